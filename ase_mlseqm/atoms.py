@@ -1,0 +1,75 @@
+"""From ``ase.Atoms`` to the engine's molecules, with charge and spin as ASE users give them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .batch import Molecule
+from .errors import InputError
+
+
+def _integer(value: Any, name: str) -> int:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}: give a whole number") from None
+    if not np.isfinite(number) or abs(number - round(number)) > 1e-6:
+        raise InputError(f"{name} is {value}: give a whole number")
+    return round(number)
+
+
+def _agree(found: dict[str, int], what: str) -> int | None:
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{name} says {value}" for name, value in found.items())
+        raise InputError(f"the {what} is given twice and differently ({listed}): keep one")
+    return next(iter(found.values()), None)
+
+
+def charge_and_multiplicity(
+    atoms: Any, charge: int | None = None, multiplicity: int | None = None
+) -> tuple[int, int | None]:
+    """Total charge and multiplicity (None: the lowest) from keywords, ``info`` and arrays.
+
+    ``info["charge"]``, ``info["multiplicity"]`` or ``info["spin"]`` (2S + 1), and the sums of the
+    initial charges and magnetic moments; absent or all-zero arrays count as not given.
+
+    Raises
+    ------
+    InputError
+        When two of them disagree, or a value is not a whole number.
+    """
+    charges: dict[str, int] = {}
+    spins: dict[str, int] = {}
+    if charge is not None:
+        charges["the keyword charge"] = _integer(charge, "charge")
+    if atoms.info.get("charge") is not None:
+        charges['atoms.info["charge"]'] = _integer(atoms.info["charge"], 'atoms.info["charge"]')
+    initial = atoms.get_initial_charges()
+    if np.any(initial != 0):
+        name = "the sum of the initial charges"
+        charges[name] = _integer(initial.sum(), name)
+    if multiplicity is not None:
+        spins["the keyword multiplicity"] = _integer(multiplicity, "multiplicity")
+    for key in ("multiplicity", "spin"):
+        if atoms.info.get(key) is not None:
+            name = f'atoms.info["{key}"]'
+            spins[name] = _integer(atoms.info[key], name)
+    moments = atoms.get_initial_magnetic_moments()
+    if moments.ndim > 1:
+        raise InputError("initial magnetic moments are vectors: give one number per atom")
+    if np.any(moments != 0):
+        name = "the sum of the initial magnetic moments"
+        spins[name + " plus one"] = abs(_integer(moments.sum(), name)) + 1
+    for name, value in spins.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}: give 2S + 1 (1 for a singlet, 2 for a doublet)")
+    return _agree(charges, "charge") or 0, _agree(spins, "multiplicity")
+
+
+def molecule_from_atoms(
+    atoms: Any, charge: int | None = None, multiplicity: int | None = None
+) -> Molecule:
+    """The molecule of ``atoms`` (see :func:`charge_and_multiplicity`)."""
+    return Molecule.from_atoms(atoms, *charge_and_multiplicity(atoms, charge, multiplicity))

@@ -1,0 +1,100 @@
+"""Molecules as the engine sees them: one (:class:`Molecule`) or many, padded (:class:`Batch`)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Molecule:
+    """One molecule with A atoms.
+
+    Attributes
+    ----------
+    numbers : (A,) int array
+        Atomic numbers.
+    positions : (A, 3) float array
+        Angstrom.
+    charge : int
+        Total charge, e.
+    multiplicity : int or None
+        2S + 1; None means the lowest that the electron count allows.
+    """
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    charge: int = 0
+    multiplicity: int | None = None
+
+    @classmethod
+    def from_atoms(cls, atoms: Any, charge: int = 0, multiplicity: int | None = None) -> Molecule:
+        """From any object with ``numbers``, ``positions`` and ``pbc`` (an ``ase.Atoms``).
+
+        Raises
+        ------
+        InputError
+            When the cell is periodic.
+        """
+        if np.any(getattr(atoms, "pbc", False)):
+            raise InputError(
+                "periodic cells are not supported yet: set atoms.pbc = False to compute the "
+                "molecule in vacuum"
+            )
+        return cls(
+            np.asarray(atoms.numbers, dtype=np.int64),
+            np.array(atoms.positions, dtype=np.float64),
+            charge,
+            multiplicity,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """B molecules padded to A atoms; every tensor lives on one device.
+
+    Attributes
+    ----------
+    numbers : (B, A) int64
+        Atomic numbers, 0 for padding.
+    positions : (B, A, 3) float64
+        Angstrom.
+    charge, multiplicity : (B,) int64
+        Total charge (e) and 2S + 1.
+    """
+
+    numbers: Tensor
+    positions: Tensor
+    charge: Tensor
+    multiplicity: Tensor
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, A) bool, True for atoms."""
+        return self.numbers > 0
+
+    def __len__(self) -> int:
+        return self.numbers.shape[0]
+
+
+def collate(molecules: Sequence[Molecule], device: torch.device | str = "cpu") -> Batch:
+    """Pad molecules (whose multiplicity is known) to one :class:`Batch`."""
+    n_atoms = max(len(m.numbers) for m in molecules)
+    numbers = np.zeros((len(molecules), n_atoms), dtype=np.int64)
+    positions = np.zeros((len(molecules), n_atoms, 3))
+    for row, molecule in enumerate(molecules):
+        numbers[row, : len(molecule.numbers)] = molecule.numbers
+        positions[row, : len(molecule.numbers)] = molecule.positions
+    return Batch(
+        torch.from_numpy(numbers).to(device),
+        torch.from_numpy(positions).to(device),
+        torch.tensor([m.charge for m in molecules], device=device),
+        torch.tensor([m.multiplicity for m in molecules], device=device),
+    )

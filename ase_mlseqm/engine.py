@@ -1,0 +1,375 @@
+"""Many molecules of any sizes in one call: buckets, memory, threads, order."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .batch import Molecule, collate
+from .errors import InputError
+from .model import METHODS, Model, PlainModel
+from .results import SinglePoint, Status
+from .scf import SCFSettings
+from .singlepoint import PROPERTIES, Topology, compute, topology, unpack
+from .validate import check, electron_counts
+
+Callback = Callable[[int, SinglePoint], None]
+MAX_BATCH = 256
+"""Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    index: int
+    molecule: Molecule
+    unrestricted: bool
+    n_orbitals: int
+    n_products: int
+    guess: np.ndarray | None
+
+
+def find_model(method: str) -> Model:
+    """The model of a method's name (upper or lower case)."""
+    name = method.upper()
+    if name not in METHODS:
+        raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
+    return PlainModel(name)
+
+
+def find_device(device: str | torch.device) -> torch.device:
+    """A torch device that exists."""
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"unknown device {device!r}: give 'cpu' or 'cuda'") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise InputError("device='cuda' was asked for, but torch sees no CUDA device; use 'cpu'")
+    return found
+
+
+class Engine:
+    """Evaluates molecules with one model on one device.
+
+    Parameters
+    ----------
+    model : Model or str
+        A model, or the name of a method.
+    device : str or torch.device
+    scf : SCFSettings
+    max_memory : float, optional
+        Bound of the memory of one batch, bytes.  Default: a quarter of the machine's memory on
+        the CPU, half of the free memory of a GPU.
+    """
+
+    def __init__(
+        self,
+        model: Model | str = "PM3",
+        device: str | torch.device = "cpu",
+        scf: SCFSettings | None = None,
+        max_memory: float | None = None,
+    ) -> None:
+        self.model = find_model(model) if isinstance(model, str) else model
+        self.device = find_device(device)
+        self.scf = scf or SCFSettings()
+        self.max_memory = max_memory if max_memory is not None else _default_memory(self.device)
+        self._topology = functools.lru_cache(maxsize=8)(self._new_topology)
+
+    def _new_topology(self, shape: tuple[int, int], numbers: bytes) -> Topology:
+        array = np.frombuffer(numbers, dtype=np.int64).reshape(shape).copy()
+        return topology(self.model, torch.from_numpy(array).to(self.device))
+
+    def run(
+        self,
+        molecules: Sequence[Molecule],
+        properties: Sequence[str] = ("energy", "forces"),
+        *,
+        unrestricted: bool | None = None,
+        field: Sequence[float] | None = None,
+        guesses: Sequence[np.ndarray | None] | None = None,
+        callback: Callback | None = None,
+    ) -> list[SinglePoint]:
+        """Evaluate molecules; the arguments are those of :func:`evaluate`."""
+        unknown = set(properties) - set(PROPERTIES)
+        if unknown:
+            raise InputError(
+                f"unknown property {sorted(unknown)[0]!r}: choose from {', '.join(PROPERTIES)}"
+            )
+        jobs = [
+            self._job(index, molecule, unrestricted, guesses[index] if guesses else None)
+            for index, molecule in enumerate(molecules)
+        ]
+        field_ = None
+        if field is not None:
+            field_ = torch.as_tensor(field, dtype=torch.float64, device=self.device)
+            if field_.shape != (3,) or not bool(torch.isfinite(field_).all()):
+                raise InputError("the electric field must be three finite numbers in V/Angstrom")
+        results: list[SinglePoint | None] = [None] * len(jobs)
+
+        def work(bucket: list[_Job]) -> None:
+            for part, outcome in self._run_bucket(bucket, properties, field_):
+                for job, result in zip(part, outcome, strict=True):
+                    results[job.index] = result
+                    if callback is not None:
+                        callback(job.index, result)
+
+        self._map(work, self._buckets(jobs))
+        return results  # type: ignore[return-value]
+
+    def _job(
+        self, index: int, molecule: Molecule, unrestricted: bool | None, guess: np.ndarray | None
+    ) -> _Job:
+        molecule = check(molecule, self.model, unrestricted)
+        assert molecule.multiplicity is not None
+        _, n_orbitals = electron_counts(molecule.numbers)
+        spin = molecule.multiplicity > 1 if unrestricted is None else unrestricted
+        shape = (1 + spin, n_orbitals, n_orbitals)
+        if guess is not None and (guess.shape != shape or not np.isfinite(guess).all()):
+            guess = None
+        n_products = int(np.where(molecule.numbers > 1, 10, 1).sum())
+        return _Job(index, molecule, spin, n_orbitals, n_products, guess)
+
+    def _buckets(self, jobs: Sequence[_Job]) -> list[list[_Job]]:
+        """Molecules of like size and spin treatment, the largest first."""
+        # equal compositions side by side: their index maps are built once
+        order = sorted(
+            jobs,
+            key=lambda j: (j.unrestricted, -j.n_orbitals, -j.n_products, j.molecule.numbers.tobytes()),
+        )
+        buckets: list[list[_Job]] = []
+        limit = MAX_BATCH if self.device.type == "cpu" else 64 * MAX_BATCH
+        memory = 0.0
+        for job in order:
+            first = buckets[-1][0] if buckets else None
+            fits = (
+                first is not None
+                and job.unrestricted == first.unrestricted
+                and job.n_orbitals >= 0.85 * first.n_orbitals
+                and len(buckets[-1]) < limit
+                and memory + _memory(first, self.scf) <= self.max_memory
+            )
+            if fits:
+                buckets[-1].append(job)
+            else:
+                buckets.append([job])
+                memory = 0.0
+            memory += _memory(buckets[-1][0], self.scf)
+        return buckets
+
+    def _map(self, work: Callable[[list[_Job]], None], buckets: list[list[_Job]]) -> None:
+        threads = torch.get_num_threads()
+        if self.device.type != "cpu" or threads == 1 or len(buckets) < 2:
+            for bucket in buckets:
+                work(bucket)
+            return
+        # one core a bucket is faster than all cores on one: the matrices are small
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            try:
+                for _ in pool.map(work, buckets):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _run_bucket(
+        self, bucket: list[_Job], properties: Sequence[str], field: Tensor | None
+    ) -> Iterator[tuple[list[_Job], list[SinglePoint]]]:
+        """Run a bucket, in halves where it does not fit into memory."""
+        try:
+            outcome = self._run_batch(bucket, properties, field)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if len(bucket) == 1:
+                yield bucket, [_failed(bucket[0], self.model)]
+                return
+        else:
+            yield bucket, outcome
+            return
+        middle = len(bucket) // 2
+        yield from self._run_bucket(bucket[:middle], properties, field)
+        yield from self._run_bucket(bucket[middle:], properties, field)
+
+    def _run_batch(
+        self, bucket: list[_Job], properties: Sequence[str], field: Tensor | None
+    ) -> list[SinglePoint]:
+        batch = collate([job.molecule for job in bucket], self.device)
+        host = collate_numbers(bucket)
+        known = self._topology(host.shape, host.tobytes())
+        unrestricted = bucket[0].unrestricted
+        result = compute(
+            batch,
+            self.model,
+            known,
+            unrestricted=unrestricted,
+            properties=properties,
+            settings=self.scf,
+            field=field,
+            guess=self._guess(bucket, known),
+        )
+        return unpack(
+            batch,
+            self.model,
+            known.layout,
+            result,
+            unrestricted=unrestricted,
+            properties=properties,
+        )
+
+    def _guess(self, bucket: list[_Job], known: Topology) -> Tensor | None:
+        """Padded (S, B, N, N) starting densities, or None unless all molecules bring one."""
+        if any(job.guess is None for job in bucket):
+            return None
+        n = known.layout.N
+        out = np.zeros((1 + bucket[0].unrestricted, len(bucket), n, n))
+        for b, job in enumerate(bucket):
+            assert job.guess is not None
+            out[:, b, : job.n_orbitals, : job.n_orbitals] = job.guess
+        return torch.from_numpy(out).to(self.device)
+
+
+def collate_numbers(bucket: Sequence[_Job]) -> np.ndarray:
+    """Padded (B, A) atomic numbers on the host."""
+    width = max(len(job.molecule.numbers) for job in bucket)
+    numbers = np.zeros((len(bucket), width), dtype=np.int64)
+    for row, job in enumerate(bucket):
+        numbers[row, : len(job.molecule.numbers)] = job.molecule.numbers
+    return numbers
+
+
+def _memory(job: _Job, scf: SCFSettings) -> float:
+    """Estimated bytes of one molecule in a batch."""
+    n, m, n_heavy = job.n_orbitals, job.n_products, (job.n_products - 1) // 9
+    spins = 1 + job.unrestricted
+    n_pairs = 0.5 * len(job.molecule.numbers) ** 2
+    matrices = n * n * (spins * (2 * scf.diis_size + 12) + 2)
+    repulsion = 3 * m * m
+    heavy_pairs = 0.5 * n_heavy**2 * 2000
+    return 8.0 * (matrices + repulsion + heavy_pairs + 400 * n_pairs)
+
+
+def _default_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return 0.5 * torch.cuda.mem_get_info(device)[0]
+    return 0.25 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )
+
+
+def _failed(job: _Job, model: Model) -> SinglePoint:
+    assert job.molecule.multiplicity is not None
+    return SinglePoint(
+        energy=float("nan"),
+        method=model.name,
+        charge=job.molecule.charge,
+        multiplicity=job.molecule.multiplicity,
+        unrestricted=job.unrestricted,
+        converged=False,
+        status=Status.OUT_OF_MEMORY,
+        iterations=0,
+        residual=float("nan"),
+        rung="none",
+        forces=np.full((len(job.molecule.numbers), 3), np.nan),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _engine(method: str, device: str, scf: SCFSettings, max_memory: float | None) -> Engine:
+    return Engine(method, device, scf, max_memory)
+
+
+def evaluate(
+    systems: Sequence[Any],
+    method: str = "PM3",
+    properties: Sequence[str] = ("energy", "forces"),
+    device: str = "cpu",
+    *,
+    charges: Sequence[int] | None = None,
+    multiplicities: Sequence[int | None] | None = None,
+    unrestricted: bool | None = None,
+    field: Sequence[float] | None = None,
+    guesses: Sequence[np.ndarray | None] | None = None,
+    scf: SCFSettings | None = None,
+    max_memory: float | None = None,
+    callback: Callback | None = None,
+) -> list[SinglePoint]:
+    """Evaluate many molecules of any sizes in one call.
+
+    Parameters
+    ----------
+    systems : sequence of ase.Atoms or Molecule
+        Charge and multiplicity of ``Atoms`` are read as the calculator does (``info``, initial
+        charges and magnetic moments), unless the two arguments below are given.
+    method : str
+        MNDO, AM1 or PM3.
+    properties : sequence of str
+        Any of energy, forces, charges, dipole, mo_energies, density, bond_orders, magmoms,
+        parameters.
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    charges, multiplicities : sequences, optional
+        Of every molecule; a multiplicity of None is the lowest possible one.
+    unrestricted : bool, optional
+        Default: unrestricted where the multiplicity is above one.
+    field : three floats, optional
+        Uniform electric field, V/Angstrom.
+    guesses : sequence of (S, N, N) arrays, optional
+        Starting densities (``SinglePoint.density`` of a similar geometry).
+    max_memory : float, optional
+        Bound of the memory of one batch, bytes.
+    callback : callable, optional
+        Called with (index, result) as soon as a molecule is done, from any thread.
+
+    Returns
+    -------
+    list of SinglePoint
+        In the order of ``systems``.  Molecules whose SCF failed have ``converged`` False, NaN for
+        every number and a ``status`` that says why.
+
+    Raises
+    ------
+    InputError
+        Before anything is computed, when a molecule cannot be (the message names it).
+    """
+    molecules = []
+    for index, system in enumerate(systems):
+        try:
+            molecule = system if isinstance(system, Molecule) else _from_atoms(system)
+            if charges is not None:
+                molecule = dataclasses.replace(molecule, charge=charges[index])
+            if multiplicities is not None:
+                molecule = dataclasses.replace(molecule, multiplicity=multiplicities[index])
+            molecules.append(check(molecule, find_model(method), unrestricted))
+        except InputError as error:
+            raise InputError(f"molecule {index}: {error}") from None
+    engine = _engine(method.upper(), str(device), scf or SCFSettings(), max_memory)
+    return engine.run(
+        molecules,
+        properties,
+        unrestricted=unrestricted,
+        field=field,
+        guesses=guesses,
+        callback=callback,
+    )
+
+
+def _from_atoms(atoms: Any) -> Molecule:
+    from .atoms import molecule_from_atoms  # the only place of the engine that knows ase
+
+    return molecule_from_atoms(atoms)

@@ -1,0 +1,282 @@
+"""Fock matrices of a batch.
+
+The basis is orthogonal.  Densities are those of one spin, (S, B, N, N): S = 1 when both spins
+share it, S = 2 for alpha and beta.  With q the packed populations minus the core charges,
+
+    F = h + W q - K,
+
+where W holds the repulsion of all orbital products of a molecule as one symmetric matrix (its
+one-centre blocks already contain half of the one-centre exchange), so the Coulomb part of all
+molecules is one batched matrix-vector product.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import torch
+from torch import Tensor
+
+from .integrals import Constants, Integrals
+from .layout import Layout, select
+from .products import N_PRODUCTS, PACK, WEIGHT
+
+VIRTUAL_LEVEL = 1000.0
+"""Orbital energy (eV) of padding: above everything, never occupied."""
+
+
+@functools.cache
+def _exchange_map(device: torch.device) -> Tensor:
+    """(256,) where (mu k, nu m) of the exchange matrix is found in packed (mu nu, k m)."""
+    mu, k, nu, m = torch.meshgrid(*[torch.arange(4)] * 4, indexing="ij")
+    return (PACK[mu, nu] * N_PRODUCTS + PACK[k, m]).flatten().to(device)
+
+
+@dataclasses.dataclass(frozen=True)
+class Maps:
+    """Indices between matrices (B, N, N), packed products (B, M) and their elements.
+
+    Attributes
+    ----------
+    gather : (G,)
+        Elements of a density that enter the Fock matrix: packed products, then the pair blocks.
+    scatter : (B, N, N)
+        Which computed element (or, last, zero) a Fock matrix element is.
+    w : (B, M, M)
+        The same for the repulsion matrix W.
+    weight : (B * M,)
+        1 or 2 for the products, 0 for padding.
+    """
+
+    gather: Tensor
+    scatter: Tensor
+    w: Tensor
+    weight: Tensor
+
+
+def build_maps(layout: Layout) -> Maps:
+    """Index maps of a layout."""
+    device = layout.first.device
+    n_b, n, m = layout.n_molecules, layout.N, layout.M
+    x, h = layout.heavy, layout.hydrogen
+    product_x, product_h = layout.product_index()
+    block_x, block_h = layout.product_block()
+    i, j = layout.first, layout.second
+    pairs = [
+        (layout.block(i[s], j[s], n1, n2), layout.block(j[s], i[s], n2, n1).mT)
+        for s, n1, n2 in ((layout.xx, 4, 4), (layout.xh, 4, 1), (layout.hh, 1, 1))
+    ]
+
+    products = torch.zeros(n_b * m, dtype=torch.int64, device=device)
+    products[product_x], products[product_h] = block_x, block_h
+    weight = torch.zeros(n_b * m, dtype=torch.float64, device=device)
+    weight[product_x], weight[product_h] = WEIGHT.to(device).expand(len(x), -1), 1.0
+    gather = torch.cat([products] + [block.flatten() for block, _ in pairs])
+
+    scatter = torch.full((n_b * n * n,), len(gather), device=device)
+    scatter[layout.block(x, x, 4, 4)] = product_x[:, PACK.to(device)]
+    scatter[layout.block(h, h, 1, 1).flatten()] = product_h
+    place = torch.arange(n_b * m, len(gather), device=device)
+    for block, transposed in pairs:
+        here, place = place[: block.numel()].view(block.shape), place[block.numel() :]
+        scatter[block], scatter[transposed] = here, here
+
+    w = _repulsion_map(layout, product_x, product_h)
+    return Maps(gather, scatter, w, weight)
+
+
+def _repulsion_map(layout: Layout, product_x: Tensor, product_h: Tensor) -> Tensor:
+    """(B, M, M) indices into the concatenation made by :func:`repulsion_matrix`."""
+    device, m = product_x.device, layout.M
+    i, j = layout.first, layout.second
+    start = layout.product
+    ladder = torch.arange(N_PRODUCTS, device=device)
+    sizes = [layout.n_xx * 100, layout.n_xh * 10, len(layout.hydrogen) * 0 + layout.n_pairs]
+    sizes[2] -= layout.n_xx + layout.n_xh
+    sizes += [len(layout.heavy) * 100, len(layout.hydrogen)]
+    w = torch.full((layout.n_molecules * m * m,), sum(sizes), device=device)
+
+    def fill(first: Tensor, second: Tensor, n1: int, n2: int, offset: int) -> None:
+        row = (start[first].unsqueeze(1) + ladder[:n1]).unsqueeze(2)
+        column = (start[second].unsqueeze(1) + ladder[:n2]).unsqueeze(1)
+        base = layout.molecule[first].view(-1, 1, 1) * m
+        values = torch.arange(row.shape[0] * n1 * n2, device=device).view(-1, n1, n2) + offset
+        w[(base + row) * m + column] = values
+        w[(base + column) * m + row] = values
+
+    offset = 0
+    for s, n1, n2, size in zip(
+        (layout.xx, layout.xh, layout.hh), (10, 10, 1), (10, 1, 1), sizes[:3], strict=True
+    ):
+        fill(i[s], j[s], n1, n2, offset)
+        offset += size
+    fill(layout.heavy, layout.heavy, 10, 10, offset)
+    fill(layout.hydrogen, layout.hydrogen, 1, 1, offset + sizes[3])
+    return w.view(-1, m, m)
+
+
+@dataclasses.dataclass(frozen=True)
+class FockBuilder:
+    """Everything constant during the SCF of a batch (no graph).
+
+    Attributes
+    ----------
+    hcore : (B, N, N)
+        One-electron part without the attraction to other cores, which is in ``repulsion``; its
+        one-centre blocks are shifted so that W acts on p - Z on the atom itself, too.
+    repulsion : (B, M, M)
+        W.
+    core : (B * M,)
+        Core charges, at the ss product of every atom.
+    exchange_xx, exchange_xh, exchange_hh
+        Exchange matrices of the pairs (P, 16, 16), (P, 4, 4), (P, 1).
+    spin_exchange : (n_heavy, 10, 10), spin_hydrogen : (n_hydrogen,)
+        Half of the one-centre exchange, for the spin density of unrestricted calculations.
+    """
+
+    layout: Layout
+    maps: Maps
+    hcore: Tensor
+    repulsion: Tensor
+    core: Tensor
+    exchange_xx: Tensor
+    exchange_xh: Tensor
+    exchange_hh: Tensor
+    spin_exchange: Tensor
+    spin_hydrogen: Tensor
+
+    def __call__(self, density: Tensor) -> Tensor:
+        """Fock matrices (S, B, N, N), eV, of spin densities (S, B, N, N)."""
+        n_spin, n_b, n, _ = density.shape
+        layout, m = self.layout, self.layout.M
+        elements = density.reshape(n_spin, -1).index_select(1, self.maps.gather)
+        products = elements[:, : n_b * m] * self.maps.weight
+        total = products[0] * 2.0 if n_spin == 1 else products.sum(0)
+        coulomb = torch.bmm(self.repulsion, (total - self.core).view(n_b, m, 1)).view(1, -1)
+        if n_spin == 2:
+            coulomb = coulomb + self._spin_part(products)
+        pairs, n_xx, n_xh = elements[:, n_b * m :], layout.n_xx, layout.n_xh
+        xx = pairs[:, : 16 * n_xx].view(n_spin, n_xx, 16)
+        xh = pairs[:, 16 * n_xx : 16 * n_xx + 4 * n_xh].view(n_spin, n_xh, 4)
+        hh = pairs[:, 16 * n_xx + 4 * n_xh :]
+        parts = (
+            coulomb,
+            _apply(self.exchange_xx, xx),
+            _apply(self.exchange_xh, xh),
+            hh * self.exchange_hh,
+            coulomb.new_zeros(n_spin, 1),
+        )
+        values = torch.cat(parts, 1)
+        fock = values.index_select(1, self.maps.scatter.view(-1)).view(n_spin, n_b, n, n)
+        return fock + self.hcore
+
+    def select(self, keep: Tensor) -> FockBuilder:
+        """The same for the molecules ``keep`` (sorted indices)."""
+        old = self.layout
+        layout, atoms, pairs = select(old, keep)
+        in_heavy = torch.isin(old.heavy, atoms)
+        in_hydrogen = torch.isin(old.hydrogen, atoms)
+        xx = pairs[: layout.n_xx]
+        xh = pairs[layout.n_xx : layout.n_xx + layout.n_xh] - old.xh.start
+        hh = pairs[layout.n_xx + layout.n_xh :] - old.hh.start
+        return FockBuilder(
+            layout=layout,
+            maps=build_maps(layout),
+            hcore=self.hcore[keep],
+            repulsion=self.repulsion[keep],
+            core=self.core.view(old.n_molecules, -1)[keep].flatten(),
+            exchange_xx=self.exchange_xx[xx],
+            exchange_xh=self.exchange_xh[xh],
+            exchange_hh=self.exchange_hh[hh],
+            spin_exchange=self.spin_exchange[in_heavy],
+            spin_hydrogen=self.spin_hydrogen[in_hydrogen],
+        )
+
+    def energy(self, density: Tensor, fock: Tensor) -> Tensor:
+        """Electronic energy (B,), eV, up to a constant of the molecule, from F(density)."""
+        linear = self(torch.zeros_like(density))
+        return (density * (fock + linear)).sum((0, 2, 3)) / density.shape[0]
+
+    def _spin_part(self, products: Tensor) -> Tensor:
+        """One-centre exchange of the spin density, (2, B * M)."""
+        spin = products[0] - products[1]
+        x, h = self.layout.product_index()
+        out = torch.zeros_like(spin)
+        out[x] = torch.bmm(self.spin_exchange, spin[x].unsqueeze(2)).squeeze(2)
+        out[h] = self.spin_hydrogen * spin[h]
+        return torch.stack((-out, out))
+
+
+def _apply(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Minus matrices (P, k, k) times vectors (S, P, k), flattened to (S, P k)."""
+    product = torch.bmm(matrices, vectors.permute(1, 2, 0))
+    return product.permute(2, 0, 1).reshape(vectors.shape[0], -1)
+
+
+def repulsion_matrix(maps: Maps, w: Integrals, heavy: Tensor, hydrogen: Tensor) -> Tensor:
+    """W (B, M, M) from pair integrals and one-centre blocks (n_heavy, 10, 10), (n_hydrogen,)."""
+    values = torch.cat(
+        [w.w_xx.flatten(), w.w_xh.flatten(), w.w_hh, heavy.flatten(), hydrogen, heavy.new_zeros(1)]
+    )
+    return values.index_select(0, maps.w.view(-1)).view(maps.w.shape)
+
+
+def fock_builder(
+    layout: Layout,
+    maps: Maps,
+    constants: Constants,
+    integrals: Integrals,
+    field_potential: Tensor | None = None,
+) -> FockBuilder:
+    """Assemble the constant parts.
+
+    ``field_potential`` (n, 4), eV, is what a uniform field adds to the diagonal (column 0) and
+    to the three sp elements of every atom.
+    """
+    p, x, h = constants.parameters, layout.heavy, layout.hydrogen
+    n_b, n, m = layout.n_molecules, layout.N, layout.M
+    half_exchange = 0.5 * constants.exchange
+    one_x = constants.coulomb - half_exchange
+    one_h = 0.5 * p.g_ss[h]
+    product_x, product_h = layout.product_index()
+    core = one_h.new_zeros(n_b * m)
+    core[product_x[:, 0]], core[product_h] = layout.core_charge[x], layout.core_charge[h]
+
+    energies = torch.stack((p.U_ss[x], p.U_pp[x], p.U_pp[x], p.U_pp[x]), 1)
+    block = torch.diag_embed(energies)
+    block = block + (layout.core_charge[x].view(-1, 1) * one_x[:, :, 0])[:, PACK.to(x.device)]
+    scalar = p.U_ss[h] + one_h
+    if field_potential is not None:
+        block = block + torch.diag_embed(field_potential[x, :1].expand(-1, 4))
+        block[:, 0, 1:] += field_potential[x, 1:]
+        block[:, 1:, 0] += field_potential[x, 1:]
+        scalar = scalar + field_potential[h, 0]
+    hcore = one_h.new_zeros(n_b * n * n)
+    hcore[layout.block(x, x, 4, 4)] = block
+    hcore[layout.block(h, h, 1, 1).flatten()] = scalar
+    i, j = layout.first, layout.second
+    for s, values, n1, n2 in (
+        (layout.xx, integrals.h_xx, 4, 4),
+        (layout.xh, integrals.h_xh.unsqueeze(2), 4, 1),
+        (layout.hh, integrals.h_hh.view(-1, 1, 1), 1, 1),
+    ):
+        hcore[layout.block(i[s], j[s], n1, n2)] = values
+        hcore[layout.block(j[s], i[s], n2, n1)] = values.mT
+    hcore = hcore.view(n_b, n, n)
+    padding = torch.arange(n, device=x.device) >= layout.n_orbitals.unsqueeze(1)
+    hcore.diagonal(dim1=1, dim2=2).masked_fill_(padding, VIRTUAL_LEVEL)
+
+    exchange_xx = integrals.w_xx.flatten(1).index_select(1, _exchange_map(x.device))
+    return FockBuilder(
+        layout=layout,
+        maps=maps,
+        hcore=hcore,
+        repulsion=repulsion_matrix(maps, integrals, one_x, one_h),
+        core=core,
+        exchange_xx=exchange_xx.view(-1, 16, 16).neg(),
+        exchange_xh=integrals.w_xh[:, PACK.to(x.device)].neg(),
+        exchange_hh=integrals.w_hh.neg(),
+        spin_exchange=half_exchange,
+        spin_hydrogen=0.5 * p.g_ss[h],
+    )

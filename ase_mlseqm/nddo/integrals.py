@@ -1,0 +1,204 @@
+"""All integrals of a batch in the molecular frame, in one differentiable pass over the pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..units import BOHR
+from . import overlap
+from .core_repulsion import CoreConstants, core_constants, core_repulsion
+from .layout import Layout
+from .multipoles import Multipoles, multipoles
+from .one_center import one_center
+from .parameters import Parameters, elements
+from .products import N_PRODUCTS
+from .rotation import local_frames, product_rotation
+from .two_center import Terms, local_integrals, terms
+
+Kind = Literal["xx", "xh", "hh"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ResonanceGroup:
+    """Pairs with the same shells: exponents (1/bohr) and product of the norms, (P, n) each."""
+
+    start: int
+    stop: int
+    shells: tuple[int, int]
+    kind: Kind
+    zeta_a: Tensor
+    zeta_b: Tensor
+    norms: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Constants:
+    """What the parameters alone determine; reused for every geometry of a plain method.
+
+    ``coulomb`` and ``exchange`` are the one-centre matrices (n_heavy, 10, 10); ``beta_xx``
+    (P, 4, 4), ``beta_xh`` (P, 4) and ``beta_hh`` (P,) the means of the resonance parameters.
+    """
+
+    parameters: Parameters
+    multipoles: Multipoles
+    coulomb: Tensor
+    exchange: Tensor
+    xx: Terms
+    xh: Terms
+    hh: Terms
+    groups: list[ResonanceGroup]
+    beta_xx: Tensor
+    beta_xh: Tensor
+    beta_hh: Tensor
+    core: CoreConstants
+
+
+@dataclasses.dataclass(frozen=True)
+class Integrals:
+    """Two-centre integrals and core repulsion of a batch, eV, in the molecular frame.
+
+    Attributes
+    ----------
+    w_xx : (P_xx, 10, 10), w_xh : (P_xh, 10), w_hh : (P_hh,)
+        Repulsion of packed orbital products.
+    h_xx : (P_xx, 4, 4), h_xh : (P_xh, 4), h_hh : (P_hh,)
+        Resonance integrals.
+    core : (P,)
+        Core-core repulsion beyond Z_A Z_B (ss|ss).
+    """
+
+    w_xx: Tensor
+    w_xh: Tensor
+    w_hh: Tensor
+    h_xx: Tensor
+    h_xh: Tensor
+    h_hh: Tensor
+    core: Tensor
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The seven fields, in order."""
+        return tuple(getattr(self, f.name) for f in dataclasses.fields(self))
+
+    def detach(self) -> Integrals:
+        """The same numbers without a graph."""
+        return Integrals(*(t.detach() for t in self.tensors()))
+
+
+# orbitals of either atom in the pairs of overlap.KINDS
+_FIRST = {"xx": "ssppp", "xh": "sp", "hh": "s"}
+_SECOND = {"xx": "spspp", "xh": "ss", "hh": "s"}
+
+
+def _resonance_groups(layout: Layout, parameters: Parameters) -> list[ResonanceGroup]:
+    zeta = {"s": parameters.zeta_s, "p": parameters.zeta_p}
+    groups = []
+    for group in layout.groups:
+        kind: Kind = "xx"
+        if group.start >= layout.hh.start:
+            kind = "hh"
+        elif group.start >= layout.xh.start:
+            kind = "xh"
+        i = layout.first[group.start : group.stop]
+        j = layout.second[group.start : group.stop]
+        zeta_a = torch.stack([zeta[orbital][i] for orbital in _FIRST[kind]], 1)
+        zeta_b = torch.stack([zeta[orbital][j] for orbital in _SECOND[kind]], 1)
+        norms = overlap.norm(zeta_a, group.shells[0]) * overlap.norm(zeta_b, group.shells[1])
+        groups.append(
+            ResonanceGroup(group.start, group.stop, group.shells, kind, zeta_a, zeta_b, norms)
+        )
+    return groups
+
+
+def prepare(layout: Layout, parameters: Parameters) -> Constants:
+    """Everything that does not depend on the positions (differentiable in the parameters)."""
+    p = parameters
+    heavy_mask = layout.numbers > 1
+    shell = elements(layout.numbers.device).shell[layout.numbers]
+    atoms = multipoles(p.zeta_s, p.zeta_p, p.g_ss, p.g_pp, p.g_p2, p.h_sp, shell, heavy_mask)
+    coulomb, exchange = one_center(p, layout.heavy)
+    beta = torch.stack((p.beta_s, p.beta_p, p.beta_p, p.beta_p), 1)
+    i, j = layout.first, layout.second
+
+    def pairs(kind: slice, n1: int, n2: int) -> Terms:
+        return terms(atoms, i[kind], j[kind], n1, n2)
+
+    xx, xh, hh = layout.xx, layout.xh, layout.hh
+    return Constants(
+        parameters=p,
+        multipoles=atoms,
+        coulomb=coulomb,
+        exchange=exchange,
+        xx=pairs(xx, N_PRODUCTS, N_PRODUCTS),
+        xh=pairs(xh, N_PRODUCTS, 1),
+        hh=pairs(hh, 1, 1),
+        groups=_resonance_groups(layout, p),
+        beta_xx=0.5 * (beta[i[xx]].unsqueeze(2) + beta[j[xx]].unsqueeze(1)),
+        beta_xh=0.5 * (beta[i[xh]] + p.beta_s[j[xh]].unsqueeze(1)),
+        beta_hh=0.5 * (p.beta_s[i[hh]] + p.beta_s[j[hh]]),
+        core=core_constants(layout, p),
+    )
+
+
+def _overlaps(
+    layout: Layout, constants: Constants, distance: Tensor, direction: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Overlap blocks (P_xx, 4, 4), (P_xh, 4), (P_hh,) in the molecular frame."""
+    parts: dict[str, list[Tensor]] = {"xx": [], "xh": [], "hh": []}
+    for group in constants.groups:
+        parts[group.kind].append(
+            overlap.local_overlaps(
+                distance[group.start : group.stop],
+                group.zeta_a,
+                group.zeta_b,
+                group.norms,
+                group.shells,
+                group.kind,
+            )
+        )
+    empty = {"xx": (0, 5), "xh": (0, 2), "hh": (0, 1)}
+    xx, xh, hh = (
+        torch.cat(parts[kind]) if parts[kind] else distance.new_zeros(empty[kind]) for kind in empty
+    )
+    z = direction[layout.xx]
+    zz = z.unsqueeze(2) * z.unsqueeze(1)
+    eye = torch.eye(3, dtype=z.dtype, device=z.device)
+    pp = xx[:, 4].view(-1, 1, 1) * (eye - zz) + xx[:, 3].view(-1, 1, 1) * zz
+    top = torch.cat((xx[:, :1], xx[:, 1:2] * z), 1).unsqueeze(1)
+    bottom = torch.cat(((xx[:, 2:3] * z).unsqueeze(2), pp), 2)
+    s_xx = torch.cat((top, bottom), 1)
+    s_xh = torch.cat((xh[:, :1], xh[:, 1:2] * direction[layout.xh]), 1)
+    return s_xx, s_xh, hh[:, 0]
+
+
+def integrals(layout: Layout, constants: Constants, positions: Tensor) -> Integrals:
+    """Integrals of all pairs at (n, 3) ``positions`` in Angstrom."""
+    vectors = positions.index_select(0, layout.second) - positions.index_select(0, layout.first)
+    distance = vectors.norm(dim=1)
+    direction = vectors / distance.unsqueeze(1)
+    bohr = distance * (1.0 / BOHR)
+    xx, xh, hh = layout.xx, layout.xh, layout.hh
+
+    n_sp = layout.n_xx + layout.n_xh
+    rotation = product_rotation(local_frames(direction[:n_sp]))
+    shape = (-1, N_PRODUCTS, N_PRODUCTS)
+    local_xx = local_integrals(bohr[xx], constants.xx).view(shape)
+    local_xh = local_integrals(bohr[xh], constants.xh)
+    w_hh = local_integrals(bohr[hh], constants.hh)[:, 0]
+    w_xx = rotation[xx] @ local_xx @ rotation[xx].mT
+    w_xh = (rotation[xh] @ local_xh.unsqueeze(2)).squeeze(2)
+
+    s_xx, s_xh, s_hh = _overlaps(layout, constants, bohr.clamp(max=overlap.CUTOFF), direction)
+    ssss = torch.cat((local_xx[:, 0, 0], local_xh[:, 0], w_hh))
+    return Integrals(
+        w_xx,
+        w_xh,
+        w_hh,
+        constants.beta_xx * s_xx,
+        constants.beta_xh * s_xh,
+        constants.beta_hh * s_hh,
+        core_repulsion(distance, ssss, constants.core),
+    )

@@ -1,0 +1,219 @@
+"""Where the atoms, orbitals, orbital products and atom pairs of a batch are.
+
+Everything here follows from the atomic numbers alone and is reused for every geometry.  Atoms are
+"heavy" (s, p_x, p_y, p_z) or hydrogen (s); pairs are heavy-heavy (``xx``), heavy-hydrogen (``xh``)
+and hydrogen-hydrogen (``hh``), in this order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from .parameters import elements
+from .products import N_PRODUCTS, PACK
+
+
+@dataclasses.dataclass(frozen=True)
+class ShellGroup:
+    """Consecutive pairs whose atoms have the same two valence shells (for the overlap)."""
+
+    start: int
+    stop: int
+    shells: tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Layout of B molecules with n atoms in all, at most N orbitals and M products a molecule.
+
+    Attributes
+    ----------
+    numbers, core_charge, molecule : (n,)
+        Atomic number, core charge and molecule of every atom.
+    slot : (n,)
+        Position of the atom in the padded (B * A) array.
+    heavy, hydrogen : (n_heavy,), (n_hydrogen,)
+        Atoms of either kind.
+    orbital, product : (n,)
+        First orbital and first product of the atom within its molecule.
+    n_orbitals : (B,)
+        Orbitals of every molecule.
+    first, second : (P,)
+        Atoms of every pair; the first one has the higher shell.
+    n_xx, n_xh : int
+        Number of pairs of these kinds; the rest are ``hh``.
+    groups : list of ShellGroup
+        Pairs by valence shells.
+    """
+
+    n_molecules: int
+    width: int
+    N: int
+    M: int
+    numbers: Tensor
+    core_charge: Tensor
+    molecule: Tensor
+    slot: Tensor
+    heavy: Tensor
+    hydrogen: Tensor
+    orbital: Tensor
+    product: Tensor
+    n_orbitals: Tensor
+    first: Tensor
+    second: Tensor
+    n_xx: int
+    n_xh: int
+    groups: list[ShellGroup]
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs of all kinds."""
+        return len(self.first)
+
+    @property
+    def xx(self) -> slice:
+        """Heavy-heavy pairs."""
+        return slice(0, self.n_xx)
+
+    @property
+    def xh(self) -> slice:
+        """Heavy-hydrogen pairs."""
+        return slice(self.n_xx, self.n_xx + self.n_xh)
+
+    @property
+    def hh(self) -> slice:
+        """Hydrogen-hydrogen pairs."""
+        return slice(self.n_xx + self.n_xh, self.n_pairs)
+
+    @property
+    def pair_molecule(self) -> Tensor:
+        """(P,) molecule of every pair."""
+        return self.molecule[self.first]
+
+    def product_index(self) -> tuple[Tensor, Tensor]:
+        """Products of the heavy (n_heavy, 10) and hydrogen (n_hydrogen,) atoms in (B * M)."""
+        start = self.molecule * self.M + self.product
+        ladder = torch.arange(N_PRODUCTS, device=start.device)
+        return start[self.heavy].unsqueeze(1) + ladder, start[self.hydrogen]
+
+    def block(self, first: Tensor, second: Tensor, n1: int, n2: int) -> Tensor:
+        """Indices (P, n1, n2) of the atoms' blocks in flattened (B, N, N) matrices."""
+        device = first.device
+        row = (self.orbital[first].unsqueeze(1) + torch.arange(n1, device=device)).unsqueeze(2)
+        column = (self.orbital[second].unsqueeze(1) + torch.arange(n2, device=device)).unsqueeze(1)
+        return (self.molecule[first].view(-1, 1, 1) * self.N + row) * self.N + column
+
+    def product_block(self) -> tuple[Tensor, Tensor]:
+        """Indices in (B, N, N) of the packed products: (n_heavy, 10) and (n_hydrogen,)."""
+        mu, nu = torch.triu_indices(4, 4, device=self.heavy.device)
+        heavy = self.block(self.heavy, self.heavy, 4, 4)[:, mu, nu]
+        return heavy, self.block(self.hydrogen, self.hydrogen, 1, 1).flatten()
+
+    def pad(self, values: Tensor, fill: float = 0.0) -> Tensor:
+        """Spread (n, ...) atomic values to (B, A, ...)."""
+        shape = (self.n_molecules * self.width, *values.shape[1:])
+        out = values.new_full(shape, fill).index_copy(0, self.slot, values)
+        return out.view(self.n_molecules, self.width, *values.shape[1:])
+
+    def molecule_sum(self, values: Tensor, molecule: Tensor | None = None) -> Tensor:
+        """Sum (n, ...) atomic (or, with ``molecule``, pair) values to (B, ...)."""
+        index = self.molecule if molecule is None else molecule
+        out = values.new_zeros(self.n_molecules, *values.shape[1:])
+        return out.index_add(0, index, values)
+
+
+assert PACK[1, 2] == 5  # product_block relies on the order of torch.triu_indices
+
+
+def _exclusive_cumsum(counts: Tensor) -> Tensor:
+    return counts.cumsum(1) - counts
+
+
+def build_layout(numbers: Tensor) -> Layout:
+    """Layout of padded (B, A) atomic numbers (0 is padding)."""
+    n_molecules, width = numbers.shape
+    device = numbers.device
+    table = elements(device)
+    present = numbers > 0
+    is_heavy = numbers > 1
+    n_orbitals = present.long() + 3 * is_heavy.long()
+    n_products = present.long() + (N_PRODUCTS - 1) * is_heavy.long()
+    slot = present.flatten().nonzero().squeeze(1)
+    flat = numbers.flatten()[slot]
+    orbitals = n_orbitals.sum(1)
+    shape = torch.stack((orbitals.max(), n_products.sum(1).max())).tolist()
+
+    atom_of_slot = torch.cumsum(present.flatten().long(), 0).view(n_molecules, width) - 1
+    i, j = torch.triu_indices(width, width, offset=1, device=device)
+    both = (present[:, i] & present[:, j]).nonzero()
+    first = atom_of_slot[both[:, 0], i[both[:, 1]]]
+    second = atom_of_slot[both[:, 0], j[both[:, 1]]]
+    shell = table.shell[flat]
+    swap = shell[first] < shell[second]
+    first, second = torch.where(swap, second, first), torch.where(swap, first, second)
+    n_heavy = (flat[first] > 1).long() + (flat[second] > 1).long()
+    key = (2 - n_heavy) * 100 + shell[first] * 10 + shell[second]
+    key, order = torch.sort(key, stable=True)
+    kinds, counts = torch.unique_consecutive(key, return_counts=True)
+    groups, start, by_kind = [], 0, [0, 0, 0]
+    for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+        groups.append(ShellGroup(start, start + count, (kind // 10 % 10, kind % 10)))
+        by_kind[kind // 100] += count
+        start += count
+    return Layout(
+        n_molecules=n_molecules,
+        width=width,
+        N=shape[0],
+        M=shape[1],
+        numbers=flat,
+        core_charge=table.core_charge[flat].to(torch.float64),
+        molecule=slot // width,
+        slot=slot,
+        heavy=(flat > 1).nonzero().squeeze(1),
+        hydrogen=(flat == 1).nonzero().squeeze(1),
+        orbital=_exclusive_cumsum(n_orbitals).flatten()[slot],
+        product=_exclusive_cumsum(n_products).flatten()[slot],
+        n_orbitals=orbitals,
+        first=first[order],
+        second=second[order],
+        n_xx=by_kind[0],
+        n_xh=by_kind[1],
+        groups=groups,
+    )
+
+
+def select(layout: Layout, keep: Tensor) -> tuple[Layout, Tensor, Tensor]:
+    """Layout of the molecules ``keep`` (sorted indices), and the atoms and pairs that are kept.
+
+    The shell groups, which only the integrals need, are dropped.
+    """
+    new = torch.full((layout.n_molecules,), -1, device=keep.device)
+    new[keep] = torch.arange(len(keep), device=keep.device)
+    atoms = (new[layout.molecule] >= 0).nonzero().squeeze(1)
+    new_atom = torch.full_like(layout.molecule, -1)
+    new_atom[atoms] = torch.arange(len(atoms), device=keep.device)
+    pairs = (new_atom[layout.first] >= 0).nonzero().squeeze(1)
+    molecule = new[layout.molecule[atoms]]
+    numbers = layout.numbers[atoms]
+    kept = dataclasses.replace(
+        layout,
+        n_molecules=len(keep),
+        numbers=numbers,
+        core_charge=layout.core_charge[atoms],
+        molecule=molecule,
+        slot=molecule * layout.width + layout.slot[atoms] % layout.width,
+        heavy=(numbers > 1).nonzero().squeeze(1),
+        hydrogen=(numbers == 1).nonzero().squeeze(1),
+        orbital=layout.orbital[atoms],
+        product=layout.product[atoms],
+        n_orbitals=layout.n_orbitals[keep],
+        first=new_atom[layout.first[pairs]],
+        second=new_atom[layout.second[pairs]],
+        n_xx=int((pairs < layout.xx.stop).sum()),
+        n_xh=int(((pairs >= layout.xh.start) & (pairs < layout.xh.stop)).sum()),
+        groups=[],
+    )
+    return kept, atoms, pairs

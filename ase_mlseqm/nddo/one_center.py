@@ -1,0 +1,76 @@
+"""One-centre terms: Coulomb and exchange within an atom, and the energy of isolated atoms."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+from .parameters import Parameters
+from .products import N_PRODUCTS, PRODUCTS, WEIGHT
+
+
+def _integral(mu: int, nu: int, k: int, m: int) -> dict[int, float]:
+    """(mu nu|k m) as coefficients of g_ss, g_sp, g_pp, g_p2, h_sp."""
+    g_ss, g_sp, g_pp, g_p2, h_sp = range(5)
+    first, second = sorted((mu, nu)), sorted((k, m))
+    if first[0] == first[1] and second[0] == second[1]:
+        n_s = [first[0], second[0]].count(0)
+        if n_s:
+            return {g_ss if n_s == 2 else g_sp: 1.0}
+        return {g_pp if first == second else g_p2: 1.0}
+    if first == second:
+        # (p p'|p p') = (g_pp - g_p2) / 2 by rotational invariance
+        return {h_sp: 1.0} if first[0] == 0 else {g_pp: 0.5, g_p2: -0.5}
+    return {}
+
+
+@functools.cache
+def _maps(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(5, 100) coefficients of the Coulomb and of the exchange matrix over packed products.
+
+    Both act on packed densities in which an off-diagonal product counts twice.
+    """
+    coulomb = torch.zeros(5, N_PRODUCTS, N_PRODUCTS, dtype=torch.float64)
+    exchange = torch.zeros_like(coulomb)
+    for row, (mu, nu) in enumerate(PRODUCTS):
+        for column, (k, m) in enumerate(PRODUCTS):
+            for g, c in _integral(mu, nu, k, m).items():
+                coulomb[g, row, column] += c
+            for one, two in {(k, m), (m, k)}:
+                for g, c in _integral(mu, one, nu, two).items():
+                    exchange[g, row, column] += c / float(WEIGHT[column])
+    return coulomb.flatten(1).to(device), exchange.flatten(1).to(device)
+
+
+def one_center(parameters: Parameters, atoms: Tensor) -> tuple[Tensor, Tensor]:
+    """Coulomb and exchange matrices (n, 10, 10), eV, of the heavy ``atoms`` (n,)."""
+    values = torch.stack(
+        [getattr(parameters, name)[atoms] for name in ("g_ss", "g_sp", "g_pp", "g_p2", "h_sp")], 1
+    )
+    shape = (len(atoms), N_PRODUCTS, N_PRODUCTS)
+    coulomb, exchange = _maps(atoms.device)
+    return (values @ coulomb).view(shape), (values @ exchange).view(shape)
+
+
+def isolated_atom_energy(parameters: Parameters, core_charge: Tensor) -> Tensor:
+    """Energy (n,), eV, of the neutral high-spin atoms' determinants s^2 p^k (hydrogen: s^1).
+
+    With hydrogen's parameters U_pp ... h_sp ignored.
+    """
+    p = parameters
+    s = core_charge.clamp(max=2.0)
+    k = (core_charge - 2.0).clamp(min=0.0)
+    alpha, beta = k.clamp(max=3.0), (k - 3.0).clamp(min=0.0)
+    same_spin = 0.5 * (alpha * (alpha - 1) + beta * (beta - 1))
+    other_spin = alpha * beta - beta
+    h_pp = 0.5 * (p.g_pp - p.g_p2)
+    energy = s * p.U_ss + (s - 1.0) * p.g_ss
+    with_p = (
+        k * (p.U_pp + 2.0 * p.g_sp - p.h_sp)
+        + same_spin * (p.g_p2 - h_pp)
+        + other_spin * p.g_p2
+        + beta * p.g_pp
+    )
+    return energy + torch.where(k > 0, with_p, torch.zeros_like(with_p))

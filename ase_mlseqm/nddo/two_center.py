@@ -1,0 +1,164 @@
+"""Two-centre two-electron integrals in the local frame of a pair (z from the first to the second).
+
+Dewar, Thiel, Theor. Chim. Acta 46 (1977) 89.  Every orbital product is a set of point charges, so
+every integral is a fixed linear combination of terms 1/sqrt((R + a)^2 + b^2).  The charges are
+listed once below; the distinct terms and their coefficients are found from them on import.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import defaultdict
+
+import torch
+from torch import Tensor
+
+from ..units import HARTREE
+from .multipoles import Multipoles
+from .products import N_PRODUCTS, PRODUCTS
+
+# A charge is (coefficient, (x, y, z) in units of D_l, l).
+_MONOPOLE = [(1.0, (0, 0, 0), 0)]
+
+
+def _dipole(axis: int) -> list:
+    plus, minus = [0, 0, 0], [0, 0, 0]
+    plus[axis], minus[axis] = 1, -1
+    return [(0.5, tuple(plus), 1), (-0.5, tuple(minus), 1)]
+
+
+def _linear_quadrupole(axis: int) -> list:
+    plus, minus = [0, 0, 0], [0, 0, 0]
+    plus[axis], minus[axis] = 2, -2
+    return [(0.25, tuple(plus), 2), (0.25, tuple(minus), 2), (-0.5, (0, 0, 0), 2)]
+
+
+def _square_quadrupole(first: int, second: int) -> list:
+    charges = []
+    for one in (1, -1):
+        for two in (1, -1):
+            place = [0, 0, 0]
+            place[first], place[second] = one, two
+            charges.append((0.25 * one * two, tuple(place), 2))
+    return charges
+
+
+def _charges(product: tuple[int, int]) -> list:
+    mu, nu = product  # 0 is s; 1, 2, 3 are p_x, p_y, p_z
+    if nu == 0:
+        return _MONOPOLE
+    if mu == 0:
+        return _dipole(nu - 1)
+    if mu == nu:
+        return _MONOPOLE + _linear_quadrupole(mu - 1)
+    return _square_quadrupole(mu - 1, nu - 1)
+
+
+def _interaction(first: list, second: list) -> dict:
+    """Distinct terms of one integral and their coefficients.
+
+    A term is named by (l of both, z of both, and the two perpendicular separations up to sign and
+    order), all in units of the atoms' own D_l.
+    """
+    terms: dict = defaultdict(float)
+    for c1, (x1, y1, z1), l1 in first:
+        for c2, (x2, y2, z2), l2 in second:
+            perpendicular = tuple(
+                sorted(max((u1, -u2), (-u1, u2)) for u1, u2 in ((x1, x2), (y1, y2)))
+            )
+            terms[l1, l2, z1, z2, perpendicular] += c1 * c2
+    return terms
+
+
+def _integral(first: tuple[int, int], second: tuple[int, int]) -> dict:
+    xy = (1, 2)
+    if first == second == xy:
+        # half of (xx|xx) - (xx|yy): square charges would make the energy depend on the azimuth
+        same = _interaction(_charges((1, 1)), _charges((1, 1)))
+        for term, c in _interaction(_charges((1, 1)), _charges((2, 2))).items():
+            same[term] -= c
+        return {term: 0.5 * c for term, c in same.items()}
+    if xy in (first, second):
+        return {}
+    return _interaction(_charges(first), _charges(second))
+
+
+@dataclasses.dataclass(frozen=True)
+class TermTable:
+    """T distinct terms of all integrals between atoms with ``n1`` and ``n2`` orbital products.
+
+    Attributes
+    ----------
+    a1, a2, x1, x2, y1, y2 : (2, T)
+        Factors of D1, D2 of the first and the second atom in the displacements along z, x, y.
+    rho1, rho2 : (3, T)
+        Which additive term of either atom enters.
+    coefficients : (T, n1 * n2)
+        From terms to integrals (eV * bohr).
+    """
+
+    a1: Tensor
+    a2: Tensor
+    x1: Tensor
+    x2: Tensor
+    y1: Tensor
+    y2: Tensor
+    rho1: Tensor
+    rho2: Tensor
+    coefficients: Tensor
+
+
+@functools.cache
+def term_table(n1: int, n2: int, device: torch.device) -> TermTable:
+    """Terms for atoms with ``n1`` and ``n2`` products (1 or 10)."""
+    index: dict = {}
+    entries = []
+    for column1, first in enumerate(PRODUCTS[:n1]):
+        for column2, second in enumerate(PRODUCTS[:n2]):
+            for term, coefficient in _integral(first, second).items():
+                if abs(coefficient) > 1e-12:
+                    row = index.setdefault(term, len(index))
+                    entries.append((row, column1 * n2 + column2, coefficient))
+    size = len(index)
+    coefficients = torch.zeros(size, n1 * n2, dtype=torch.float64)
+    for row, column, coefficient in entries:
+        coefficients[row, column] += coefficient * HARTREE
+    D = {name: torch.zeros(3, size, dtype=torch.float64) for name in "a1 a2 x1 x2 y1 y2".split()}
+    rho1, rho2 = (torch.zeros(3, size, dtype=torch.float64) for _ in range(2))
+    for (l1, l2, z1, z2, ((mx, nx), (my, ny))), row in index.items():
+        rho1[l1, row], rho2[l2, row] = 1.0, 1.0
+        D["a1"][l1, row], D["a2"][l2, row] = -z1, z2
+        D["x1"][l1, row], D["x2"][l2, row] = mx, nx
+        D["y1"][l1, row], D["y2"][l2, row] = my, ny
+    tensors = [D[name][1:] for name in D] + [rho1, rho2, coefficients]
+    return TermTable(*(t.contiguous().to(device) for t in tensors))
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """Geometry-independent part of the terms of P pairs: offsets ``a`` and ``b2``, (P, T) bohr."""
+
+    a: Tensor
+    b2: Tensor
+    coefficients: Tensor
+
+
+def terms(atoms: Multipoles, i: Tensor, j: Tensor, n1: int, n2: int) -> Terms:
+    """Prepare the pairs (i, j), (P,) indices into ``atoms``."""
+    table = term_table(n1, n2, i.device)
+    D1, D2, rho1, rho2 = atoms.D[i], atoms.D[j], atoms.rho[i], atoms.rho[j]
+    a = D1 @ table.a1 + D2 @ table.a2
+    x = D1 @ table.x1 + D2 @ table.x2
+    y = D1 @ table.y1 + D2 @ table.y2
+    rho = rho1 @ table.rho1 + rho2 @ table.rho2
+    return Terms(a, x**2 + y**2 + rho**2, table.coefficients)
+
+
+def local_integrals(distance: Tensor, pairs: Terms) -> Tensor:
+    """Integrals (P, n1 * n2) in eV of pairs ``distance`` (P,) bohr apart, in the local frame."""
+    shifted = distance.unsqueeze(1) + pairs.a
+    return torch.addcmul(pairs.b2, shifted, shifted).rsqrt() @ pairs.coefficients
+
+
+__all__ = ["N_PRODUCTS", "TermTable", "Terms", "local_integrals", "term_table", "terms"]

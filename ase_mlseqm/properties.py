@@ -1,0 +1,94 @@
+"""One-electron properties from the density of a batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .nddo.energy import AtomDensities
+from .nddo.integrals import Constants
+from .nddo.layout import Layout
+from .nddo.parameters import elements
+from .nddo.products import WEIGHT
+from .units import BOHR
+
+DIAGONAL = (0, 4, 7, 9)  # ss, xx, yy, zz
+SP = slice(1, 4)
+
+
+def net_charges(layout: Layout, atoms: AtomDensities) -> Tensor:
+    """Coulson charges (n,), e."""
+    return -atoms.net[:, DIAGONAL].sum(1)
+
+
+def spin_populations(layout: Layout, atoms: AtomDensities) -> Tensor:
+    """Alpha minus beta populations (n,); zero when restricted."""
+    out = atoms.net.new_zeros(len(layout.numbers))
+    if atoms.heavy.shape[0] == 2:
+        heavy = atoms.heavy[:, :, DIAGONAL].sum(2)
+        out[layout.heavy] = heavy[0] - heavy[1]
+        out[layout.hydrogen] = atoms.hydrogen[0] - atoms.hydrogen[1]
+    return out
+
+
+def about_center_of_mass(layout: Layout, positions: Tensor) -> Tensor:
+    """Positions (n, 3) relative to the centre of mass of every molecule, Angstrom."""
+    mass = elements(positions.device).mass[layout.numbers]
+    weighted = layout.molecule_sum(mass.unsqueeze(1) * positions)
+    center = weighted / layout.molecule_sum(mass).unsqueeze(1)
+    return positions - center[layout.molecule]
+
+
+def dipoles(
+    layout: Layout, constants: Constants, atoms: AtomDensities, positions: Tensor
+) -> Tensor:
+    """Dipole moments (B, 3), e*Angstrom, about the centre of mass.
+
+    Net charges and the sp hybridisation of every atom, whose transition dipole is D1.
+    """
+    charges = net_charges(layout, atoms).unsqueeze(1)
+    hybrid = BOHR * constants.multipoles.D[:, :1] * atoms.net[:, SP]
+    return layout.molecule_sum(charges * about_center_of_mass(layout, positions) - hybrid)
+
+
+def field_potential(
+    layout: Layout, constants: Constants, positions: Tensor, field: Tensor
+) -> Tensor:
+    """What a uniform ``field`` (3,), V/Angstrom, adds to an atom's orbitals, (n, 4) eV.
+
+    Column 0: the diagonal; columns 1 to 3: the elements between s and p_x, p_y, p_z.
+    """
+    diagonal = about_center_of_mass(layout, positions) @ field
+    sp = BOHR * constants.multipoles.D[:, :1] * field
+    return torch.cat((diagonal.unsqueeze(1), sp), 1)
+
+
+def field_energy(layout: Layout, atoms: AtomDensities, potential: Tensor) -> Tensor:
+    """Energy (n,), eV, of the atoms' electrons and cores in the field: minus field times dipole."""
+    charges = net_charges(layout, atoms)
+    return -charges * potential[:, 0] + (atoms.net[:, SP] * potential[:, 1:]).sum(1)
+
+
+def bond_orders(layout: Layout, density: Tensor) -> Tensor:
+    """Wiberg bond orders (B, A, A), with Mayer's extension 2 (alpha^2 + beta^2) to open shells."""
+    n_b, n = layout.n_molecules, layout.N
+    squared = (density**2).sum(0) * (4.0 / density.shape[0])
+    owner = torch.zeros(n_b, n, layout.width, dtype=density.dtype, device=density.device)
+    column = layout.slot % layout.width
+    owner[layout.molecule, layout.orbital, column] = 1.0
+    for k in range(1, 4):
+        heavy = layout.heavy
+        owner[layout.molecule[heavy], layout.orbital[heavy] + k, column[heavy]] = 1.0
+    orders = owner.mT @ squared @ owner
+    return orders - torch.diag_embed(orders.diagonal(dim1=1, dim2=2))
+
+
+def spin_squared(density: Tensor, occupied: Tensor) -> Tensor:
+    """<S^2> (B,) of the determinant with spin densities (S, B, N, N)."""
+    if density.shape[0] == 1:
+        return torch.zeros(density.shape[1], dtype=density.dtype, device=density.device)
+    s_z = 0.5 * (occupied[0] - occupied[1]).to(density.dtype)
+    return s_z * (s_z + 1.0) + occupied[1] - (density[0] * density[1]).sum((1, 2))
+
+
+assert WEIGHT[1] == 2.0  # packed sp populations count both orders, as the formulas above assume

@@ -1,0 +1,233 @@
+"""The SCF of a batch: plain DIIS, and a ladder of aids for the molecules that need it.
+
+Converged means that the largest element of [F(d), d] is below the tolerance for the density that
+is returned, with F built from that very density and integer occupations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..nddo.fock import FockBuilder
+from . import guess as guesses
+from .density import aufbau, commutator, density_matrix
+from .minimise import minimise
+from .rungs import Aid, Annealing, LevelShift, OptimalDamping, PlainDIIS
+
+
+@dataclasses.dataclass(frozen=True)
+class SCFSettings:
+    """Settings of the self-consistent field."""
+
+    tolerance: float = 1e-6
+    """Largest element of the commutator of Fock and density matrix, eV."""
+    max_iterations: int = 80
+    """Iterations on every rung of the ladder."""
+    diis_size: int = 8
+    """Fock matrices kept for DIIS."""
+    ladder: bool = True
+    """Try the aids behind DIIS, and other starting points where several solutions are likely."""
+
+
+@dataclasses.dataclass
+class SCFResult:
+    """Outcome for B molecules with S spins and N orbitals.
+
+    Attributes
+    ----------
+    density, fock, orbitals : (S, B, N, N)
+        Spin densities, their Fock matrices (eV) and the orbitals of these in columns.
+    mo_energies : (S, B, N)
+        eV, ascending.
+    energy : (B,)
+        Electronic energy up to a constant of the molecule, eV.
+    converged, iterations, residual : (B,)
+        Residual in eV; iterations of all rungs together.
+    rung : list of str
+        The aid that led to the result.
+    """
+
+    density: Tensor
+    fock: Tensor
+    orbitals: Tensor
+    mo_energies: Tensor
+    energy: Tensor
+    converged: Tensor
+    iterations: Tensor
+    residual: Tensor
+    rung: list[str]
+
+
+@dataclasses.dataclass
+class _Attempt:
+    """Densities reached by one aid, their Fock matrices, residuals and iteration counts."""
+
+    density: Tensor
+    fock: Tensor
+    residual: Tensor
+    iterations: Tensor
+
+
+def iterate(
+    builder: FockBuilder,
+    occupied: Tensor,
+    density: Tensor,
+    aid: Aid,
+    tolerance: float,
+    max_iterations: int,
+) -> _Attempt:
+    """Run one aid until every molecule is converged or the iterations are used up."""
+    n_b = density.shape[1]
+    device = density.device
+    n_max = int(occupied.max())
+    check_every = 1 if device.type == "cpu" else 3
+    result = _Attempt(
+        density.clone(),
+        torch.zeros_like(density),
+        torch.full((n_b,), float("inf"), dtype=density.dtype, device=device),
+        torch.zeros(n_b, dtype=torch.int64, device=device),
+    )
+    active = torch.arange(n_b, device=device)
+    open_ = torch.ones(n_b, dtype=torch.bool, device=device)
+    for iteration in range(1, max_iterations + 1):
+        fock = builder(density)
+        error = commutator(fock, density)
+        residual = error.abs().amax((0, 2, 3))
+        last = iteration == max_iterations
+        if last or iteration % check_every == 0 or iteration == 1:
+            # a starting density may commute with F without being idempotent
+            final = aid.final() and iteration > 1
+            done = residual < tolerance if final else torch.zeros_like(open_)
+            # what is not a number will not become one
+            store = open_ & (done | ~torch.isfinite(residual) | last)
+            n_store = int(store.sum())
+            if n_store:
+                at = active[store]
+                result.density[:, at], result.fock[:, at] = density[:, store], fock[:, store]
+                result.residual[at], result.iterations[at] = residual[store], iteration
+                open_ = open_ & ~store
+                n_open = int(open_.sum())
+                if n_open == 0:
+                    break
+                if n_open <= 0.75 * len(active):
+                    keep = open_.nonzero().squeeze(1)
+                    builder = builder.select(keep)
+                    aid.select(keep)
+                    active, open_ = active[keep], open_[keep]
+                    fock, density = fock[:, keep], density[:, keep]
+                    error, residual = error[:, keep], residual[keep]
+        effective = aid.effective_fock(fock, density, error, residual)
+        energies, orbitals = _eigh(effective)
+        occupations = aid.occupations(energies)
+        columns = n_max if aid.final() else occupations.shape[-1]
+        density = density_matrix(orbitals, occupations, columns)
+    return result
+
+
+def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and vectors; matrices that are not finite give NaN instead of an exception."""
+    finite = torch.isfinite(matrices).all(-1).all(-1)
+    if bool(finite.all()):
+        return torch.linalg.eigh(matrices)
+    safe = torch.where(finite[..., None, None], matrices, torch.zeros_like(matrices))
+    energies, orbitals = torch.linalg.eigh(safe)
+    bad = float("nan")
+    return (
+        energies.masked_fill(~finite[..., None], bad),
+        orbitals.masked_fill(~finite[..., None, None], bad),
+    )
+
+
+Start = Callable[[FockBuilder, Tensor], Tensor]
+
+
+def _from_diagonal(builder: FockBuilder, occupied: Tensor) -> Tensor:
+    return guesses.diagonal(builder.layout, occupied)
+
+
+def _from_noise(builder: FockBuilder, occupied: Tensor) -> Tensor:
+    return guesses.perturbed(builder.layout, occupied, seed=1)
+
+
+def solve(
+    builder: FockBuilder, occupied: Tensor, guess: Tensor | None, settings: SCFSettings
+) -> SCFResult:
+    """Solve the SCF of a batch.
+
+    Parameters
+    ----------
+    occupied : (S, B)
+        Occupied orbitals of either spin; S = 1 for restricted.
+    guess : (S, B, N, N) or None
+        Starting densities; None for those of neutral atoms.
+    """
+    start = guesses.diagonal(builder.layout, occupied) if guess is None else guess
+    size, tol, steps = settings.diis_size, settings.tolerance, settings.max_iterations
+    attempt = iterate(builder, occupied, start, PlainDIIS(occupied, start, size), tol, steps)
+    result = _finish(builder, occupied, attempt, tol, "diis")
+    if not settings.ladder:
+        return result
+    aids: list[tuple[str, Callable[..., Aid], Start]] = [
+        ("damping", OptimalDamping, _from_diagonal),
+        ("level shift", LevelShift, _from_diagonal),
+        ("annealing", Annealing, _from_diagonal),
+        ("restart", OptimalDamping, _from_noise),
+    ]
+    for name, aid, begin in aids:
+        failed = (~result.converged & torch.isfinite(result.residual)).nonzero().squeeze(1)
+        if not len(failed):
+            return result
+        part, filling = builder.select(failed), occupied[:, failed]
+        density = begin(part, filling)
+        attempt = iterate(part, filling, density, aid(filling, density, size), tol, 2 * steps)
+        _merge(result, _finish(part, filling, attempt, tol, name), failed)
+    failed = (~result.converged & torch.isfinite(result.residual)).nonzero().squeeze(1)
+    if len(failed):
+        part, filling = builder.select(failed), occupied[:, failed]
+        density = minimise(part, filling, result.orbitals[:, failed], tol, 6 * steps)
+        attempt = iterate(
+            part, filling, density, PlainDIIS(filling, density, size), tol, 2 * steps
+        )
+        _merge(result, _finish(part, filling, attempt, tol, "minimisation"), failed)
+    return result
+
+
+def _finish(
+    builder: FockBuilder, occupied: Tensor, attempt: _Attempt, tolerance: float, rung: str
+) -> SCFResult:
+    """Orbitals, energies, and the check that the lowest orbitals are the filled ones."""
+    energies, orbitals = _eigh(attempt.fock)
+    filled = density_matrix(orbitals, aufbau(occupied, energies.shape[-1]), int(occupied.max()))
+    excess = (attempt.fock * (attempt.density - filled)).sum((0, 2, 3))
+    converged = (attempt.residual < tolerance) & (excess < 1e-4)
+    return SCFResult(
+        density=attempt.density,
+        fock=attempt.fock,
+        orbitals=orbitals,
+        mo_energies=energies,
+        energy=builder.energy(attempt.density, attempt.fock),
+        converged=converged,
+        iterations=attempt.iterations,
+        residual=attempt.residual,
+        rung=[rung] * len(converged),
+    )
+
+
+def _merge(result: SCFResult, new: SCFResult, where: Tensor) -> None:
+    """Write ``new`` over the molecules ``where`` of ``result``, unless that had a lower energy."""
+    old_ok = result.converged[where]
+    better = new.converged & (~old_ok | (new.energy < result.energy[where] - 1e-7))
+    use = better | ~old_ok
+    result.iterations[where] += new.iterations
+    at = where[use]
+    for name in ("density", "fock", "orbitals", "mo_energies"):
+        getattr(result, name)[:, at] = getattr(new, name)[:, use]
+    for name in ("energy", "converged", "residual"):
+        getattr(result, name)[at] = getattr(new, name)[use]
+    for row, taken in zip(where.tolist(), use.tolist(), strict=True):
+        if taken:
+            result.rung[row] = new.rung[0]

@@ -1,0 +1,64 @@
+"""Starting densities."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..nddo.layout import Layout
+
+
+def n_occupied(layout: Layout, charge: Tensor, multiplicity: Tensor, unrestricted: bool) -> Tensor:
+    """Occupied orbitals of every spin, (S, B) int64."""
+    electrons = layout.molecule_sum(layout.core_charge).round().long() - charge
+    if not unrestricted:
+        return (electrons // 2).unsqueeze(0)
+    alpha = (electrons + multiplicity - 1) // 2
+    return torch.stack((alpha, electrons - alpha))
+
+
+def diagonal(layout: Layout, occupied: Tensor) -> Tensor:
+    """Neutral atoms with evenly filled valence shells, scaled to the electron count (S, B, N, N)."""
+    n_spin = occupied.shape[0]
+    share = layout.core_charge / torch.where(layout.numbers > 1, 4.0, 1.0)
+    diagonal = share.new_zeros(layout.n_molecules * layout.N)
+    start = layout.molecule * layout.N + layout.orbital
+    for k in range(4):
+        atoms = layout.heavy if k else torch.arange(len(start), device=start.device)
+        diagonal[start[atoms] + k] = share[atoms]
+    diagonal = diagonal.view(1, layout.n_molecules, layout.N)
+    real = torch.arange(layout.N, device=start.device) < layout.n_orbitals.unsqueeze(1)
+    # extra or missing electrons are spread over all orbitals
+    extra = occupied - 0.5 * diagonal.sum(2)
+    populations = 0.5 * diagonal + real * (extra / layout.n_orbitals).unsqueeze(2)
+    return torch.diag_embed(populations.expand(n_spin, -1, -1).clamp(0.0, 1.0))
+
+
+def perturbed(layout: Layout, occupied: Tensor, seed: int, strength: float = 0.35) -> Tensor:
+    """The diagonal guess with reproducible noise that breaks spatial and spin symmetry."""
+    density = diagonal(layout, occupied)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.rand(density.shape[0], 1, layout.N, generator=generator, dtype=density.dtype)
+    noise = strength * (2.0 * noise - 1.0).to(density.device)
+    populations = density.diagonal(dim1=2, dim2=3)
+    return torch.diag_embed(populations * (1.0 + noise))
+
+
+def broken_symmetry(density: Tensor, orbitals: Tensor, occupied: Tensor, angle: float) -> Tensor:
+    """Rotate the highest occupied into the lowest empty orbital, by +-``angle`` for either spin.
+
+    ``density`` and ``orbitals`` are (2, B, N, N); molecules without an empty orbital stay.
+    """
+    out = density.clone()
+    cos, sin = torch.cos(torch.tensor(angle)).item(), torch.sin(torch.tensor(angle)).item()
+    n = orbitals.shape[-1]
+    for spin, sign in ((0, 1.0), (1, -1.0)):
+        homo = occupied[spin] - 1
+        usable = ((homo >= 0) & (homo + 1 < n)).view(-1, 1)
+        rows = torch.arange(len(homo), device=homo.device)
+        h = orbitals[spin, rows, :, homo.clamp(min=0)]
+        v = orbitals[spin, rows, :, (homo + 1).clamp(max=n - 1)]
+        mixed = cos * h + sign * sin * v
+        change = mixed.unsqueeze(2) * mixed.unsqueeze(1) - h.unsqueeze(2) * h.unsqueeze(1)
+        out[spin] += change * usable.unsqueeze(2)
+    return out

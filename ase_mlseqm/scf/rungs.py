@@ -1,0 +1,134 @@
+"""The convergence aids, from the plain one upwards.
+
+An aid sees the Fock matrix of the current density and says which matrix to diagonalise next and
+how to fill its orbitals.  Only molecules that failed on one rung climb to the next.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .density import aufbau, fermi
+from .mixing import DIIS
+
+
+class Aid(Protocol):
+    """One convergence aid for a batch; tensors are (S, B, N, N), ``residual`` is (B,)."""
+
+    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+        """Matrix whose lowest orbitals make the next density."""
+        ...
+
+    def occupations(self, energies: Tensor) -> Tensor:
+        """Occupations (S, B, N) of its orbitals."""
+        ...
+
+    def final(self) -> bool:
+        """Whether the densities made now are those of integer occupations."""
+        ...
+
+    def select(self, keep: Tensor) -> None:
+        """Drop all molecules but ``keep`` (indices)."""
+        ...
+
+
+class PlainDIIS:
+    """Commutator DIIS from the first iteration."""
+
+    def __init__(self, occupied: Tensor, like: Tensor, size: int) -> None:
+        self.occupied = occupied
+        self.diis = DIIS(size, like)
+        self.filling = aufbau(occupied, like.shape[-1])
+
+    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+        return self.diis.extrapolate(fock, error)
+
+    def occupations(self, energies: Tensor) -> Tensor:
+        return self.filling
+
+    def final(self) -> bool:
+        return True
+
+    def select(self, keep: Tensor) -> None:
+        self.occupied = self.occupied[:, keep]
+        self.filling = self.filling[:, keep]
+        self.diis.select(keep)
+
+
+class OptimalDamping(PlainDIIS):
+    """Optimal damping (Cances, Le Bris, Int. J. Quantum Chem. 79 (2000) 82), then DIIS.
+
+    The energy is quadratic along the line from the damped density to the new one and goes down
+    in every step.  Molecules whose residual has fallen below ``switch`` eV go on with DIIS.
+    """
+
+    def __init__(self, occupied: Tensor, like: Tensor, size: int, switch: float = 0.05) -> None:
+        super().__init__(occupied, like, size)
+        self.switch = switch
+        self.damped: tuple[Tensor, Tensor] | None = None
+        self.close = torch.zeros(like.shape[1], dtype=torch.bool, device=like.device)
+
+    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+        extrapolated = super().effective_fock(fock, density, error, residual)
+        if self.damped is None:
+            self.damped = (density, fock)
+            return fock
+        old_density, old_fock = self.damped
+        step, change = density - old_density, fock - old_fock
+        slope = (old_fock * step).sum((0, 2, 3))
+        curvature = (change * step).sum((0, 2, 3))
+        fraction = torch.where(curvature > -slope, -slope / curvature, torch.ones_like(slope))
+        fraction = fraction.clamp(0.0, 1.0).view(1, -1, 1, 1)
+        self.damped = (old_density + fraction * step, old_fock + fraction * change)
+        self.close |= residual < self.switch
+        return torch.where(self.close.view(1, -1, 1, 1), extrapolated, self.damped[1])
+
+    def select(self, keep: Tensor) -> None:
+        super().select(keep)
+        self.close = self.close[keep]
+        if self.damped is not None:
+            self.damped = (self.damped[0][:, keep], self.damped[1][:, keep])
+
+
+class LevelShift(PlainDIIS):
+    """DIIS with the empty orbitals raised; the shift goes down with the residual."""
+
+    def __init__(self, occupied: Tensor, like: Tensor, size: int, shift: float = 8.0) -> None:
+        super().__init__(occupied, like, size)
+        self.shift = shift
+        self.unit = torch.eye(like.shape[-1], dtype=like.dtype, device=like.device)
+
+    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+        extrapolated = super().effective_fock(fock, density, error, residual)
+        shift = (self.shift * residual.clamp(max=1.0) ** 0.5).clamp(min=0.0).view(1, -1, 1, 1)
+        return extrapolated + shift * (self.unit - density)
+
+
+class Annealing(PlainDIIS):
+    """Fractional occupations at an electronic temperature that is lowered to zero."""
+
+    def __init__(
+        self, occupied: Tensor, like: Tensor, size: int, start: float = 1.5, steps: int = 60
+    ) -> None:
+        super().__init__(occupied, like, size)
+        self.temperatures = (start * 0.92**k for k in range(steps))
+        self.temperature: float | None = start
+
+    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+        was = self.temperature
+        self.temperature = next(self.temperatures, None)
+        if was is not None and self.temperature is None:
+            # Fock matrices of warm densities are no basis for the cold ones
+            self.diis = DIIS(self.diis.size, fock)
+        return super().effective_fock(fock, density, error, residual)
+
+    def occupations(self, energies: Tensor) -> Tensor:
+        if self.temperature is None:
+            return self.filling
+        return fermi(energies, self.occupied, self.temperature)
+
+    def final(self) -> bool:
+        return self.temperature is None

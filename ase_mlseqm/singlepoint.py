@@ -1,0 +1,244 @@
+"""One batch: from positions to energies, forces and properties."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import properties as props
+from .batch import Batch
+from .model import Model
+from .nddo import energy as energies
+from .nddo.fock import Maps, build_maps, fock_builder
+from .nddo.integrals import Constants, integrals, prepare
+from .nddo.layout import Layout, build_layout
+from .nddo.one_center import isolated_atom_energy
+from .nddo.parameters import elements
+from .results import SinglePoint, Status
+from .scf import SCFResult, SCFSettings, solve
+from .scf.guess import n_occupied
+from .units import EV_TO_KCAL
+
+PROPERTIES = (
+    "energy",
+    "forces",
+    "charges",
+    "dipole",
+    "mo_energies",
+    "density",
+    "bond_orders",
+    "magmoms",
+    "parameters",
+)
+"""What may be asked for; ``mo_energies`` brings occupations, gap and ionization potential, and
+``magmoms`` the expectation value of S^2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """Index maps of a set of atomic numbers, and for plain methods the constants."""
+
+    layout: Layout
+    maps: Maps
+    constants: Constants | None
+
+
+def topology(model: Model, numbers: Tensor) -> Topology:
+    """Topology of padded (B, A) atomic numbers."""
+    layout = build_layout(numbers)
+    constants = None
+    if not model.learned:
+        nowhere = torch.empty(0, 3, dtype=torch.float64, device=numbers.device)
+        constants = prepare(layout, model.parameters(layout, nowhere))
+    return Topology(layout, build_maps(layout), constants)
+
+
+@dataclasses.dataclass
+class BatchResult:
+    """Tensors of one computed batch; padded, None where not asked for."""
+
+    energy: Tensor
+    atomization: Tensor
+    constants: Constants
+    occupied: Tensor
+    scf: SCFResult
+    atoms: energies.AtomDensities
+    forces: Tensor | None = None
+    dipole: Tensor | None = None
+
+
+def compute(
+    batch: Batch,
+    model: Model,
+    known: Topology,
+    *,
+    unrestricted: bool,
+    properties: Sequence[str],
+    settings: SCFSettings,
+    field: Tensor | None = None,
+    guess: Tensor | None = None,
+) -> BatchResult:
+    """Energies and properties of a batch.
+
+    Forces are minus the derivative of the energy at fixed density: one pass back through the
+    integrals with the density's coefficients.
+    """
+    layout = known.layout
+    positions = batch.positions.flatten(0, 1)[layout.slot]
+    with_forces = "forces" in properties
+    positions.requires_grad_(with_forces)
+    with torch.set_grad_enabled(with_forces):
+        constants = known.constants
+        if constants is None:
+            constants = prepare(layout, model.parameters(layout, positions))
+        ints = integrals(layout, constants, positions)
+        potential = None
+        if field is not None:
+            potential = props.field_potential(layout, constants, positions, field)
+    with torch.no_grad():
+        fixed = ints.detach()
+        shift = None if potential is None else potential.detach()
+        builder = fock_builder(layout, known.maps, constants, fixed, shift)
+        occupied = n_occupied(layout, batch.charge, batch.multiplicity, unrestricted)
+        scf = solve(builder, occupied, guess, settings)
+        atoms = energies.atom_densities(layout, scf.density)
+        coefficients = energies.pair_coefficients(layout, scf.density, atoms)
+        pair = energies.pair_energy(fixed, coefficients)
+        one = energies.one_center_energy(layout, constants, atoms)
+        if potential is not None:
+            one = one + props.field_energy(layout, atoms, potential)
+        total = layout.molecule_sum(one) + layout.molecule_sum(pair, layout.pair_molecule)
+        isolated = isolated_atom_energy(constants.parameters, layout.core_charge)
+        atomization = total - layout.molecule_sum(isolated)
+    result = BatchResult(total, atomization, constants, occupied, scf, atoms)
+    if with_forces:
+        outputs, weights = list(ints.tensors()), list(coefficients.tensors())
+        if potential is not None:
+            outputs.append(props.field_energy(layout, atoms, potential))
+            weights.append(torch.ones_like(outputs[-1]))
+        # a lone atom has no integrals that depend on its position
+        used = [k for k, tensor in enumerate(outputs) if tensor.numel() and tensor.requires_grad]
+        gradient = torch.zeros_like(positions)
+        if used:
+            (gradient,) = torch.autograd.grad(
+                [outputs[k] for k in used], positions, [weights[k] for k in used]
+            )
+        result.forces = layout.pad(-gradient)
+    if "dipole" in properties:
+        result.dipole = props.dipoles(layout, constants, atoms, positions.detach())
+    return result
+
+
+def unpack(
+    batch: Batch,
+    model: Model,
+    layout: Layout,
+    result: BatchResult,
+    *,
+    unrestricted: bool,
+    properties: Sequence[str],
+) -> list[SinglePoint]:
+    """One :class:`SinglePoint` per molecule, on the CPU; NaN where the SCF did not converge."""
+    asked = set(properties)
+    scf = result.scf
+    finite = torch.isfinite(result.energy) & torch.isfinite(scf.residual)
+    if result.forces is not None:
+        finite &= torch.isfinite(result.forces).all(2).all(1)
+    good = _array(scf.converged & finite)
+    heat = elements(batch.numbers.device).heat_of_formation[layout.numbers]
+    formation = result.atomization + layout.molecule_sum(heat) / EV_TO_KCAL
+    padded: dict[str, np.ndarray] = {}
+    if "charges" in asked:
+        padded["charges"] = _array(layout.pad(props.net_charges(layout, result.atoms)))
+    if "magmoms" in asked:
+        padded["magmoms"] = _array(layout.pad(props.spin_populations(layout, result.atoms)))
+        padded["spin_squared"] = _array(props.spin_squared(scf.density, result.occupied))
+    if "bond_orders" in asked:
+        padded["bond_orders"] = _array(props.bond_orders(layout, scf.density))
+    if result.forces is not None:
+        padded["forces"] = _array(result.forces)
+    if result.dipole is not None:
+        padded["dipole"] = _array(result.dipole)
+    parameters = {}
+    if "parameters" in asked:
+        items = result.constants.parameters.items()
+        parameters = {name: _array(layout.pad(value)) for name, value in items}
+    plain = {
+        "energy": _array(result.energy),
+        "atomization_energy": _array(result.atomization),
+        "residual": _array(scf.residual),
+    }
+    if not model.learned:
+        plain["heat_of_formation"] = _array(formation)
+    levels, density = _array(scf.mo_energies), _array(scf.density)
+    occupied, iterations = _array(result.occupied), scf.iterations.tolist()
+    n_atoms, n_orbitals = batch.mask.sum(1).tolist(), layout.n_orbitals.tolist()
+    finite_ = finite.tolist()
+    charge, multiplicity = batch.charge.tolist(), batch.multiplicity.tolist()
+
+    out = []
+    for b in range(len(batch)):
+        ok, a, n = bool(good[b]), n_atoms[b], n_orbitals[b]
+        status = Status.CONVERGED if ok else Status.UNCONVERGED
+        if not finite_[b]:
+            status = Status.NOT_FINITE
+        values: dict = {name: float(array[b]) for name, array in plain.items()}
+        for name, array in padded.items():
+            value = array[b]
+            if name == "spin_squared":
+                value = float(value)
+            elif name == "bond_orders":
+                value = value[:a, :a].copy()
+            elif name != "dipole":
+                value = value[:a].copy()
+            values[name] = value
+        if "mo_energies" in asked:
+            values |= orbital_results(levels[:, b, :n], occupied[:, b])
+        if "density" in asked:
+            values["density"] = density[:, b, :n, :n].copy()
+        if not ok:
+            values = {
+                name: value if name == "residual" else _nan(value) for name, value in values.items()
+            }
+        if "parameters" in asked:
+            values["parameters"] = {name: v[b, :a].copy() for name, v in parameters.items()}
+        out.append(
+            SinglePoint(
+                method=model.name,
+                charge=charge[b],
+                multiplicity=multiplicity[b],
+                unrestricted=unrestricted,
+                converged=ok,
+                status=status,
+                iterations=iterations[b],
+                rung=scf.rung[b],
+                **values,
+            )
+        )
+    return out
+
+
+def orbital_results(levels: np.ndarray, occupied: np.ndarray) -> dict:
+    """Occupations, gap and ionization potential from (S, N) energies and (S,) counts."""
+    n_spin, n = levels.shape
+    filled = np.arange(n) < occupied[:, None]
+    homo = max((levels[s, k - 1] for s, k in enumerate(occupied) if k > 0), default=np.nan)
+    lumo = min((levels[s, k] for s, k in enumerate(occupied) if k < n), default=np.nan)
+    return {
+        "mo_energies": levels.copy(),
+        "occupations": filled * (2.0 / n_spin),
+        "gap": float(lumo - homo),
+        "ionization_potential": float(-homo),
+    }
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
+
+
+def _nan(value):
+    return np.full_like(value, np.nan, dtype=float) if isinstance(value, np.ndarray) else float("nan")

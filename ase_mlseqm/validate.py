@@ -1,0 +1,133 @@
+"""Checks of the input; every refusal is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .batch import Molecule
+from .errors import InputError
+from .model import METHODS, Model
+from .nddo.parameters import elements, supported, symbols
+
+MIN_DISTANCE = 0.1
+"""Angstrom; atoms closer than this are taken for duplicates."""
+
+
+def _symbol(number: int) -> str:
+    try:
+        from ase.data import chemical_symbols
+
+        return chemical_symbols[number]
+    except (ImportError, IndexError):
+        return symbols().get(number, f"Z={number}")
+
+
+def electron_counts(numbers: np.ndarray) -> tuple[int, int]:
+    """Valence electrons of the neutral atoms and number of orbitals."""
+    core = elements_core()
+    return int(core[numbers].sum()), int(np.where(numbers > 1, 4, 1).sum())
+
+
+def elements_core() -> np.ndarray:
+    """Core charges by atomic number."""
+    import torch
+
+    return elements(torch.device("cpu")).core_charge.numpy()
+
+
+def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) -> Molecule:
+    """The molecule with its multiplicity filled in.
+
+    Raises
+    ------
+    InputError
+        When it cannot be computed.
+    """
+    numbers, positions = np.asarray(molecule.numbers), np.asarray(molecule.positions)
+    _check_geometry(numbers, positions)
+    unknown = sorted(set(numbers.tolist()) - model.supported())
+    if unknown:
+        names = ", ".join(_symbol(z) for z in unknown)
+        known = " ".join(symbols()[z] for z in sorted(model.supported()))
+        others = [m for m in METHODS if m != model.name and set(numbers.tolist()) <= supported(m)]
+        hint = f"; method={others[0]!r} has them all" if others else ""
+        raise InputError(f"{model.name} has no parameters for {names} (it knows {known}){hint}")
+    neutral, n_orbitals = electron_counts(numbers)
+    n_electrons = neutral - molecule.charge
+    if n_electrons < 1:
+        raise InputError(
+            f"charge {molecule.charge:+d} leaves no valence electrons: the neutral atoms have "
+            f"{neutral}"
+        )
+    if n_electrons > 2 * n_orbitals:
+        raise InputError(
+            f"charge {molecule.charge:+d} means {n_electrons} valence electrons, but the "
+            f"{n_orbitals} orbitals hold at most {2 * n_orbitals}"
+        )
+    multiplicity = _multiplicity(molecule, n_electrons, n_orbitals)
+    if unrestricted is False and multiplicity > 1:
+        raise InputError(
+            f"multiplicity {multiplicity} needs an unrestricted calculation: leave out "
+            "unrestricted=False"
+        )
+    return dataclasses.replace(molecule, multiplicity=multiplicity)
+
+
+def _multiplicity(molecule: Molecule, n_electrons: int, n_orbitals: int) -> int:
+    lowest = 1 + n_electrons % 2
+    multiplicity = lowest if molecule.multiplicity is None else molecule.multiplicity
+    if multiplicity < 1:
+        raise InputError(
+            f"multiplicity {multiplicity} does not exist: give 2S + 1 (1 for a singlet)"
+        )
+    if (multiplicity - lowest) % 2:
+        raise InputError(
+            f"multiplicity {multiplicity} is impossible with {n_electrons} valence electrons "
+            f"(charge {molecule.charge:+d}): give {lowest} or {lowest + 2}, or another charge"
+        )
+    alpha = (n_electrons + multiplicity - 1) // 2
+    if alpha > min(n_orbitals, n_electrons):
+        raise InputError(
+            f"multiplicity {multiplicity} needs {multiplicity - 1} unpaired electrons, more than "
+            f"{n_electrons} valence electrons in {n_orbitals} orbitals allow"
+        )
+    return multiplicity
+
+
+def _check_geometry(numbers: np.ndarray, positions: np.ndarray) -> None:
+    if not len(numbers):
+        raise InputError("there are no atoms to compute")
+    if positions.shape != (len(numbers), 3):
+        raise InputError(f"positions have shape {positions.shape}, not ({len(numbers)}, 3)")
+    bad = np.flatnonzero(~np.isfinite(positions).all(1))
+    if len(bad):
+        raise InputError(f"the position of atom {bad[0]} is not a finite number: correct the input")
+    pair = closest_pair(positions)
+    if pair is not None:
+        i, j, distance = pair
+        raise InputError(
+            f"atoms {i} ({_symbol(int(numbers[i]))}) and {j} ({_symbol(int(numbers[j]))}) are "
+            f"{distance:.3f} Angstrom apart: remove the duplicate or correct the positions"
+        )
+
+
+def closest_pair(positions: np.ndarray) -> tuple[int, int, float] | None:
+    """Two atoms closer than :data:`MIN_DISTANCE`, or None."""
+    from scipy.spatial import cKDTree
+
+    if len(positions) < 2:
+        return None
+    if len(positions) < 64:
+        difference = positions[:, None] - positions[None]
+        squared = np.einsum("ijk,ijk->ij", difference, difference)
+        squared[np.diag_indices(len(positions))] = np.inf
+        i, j = divmod(int(squared.argmin()), len(positions))
+    else:
+        pairs = cKDTree(positions).query_pairs(MIN_DISTANCE)
+        if not pairs:
+            return None
+        i, j = min(pairs)
+    distance = float(np.linalg.norm(positions[i] - positions[j]))
+    return (min(i, j), max(i, j), distance) if distance < MIN_DISTANCE else None
