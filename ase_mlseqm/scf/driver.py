@@ -142,21 +142,40 @@ def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
-Start = Callable[[FockBuilder, Tensor], Tensor]
+@dataclasses.dataclass(frozen=True)
+class _Rung:
+    """An aid and where it starts: the diagonal guess, or one with the noise of a seed."""
+
+    name: str
+    aid: Callable[..., Aid]
+    seed: int | None = None
+
+    def start(self, builder: FockBuilder, occupied: Tensor) -> Tensor:
+        if self.seed is None:
+            return guesses.diagonal(builder.layout, occupied)
+        return guesses.perturbed(builder.layout, occupied, self.seed)
 
 
-def _from_diagonal(builder: FockBuilder, occupied: Tensor) -> Tensor:
-    return guesses.diagonal(builder.layout, occupied)
-
-
-def _from_noise(builder: FockBuilder, occupied: Tensor) -> Tensor:
-    return guesses.perturbed(builder.layout, occupied, seed=1)
+# The first rungs double as a search: a slow first SCF often means that several solutions exist.
+_SEARCH = (
+    _Rung("damping", OptimalDamping),
+    _Rung("level shift", LevelShift),
+    *(_Rung("restart", OptimalDamping, seed) for seed in range(1, 9)),
+)
+_LAST = (_Rung("annealing", Annealing), _Rung("annealing", Annealing, 9))
+SLOW = 20
+"""Iterations; ordinary molecules need fewer from the diagonal guess."""
+SMALL_GAP = 3.0
+"""eV; below it another solution is likely to be close."""
 
 
 def solve(
     builder: FockBuilder, occupied: Tensor, guess: Tensor | None, settings: SCFSettings
 ) -> SCFResult:
     """Solve the SCF of a batch.
+
+    Molecules that converge slowly or with a small gap are solved again from other starting
+    points, and the lowest solution found is returned.
 
     Parameters
     ----------
@@ -171,29 +190,35 @@ def solve(
     result = _finish(builder, occupied, attempt, tol, "diis")
     if not settings.ladder:
         return result
-    aids: list[tuple[str, Callable[..., Aid], Start]] = [
-        ("damping", OptimalDamping, _from_diagonal),
-        ("level shift", LevelShift, _from_diagonal),
-        ("annealing", Annealing, _from_diagonal),
-        ("restart", OptimalDamping, _from_noise),
-    ]
-    for name, aid, begin in aids:
-        failed = (~result.converged & torch.isfinite(result.residual)).nonzero().squeeze(1)
-        if not len(failed):
-            return result
-        part, filling = builder.select(failed), occupied[:, failed]
-        density = begin(part, filling)
-        attempt = iterate(part, filling, density, aid(filling, density, size), tol, 2 * steps)
-        _merge(result, _finish(part, filling, attempt, tol, name), failed)
+    suspicious = result.iterations > SLOW
+    suspicious |= ~result.converged | (_gap(result.mo_energies, occupied) < SMALL_GAP)
+    for rungs, chosen in ((_SEARCH, lambda: suspicious), (_LAST, lambda: ~result.converged)):
+        for rung in rungs:
+            where = (chosen() & torch.isfinite(result.residual)).nonzero().squeeze(1)
+            if not len(where):
+                break
+            part, filling = builder.select(where), occupied[:, where]
+            density = rung.start(part, filling)
+            aid = rung.aid(filling, density, size)
+            attempt = iterate(part, filling, density, aid, tol, 2 * steps)
+            _merge(result, _finish(part, filling, attempt, tol, rung.name), where)
     failed = (~result.converged & torch.isfinite(result.residual)).nonzero().squeeze(1)
     if len(failed):
         part, filling = builder.select(failed), occupied[:, failed]
         density = minimise(part, filling, result.orbitals[:, failed], tol, 6 * steps)
-        attempt = iterate(
-            part, filling, density, PlainDIIS(filling, density, size), tol, 2 * steps
-        )
+        aid = PlainDIIS(filling, density, size)
+        attempt = iterate(part, filling, density, aid, tol, 2 * steps)
         _merge(result, _finish(part, filling, attempt, tol, "minimisation"), failed)
     return result
+
+
+def _gap(energies: Tensor, occupied: Tensor) -> Tensor:
+    """Smallest gap (B,) of either spin between the filled and the empty orbitals."""
+    n = energies.shape[-1]
+    homo = energies.gather(2, (occupied - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
+    lumo = energies.gather(2, occupied.clamp(max=n - 1).unsqueeze(2)).squeeze(2)
+    some = (occupied > 0) & (occupied < n)
+    return torch.where(some, lumo - homo, torch.full_like(homo, torch.inf)).amin(0)
 
 
 def _finish(
