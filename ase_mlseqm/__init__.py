@@ -1,15 +1,43 @@
 """Semiempirical quantum chemistry (MNDO, AM1, PM3) for ASE, batched and differentiable."""
 
+import importlib as _importlib
 from importlib import metadata as _metadata
+from typing import TYPE_CHECKING
 
-from .engine import Engine, evaluate
+from . import ase_plugin as _ase_plugin  # registers the calculator with ASE
 from .errors import InputError
-from .results import SinglePoint, Status
-from .scf import SCFSettings
+
+if TYPE_CHECKING:
+    from .calculator import MLSEQM
+    from .engine import Engine, evaluate
+    from .results import SinglePoint, Status
+    from .scf import SCFSettings
 
 try:
     __version__ = _metadata.version("ase-mlseqm")
 except _metadata.PackageNotFoundError:  # run from a source tree that was not installed
     __version__ = "0+unknown"
 
-__all__ = ["Engine", "InputError", "SCFSettings", "SinglePoint", "Status", "evaluate"]
+__all__ = ["Engine", "InputError", "MLSEQM", "SCFSettings", "SinglePoint", "Status", "evaluate"]
+
+_WHERE = {
+    "MLSEQM": "calculator",
+    "Engine": "engine",
+    "evaluate": "engine",
+    "SinglePoint": "results",
+    "Status": "results",
+    "SCFSettings": "scf",
+}
+
+
+def __getattr__(name: str) -> object:
+    # torch takes seconds to import: ``ase info`` and ``mlseqm --help`` do without
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(_importlib.import_module(f".{_WHERE[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -190,6 +190,8 @@ def solve(
     result = _finish(builder, occupied, attempt, tol, "diis")
     if not settings.ladder:
         return result
+    if len(occupied) == 2:
+        _break_symmetry(builder, occupied, result, settings)
     suspicious = result.iterations > SLOW
     suspicious |= ~result.converged | (_gap(result.mo_energies, occupied) < SMALL_GAP)
     for rungs, chosen in ((_SEARCH, lambda: suspicious), (_LAST, lambda: ~result.converged)):
@@ -205,11 +207,36 @@ def solve(
     failed = (~result.converged & torch.isfinite(result.residual)).nonzero().squeeze(1)
     if len(failed):
         part, filling = builder.select(failed), occupied[:, failed]
-        density = minimise(part, filling, result.orbitals[:, failed], tol, 6 * steps)
+        density, taken = minimise(part, filling, result.orbitals[:, failed], tol, 6 * steps)
+        result.iterations[failed] += taken
         aid = PlainDIIS(filling, density, size)
         attempt = iterate(part, filling, density, aid, tol, 2 * steps)
         _merge(result, _finish(part, filling, attempt, tol, "minimisation"), failed)
     return result
+
+
+def _break_symmetry(
+    builder: FockBuilder, occupied: Tensor, result: SCFResult, settings: SCFSettings
+) -> None:
+    """Look for a lower solution with localised spins where a singlet has found none."""
+    polarised = (result.density[0] - result.density[1]).abs().amax((1, 2)) > 1e-3
+    where = ((occupied[0] == occupied[1]) & ~polarised & torch.isfinite(result.residual)).nonzero()
+    where = where.squeeze(1)
+    if not len(where):
+        return
+    part, filling = builder.select(where), occupied[:, where]
+    orbitals, density = result.orbitals[:, where], result.density[:, where]
+    n_orbitals = part.layout.n_orbitals
+    starts = [
+        guesses.broken_symmetry(density, orbitals, filling, n_orbitals, depth) for depth in (1, 2, 4)
+    ]
+    starts.append(guesses.perturbed(part.layout, filling, seed=1))
+    for start in starts:
+        aid = OptimalDamping(filling, start, settings.diis_size)
+        steps = 2 * settings.max_iterations
+        attempt = iterate(part, filling, start, aid, settings.tolerance, steps)
+        finished = _finish(part, filling, attempt, settings.tolerance, "broken symmetry")
+        _merge(result, finished, where)
 
 
 def _gap(energies: Tensor, occupied: Tensor) -> Tensor:

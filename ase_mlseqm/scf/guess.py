@@ -44,21 +44,30 @@ def perturbed(layout: Layout, occupied: Tensor, seed: int, strength: float = 0.3
     return torch.diag_embed(populations * (1.0 + noise))
 
 
-def broken_symmetry(density: Tensor, orbitals: Tensor, occupied: Tensor, angle: float) -> Tensor:
-    """Rotate the highest occupied into the lowest empty orbital, by +-``angle`` for either spin.
+def broken_symmetry(
+    density: Tensor, orbitals: Tensor, occupied: Tensor, n_orbitals: Tensor, depth: int
+) -> Tensor:
+    """Mix the ``depth`` highest filled orbitals with as many empty ones, oppositely for the spins.
 
-    ``density`` and ``orbitals`` are (2, B, N, N); molecules without an empty orbital stay.
+    Parameters
+    ----------
+    density, orbitals : (2, B, N, N)
+        The symmetric solution.
+    occupied : (2, B)
+    n_orbitals : (B,)
+        Molecules without enough empty or filled orbitals keep their density.
     """
     out = density.clone()
-    cos, sin = torch.cos(torch.tensor(angle)).item(), torch.sin(torch.tensor(angle)).item()
-    n = orbitals.shape[-1]
-    for spin, sign in ((0, 1.0), (1, -1.0)):
-        homo = occupied[spin] - 1
-        usable = ((homo >= 0) & (homo + 1 < n)).view(-1, 1)
-        rows = torch.arange(len(homo), device=homo.device)
-        h = orbitals[spin, rows, :, homo.clamp(min=0)]
-        v = orbitals[spin, rows, :, (homo + 1).clamp(max=n - 1)]
-        mixed = cos * h + sign * sin * v
-        change = mixed.unsqueeze(2) * mixed.unsqueeze(1) - h.unsqueeze(2) * h.unsqueeze(1)
-        out[spin] += change * usable.unsqueeze(2)
+    rows = torch.arange(occupied.shape[1], device=density.device)
+    half = 0.5**0.5
+    for k in range(depth):
+        for spin, sign in ((0, 1.0), (1, -1.0)):
+            low, high = occupied[spin] - 1 - k, occupied[spin] + k
+            usable = ((low >= 0) & (high < n_orbitals)).view(-1, 1, 1)
+            filled = orbitals[spin, rows, :, low.clamp(min=0)]
+            empty = orbitals[spin, rows, :, high.clamp(max=orbitals.shape[-1] - 1)]
+            mixed = half * (filled + sign * empty)
+            change = mixed.unsqueeze(2) * mixed.unsqueeze(1)
+            change = change - filled.unsqueeze(2) * filled.unsqueeze(1)
+            out[spin] += change * usable
     return out

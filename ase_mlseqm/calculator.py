@@ -1,0 +1,343 @@
+"""The ASE calculator: a thin shell on the engine."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.abc import GetOutputsMixin
+from ase.calculators.calculator import (
+    CalculationFailed,
+    Calculator,
+    CalculatorSetupError,
+    InputError,
+    SCFError,
+    all_changes,
+)
+
+from . import errors
+from .options import CalculatorOptions, check_names, keyword_table
+
+if TYPE_CHECKING:  # torch is imported with the first calculator, not with this module
+    from .engine import Engine
+    from .results import SinglePoint
+
+EVERYTHING = (
+    "energy",
+    "forces",
+    "charges",
+    "dipole",
+    "mo_energies",
+    "density",
+    "bond_orders",
+    "magmoms",
+    "parameters",
+)
+"""What is computed; next to the SCF all of it costs little."""
+
+MAX_DISPLACEMENT = 0.5
+"""Angstrom; where an atom moved further, the last density is no better than that of free atoms."""
+
+INFO_KEYS = ("charge", "multiplicity", "spin")
+"""Keys of ``atoms.info`` that change the result."""
+
+
+@functools.lru_cache(maxsize=8)
+def shared_engine(
+    method: str,
+    device: str,
+    tolerance: float | None,
+    max_iterations: int | None,
+    max_memory: float | None,
+) -> Engine:
+    """One engine for all calculators with the same settings: they share its index maps."""
+    from .engine import Engine
+    from .scf import SCFSettings
+
+    given = {"tolerance": tolerance, "max_iterations": max_iterations}
+    settings = SCFSettings(**{k: v for k, v in given.items() if v is not None})  # type: ignore
+    return Engine(method, device, settings, max_memory)
+
+
+def ase_results(point: SinglePoint) -> dict[str, Any]:
+    """The results that ASE has a name for; nothing when the SCF did not converge."""
+    if not point.converged:
+        return {}
+    results: dict[str, Any] = {"energy": point.energy, "free_energy": point.energy}
+    for name in ("forces", "dipole", "charges", "magmoms"):
+        value = getattr(point, name)
+        if value is not None:
+            results[name] = value
+    if point.magmoms is not None:
+        results["magmom"] = float(point.multiplicity - 1)
+    if point.mo_energies is not None and point.occupations is not None:
+        # spins, k-points, bands
+        results["eigenvalues"] = point.mo_energies[:, None, :]
+        results["occupations"] = point.occupations[:, None, :]
+    return results
+
+
+@dataclasses.dataclass(frozen=True)
+class _Guess:
+    """A density and what it belongs to."""
+
+    key: tuple
+    positions: np.ndarray
+    density: np.ndarray
+
+    def serves(self, key: tuple, positions: np.ndarray) -> bool:
+        if key != self.key:
+            return False
+        return bool((np.abs(positions - self.positions) < MAX_DISPLACEMENT).all())
+
+
+class MLSEQM(GetOutputsMixin, Calculator):
+    """Semiempirical energies, forces and properties of molecules.
+
+    Charge and multiplicity come from the keywords, from ``atoms.info["charge"]`` and
+    ``atoms.info["multiplicity"]`` (or ``["spin"]``, both 2S + 1), or from the sums of the initial
+    charges and magnetic moments.  All that are given must agree.
+
+    Parameters
+    ----------
+    {keywords}
+    atoms : ase.Atoms, optional
+        Gets this calculator attached.
+    label, directory : str, optional
+        Not used; for callers that give them to every calculator.
+
+    Attributes
+    ----------
+    results : dict
+        Under ASE's names: energy and free_energy (eV), forces (eV/Angstrom), dipole (e*Angstrom;
+        ions: about the centre of mass), charges (e), magmoms and magmom (alpha minus beta
+        electrons), eigenvalues (eV) and occupations, both (spins, 1, orbitals).
+    singlepoint : SinglePoint or None
+        All that was computed for the geometry of ``results``.
+
+    Raises
+    ------
+    ase.calculators.calculator.InputError
+        When a keyword or the molecule cannot be computed; the message says why.
+    ase.calculators.calculator.SCFError
+        When the SCF did not converge; its ``singlepoint`` says how far it came.
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> from ase_mlseqm import MLSEQM
+    >>> atoms = molecule("H2O")
+    >>> atoms.calc = MLSEQM(method="PM3")
+    >>> round(atoms.calc.get_potential_energy(atoms), 1)
+    -324.9
+    >>> atoms.calc.singlepoint.multiplicity
+    1
+    """
+
+    name = "mlseqm"
+    default_parameters = dataclasses.asdict(CalculatorOptions())
+    implemented_properties = [  # noqa: RUF012, a list in every ASE calculator
+        "energy",
+        "free_energy",
+        "forces",
+        "dipole",
+        "charges",
+        "magmom",
+        "magmoms",
+        "eigenvalues",
+        "occupations",
+    ]
+
+    def __init__(
+        self,
+        method: str = CalculatorOptions.method,
+        *,
+        atoms: Atoms | None = None,
+        label: str | None = None,
+        directory: str = ".",
+        **options: Any,
+    ) -> None:
+        self._singlepoint: SinglePoint | None = None
+        self._guess: _Guess | None = None
+        super().__init__(label=label, directory=directory, method=method, **options)
+        if atoms is not None:
+            atoms.calc = self
+
+    @property
+    def singlepoint(self) -> SinglePoint | None:
+        """Everything computed for the last geometry, None when there are no valid results."""
+        return self._singlepoint if self.results else None
+
+    def set(self, **changes: Any) -> dict[str, Any]:
+        """Change keywords; returns those that changed and forgets results if any did."""
+        from .engine import find_device, find_model
+
+        try:
+            check_names(changes, CalculatorOptions, "MLSEQM")
+            options = CalculatorOptions(**{**self.parameters, **changes})
+            find_model(options.method)
+            find_device(options.device)
+        except errors.InputError as error:
+            raise InputError(str(error)) from None
+        values = dataclasses.asdict(options)
+        changed = {key: values[key] for key in changes if values[key] != self.parameters[key]}
+        if changed:
+            self.parameters.update(changed)
+            self.reset()
+        return changed
+
+    def reset(self) -> None:
+        """Forget results and density."""
+        super().reset()
+        self._singlepoint = None
+        self._guess = None
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """Keywords that differ from their defaults, and the method."""
+        method = {"method": self.parameters["method"]}  # whoever reads a file wants to know it
+        return method | super().todict(skip_default)
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed since the last calculation, ``atoms.info`` included.
+
+        Written out because ASE's own comparison takes a good part of a step's time.
+        """
+        last = self.atoms
+        if last is None:
+            return list(all_changes)
+        changes = []
+        for name in ("positions", "numbers", "initial_charges", "initial_magmoms"):
+            if _differ(last.arrays.get(name), atoms.arrays.get(name), tol):
+                changes.append(name)
+        if (last.pbc != atoms.pbc).any():
+            changes.append("pbc")
+        if _differ(last.cell.array, atoms.cell.array, tol):
+            changes.append("cell")
+        if last.info or atoms.info:
+            pairs = ((last.info.get(key), atoms.info.get(key)) for key in INFO_KEYS)
+            if any(not np.array_equal(old, new) for old, new in pairs if old is not new):
+                changes.append("info")
+        return changes
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Compute everything, whatever ``properties`` are."""
+        atoms = self._some_atoms(atoms)
+        guess = self._guess
+        # whatever happens below, nothing of an earlier geometry survives it
+        self.reset()
+        engine, molecule, key = self._prepare(atoms)
+        density = None
+        if guess is not None and guess.serves(key, molecule.positions):
+            density = guess.density
+        try:
+            (point,) = engine.run(
+                [molecule],
+                EVERYTHING,
+                unrestricted=self.parameters["unrestricted"],
+                field=self.parameters["field"],
+                guesses=[density],
+            )
+        except errors.InputError as error:
+            raise InputError(str(error)) from None
+        if not point.converged:
+            raise _failure(atoms, point)
+        self.atoms = atoms.copy()
+        self.results = ase_results(point)
+        self._singlepoint = point
+        if self.parameters["reuse_density"] and point.density is not None:
+            self._guess = _Guess(key, molecule.positions, point.density)
+
+    def get_hessian(self, atoms: Atoms | None = None) -> np.ndarray:
+        """Second derivatives of the energy, (3N, 3N), eV/Angstrom^2; constraints do not count."""
+        from .derivatives import hessian
+
+        atoms = self._some_atoms(atoms)
+        if self.parameters["field"] is not None:
+            raise CalculatorSetupError(
+                "the Hessian in an electric field is not supported: set field=None"
+            )
+        engine, molecule, key = self._prepare(atoms)
+        density = None
+        if self._guess is not None and self._guess.serves(key, molecule.positions):
+            density = self._guess.density
+        try:
+            result = hessian(
+                engine,
+                molecule,
+                unrestricted=self.parameters["unrestricted"],
+                guess=density,
+            )
+        except errors.InputError as error:
+            raise InputError(str(error)) from None
+        if not np.isfinite(result.hessian).all():
+            raise SCFError(
+                f"{atoms.get_chemical_formula()}: no Hessian, because the SCF did not converge "
+                "for a displaced geometry; try unrestricted=True or a larger max_iterations"
+            )
+        return result.hessian
+
+    def _some_atoms(self, atoms: Atoms | None) -> Atoms:
+        found = self.atoms if atoms is None else atoms
+        if found is None:
+            raise CalculatorSetupError("there are no atoms to compute: give them as an argument")
+        return found
+
+    def _prepare(self, atoms: Atoms) -> tuple[Engine, Any, tuple]:
+        """The engine, the molecule, and what has to be equal for a density to be of use."""
+        from .atoms import molecule_from_atoms
+
+        given = self.parameters
+        try:
+            molecule = molecule_from_atoms(atoms, given["charge"], given["multiplicity"])
+            engine = shared_engine(
+                given["method"],
+                given["device"],
+                given["tolerance"],
+                given["max_iterations"],
+                given["max_memory"],
+            )
+        except errors.InputError as error:
+            raise InputError(str(error)) from None
+        key = (
+            molecule.numbers.tobytes(),
+            molecule.charge,
+            molecule.multiplicity,
+            given["unrestricted"],
+        )
+        return engine, molecule, key
+
+    def _outputmixin_get_results(self) -> dict[str, Any]:
+        return self.results
+
+
+def _differ(old: np.ndarray | None, new: np.ndarray | None, tol: float) -> bool:
+    if old is None or new is None:
+        return old is not new
+    if old.shape != new.shape:
+        return True
+    # not <= instead of >: what is not a number differs from everything
+    return not (np.abs(old - new) <= tol).all()
+
+
+def _failure(atoms: Atoms, point: SinglePoint) -> CalculationFailed:
+    """The exception for a molecule that did not converge."""
+    from .results import Status
+
+    kind = CalculationFailed if point.status is Status.OUT_OF_MEMORY else SCFError
+    error = kind(f"{atoms.get_chemical_formula()}: {point.message}")
+    error.singlepoint = point
+    return error
+
+
+if MLSEQM.__doc__:  # absent under python -OO
+    _table = keyword_table(CalculatorOptions).replace("\n", "\n    ")
+    MLSEQM.__doc__ = MLSEQM.__doc__.replace("{keywords}", _table)

@@ -1,0 +1,147 @@
+"""Options are frozen dataclasses; help texts and keyword tables are made from their field docs."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import operator
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+from .errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class CalculatorOptions:
+    """Keywords of the calculator."""
+
+    method: str = "PM3"
+    """MNDO, AM1 or PM3."""
+    charge: int | None = None
+    """Total charge, e; default: what the atoms say, otherwise 0."""
+    multiplicity: int | None = None
+    """2S + 1; default: what the atoms say, otherwise the lowest possible."""
+    unrestricted: bool | None = None
+    """Separate orbitals for both spins; default: where the multiplicity is above one."""
+    field: tuple[float, float, float] | None = None
+    """Uniform electric field, V/Angstrom."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    tolerance: float | None = None
+    """SCF: largest element of the commutator of Fock and density matrix, eV; default: that of
+    SCFSettings."""
+    max_iterations: int | None = None
+    """SCF: iterations of every convergence aid; default: that of SCFSettings."""
+    max_memory: float | None = None
+    """Memory that a calculation may take, bytes; default: a part of the machine's."""
+    reuse_density: bool = True
+    """Start the SCF from the density of the last geometry."""
+
+    def __post_init__(self) -> None:
+        """Convert numpy and string-like values to plain ones; refuse what has no meaning."""
+        convert = {
+            "method": lambda name, value: str(value).upper(),
+            "charge": _whole,
+            "multiplicity": _positive_whole,
+            "unrestricted": _truth,
+            "field": _vector,
+            "device": lambda name, value: str(value),
+            "tolerance": _positive,
+            "max_iterations": _positive_whole,
+            "max_memory": _positive,
+            "reuse_density": _truth,
+        }
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None or field.default is not None:
+                object.__setattr__(self, field.name, convert[field.name](field.name, value))
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        number = operator.index(value) if not isinstance(value, float) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} is {value!r}: give a whole number") from None
+    if number != value:
+        raise InputError(f"{name} is {value!r}: give a whole number")
+    return number
+
+
+def _positive_whole(name: str, value: Any) -> int:
+    number = _whole(name, value)
+    if number < 1:
+        hint = " (2S + 1, so 1 for a singlet)" if name == "multiplicity" else ""
+        raise InputError(f"{name} is {number}: give 1 or more{hint}")
+    return number
+
+
+def _positive(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}: give a positive number") from None
+    if not 0.0 < number < float("inf"):
+        raise InputError(f"{name} is {value!r}: give a positive number")
+    return number
+
+
+def _truth(name: str, value: Any) -> bool:
+    if value not in (True, False):
+        raise InputError(f"{name} is {value!r}: give True or False")
+    return bool(value)
+
+
+def _vector(name: str, value: Any) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(number) for number in value)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or not all(abs(number) < float("inf") for number in numbers):
+        raise InputError(f"{name} is {value!r}: give three finite numbers in V/Angstrom")
+    return numbers
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """The docstrings below the fields of a class, by field (empty without the source)."""
+    try:
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    except OSError:
+        return {}
+    assert isinstance(body, ast.ClassDef)
+    docs = {}
+    for item, after in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(item, ast.AnnAssign)
+            and isinstance(item.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            docs[item.target.id] = " ".join(str(after.value.value).split())
+    return docs
+
+
+def keyword_table(cls: Any) -> str:
+    """The fields of an options class as the entries of a numpy docstring."""
+    docs, lines = field_docs(cls), []
+    for field in dataclasses.fields(cls):
+        lines.append(f"{field.name} : {field.type}, default {field.default!r}")
+        lines += textwrap.wrap(
+            docs.get(field.name, ""), 92, initial_indent="    ", subsequent_indent="    "
+        )
+    return "\n".join(lines)
+
+
+def check_names(names: Iterable[str], cls: Any, owner: str) -> None:
+    """Raise :class:`InputError` for the first name that is no field of ``cls``."""
+    known = [field.name for field in dataclasses.fields(cls)]
+    for name in names:
+        if name not in known:
+            import difflib
+
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise InputError(
+                f"unknown keyword {name!r}: {hint}{owner} knows {', '.join(known)}"
+            )
