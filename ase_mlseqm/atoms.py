@@ -46,8 +46,8 @@ def charge_and_multiplicity(
         charges["the keyword charge"] = _integer(charge, "charge")
     if atoms.info.get("charge") is not None:
         charges['atoms.info["charge"]'] = _integer(atoms.info["charge"], 'atoms.info["charge"]')
-    initial = atoms.get_initial_charges()
-    if np.any(initial != 0):
+    initial = atoms.arrays.get("initial_charges")
+    if initial is not None and np.any(initial != 0):
         name = "the sum of the initial charges"
         charges[name] = _integer(initial.sum(), name)
     if multiplicity is not None:
@@ -56,10 +56,10 @@ def charge_and_multiplicity(
         if atoms.info.get(key) is not None:
             name = f'atoms.info["{key}"]'
             spins[name] = _integer(atoms.info[key], name)
-    moments = atoms.get_initial_magnetic_moments()
-    if moments.ndim > 1:
+    moments = atoms.arrays.get("initial_magmoms")
+    if moments is not None and moments.ndim > 1:
         raise InputError("initial magnetic moments are vectors: give one number per atom")
-    if np.any(moments != 0):
+    if moments is not None and np.any(moments != 0):
         name = "the sum of the initial magnetic moments"
         spins[name + " plus one"] = abs(_integer(moments.sum(), name)) + 1
     for name, value in spins.items():

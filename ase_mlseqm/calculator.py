@@ -21,6 +21,7 @@ from ase.calculators.calculator import (
 
 from . import errors
 from .options import CalculatorOptions, check_names, keyword_table
+from .snapshot import Snapshot
 
 if TYPE_CHECKING:  # torch is imported with the first calculator, not with this module
     from .engine import Engine
@@ -41,10 +42,6 @@ EVERYTHING = (
 
 MAX_DISPLACEMENT = 0.5
 """Angstrom; where an atom moved further, the last density is no better than that of free atoms."""
-
-INFO_KEYS = ("charge", "multiplicity", "spin")
-"""Keys of ``atoms.info`` that change the result."""
-
 
 @functools.lru_cache(maxsize=8)
 def shared_engine(
@@ -161,6 +158,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         directory: str = ".",
         **options: Any,
     ) -> None:
+        self._snapshot: Snapshot | None = None
         self._singlepoint: SinglePoint | None = None
         self._guess: _Guess | None = None
         super().__init__(label=label, directory=directory, method=method, **options)
@@ -201,27 +199,20 @@ class MLSEQM(GetOutputsMixin, Calculator):
         method = {"method": self.parameters["method"]}  # whoever reads a file wants to know it
         return method | super().todict(skip_default)
 
-    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """What changed since the last calculation, ``atoms.info`` included.
+    @property
+    def atoms(self) -> Atoms | None:
+        """Copy of the atoms of the last calculation."""
+        return None if self._snapshot is None else self._snapshot.to_atoms()
 
-        Written out because ASE's own comparison takes a good part of a step's time.
-        """
-        last = self.atoms
-        if last is None:
+    @atoms.setter
+    def atoms(self, atoms: Atoms | None) -> None:
+        self._snapshot = None if atoms is None else Snapshot(atoms)
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed since the last calculation; also charge and spin in ``atoms.info``."""
+        if self._snapshot is None:
             return list(all_changes)
-        changes = []
-        for name in ("positions", "numbers", "initial_charges", "initial_magmoms"):
-            if _differ(last.arrays.get(name), atoms.arrays.get(name), tol):
-                changes.append(name)
-        if (last.pbc != atoms.pbc).any():
-            changes.append("pbc")
-        if _differ(last.cell.array, atoms.cell.array, tol):
-            changes.append("cell")
-        if last.info or atoms.info:
-            pairs = ((last.info.get(key), atoms.info.get(key)) for key in INFO_KEYS)
-            if any(not np.array_equal(old, new) for old, new in pairs if old is not new):
-                changes.append("info")
-        return changes
+        return self._snapshot.changes(atoms, tol)
 
     def calculate(
         self,
@@ -250,7 +241,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
             raise InputError(str(error)) from None
         if not point.converged:
             raise _failure(atoms, point)
-        self.atoms = atoms.copy()
+        self.atoms = atoms
         self.results = ase_results(point)
         self._singlepoint = point
         if self.parameters["reuse_density"] and point.density is not None:
@@ -317,15 +308,6 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     def _outputmixin_get_results(self) -> dict[str, Any]:
         return self.results
-
-
-def _differ(old: np.ndarray | None, new: np.ndarray | None, tol: float) -> bool:
-    if old is None or new is None:
-        return old is not new
-    if old.shape != new.shape:
-        return True
-    # not <= instead of >: what is not a number differs from everything
-    return not (np.abs(old - new) <= tol).all()
 
 
 def _failure(atoms: Atoms, point: SinglePoint) -> CalculationFailed:

@@ -69,6 +69,18 @@ def field_energy(layout: Layout, atoms: AtomDensities, potential: Tensor) -> Ten
     return -charges * potential[:, 0] + (atoms.net[:, SP] * potential[:, 1:]).sum(1)
 
 
+def field_gradient(layout: Layout, atoms: AtomDensities, field: Tensor) -> Tensor:
+    """Derivative (n, 3), eV/Angstrom, of the energy in the field at fixed density.
+
+    The dipole of an ion is taken about its centre of mass, so the force on the whole is zero.
+    """
+    mass = elements(field.device).mass[layout.numbers]
+    charges = net_charges(layout, atoms)
+    share = mass / layout.molecule_sum(mass)[layout.molecule]
+    own = share * layout.molecule_sum(charges)[layout.molecule] - charges
+    return own.unsqueeze(1) * field
+
+
 def bond_orders(layout: Layout, density: Tensor) -> Tensor:
     """Wiberg bond orders (B, A, A), with Mayer's extension 2 (alpha^2 + beta^2) to open shells."""
     n_b, n = layout.n_molecules, layout.N

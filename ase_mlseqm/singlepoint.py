@@ -13,8 +13,9 @@ from . import properties as props
 from .batch import Batch
 from .model import Model
 from .nddo import energy as energies
-from .nddo.fock import Maps, build_maps, fock_builder
-from .nddo.integrals import Constants, integrals, prepare
+from .nddo.fock import Maps, build_maps, fock_builder, split
+from .nddo.gradient import position_gradient
+from .nddo.integrals import Constants, geometry, integrals_and_slopes, prepare
 from .nddo.layout import Layout, build_layout
 from .nddo.one_center import isolated_atom_energy
 from .nddo.parameters import elements
@@ -71,6 +72,7 @@ class BatchResult:
     dipole: Tensor | None = None
 
 
+@torch.no_grad()
 def compute(
     batch: Batch,
     model: Model,
@@ -84,52 +86,42 @@ def compute(
 ) -> BatchResult:
     """Energies and properties of a batch.
 
-    Forces are minus the derivative of the energy at fixed density: one pass back through the
-    integrals with the density's coefficients.
+    Forces are minus the derivative of the energy at fixed density: the integrals' slopes and
+    turns, weighted with the density's coefficients.
     """
-    layout = known.layout
+    layout, maps = known.layout, known.maps
     positions = batch.positions.flatten(0, 1)[layout.slot]
+    constants = known.constants
+    if constants is None:
+        constants = prepare(layout, model.parameters(layout, positions))
     with_forces = "forces" in properties
-    positions.requires_grad_(with_forces)
-    with torch.set_grad_enabled(with_forces):
-        constants = known.constants
-        if constants is None:
-            constants = prepare(layout, model.parameters(layout, positions))
-        ints = integrals(layout, constants, positions)
-        potential = None
-        if field is not None:
-            potential = props.field_potential(layout, constants, positions, field)
-    with torch.no_grad():
-        fixed = ints.detach()
-        shift = None if potential is None else potential.detach()
-        builder = fock_builder(layout, known.maps, constants, fixed, shift)
-        occupied = n_occupied(layout, batch.charge, batch.multiplicity, unrestricted)
-        scf = solve(builder, occupied, guess, settings)
-        atoms = energies.atom_densities(layout, scf.density)
-        coefficients = energies.pair_coefficients(layout, scf.density, atoms)
-        pair = energies.pair_energy(fixed, coefficients)
-        one = energies.one_center_energy(layout, constants, atoms)
-        if potential is not None:
-            one = one + props.field_energy(layout, atoms, potential)
-        total = layout.molecule_sum(one) + layout.molecule_sum(pair, layout.pair_molecule)
-        isolated = isolated_atom_energy(constants.parameters, layout.core_charge)
-        atomization = total - layout.molecule_sum(isolated)
+    shape = geometry(layout, positions)
+    ints, slopes = integrals_and_slopes(layout, constants, shape, with_forces)
+    potential = None
+    if field is not None:
+        potential = props.field_potential(layout, constants, positions, field)
+    builder = fock_builder(layout, maps, constants, ints, potential)
+    occupied = n_occupied(layout, batch.charge, batch.multiplicity, unrestricted)
+    scf = solve(builder, occupied, guess, settings)
+
+    parts = split(layout, maps, scf.density)
+    atoms = energies.atom_densities(layout, parts)
+    coefficients = energies.pair_coefficients(layout, parts, builder.core)
+    pair = energies.pair_energy(ints, coefficients)
+    one = energies.one_center_energy(layout, constants, atoms)
+    if potential is not None:
+        one = one + props.field_energy(layout, atoms, potential)
+    total = layout.molecule_sum(one) + layout.molecule_sum(pair, layout.pair_molecule)
+    isolated = isolated_atom_energy(constants.parameters, layout.core_charge)
+    atomization = total - layout.molecule_sum(isolated)
     result = BatchResult(total, atomization, constants, occupied, scf, atoms)
-    if with_forces:
-        outputs, weights = list(ints.tensors()), list(coefficients.tensors())
-        if potential is not None:
-            outputs.append(props.field_energy(layout, atoms, potential))
-            weights.append(torch.ones_like(outputs[-1]))
-        # a lone atom has no integrals that depend on its position
-        used = [k for k, tensor in enumerate(outputs) if tensor.numel() and tensor.requires_grad]
-        gradient = torch.zeros_like(positions)
-        if used:
-            (gradient,) = torch.autograd.grad(
-                [outputs[k] for k in used], positions, [weights[k] for k in used]
-            )
+    if slopes is not None:
+        gradient = position_gradient(layout, shape, ints, slopes, coefficients)
+        if field is not None:
+            gradient = gradient + props.field_gradient(layout, atoms, field)
         result.forces = layout.pad(-gradient)
     if "dipole" in properties:
-        result.dipole = props.dipoles(layout, constants, atoms, positions.detach())
+        result.dipole = props.dipoles(layout, constants, atoms, positions)
     return result
 
 

@@ -56,13 +56,32 @@ def core_constants(layout: Layout, parameters: Parameters) -> CoreConstants:
     )
 
 
-def core_repulsion(distance: Tensor, ssss: Tensor, constants: CoreConstants) -> Tensor:
-    """Extra repulsion (P,), eV, of pairs ``distance`` Angstrom apart with (ss|ss) in eV."""
+def core_repulsion(
+    distance: Tensor, ssss: Tensor, constants: CoreConstants, slopes: bool
+) -> Tensor:
+    """Extra repulsion (1, P), eV; with ``slopes`` (2, P), and its derivative per Angstrom.
+
+    Parameters
+    ----------
+    distance : (P,) Angstrom
+    ssss : (1 or 2, P)
+        (ss|ss) in eV, and its derivative per Angstrom.
+    """
     decay = torch.exp(-constants.alpha * distance)
     scale = 1.0 + constants.scaled * (distance - 1.0)
-    energy = ssss * (scale * decay[0] + decay[1])
+    factor = scale * decay[0] + decay[1]
+    rows = [ssss[0] * factor]
+    if slopes:
+        steep = (constants.scaled - constants.alpha[0] * scale) * decay[0]
+        steep = steep - constants.alpha[1] * decay[1]
+        rows.append(ssss[1] * factor + ssss[0] * steep)
     if constants.gaussians is not None:
         K, L, M = constants.gaussians
         displacement = distance.unsqueeze(1) - M
-        energy = energy + (K * torch.exp(-L * displacement**2)).sum(1) / distance
-    return constants.zz * energy
+        terms = K * torch.exp(-L * displacement**2)
+        value = terms.sum(1) / distance
+        rows[0] = rows[0] + value
+        if slopes:
+            steep = (L * displacement * terms).sum(1)
+            rows[1] = rows[1] - (2.0 * steep + value) / distance
+    return constants.zz * torch.stack(rows)

@@ -17,9 +17,10 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from .fock import DensityParts
 from .integrals import Constants, Integrals
 from .layout import Layout
-from .products import FOLD, WEIGHT
+from .products import FOLD, N_PRODUCTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,43 +36,45 @@ class AtomDensities:
     net: Tensor
 
 
-def atom_densities(layout: Layout, density: Tensor) -> AtomDensities:
-    """One-centre parts of spin densities (S, B, N, N)."""
-    n_spin = density.shape[0]
-    flat = density.reshape(n_spin, -1)
-    block_x, block_h = layout.product_block()
-    heavy = flat[:, block_x] * WEIGHT.to(flat.device)
-    hydrogen = flat[:, block_h]
-    net = flat.new_zeros(len(layout.numbers), WEIGHT.numel())
-    net[layout.heavy] = heavy.sum(0) * (2 / n_spin)
-    net[layout.hydrogen, 0] = hydrogen.sum(0) * (2 / n_spin)
+def atom_densities(layout: Layout, parts: DensityParts) -> AtomDensities:
+    """One-centre parts of a density."""
+    product_x, product_h = layout.product_index
+    total = parts.total()
+    net = total.new_zeros(len(layout.numbers), N_PRODUCTS)
+    net[layout.heavy] = total[product_x]
+    net[layout.hydrogen, 0] = total[product_h]
     net[:, 0] -= layout.core_charge
-    return AtomDensities(heavy, hydrogen, net)
+    return AtomDensities(parts.products[:, product_x], parts.products[:, product_h], net)
 
 
-def pair_coefficients(layout: Layout, density: Tensor, atoms: AtomDensities) -> Integrals:
-    """dE / d(integral) for every two-centre integral, in the shapes of :class:`Integrals`."""
-    n_spin = density.shape[0]
+def pair_coefficients(layout: Layout, parts: DensityParts, core: Tensor) -> Integrals:
+    """dE / d(integral) for every two-centre integral, in the shapes of :class:`Integrals`.
+
+    ``core`` (B * M,) holds the core charges at the ss products.
+    """
+    n_spin = len(parts.products)
     both = 2.0 / n_spin  # the restricted density stands for two spins
-    flat = density.reshape(n_spin, -1)
-    i, j, net = layout.first, layout.second, atoms.net
-    xx, xh, hh = layout.xx, layout.xh, layout.hh
-    d_xx = flat[:, layout.block(i[xx], j[xx], 4, 4)]
-    d_xh = flat[:, layout.block(i[xh], j[xh], 4, 1).squeeze(2)]
-    d_hh = flat[:, layout.block(i[hh], j[hh], 1, 1).flatten()]
-    fold = FOLD.to(flat.device)
-
-    outer = torch.einsum("spac,spbd->pabcd", d_xx, d_xx).reshape(-1, 16, 16)
-    exchange_xx = both * (fold.T @ outer @ fold)
-    exchange_xh = both * (torch.einsum("spa,spb->pab", d_xh, d_xh).flatten(1) @ fold)
+    net = parts.total() - core
+    q_xx, r_xx, q_xh, r_xh, q_hh, r_hh = (net[index] for index in layout.pair_products)
+    fold = FOLD.to(net.device)
+    d_xx = parts.xx.unflatten(2, (4, 4))
+    if n_spin == 1:
+        # (mu nu, k m) of the outer product, mu and nu on the first atom
+        outer = d_xx[0, :, :, None, :, None] * d_xx[0, :, None, :, None, :]
+        outer_xh = parts.xh[0, :, :, None] * parts.xh[0, :, None, :]
+    else:
+        outer = torch.einsum("spac,spbd->pabcd", d_xx, d_xx)
+        outer_xh = torch.einsum("spa,spb->pab", parts.xh, parts.xh)
+    exchange_xx = fold.T @ (both * outer).reshape(-1, 16, 16) @ fold
+    exchange_xh = (both * outer_xh).flatten(1) @ fold
     return Integrals(
-        w_xx=net[i[xx]].unsqueeze(2) * net[j[xx]].unsqueeze(1) - exchange_xx,
-        w_xh=net[i[xh]] * net[j[xh], :1] - exchange_xh,
-        w_hh=net[i[hh], 0] * net[j[hh], 0] - both * (d_hh**2).sum(0),
+        w_xx=q_xx.unsqueeze(2) * r_xx.unsqueeze(1) - exchange_xx,
+        w_xh=q_xh * r_xh - exchange_xh,
+        w_hh=q_hh * r_hh - both * (parts.hh**2).sum(0),
         h_xx=2 * both * d_xx.sum(0),
-        h_xh=2 * both * d_xh.sum(0),
-        h_hh=2 * both * d_hh.sum(0),
-        core=torch.ones_like(net[i, 0]),
+        h_xh=2 * both * parts.xh.sum(0),
+        h_hh=2 * both * parts.hh.sum(0),
+        core=torch.ones(layout.n_pairs, dtype=net.dtype, device=net.device),
     )
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .integrals import Constants, Integrals
 from .layout import Layout, select
-from .products import N_PRODUCTS, PACK, WEIGHT
+from .products import N_PRODUCTS, PACK, PRODUCTS, WEIGHT
 
 VIRTUAL_LEVEL = 1000.0
 """Orbital energy (eV) of padding: above everything, never occupied."""
@@ -47,12 +47,46 @@ class Maps:
         The same for the repulsion matrix W.
     weight : (B * M,)
         1 or 2 for the products, 0 for padding.
+    padding : (B, N, N)
+        Diagonal level of the padding, eV.
     """
 
     gather: Tensor
     scatter: Tensor
     w: Tensor
     weight: Tensor
+    padding: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class DensityParts:
+    """What of a density the Fock matrix and the energy need.
+
+    ``products`` (S, B * M) packed populations, off-diagonal ones counted twice; pair blocks
+    ``xx`` (S, P, 16), ``xh`` (S, P, 4), ``hh`` (S, P).
+    """
+
+    products: Tensor
+    xx: Tensor
+    xh: Tensor
+    hh: Tensor
+
+    def total(self) -> Tensor:
+        """(B * M,) populations of both spins."""
+        return self.products[0] * 2.0 if len(self.products) == 1 else self.products.sum(0)
+
+
+def split(layout: Layout, maps: Maps, density: Tensor) -> DensityParts:
+    """Parts of spin densities (S, B, N, N)."""
+    n_spin = density.shape[0]
+    elements = density.reshape(n_spin, -1).index_select(1, maps.gather)
+    ends = maps.weight.numel()
+    products = elements[:, :ends] * maps.weight
+    n_xx, n_xh = layout.n_xx, layout.n_xh
+    xx = elements[:, ends : ends + 16 * n_xx].view(n_spin, n_xx, 16)
+    ends += 16 * n_xx
+    xh = elements[:, ends : ends + 4 * n_xh].view(n_spin, n_xh, 4)
+    return DensityParts(products, xx, xh, elements[:, ends + 4 * n_xh :])
 
 
 def build_maps(layout: Layout) -> Maps:
@@ -60,30 +94,34 @@ def build_maps(layout: Layout) -> Maps:
     device = layout.first.device
     n_b, n, m = layout.n_molecules, layout.N, layout.M
     x, h = layout.heavy, layout.hydrogen
-    product_x, product_h = layout.product_index()
-    block_x, block_h = layout.product_block()
+    product_x, product_h = layout.product_index
+    block_x, block_h = layout.block(x, x, 4, 4), layout.block(h, h, 1, 1).flatten()
     i, j = layout.first, layout.second
     pairs = [
         (layout.block(i[s], j[s], n1, n2), layout.block(j[s], i[s], n2, n1).mT)
         for s, n1, n2 in ((layout.xx, 4, 4), (layout.xh, 4, 1), (layout.hh, 1, 1))
     ]
 
+    mu, nu = torch.triu_indices(4, 4, device=device)  # the packed order
     products = torch.zeros(n_b * m, dtype=torch.int64, device=device)
-    products[product_x], products[product_h] = block_x, block_h
+    products[product_x], products[product_h] = block_x[:, mu, nu], block_h
     weight = torch.zeros(n_b * m, dtype=torch.float64, device=device)
     weight[product_x], weight[product_h] = WEIGHT.to(device).expand(len(x), -1), 1.0
     gather = torch.cat([products] + [block.flatten() for block, _ in pairs])
 
     scatter = torch.full((n_b * n * n,), len(gather), device=device)
-    scatter[layout.block(x, x, 4, 4)] = product_x[:, PACK.to(device)]
-    scatter[layout.block(h, h, 1, 1).flatten()] = product_h
+    scatter[block_x] = product_x[:, PACK.to(device)]
+    scatter[block_h] = product_h
     place = torch.arange(n_b * m, len(gather), device=device)
     for block, transposed in pairs:
         here, place = place[: block.numel()].view(block.shape), place[block.numel() :]
         scatter[block], scatter[transposed] = here, here
 
+    level = torch.arange(n, device=device)
+    real = level < layout.n_orbitals.unsqueeze(1)
+    padding = torch.diag_embed(torch.where(real, 0.0, VIRTUAL_LEVEL).to(torch.float64))
     w = _repulsion_map(layout, product_x, product_h)
-    return Maps(gather, scatter, w, weight)
+    return Maps(gather, scatter, w, weight, padding)
 
 
 def _repulsion_map(layout: Layout, product_x: Tensor, product_h: Tensor) -> Tensor:
@@ -149,26 +187,22 @@ class FockBuilder:
     def __call__(self, density: Tensor) -> Tensor:
         """Fock matrices (S, B, N, N), eV, of spin densities (S, B, N, N)."""
         n_spin, n_b, n, _ = density.shape
-        layout, m = self.layout, self.layout.M
-        elements = density.reshape(n_spin, -1).index_select(1, self.maps.gather)
-        products = elements[:, : n_b * m] * self.maps.weight
-        total = products[0] * 2.0 if n_spin == 1 else products.sum(0)
-        coulomb = torch.bmm(self.repulsion, (total - self.core).view(n_b, m, 1)).view(1, -1)
+        parts = split(self.layout, self.maps, density)
+        charges = (parts.total() - self.core).view(n_b, -1, 1)
+        coulomb = torch.bmm(self.repulsion, charges).view(1, -1)
         if n_spin == 2:
-            coulomb = coulomb + self._spin_part(products)
-        pairs, n_xx, n_xh = elements[:, n_b * m :], layout.n_xx, layout.n_xh
-        xx = pairs[:, : 16 * n_xx].view(n_spin, n_xx, 16)
-        xh = pairs[:, 16 * n_xx : 16 * n_xx + 4 * n_xh].view(n_spin, n_xh, 4)
-        hh = pairs[:, 16 * n_xx + 4 * n_xh :]
-        parts = (
-            coulomb,
-            _apply(self.exchange_xx, xx),
-            _apply(self.exchange_xh, xh),
-            hh * self.exchange_hh,
-            coulomb.new_zeros(n_spin, 1),
+            coulomb = coulomb + self._spin_part(parts.products)
+        values = torch.cat(
+            (
+                coulomb,
+                _apply(self.exchange_xx, parts.xx),
+                _apply(self.exchange_xh, parts.xh),
+                parts.hh * self.exchange_hh,
+                coulomb.new_zeros(n_spin, 1),
+            ),
+            1,
         )
-        values = torch.cat(parts, 1)
-        fock = values.index_select(1, self.maps.scatter.view(-1)).view(n_spin, n_b, n, n)
+        fock = values.index_select(1, self.maps.scatter).view(n_spin, n_b, n, n)
         return fock + self.hcore
 
     def select(self, keep: Tensor) -> FockBuilder:
@@ -201,7 +235,7 @@ class FockBuilder:
     def _spin_part(self, products: Tensor) -> Tensor:
         """One-centre exchange of the spin density, (2, B * M)."""
         spin = products[0] - products[1]
-        x, h = self.layout.product_index()
+        x, h = self.layout.product_index
         out = torch.zeros_like(spin)
         out[x] = torch.bmm(self.spin_exchange, spin[x].unsqueeze(2)).squeeze(2)
         out[h] = self.spin_hydrogen * spin[h]
@@ -212,6 +246,10 @@ def _apply(matrices: Tensor, vectors: Tensor) -> Tensor:
     """Minus matrices (P, k, k) times vectors (S, P, k), flattened to (S, P k)."""
     product = torch.bmm(matrices, vectors.permute(1, 2, 0))
     return product.permute(2, 0, 1).reshape(vectors.shape[0], -1)
+
+
+_DIAGONAL = torch.tensor([mu == nu for mu, nu in PRODUCTS], dtype=torch.float64)
+_U_OF = [0 if nu == 0 else 1 for _, nu in PRODUCTS]
 
 
 def repulsion_matrix(maps: Maps, w: Integrals, heavy: Tensor, hydrogen: Tensor) -> Tensor:
@@ -239,33 +277,23 @@ def fock_builder(
     half_exchange = 0.5 * constants.exchange
     one_x = constants.coulomb - half_exchange
     one_h = 0.5 * p.g_ss[h]
-    product_x, product_h = layout.product_index()
+    product_x, product_h = layout.product_index
     core = one_h.new_zeros(n_b * m)
     core[product_x[:, 0]], core[product_h] = layout.core_charge[x], layout.core_charge[h]
 
-    energies = torch.stack((p.U_ss[x], p.U_pp[x], p.U_pp[x], p.U_pp[x]), 1)
-    block = torch.diag_embed(energies)
-    block = block + (layout.core_charge[x].view(-1, 1) * one_x[:, :, 0])[:, PACK.to(x.device)]
-    scalar = p.U_ss[h] + one_h
+    U = torch.stack((p.U_ss[x], p.U_pp[x]), 1)[:, _U_OF]
+    blocks = U * _DIAGONAL.to(x.device) + layout.core_charge[x].view(-1, 1) * one_x[:, :, 0]
+    scalars = p.U_ss[h] + one_h
     if field_potential is not None:
-        block = block + torch.diag_embed(field_potential[x, :1].expand(-1, 4))
-        block[:, 0, 1:] += field_potential[x, 1:]
-        block[:, 1:, 0] += field_potential[x, 1:]
-        scalar = scalar + field_potential[h, 0]
-    hcore = one_h.new_zeros(n_b * n * n)
-    hcore[layout.block(x, x, 4, 4)] = block
-    hcore[layout.block(h, h, 1, 1).flatten()] = scalar
-    i, j = layout.first, layout.second
-    for s, values, n1, n2 in (
-        (layout.xx, integrals.h_xx, 4, 4),
-        (layout.xh, integrals.h_xh.unsqueeze(2), 4, 1),
-        (layout.hh, integrals.h_hh.view(-1, 1, 1), 1, 1),
-    ):
-        hcore[layout.block(i[s], j[s], n1, n2)] = values
-        hcore[layout.block(j[s], i[s], n2, n1)] = values.mT
-    hcore = hcore.view(n_b, n, n)
-    padding = torch.arange(n, device=x.device) >= layout.n_orbitals.unsqueeze(1)
-    hcore.diagonal(dim1=1, dim2=2).masked_fill_(padding, VIRTUAL_LEVEL)
+        diagonal, sp = field_potential[x, :1] * _DIAGONAL.to(x.device), field_potential[x, 1:]
+        blocks = blocks + diagonal
+        blocks[:, 1:4] += sp
+        scalars = scalars + field_potential[h, 0]
+    one = core.new_zeros(n_b * m)
+    one[product_x], one[product_h] = blocks, scalars
+    pairs = (integrals.h_xx.flatten(), integrals.h_xh.flatten(), integrals.h_hh)
+    values = torch.cat((one, *pairs, core.new_zeros(1)))
+    hcore = values.index_select(0, maps.scatter).view(n_b, n, n) + maps.padding
 
     exchange_xx = integrals.w_xx.flatten(1).index_select(1, _exchange_map(x.device))
     return FockBuilder(

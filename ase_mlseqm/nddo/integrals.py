@@ -68,7 +68,7 @@ class Integrals:
     h_xx : (P_xx, 4, 4), h_xh : (P_xh, 4), h_hh : (P_hh,)
         Resonance integrals.
     core : (P,)
-        Core-core repulsion beyond Z_A Z_B (ss|ss).
+        Core-core repulsion within Z_A Z_B (ss|ss).
     """
 
     w_xx: Tensor
@@ -143,62 +143,98 @@ def prepare(layout: Layout, parameters: Parameters) -> Constants:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """Distances (P,) in Angstrom, unit vectors (P, 3) and, of pairs with a heavy atom, the
+    transformations (P_xx + P_xh, 10, 10) of orbital products from the local frame."""
+
+    distance: Tensor
+    direction: Tensor
+    rotation: Tensor
+
+
+def geometry(layout: Layout, positions: Tensor) -> Geometry:
+    """Geometry of all pairs at (n, 3) ``positions`` in Angstrom."""
+    vectors = positions.index_select(0, layout.second) - positions.index_select(0, layout.first)
+    distance = torch.linalg.vector_norm(vectors, dim=1)
+    direction = vectors / distance.unsqueeze(1)
+    rotation = product_rotation(local_frames(direction[: layout.hh.start]))
+    return Geometry(distance, direction, rotation)
+
+
 def _overlaps(
-    layout: Layout, constants: Constants, distance: Tensor, direction: Tensor
+    layout: Layout, constants: Constants, bohr: Tensor, direction: Tensor, slopes: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Overlap blocks (P_xx, 4, 4), (P_xh, 4), (P_hh,) in the molecular frame."""
+    """Overlap blocks (k, P_xx, 4, 4), (k, P_xh, 4), (k, P_hh) in the molecular frame.
+
+    k is 1, or 2 with ``slopes`` (per bohr).
+    """
     parts: dict[str, list[Tensor]] = {"xx": [], "xh": [], "hh": []}
-    for group in constants.groups:
-        parts[group.kind].append(
+    for g in constants.groups:
+        parts[g.kind].append(
             overlap.local_overlaps(
-                distance[group.start : group.stop],
-                group.zeta_a,
-                group.zeta_b,
-                group.norms,
-                group.shells,
-                group.kind,
+                bohr[g.start : g.stop], g.zeta_a, g.zeta_b, g.norms, g.shells, g.kind, slopes
             )
         )
-    empty = {"xx": (0, 5), "xh": (0, 2), "hh": (0, 1)}
+    k = 1 + slopes
+    width = {"xx": 5, "xh": 2, "hh": 1}
     xx, xh, hh = (
-        torch.cat(parts[kind]) if parts[kind] else distance.new_zeros(empty[kind]) for kind in empty
+        (parts[kind][0] if len(parts[kind]) == 1 else torch.cat(parts[kind], 1))
+        if parts[kind]
+        else bohr.new_zeros(k, 0, n)
+        for kind, n in width.items()
     )
     z = direction[layout.xx]
     zz = z.unsqueeze(2) * z.unsqueeze(1)
     eye = torch.eye(3, dtype=z.dtype, device=z.device)
-    pp = xx[:, 4].view(-1, 1, 1) * (eye - zz) + xx[:, 3].view(-1, 1, 1) * zz
-    top = torch.cat((xx[:, :1], xx[:, 1:2] * z), 1).unsqueeze(1)
-    bottom = torch.cat(((xx[:, 2:3] * z).unsqueeze(2), pp), 2)
-    s_xx = torch.cat((top, bottom), 1)
-    s_xh = torch.cat((xh[:, :1], xh[:, 1:2] * direction[layout.xh]), 1)
-    return s_xx, s_xh, hh[:, 0]
+    pp = xx[..., 4, None, None] * (eye - zz) + xx[..., 3, None, None] * zz
+    top = torch.cat((xx[..., :1], xx[..., 1:2] * z), -1).unsqueeze(-2)
+    bottom = torch.cat(((xx[..., 2:3] * z).unsqueeze(-1), pp), -1)
+    s_xh = torch.cat((xh[..., :1], xh[..., 1:2] * direction[layout.xh]), -1)
+    return torch.cat((top, bottom), -2), s_xh, hh[..., 0]
+
+
+def integrals_and_slopes(
+    layout: Layout, constants: Constants, shape: Geometry, slopes: bool = True
+) -> tuple[Integrals, Integrals | None]:
+    """All integrals (eV) and their derivatives along the bonds at fixed directions (eV/Angstrom).
+
+    The derivatives are those with respect to the distance of the pair; see ``gradient.py`` for
+    the rest.  With ``slopes`` False they are None.
+    """
+    bohr = shape.distance * (1.0 / BOHR)
+    xx, xh, hh = layout.xx, layout.xh, layout.hh
+    rotation, square = shape.rotation, (N_PRODUCTS, N_PRODUCTS)
+    local_xx = local_integrals(bohr[xx], constants.xx, slopes).unflatten(2, square)
+    local_xh = local_integrals(bohr[xh], constants.xh, slopes)
+    w_hh = local_integrals(bohr[hh], constants.hh, slopes)[..., 0]
+    w_xx = rotation[xx] @ local_xx @ rotation[xx].mT
+    w_xh = (rotation[xh] @ local_xh.unsqueeze(3)).squeeze(3)
+
+    clamped = bohr.clamp(max=overlap.CUTOFF)
+    s_xx, s_xh, s_hh = _overlaps(layout, constants, clamped, shape.direction, slopes)
+    h_xx, h_xh = constants.beta_xx * s_xx, constants.beta_xh * s_xh
+    h_hh = constants.beta_hh * s_hh
+    ssss = torch.cat((local_xx[..., 0, 0], local_xh[..., 0], w_hh), 1)
+    blocks = (w_xx, w_xh, w_hh, h_xx, h_xh, h_hh)
+    if not slopes:
+        core = core_repulsion(shape.distance, ssss, constants.core, slopes)
+        return Integrals(*(t[0] for t in (*blocks, core))), None
+    per_angstrom = 1.0 / BOHR
+    ssss = torch.stack((ssss[0], ssss[1] * per_angstrom))
+    core = core_repulsion(shape.distance, ssss, constants.core, slopes)
+    within = bohr < overlap.CUTOFF
+    steep = [t[1] * per_angstrom for t in blocks]
+    if not bool(within.all()):
+        for k, pairs in ((3, xx), (4, xh), (5, hh)):
+            steep[k] = steep[k] * within[pairs].view(-1, *[1] * (steep[k].ndim - 1))
+    return (
+        Integrals(*(t[0] for t in (*blocks, core))),
+        Integrals(*steep, core[1]),
+    )
 
 
 def integrals(layout: Layout, constants: Constants, positions: Tensor) -> Integrals:
-    """Integrals of all pairs at (n, 3) ``positions`` in Angstrom."""
-    vectors = positions.index_select(0, layout.second) - positions.index_select(0, layout.first)
-    distance = vectors.norm(dim=1)
-    direction = vectors / distance.unsqueeze(1)
-    bohr = distance * (1.0 / BOHR)
-    xx, xh, hh = layout.xx, layout.xh, layout.hh
-
-    n_sp = layout.n_xx + layout.n_xh
-    rotation = product_rotation(local_frames(direction[:n_sp]))
-    shape = (-1, N_PRODUCTS, N_PRODUCTS)
-    local_xx = local_integrals(bohr[xx], constants.xx).view(shape)
-    local_xh = local_integrals(bohr[xh], constants.xh)
-    w_hh = local_integrals(bohr[hh], constants.hh)[:, 0]
-    w_xx = rotation[xx] @ local_xx @ rotation[xx].mT
-    w_xh = (rotation[xh] @ local_xh.unsqueeze(2)).squeeze(2)
-
-    s_xx, s_xh, s_hh = _overlaps(layout, constants, bohr.clamp(max=overlap.CUTOFF), direction)
-    ssss = torch.cat((local_xx[:, 0, 0], local_xh[:, 0], w_hh))
-    return Integrals(
-        w_xx,
-        w_xh,
-        w_hh,
-        constants.beta_xx * s_xx,
-        constants.beta_xh * s_xh,
-        constants.beta_hh * s_hh,
-        core_repulsion(distance, ssss, constants.core),
-    )
+    """Integrals of all pairs at (n, 3) ``positions`` in Angstrom, differentiable."""
+    shape = geometry(layout, positions)
+    return integrals_and_slopes(layout, constants, shape, slopes=False)[0]

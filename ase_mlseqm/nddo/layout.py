@@ -8,12 +8,13 @@ and hydrogen-hydrogen (``hh``), in this order.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import torch
 from torch import Tensor
 
 from .parameters import elements
-from .products import N_PRODUCTS, PACK
+from .products import N_PRODUCTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,16 +89,27 @@ class Layout:
         """Hydrogen-hydrogen pairs."""
         return slice(self.n_xx + self.n_xh, self.n_pairs)
 
-    @property
-    def pair_molecule(self) -> Tensor:
-        """(P,) molecule of every pair."""
-        return self.molecule[self.first]
-
+    @functools.cached_property
     def product_index(self) -> tuple[Tensor, Tensor]:
         """Products of the heavy (n_heavy, 10) and hydrogen (n_hydrogen,) atoms in (B * M)."""
         start = self.molecule * self.M + self.product
         ladder = torch.arange(N_PRODUCTS, device=start.device)
         return start[self.heavy].unsqueeze(1) + ladder, start[self.hydrogen]
+
+    @functools.cached_property
+    def pair_products(self) -> tuple[Tensor, ...]:
+        """Products in (B * M) of both atoms of the xx, xh and hh pairs: (P, 10) or (P,)."""
+        start = self.molecule * self.M + self.product
+        ten = torch.arange(N_PRODUCTS, device=start.device)
+        first, second = start[self.first], start[self.second]
+        return (
+            first[self.xx].unsqueeze(1) + ten,
+            second[self.xx].unsqueeze(1) + ten,
+            first[self.xh].unsqueeze(1) + ten,
+            second[self.xh].unsqueeze(1),
+            first[self.hh],
+            second[self.hh],
+        )
 
     def block(self, first: Tensor, second: Tensor, n1: int, n2: int) -> Tensor:
         """Indices (P, n1, n2) of the atoms' blocks in flattened (B, N, N) matrices."""
@@ -106,11 +118,10 @@ class Layout:
         column = (self.orbital[second].unsqueeze(1) + torch.arange(n2, device=device)).unsqueeze(1)
         return (self.molecule[first].view(-1, 1, 1) * self.N + row) * self.N + column
 
-    def product_block(self) -> tuple[Tensor, Tensor]:
-        """Indices in (B, N, N) of the packed products: (n_heavy, 10) and (n_hydrogen,)."""
-        mu, nu = torch.triu_indices(4, 4, device=self.heavy.device)
-        heavy = self.block(self.heavy, self.heavy, 4, 4)[:, mu, nu]
-        return heavy, self.block(self.hydrogen, self.hydrogen, 1, 1).flatten()
+    @functools.cached_property
+    def pair_molecule(self) -> Tensor:
+        """(P,) molecule of every pair."""
+        return self.molecule[self.first]
 
     def pad(self, values: Tensor, fill: float = 0.0) -> Tensor:
         """Spread (n, ...) atomic values to (B, A, ...)."""
@@ -123,9 +134,6 @@ class Layout:
         index = self.molecule if molecule is None else molecule
         out = values.new_zeros(self.n_molecules, *values.shape[1:])
         return out.index_add(0, index, values)
-
-
-assert PACK[1, 2] == 5  # product_block relies on the order of torch.triu_indices
 
 
 def _exclusive_cumsum(counts: Tensor) -> Tensor:

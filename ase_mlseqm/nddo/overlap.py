@@ -140,9 +140,17 @@ def norm(zeta: Tensor, shell: int) -> Tensor:
 
 
 def local_overlaps(
-    distance: Tensor, zeta_a: Tensor, zeta_b: Tensor, norms: Tensor, shells: tuple[int, int], kind: str
+    distance: Tensor,
+    zeta_a: Tensor,
+    zeta_b: Tensor,
+    norms: Tensor,
+    shells: tuple[int, int],
+    kind: str,
+    slopes: bool,
 ) -> Tensor:
-    """Overlaps (P, n) in the local frame of pairs with the same two shells.
+    """Overlaps (1, P, n) in the local frame of pairs with the same two shells.
+
+    With ``slopes`` (2, P, n): also their derivatives per bohr.
 
     Parameters
     ----------
@@ -153,8 +161,15 @@ def local_overlaps(
     """
     coefficients = _polynomials(shells, kind, distance.device)
     half = 0.5 * distance.unsqueeze(1)
-    order = sum(shells)
-    A = a_integrals(half * (zeta_a + zeta_b), order)
-    B = b_integrals(half * (zeta_a - zeta_b), order)
-    sums = (torch.einsum("pik,ikl->pil", A, coefficients) * B).sum(-1)
-    return norms * half ** (order + 1) * sums
+    power = sum(shells) + 1
+    n = power if slopes else power - 1  # a derivative needs the next higher integrals
+    mean, difference = zeta_a + zeta_b, zeta_a - zeta_b
+    A, B = a_integrals(half * mean, n), b_integrals(half * difference, n)
+    left = torch.einsum("pik,ikl->pil", A[..., :power], coefficients)
+    value = (left * B[..., :power]).sum(-1)
+    scale = norms * half**power
+    if not slopes:
+        return (scale * value).unsqueeze(0)
+    steep_a = torch.einsum("pik,ikl->pil", A[..., 1:], coefficients)
+    steep = mean * (steep_a * B[..., :power]).sum(-1) + difference * (left * B[..., 1:]).sum(-1)
+    return torch.stack((scale * value, scale * (power * value / distance.unsqueeze(1) - 0.5 * steep)))

@@ -155,10 +155,15 @@ def terms(atoms: Multipoles, i: Tensor, j: Tensor, n1: int, n2: int) -> Terms:
     return Terms(a, x**2 + y**2 + rho**2, table.coefficients)
 
 
-def local_integrals(distance: Tensor, pairs: Terms) -> Tensor:
-    """Integrals (P, n1 * n2) in eV of pairs ``distance`` (P,) bohr apart, in the local frame."""
+def local_integrals(distance: Tensor, pairs: Terms, slopes: bool) -> Tensor:
+    """Integrals (1, P, n1 * n2) in eV of pairs ``distance`` (P,) bohr apart, in the local frame.
+
+    With ``slopes`` (2, P, n1 * n2): also their derivatives per bohr.
+    """
     shifted = distance.unsqueeze(1) + pairs.a
-    return torch.addcmul(pairs.b2, shifted, shifted).rsqrt() @ pairs.coefficients
+    inverse = torch.addcmul(pairs.b2, shifted, shifted).rsqrt()
+    rows = [inverse, -shifted * inverse**3] if slopes else [inverse]
+    return torch.stack(rows) @ pairs.coefficients
 
 
 __all__ = ["N_PRODUCTS", "TermTable", "Terms", "local_integrals", "term_table", "terms"]

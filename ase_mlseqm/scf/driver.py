@@ -130,9 +130,10 @@ def iterate(
 
 def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues and vectors; matrices that are not finite give NaN instead of an exception."""
-    finite = torch.isfinite(matrices).all(-1).all(-1)
-    if bool(finite.all()):
+    try:
         return torch.linalg.eigh(matrices)
+    except torch.linalg.LinAlgError:
+        finite = torch.isfinite(matrices).all(-1).all(-1)
     safe = torch.where(finite[..., None, None], matrices, torch.zeros_like(matrices))
     energies, orbitals = torch.linalg.eigh(safe)
     bad = float("nan")

@@ -1,0 +1,165 @@
+"""Structures in and out of files for the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.calculator import all_properties
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import iread, write
+from ase.io.formats import string2index
+
+from .calculator import ase_results
+from .errors import InputError
+from .results import SinglePoint
+
+NUMBERS = (
+    "heat_of_formation",
+    "atomization_energy",
+    "gap",
+    "ionization_potential",
+    "spin_squared",
+)
+"""Fields of a result that go into ``info``, since ASE has no name for them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """One structure of a file.
+
+    Attributes
+    ----------
+    file : str
+        Path as given, without an index.
+    index : int
+        Number of the frame in the file, from zero.
+    alone : bool
+        Whether the file has no other frame.
+    """
+
+    file: str
+    index: int
+    atoms: Atoms
+    alone: bool
+
+    @property
+    def name(self) -> str:
+        """How messages and tables call it."""
+        return self.file if self.alone else f"{self.file}@{self.index}"
+
+
+def read_frames(spec: str) -> tuple[list[Frame], str | None]:
+    """All frames of ``FILE``, or those of ``FILE@index`` with an index or a slice as in ASE.
+
+    Returns
+    -------
+    frames : list of Frame
+    problem : str or None
+        One sentence when the file, or the part of it behind ``frames``, cannot be read.
+    """
+    file, index = spec, None
+    if "@" in Path(spec).name and not Path(spec).exists():
+        file, _, text = spec.rpartition("@")
+        try:
+            index = string2index(text)
+        except ValueError:
+            return [], f"{spec}: {text!r} is no index: give a number or a slice such as 0:10"
+    if not Path(file).exists():
+        return [], f"{file}: no such file"
+    found: list[Atoms] = []
+    problem = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found.extend(iread(file, index=":", do_not_split_by_at_sign=True))
+    except Exception as error:  # every reader of ASE has its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        after = f" behind frame {len(found) - 1}" if found else ""
+        problem = f"{file}: cannot be read{after} ({reason})"
+    frames = [Frame(file, k, atoms, len(found) == 1) for k, atoms in enumerate(found)]
+    if not frames and problem is None:
+        problem = f"{file}: there are no structures in it"
+    if problem is not None and index is not None:
+        return [], problem  # an index means nothing in a part of a file
+    if isinstance(index, slice):
+        frames = frames[index]
+    elif index is not None:
+        frames = frames[index:][:1] if index >= -len(frames) else []
+    if not frames and problem is None:
+        problem = f"{spec}: no such frame, there are {len(found)}"
+    return frames, problem
+
+
+def output_stems(files: Iterable[str]) -> dict[str, str]:
+    """Start of the names of output files by input file; different for files of equal names."""
+    stems: dict[str, str] = {}
+    for file in files:
+        if file in stems:
+            continue
+        path = Path(file)
+        if path.suffix in (".gz", ".bz2", ".xz"):
+            path = path.with_suffix("")
+        stem, number = path.stem, 2
+        while stem in stems.values():
+            stem = f"{path.stem}_{number}"
+            number += 1
+        stems[file] = stem
+    return stems
+
+
+def with_results(atoms: Atoms, point: SinglePoint, **info: Any) -> Atoms:
+    """Copy of ``atoms`` that carries a result as ASE's file formats store it.
+
+    A result that did not converge brings no number, only ``info["converged"]`` and its status.
+    """
+    # numbers of earlier calculations must not be taken for ours
+    out = atoms.copy()
+    for name in (*all_properties, *NUMBERS):
+        out.info.pop(name, None)
+        if name in out.arrays:
+            del out.arrays[name]
+    out.info["method"] = point.method
+    out.info["charge"] = point.charge
+    out.info["multiplicity"] = point.multiplicity
+    if "spin" in out.info:
+        out.info["spin"] = point.multiplicity
+    out.info["unrestricted"] = point.unrestricted
+    out.info["converged"] = point.converged
+    out.info["status"] = point.status.name.lower()
+    if point.converged:
+        for name in NUMBERS:
+            value = getattr(point, name)
+            if value is not None:
+                out.info[name] = value
+        results = {k: v for k, v in ase_results(point).items() if k in all_properties}
+        out.calc = SinglePointCalculator(out, **results)
+    out.info.update(info)
+    return out
+
+
+def write_frames(path: Path, frames: Sequence[Atoms], append: bool = False) -> None:
+    """Write extxyz."""
+    write(path, frames, format="extxyz", append=append)
+
+
+def output_folder(folder: Path) -> Path:
+    """The folder, made if it is not there.
+
+    Raises
+    ------
+    InputError
+        When it cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".mlseqm"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror}") from None
+    return folder

@@ -1,0 +1,75 @@
+"""Derivatives of the energy with respect to the positions at fixed density and parameters.
+
+The vector of a pair changes its length and its direction.  Along the length every integral has
+its slope (see ``integrals.py``).  A turn of the direction by omega turns the pair's integrals as
+tensors: products of orbitals transform with the generators below, so with the coefficients Gamma
+of the energy the torque is tau_k = Gamma : (L_k W + W L_k^T) and no local frame is differentiated.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+from .energy import pair_energy
+from .integrals import Geometry, Integrals
+from .layout import Layout
+from .products import N_PRODUCTS, PACK, PRODUCTS
+
+
+@functools.cache
+def _generators(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Transposed generators of rotations about x, y, z: (16, 3) orbitals, (100, 3) products."""
+    orbitals = torch.zeros(3, 4, 4, dtype=torch.float64)
+    for axis in range(3):
+        following, last = (axis + 1) % 3, (axis + 2) % 3
+        orbitals[axis, 1 + last, 1 + following] = 1.0
+        orbitals[axis, 1 + following, 1 + last] = -1.0
+    products = torch.zeros(3, N_PRODUCTS, N_PRODUCTS, dtype=torch.float64)
+    for row, (mu, nu) in enumerate(PRODUCTS):
+        for k in range(4):
+            products[:, row, PACK[k, nu]] += orbitals[:, mu, k]
+            products[:, row, PACK[mu, k]] += orbitals[:, nu, k]
+    return tuple(g.mT.flatten(1).T.contiguous().to(device) for g in (orbitals, products))  # type: ignore[return-value]
+
+
+def _torque(blocks: Tensor, coefficients: Tensor, generators: Tensor) -> Tensor:
+    """(P, 3) torques of square blocks (P, k, k) whose both sides turn."""
+    moments = blocks @ coefficients.mT + blocks.mT @ coefficients
+    return moments.flatten(1) @ generators
+
+
+def _one_sided(rows: Tensor, coefficients: Tensor, generators: Tensor) -> Tensor:
+    """(P, 3) torques of vectors (P, k)."""
+    return (rows.unsqueeze(2) * coefficients.unsqueeze(1)).flatten(1) @ generators
+
+
+def position_gradient(
+    layout: Layout, shape: Geometry, w: Integrals, slopes: Integrals, coefficients: Integrals
+) -> Tensor:
+    """dE / d position (n, 3), eV/Angstrom.
+
+    Parameters
+    ----------
+    w, slopes : Integrals
+        Integrals and their derivatives along the bonds.
+    coefficients : Integrals
+        dE / d integral.
+    """
+    c = coefficients
+    orbitals, products = _generators(shape.distance.device)
+    torque = torch.cat(
+        (
+            _torque(w.w_xx, c.w_xx, products) + _torque(w.h_xx, c.h_xx, orbitals),
+            _one_sided(w.w_xh, c.w_xh, products) + _one_sided(w.h_xh, c.h_xh, orbitals),
+        )
+    )
+    n_sp = len(torque)
+    along = pair_energy(slopes, c).unsqueeze(1) * shape.direction
+    direction = shape.direction[:n_sp]
+    turn = torch.linalg.cross(torque, direction) / shape.distance[:n_sp].unsqueeze(1)
+    pair = torch.cat((along[:n_sp] + turn, along[n_sp:]))
+    gradient = pair.new_zeros(len(layout.numbers), 3)
+    return gradient.index_add_(0, layout.second, pair).index_add_(0, layout.first, pair, alpha=-1)

@@ -1,0 +1,144 @@
+"""Tables and JSON of the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .frames import Frame
+from .results import SinglePoint
+from .summary import jsonable
+from .units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL
+
+MAX_ROWS = 50
+MAX_COLUMNS = 3
+WIDTH = 120
+"""Of tables that go into files and pipes."""
+
+
+@dataclasses.dataclass
+class Outcome:
+    """One molecule of a run.
+
+    Attributes
+    ----------
+    point : SinglePoint or None
+        Result of the last geometry that was computed.
+    converged : bool
+        Of the SCF, and of the relaxation if there was one.
+    message : str
+        One sentence on how it ended.
+    steps : int or None
+        Steps of a relaxation.
+    relaxation : dict or None
+        Its result, JSON-able.
+    """
+
+    frame: Frame
+    point: SinglePoint | None
+    converged: bool
+    message: str
+    steps: int | None = None
+    relaxation: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able dictionary; numbers that do not exist are None."""
+        atoms = self.frame.atoms
+        out: dict[str, Any] = {
+            "file": self.frame.file,
+            "frame": self.frame.index,
+            "formula": atoms.get_chemical_formula(),
+            "n_atoms": len(atoms),
+        }
+        if self.point is not None:
+            out |= {k: v for k, v in self.point.to_dict().items() if v is not None}
+            out["max_force"] = max_force(self.point)
+            dipole = self.point.dipole
+            if dipole is not None:
+                out["dipole_debye"] = float(np.linalg.norm(dipole)) * E_ANGSTROM_TO_DEBYE
+            heat = self.point.heat_of_formation
+            if heat is not None:
+                out["heat_of_formation_kcal_mol"] = heat * EV_TO_KCAL
+        if self.relaxation is not None:
+            out["relaxation"] = self.relaxation
+        out["converged"] = self.converged
+        out["message"] = self.message
+        return jsonable(out)
+
+
+def max_force(point: SinglePoint) -> float | None:
+    """Length of the longest force, eV/Angstrom."""
+    if point.forces is None:
+        return None
+    return float(np.linalg.norm(point.forces, axis=1).max(initial=0.0))
+
+
+def quantities(outcome: Outcome) -> dict[tuple[str, str], str]:
+    """What a table shows of a molecule, by name and unit."""
+    point = outcome.point
+    out = {("formula", ""): outcome.frame.atoms.get_chemical_formula()}
+    if point is None:
+        return out | {("converged", ""): "[bold red]NO[/]"}
+    out["charge", "e"] = f"{point.charge:+d}" if point.charge else "0"
+    out["2S+1", ""] = str(point.multiplicity)
+    out["energy", "eV"] = _number(point.energy, 5)
+    if point.forces is not None:
+        out["largest force", "eV/Å"] = _number(max_force(point), 4)
+    if point.dipole is not None:
+        length = float(np.linalg.norm(point.dipole))
+        out["dipole", "D"] = _number(length * E_ANGSTROM_TO_DEBYE, 3)
+        out["dipole", "e·Å"] = _number(length, 4)
+    if point.gap is not None:
+        out["HOMO-LUMO gap", "eV"] = _number(point.gap, 3)
+    if point.heat_of_formation is not None:
+        out["heat of formation", "kcal/mol"] = _number(point.heat_of_formation * EV_TO_KCAL, 3)
+    if outcome.steps is not None:
+        out["steps", ""] = str(outcome.steps)
+    else:
+        out["SCF iterations", ""] = str(point.iterations)
+    out["converged", ""] = "yes" if outcome.converged else "[bold red]NO[/]"
+    return out
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def results_table(outcomes: list[Outcome], title: str) -> Table:
+    """Quantities down the page for a few molecules, molecules down the page for many."""
+    rows = [quantities(outcome) for outcome in outcomes[:MAX_ROWS]]
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    if len(outcomes) <= MAX_COLUMNS:
+        table.add_column("")
+        table.add_column("", style="dim")
+        for outcome in outcomes:
+            table.add_column(escape(outcome.frame.name), justify="right", overflow="fold")
+        for key in keys:
+            table.add_row(*key, *(row.get(key, "–") for row in rows))
+        return table
+    keys = [key for key in keys if key not in (("dipole", "e·Å"), ("SCF iterations", ""))]
+    table.add_column("molecule", overflow="fold", min_width=12)
+    for name, unit in keys:
+        short = {"heat of formation": "heat of form.", "HOMO-LUMO gap": "gap"}.get(name, name)
+        table.add_column(f"{short}\n[dim]{unit}[/]", justify="right", no_wrap=True)
+    for outcome, row in zip(outcomes, rows, strict=False):
+        table.add_row(escape(outcome.frame.name), *(row.get(key, "–") for key in keys))
+    if len(outcomes) > MAX_ROWS:
+        table.caption = f"and {len(outcomes) - MAX_ROWS} more, see the files"
+    return table
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that is wide enough for the tables when it is no terminal."""
+    found = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not found.is_terminal:
+        found.width = max(WIDTH, shutil.get_terminal_size().columns)
+    return found

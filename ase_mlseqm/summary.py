@@ -1,0 +1,116 @@
+"""What a run was: versions, settings, units and timings, for a JSON file beside its results."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+UNITS = {
+    "energy": "eV",
+    "free_energy": "eV",
+    "forces": "eV/Angstrom",
+    "max_force": "eV/Angstrom",
+    "positions": "Angstrom",
+    "dipole": "e*Angstrom",
+    "dipole_debye": "Debye",
+    "charges": "e",
+    "magmoms": "alpha minus beta electrons",
+    "heat_of_formation": "eV",
+    "heat_of_formation_kcal_mol": "kcal/mol",
+    "atomization_energy": "eV",
+    "mo_energies": "eV",
+    "gap": "eV",
+    "ionization_potential": "eV",
+    "field": "V/Angstrom",
+    "residual": "eV",
+    "seconds": "s",
+}
+
+
+def versions() -> dict[str, str]:
+    """Version of the package and of what it computes with."""
+    out = {"python": platform.python_version()}
+    for name in ("ase-mlseqm", "torch", "ase", "numpy"):
+        try:
+            out[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # run from a source tree
+            out[name] = "unknown"
+    return out
+
+
+@dataclasses.dataclass
+class RunSummary:
+    """One run of a program.
+
+    Attributes
+    ----------
+    command : list of str
+        The command line.
+    settings : dict
+        All options, defaults included.
+    results : dict
+        Counts: molecules, converged, unconverged, refused, interrupted.
+    files : list of str
+        What was written.
+    started : str
+        Local time with its offset, ISO 8601.
+    timings : dict
+        Seconds of wall-clock time by stage.
+    """
+
+    command: list[str]
+    settings: dict[str, Any]
+    results: dict[str, Any] = dataclasses.field(default_factory=dict)
+    files: list[str] = dataclasses.field(default_factory=list)
+    timings: dict[str, float] = dataclasses.field(default_factory=dict)
+    started: str = dataclasses.field(
+        default_factory=lambda: datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    )
+    _clock: float = dataclasses.field(default_factory=time.perf_counter, repr=False)
+
+    def lap(self, stage: str) -> None:
+        """Add the time since the last call, or since the start, to a stage."""
+        now = time.perf_counter()
+        self.timings[stage] = self.timings.get(stage, 0.0) + now - self._clock
+        self._clock = now
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able dictionary."""
+        return {
+            "command": self.command,
+            "started": self.started,
+            "timings": {name: round(value, 4) for name, value in self.timings.items()},
+            "versions": versions(),
+            "platform": platform.platform(),
+            "method": self.settings.get("method"),
+            "settings": jsonable(self.settings),
+            "units": UNITS,
+            "results": jsonable(self.results),
+            "files": self.files,
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the JSON file."""
+        path.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def jsonable(value: Any) -> Any:
+    """Plain lists, dictionaries and numbers; what is not finite becomes None, as in JSON."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
