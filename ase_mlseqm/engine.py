@@ -22,7 +22,7 @@ from .singlepoint import PROPERTIES, Topology, compute, topology, unpack
 from .validate import check, electron_counts
 
 Callback = Callable[[int, SinglePoint], None]
-MAX_BATCH = 256
+MAX_BATCH = 128
 """Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
 
 
