@@ -4,7 +4,7 @@ import importlib as _importlib
 from importlib import metadata as _metadata
 from typing import TYPE_CHECKING
 
-from . import ase_plugin as _ase_plugin  # registers the calculator with ASE
+from .ase_plugin import register as _register
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ _WHERE = {
     "Status": "results",
     "SCFSettings": "scf",
 }
+
+_register()
 
 
 def __getattr__(name: str) -> object:

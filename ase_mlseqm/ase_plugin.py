@@ -35,5 +35,4 @@ def plugins() -> set[Any]:
         return set()
 
 
-register()
 __ase_plugins__ = plugins()

@@ -43,6 +43,7 @@ EVERYTHING = (
 MAX_DISPLACEMENT = 0.5
 """Angstrom; where an atom moved further, the last density is no better than that of free atoms."""
 
+
 @functools.lru_cache(maxsize=8)
 def shared_engine(
     method: str,
@@ -137,7 +138,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     name = "mlseqm"
     default_parameters = dataclasses.asdict(CalculatorOptions())
-    implemented_properties = [  # noqa: RUF012, a list in every ASE calculator
+    implemented_properties = [
         "energy",
         "free_energy",
         "forces",
@@ -249,13 +250,9 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     def get_hessian(self, atoms: Atoms | None = None) -> np.ndarray:
         """Second derivatives of the energy, (3N, 3N), eV/Angstrom^2; constraints do not count."""
-        from .derivatives import hessian
+        from .derivatives import NotConvergedError, hessian
 
         atoms = self._some_atoms(atoms)
-        if self.parameters["field"] is not None:
-            raise CalculatorSetupError(
-                "the Hessian in an electric field is not supported: set field=None"
-            )
         engine, molecule, key = self._prepare(atoms)
         density = None
         if self._guess is not None and self._guess.serves(key, molecule.positions):
@@ -265,15 +262,13 @@ class MLSEQM(GetOutputsMixin, Calculator):
                 engine,
                 molecule,
                 unrestricted=self.parameters["unrestricted"],
+                field=self.parameters["field"],
                 guess=density,
             )
         except errors.InputError as error:
             raise InputError(str(error)) from None
-        if not np.isfinite(result.hessian).all():
-            raise SCFError(
-                f"{atoms.get_chemical_formula()}: no Hessian, because the SCF did not converge "
-                "for a displaced geometry; try unrestricted=True or a larger max_iterations"
-            )
+        except NotConvergedError as error:
+            raise SCFError(f"{atoms.get_chemical_formula()}: {error}") from None
         return result.hessian
 
     def _some_atoms(self, atoms: Atoms | None) -> Atoms:
@@ -316,7 +311,7 @@ def _failure(atoms: Atoms, point: SinglePoint) -> CalculationFailed:
 
     kind = CalculationFailed if point.status is Status.OUT_OF_MEMORY else SCFError
     error = kind(f"{atoms.get_chemical_formula()}: {point.message}")
-    error.singlepoint = point
+    error.singlepoint = point  # type: ignore[attr-defined]
     return error
 
 

@@ -6,7 +6,10 @@ Exit codes: 0 all well; 1 something did not converge; 2 bad input (what could be
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +17,7 @@ import typer
 
 from .errors import InputError
 from .options import CalculatorOptions, field_docs
+from .workflows.relax import RelaxConfig
 
 app = typer.Typer(
     name="mlseqm",
@@ -21,32 +25,167 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_HELP = field_docs(CalculatorOptions)
-_RELAX = {  # the docs of RelaxConfig, without importing ase.optimize for --help
-    "fmax": "Largest force on any atom of the relaxed structure, eV/Angstrom.",
-}
+PROPERTIES = ("energy", "forces", "charges", "dipole", "mo_energies", "magmoms")
+"""Default of ``mlseqm sp``."""
+
+_DOCS = field_docs(CalculatorOptions) | field_docs(RelaxConfig)
+_BASE, _RELAX = CalculatorOptions(), RelaxConfig()
 
 
-def _option(*names: str) -> Any:
-    return typer.Option(*names, help=_HELP[names[0].removeprefix("--").replace("-", "_")])
+def _option(field: str, *names: str) -> Any:
+    """An option with the field's doc as its help."""
+    return typer.Option(*(names or (f"--{field.replace('_', '-')}",)), help=_DOCS.get(field))
 
 
 Files = Annotated[
     list[str],
-    typer.Argument(metavar="FILE...", help="Any file ASE reads, all its frames; or FILE@index."),
+    typer.Argument(metavar="FILE", help="Any file ASE reads, all its frames; or FILE@index."),
 ]
-Method = Annotated[str, _option("--method")]
-Charge = Annotated[int | None, _option("--charge")]
-Multiplicity = Annotated[int | None, _option("--multiplicity")]
-Unrestricted = Annotated[
-    bool | None,
-    typer.Option("--unrestricted/--restricted", help=_HELP["unrestricted"]),
+Method = Annotated[str, _option("method")]
+Charge = Annotated[int | None, _option("charge")]
+Multiplicity = Annotated[int | None, _option("multiplicity")]
+Unrestricted = Annotated[bool | None, _option("unrestricted", "--unrestricted/--restricted")]
+Field = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option("--field", metavar="X Y Z", help=_DOCS.get("field")),
 ]
-Field = Annotated[tuple[float, float, float] | None, _option("--field")]
-Device = Annotated[str, _option("--device")]
-Tolerance = Annotated[float | None, _option("--tolerance")]
-MaxIterations = Annotated[int | None, _option("--max-iterations")]
-Out = Annotated[Path, typer.Option("--out", help="Folder of the output files.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Device = Annotated[str, _option("device")]
+Tolerance = Annotated[float | None, _option("tolerance")]
+MaxIterations = Annotated[int | None, _option("max_iterations")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the output files.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+
+
+@app.command()
+def info(json_: Json = False) -> None:
+    """Show versions, devices, and the methods with their elements."""
+    import torch
+
+    from .nddo.parameters import METHODS, supported, symbols
+    from .summary import versions
+
+    names = symbols()
+    methods = {m: [names[z] for z in sorted(supported(m))] for m in METHODS}
+    devices = {"cpu": f"{torch.get_num_threads()} threads"}
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            devices[f"cuda:{index}"] = torch.cuda.get_device_name(index)
+    if json_:
+        print(json.dumps({"versions": versions(), "methods": methods, "devices": devices}))
+        return
+    from .report import console, info_table
+
+    console().print(info_table(versions(), methods, devices))
+
+
+@app.command()
+def sp(
+    files: Files,
+    method: Method = _BASE.method,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    unrestricted: Unrestricted = None,
+    field: Field = None,
+    device: Device = _BASE.device,
+    tolerance: Tolerance = None,
+    max_iterations: MaxIterations = None,
+    properties: Annotated[
+        str, typer.Option("--properties", help="What to compute, separated by commas.")
+    ] = ",".join(PROPERTIES),
+    out: Out = Path(),
+    json_: Json = False,
+) -> int:
+    """Single points of all structures, in one batch; written to NAME_sp.extxyz."""
+    from .runs import single_points
+    from .singlepoint import PROPERTIES as KNOWN
+
+    asked = [name.strip() for name in properties.split(",") if name.strip()]
+    for name in asked:
+        if name not in KNOWN:
+            raise InputError(f"unknown property {name!r}: choose from {', '.join(KNOWN)}")
+    asked = list(dict.fromkeys(["energy", *asked]))
+    options = CalculatorOptions(
+        method, charge, multiplicity, unrestricted, field, device, tolerance, max_iterations
+    )
+    run = _run("sp", options, out, json_, properties=asked)
+    return single_points(run, files, asked)
+
+
+@app.command()
+def relax(
+    files: Files,
+    method: Method = _BASE.method,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    unrestricted: Unrestricted = None,
+    field: Field = None,
+    device: Device = _BASE.device,
+    tolerance: Tolerance = None,
+    max_iterations: MaxIterations = None,
+    fmax: Annotated[float, _option("fmax")] = _RELAX.fmax,
+    steps: Annotated[int, _option("max_steps", "--steps")] = _RELAX.max_steps,
+    optimizer: Annotated[str, _option("optimizer")] = _RELAX.optimizer,
+    max_step_length: Annotated[float, _option("max_step_length")] = _RELAX.max_step_length,
+    trajectory: Annotated[
+        bool, typer.Option("--trajectory", help="Write every step to NAME.traj.")
+    ] = False,
+    figure: Annotated[
+        bool,
+        typer.Option("--figure/--no-figure", help="Draw the convergence: NAME_convergence.png."),
+    ] = True,
+    out: Out = Path(),
+    json_: Json = False,
+) -> int:
+    """Relax all structures, one after the other; written to NAME_relaxed.extxyz."""
+    from .runs import relaxations
+
+    config = RelaxConfig(fmax, steps, optimizer, max_step_length)
+    options = CalculatorOptions(
+        method, charge, multiplicity, unrestricted, field, device, tolerance, max_iterations
+    )
+    run = _run("relax", options, out, json_, **dataclasses.asdict(config))
+    return relaxations(run, files, config, trajectory=trajectory, figure=figure)
+
+
+def _run(name: str, options: CalculatorOptions, out: Path, json_: bool, **settings: Any) -> Any:
+    from .runs import Run
+    from .summary import RunSummary
+
+    summary = RunSummary(["mlseqm", *_arguments], dataclasses.asdict(options) | settings)
+    return Run(name, options, out, json_, summary)
+
+
+_arguments: list[str] = []
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(args=_arguments or ["--help"], prog_name="mlseqm", standalone_mode=False)
+    except InputError as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        return _refuse(f"{error.filename or 'output'}: {error.strerror or error}")
+    except Exception as error:
+        # typer raises click's exceptions, from click or from its own copy of it
+        if type(error).__name__ == "Abort":
+            return 130
+        if not hasattr(error, "format_message"):
+            raise
+        return _refuse(error.format_message())
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"mlseqm: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -150,6 +150,6 @@ def dipole_derivatives(
                 field=field.tolist(),
                 guesses=[density],
             )
-            forces.append(_require(results, "calculation in a field")[0].forces)
+            forces.append(np.asarray(_require(results, "calculation in a field")[0].forces))
         columns.append((forces[0] - forces[1]).ravel() / (2 * strength))
     return np.stack(columns, 1)

@@ -141,7 +141,12 @@ class Engine:
         # equal compositions side by side: their index maps are built once
         order = sorted(
             jobs,
-            key=lambda j: (j.unrestricted, -j.n_orbitals, -j.n_products, j.molecule.numbers.tobytes()),
+            key=lambda j: (
+                j.unrestricted,
+                -j.n_orbitals,
+                -j.n_products,
+                j.molecule.numbers.tobytes(),
+            ),
         )
         buckets: list[list[_Job]] = []
         limit = MAX_BATCH if self.device.type == "cpu" else 64 * MAX_BATCH

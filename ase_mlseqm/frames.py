@@ -62,11 +62,14 @@ def read_frames(spec: str) -> tuple[list[Frame], str | None]:
     problem : str or None
         One sentence when the file, or the part of it behind ``frames``, cannot be read.
     """
-    file, index = spec, None
+    file = spec
+    index: int | slice | str | None = None
     if "@" in Path(spec).name and not Path(spec).exists():
         file, _, text = spec.rpartition("@")
         try:
             index = string2index(text)
+            if isinstance(index, str):  # what ASE takes for the name of a database's row
+                raise ValueError
         except ValueError:
             return [], f"{spec}: {text!r} is no index: give a number or a slice such as 0:10"
     if not Path(file).exists():
@@ -88,7 +91,7 @@ def read_frames(spec: str) -> tuple[list[Frame], str | None]:
         return [], problem  # an index means nothing in a part of a file
     if isinstance(index, slice):
         frames = frames[index]
-    elif index is not None:
+    elif isinstance(index, int):
         frames = frames[index:][:1] if index >= -len(frames) else []
     if not frames and problem is None:
         problem = f"{spec}: no such frame, there are {len(found)}"

@@ -16,8 +16,15 @@ __all__ = ["METHODS", "Model", "PlainModel", "symbols"]
 class Model(Protocol):
     """Gives every atom of a batch its parameters."""
 
-    name: str
-    learned: bool
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        ...
+
+    @property
+    def learned(self) -> bool:
+        """Whether the parameters depend on the surroundings."""
+        ...
 
     def supported(self) -> frozenset[int]:
         """Atomic numbers that can be computed."""

@@ -142,6 +142,4 @@ def check_names(names: Iterable[str], cls: Any, owner: str) -> None:
 
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            raise InputError(
-                f"unknown keyword {name!r}: {hint}{owner} knows {', '.join(known)}"
-            )
+            raise InputError(f"unknown keyword {name!r}: {hint}{owner} knows {', '.join(known)}")

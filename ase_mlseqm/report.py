@@ -19,6 +19,10 @@ from .units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL
 
 MAX_ROWS = 50
 MAX_COLUMNS = 3
+SHORT = {"charge": "q", "largest force": "Fmax", "HOMO-LUMO gap": "gap", "heat of formation": "ΔHf"}
+HIDDEN = (("dipole", "e·Å"), ("SCF iterations", ""))
+"""Names in, and what is left out of, a table with one line per molecule."""
+
 WIDTH = 120
 """Of tables that go into files and pipes."""
 
@@ -124,15 +128,31 @@ def results_table(outcomes: list[Outcome], title: str) -> Table:
         for key in keys:
             table.add_row(*key, *(row.get(key, "–") for row in rows))
         return table
-    keys = [key for key in keys if key not in (("dipole", "e·Å"), ("SCF iterations", ""))]
-    table.add_column("molecule", overflow="fold", min_width=12)
+    table.collapse_padding = True
+    table.add_column("molecule", overflow="fold", min_width=16)
+    keys = [key for key in keys if key not in HIDDEN]
     for name, unit in keys:
-        short = {"heat of formation": "heat of form.", "HOMO-LUMO gap": "gap"}.get(name, name)
-        table.add_column(f"{short}\n[dim]{unit}[/]", justify="right", no_wrap=True)
+        table.add_column(f"{SHORT.get(name, name)}\n[dim]{unit}[/]", justify="right", no_wrap=True)
     for outcome, row in zip(outcomes, rows, strict=False):
         table.add_row(escape(outcome.frame.name), *(row.get(key, "–") for key in keys))
     if len(outcomes) > MAX_ROWS:
         table.caption = f"and {len(outcomes) - MAX_ROWS} more, see the files"
+    return table
+
+
+def info_table(
+    versions: dict[str, str], methods: dict[str, list[str]], devices: dict[str, str]
+) -> Table:
+    """What ``mlseqm info`` shows."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for title, entries in (
+        ("versions", versions),
+        ("methods", {name: " ".join(elements) for name, elements in methods.items()}),
+        ("devices", devices),
+    ):
+        for row, (name, text) in enumerate(entries.items()):
+            table.add_row(f"[bold]{title}[/]" if row == 0 else "", escape(name), escape(text))
+        table.add_section()
     return table
 
 

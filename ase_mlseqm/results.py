@@ -17,7 +17,9 @@ class Status(Enum):
         "the SCF did not converge; try another geometry, unrestricted=True, or a larger "
         "max_iterations"
     )
-    NOT_FINITE = "the SCF met numbers that are not finite; the geometry or the parameters are absurd"
+    NOT_FINITE = (
+        "the SCF met numbers that are not finite; the geometry or the parameters are absurd"
+    )
     OUT_OF_MEMORY = "the molecule alone does not fit into the memory allowed; raise max_memory"
 
 

@@ -233,4 +233,6 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def _nan(value):
-    return np.full_like(value, np.nan, dtype=float) if isinstance(value, np.ndarray) else float("nan")
+    return (
+        np.full_like(value, np.nan, dtype=float) if isinstance(value, np.ndarray) else float("nan")
+    )

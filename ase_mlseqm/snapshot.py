@@ -47,9 +47,12 @@ class Snapshot:
             changed.append("cell")
         # ASE's own comparison does not look at info: a new charge would be silently ignored
         if self.info or atoms.info:
-            pairs = ((self.info.get(key), atoms.info.get(key)) for key in INFO_KEYS)
-            if any(not np.array_equal(old, new) for old, new in pairs if old is not new):
-                changed.append("info")
+            for key in INFO_KEYS:
+                before, now = self.info.get(key), atoms.info.get(key)
+                # someone may have put an array there, which has no truth value
+                if before is not now and not bool(np.all(before == now)):
+                    changed.append("info")
+                    break
         return changed
 
 

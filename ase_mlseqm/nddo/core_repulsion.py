@@ -45,9 +45,11 @@ def core_constants(layout: Layout, parameters: Parameters) -> CoreConstants:
     is_n_or_o = (numbers[i] == 7) | (numbers[i] == 8)
     gaussians = None
     if bool((parameters.K != 0).any()) or parameters.K.requires_grad:
-        gaussians = tuple(
-            torch.cat((value[i], value[j]), 1) for value in (parameters.K, parameters.L, parameters.M)
+        K, L, M = (
+            torch.cat((value[i], value[j]), 1)
+            for value in (parameters.K, parameters.L, parameters.M)
         )
+        gaussians = (K, L, M)
     return CoreConstants(
         layout.core_charge[i] * layout.core_charge[j],
         torch.stack((parameters.alpha[i], parameters.alpha[j])),

@@ -216,22 +216,23 @@ def integrals_and_slopes(
     h_xx, h_xh = constants.beta_xx * s_xx, constants.beta_xh * s_xh
     h_hh = constants.beta_hh * s_hh
     ssss = torch.cat((local_xx[..., 0, 0], local_xh[..., 0], w_hh), 1)
-    blocks = (w_xx, w_xh, w_hh, h_xx, h_xh, h_hh)
     if not slopes:
         core = core_repulsion(shape.distance, ssss, constants.core, slopes)
-        return Integrals(*(t[0] for t in (*blocks, core))), None
+        return Integrals(w_xx[0], w_xh[0], w_hh[0], h_xx[0], h_xh[0], h_hh[0], core[0]), None
+    # per bohr until here; the clamped overlaps are constant
     per_angstrom = 1.0 / BOHR
     ssss = torch.stack((ssss[0], ssss[1] * per_angstrom))
     core = core_repulsion(shape.distance, ssss, constants.core, slopes)
-    within = bohr < overlap.CUTOFF
-    steep = [t[1] * per_angstrom for t in blocks]
-    if not bool(within.all()):
-        for k, pairs in ((3, xx), (4, xh), (5, hh)):
-            steep[k] = steep[k] * within[pairs].view(-1, *[1] * (steep[k].ndim - 1))
-    return (
-        Integrals(*(t[0] for t in (*blocks, core))),
-        Integrals(*steep, core[1]),
+    within = per_angstrom * (bohr < overlap.CUTOFF)
+    steep = (
+        *(t[1] * per_angstrom for t in (w_xx, w_xh, w_hh)),
+        h_xx[1] * within[xx].view(-1, 1, 1),
+        h_xh[1] * within[xh].unsqueeze(1),
+        h_hh[1] * within[hh],
+        core[1],
     )
+    values = Integrals(w_xx[0], w_xh[0], w_hh[0], h_xx[0], h_xh[0], h_hh[0], core[0])
+    return values, Integrals(*steep)
 
 
 def integrals(layout: Layout, constants: Constants, positions: Tensor) -> Integrals:

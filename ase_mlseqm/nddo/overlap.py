@@ -59,13 +59,13 @@ class _Auxiliary(torch.autograd.Function):
     """A_k or B_k for k = 0..order, shape (..., order + 1), with the analytic derivative."""
 
     @staticmethod
-    def forward(ctx, argument: Tensor, order: int, evaluate) -> Tensor:  # type: ignore[override]
+    def forward(ctx, argument: Tensor, order: int, evaluate) -> Tensor:
         values = evaluate(order + 1, argument)
         ctx.save_for_backward(values[..., 1:])
         return values[..., :-1]
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[override]
+    def backward(ctx, grad: Tensor):
         (higher,) = ctx.saved_tensors
         return -(grad * higher).sum(-1), None, None
 
@@ -172,4 +172,6 @@ def local_overlaps(
         return (scale * value).unsqueeze(0)
     steep_a = torch.einsum("pik,ikl->pil", A[..., 1:], coefficients)
     steep = mean * (steep_a * B[..., :power]).sum(-1) + difference * (left * B[..., 1:]).sum(-1)
-    return torch.stack((scale * value, scale * (power * value / distance.unsqueeze(1) - 0.5 * steep)))
+    return torch.stack(
+        (scale * value, scale * (power * value / distance.unsqueeze(1) - 0.5 * steep))
+    )

@@ -14,8 +14,21 @@ from ..errors import InputError
 
 METHODS = ("MNDO", "AM1", "PM3")
 N_GAUSSIANS = 4
-ATOMIC = (
-    "U_ss U_pp zeta_s zeta_p beta_s beta_p g_ss g_sp g_pp g_p2 h_sp alpha".split()
+ATOMIC = tuple(
+    [
+        "U_ss",
+        "U_pp",
+        "zeta_s",
+        "zeta_p",
+        "beta_s",
+        "beta_p",
+        "g_ss",
+        "g_sp",
+        "g_pp",
+        "g_p2",
+        "h_sp",
+        "alpha",
+    ]
 )  # one number per atom; the Gaussians have N_GAUSSIANS
 
 

@@ -109,6 +109,9 @@ class TermTable:
     coefficients: Tensor
 
 
+_DISPLACEMENTS = ("a1", "a2", "x1", "x2", "y1", "y2")
+
+
 @functools.cache
 def term_table(n1: int, n2: int, device: torch.device) -> TermTable:
     """Terms for atoms with ``n1`` and ``n2`` products (1 or 10)."""
@@ -124,7 +127,7 @@ def term_table(n1: int, n2: int, device: torch.device) -> TermTable:
     coefficients = torch.zeros(size, n1 * n2, dtype=torch.float64)
     for row, column, coefficient in entries:
         coefficients[row, column] += coefficient * HARTREE
-    D = {name: torch.zeros(3, size, dtype=torch.float64) for name in "a1 a2 x1 x2 y1 y2".split()}
+    D = {name: torch.zeros(3, size, dtype=torch.float64) for name in _DISPLACEMENTS}
     rho1, rho2 = (torch.zeros(3, size, dtype=torch.float64) for _ in range(2))
     for (l1, l2, z1, z2, ((mx, nx), (my, ny))), row in index.items():
         rho1[l1, row], rho2[l2, row] = 1.0, 1.0

@@ -18,7 +18,7 @@ def n_occupied(layout: Layout, charge: Tensor, multiplicity: Tensor, unrestricte
 
 
 def diagonal(layout: Layout, occupied: Tensor) -> Tensor:
-    """Neutral atoms with evenly filled valence shells, scaled to the electron count (S, B, N, N)."""
+    """Neutral atoms with evenly filled shells, scaled to the electron count: (S, B, N, N)."""
     n_spin = occupied.shape[0]
     share = layout.core_charge / torch.where(layout.numbers > 1, 4.0, 1.0)
     diagonal = share.new_zeros(layout.n_molecules * layout.N)

@@ -18,7 +18,9 @@ from .mixing import DIIS
 class Aid(Protocol):
     """One convergence aid for a batch; tensors are (S, B, N, N), ``residual`` is (B,)."""
 
-    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+    def effective_fock(
+        self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor
+    ) -> Tensor:
         """Matrix whose lowest orbitals make the next density."""
         ...
 
@@ -43,7 +45,9 @@ class PlainDIIS:
         self.diis = DIIS(size, like)
         self.filling = aufbau(occupied, like.shape[-1])
 
-    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+    def effective_fock(
+        self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor
+    ) -> Tensor:
         return self.diis.extrapolate(fock, error)
 
     def occupations(self, energies: Tensor) -> Tensor:
@@ -71,7 +75,9 @@ class OptimalDamping(PlainDIIS):
         self.damped: tuple[Tensor, Tensor] | None = None
         self.close = torch.zeros(like.shape[1], dtype=torch.bool, device=like.device)
 
-    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+    def effective_fock(
+        self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor
+    ) -> Tensor:
         extrapolated = super().effective_fock(fock, density, error, residual)
         if self.damped is None:
             self.damped = (density, fock)
@@ -101,7 +107,9 @@ class LevelShift(PlainDIIS):
         self.shift = shift
         self.unit = torch.eye(like.shape[-1], dtype=like.dtype, device=like.device)
 
-    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+    def effective_fock(
+        self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor
+    ) -> Tensor:
         extrapolated = super().effective_fock(fock, density, error, residual)
         shift = (self.shift * residual.clamp(max=1.0) ** 0.5).clamp(min=0.0).view(1, -1, 1, 1)
         return extrapolated + shift * (self.unit - density)
@@ -117,7 +125,9 @@ class Annealing(PlainDIIS):
         self.temperatures = (start * 0.92**k for k in range(steps))
         self.temperature: float | None = start
 
-    def effective_fock(self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+    def effective_fock(
+        self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor
+    ) -> Tensor:
         was = self.temperature
         self.temperature = next(self.temperatures, None)
         if was is not None and self.temperature is None:
