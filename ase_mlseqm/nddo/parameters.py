@@ -14,21 +14,9 @@ from ..errors import InputError
 
 METHODS = ("MNDO", "AM1", "PM3")
 N_GAUSSIANS = 4
-ATOMIC = tuple(
-    [
-        "U_ss",
-        "U_pp",
-        "zeta_s",
-        "zeta_p",
-        "beta_s",
-        "beta_p",
-        "g_ss",
-        "g_sp",
-        "g_pp",
-        "g_p2",
-        "h_sp",
-        "alpha",
-    ]
+ATOMIC = (
+    *("U_ss", "U_pp", "zeta_s", "zeta_p", "beta_s", "beta_p"),
+    *("g_ss", "g_sp", "g_pp", "g_p2", "h_sp", "alpha"),
 )  # one number per atom; the Gaussians have N_GAUSSIANS
 
 

@@ -45,8 +45,6 @@ class SCFResult:
         Spin densities, their Fock matrices (eV) and the orbitals of these in columns.
     mo_energies : (S, B, N)
         eV, ascending.
-    energy : (B,)
-        Electronic energy up to a constant of the molecule, eV.
     converged, iterations, residual : (B,)
         Residual in eV; iterations of all rungs together.
     rung : list of str
@@ -57,7 +55,6 @@ class SCFResult:
     fock: Tensor
     orbitals: Tensor
     mo_energies: Tensor
-    energy: Tensor
     converged: Tensor
     iterations: Tensor
     residual: Tensor
@@ -100,34 +97,38 @@ def iterate(
         error = commutator(fock, density)
         residual = error.abs().amax((0, 2, 3))
         last = iteration == max_iterations
-        if last or iteration % check_every == 0 or iteration == 1:
-            # a starting density may commute with F without being idempotent
-            final = aid.final() and iteration > 1
-            done = residual < tolerance if final else torch.zeros_like(open_)
+        # a starting density may commute with F without being idempotent
+        final = aid.final() and iteration > 1
+        look = last or iteration % check_every == 0 or iteration == 1
+        if look and _any_ended(residual.tolist(), tolerance if final else 0.0, last):
             # what is not a number will not become one
+            done = (residual < tolerance) & final
             store = open_ & (done | ~torch.isfinite(residual) | last)
-            n_store = int(store.sum())
-            if n_store:
-                at = active[store]
-                result.density[:, at], result.fock[:, at] = density[:, store], fock[:, store]
-                result.residual[at], result.iterations[at] = residual[store], iteration
-                open_ = open_ & ~store
-                n_open = int(open_.sum())
-                if n_open == 0:
-                    break
-                if n_open <= 0.75 * len(active):
-                    keep = open_.nonzero().squeeze(1)
-                    builder = builder.select(keep)
-                    aid.select(keep)
-                    active, open_ = active[keep], open_[keep]
-                    fock, density = fock[:, keep], density[:, keep]
-                    error, residual = error[:, keep], residual[keep]
+            at = active[store]
+            result.density[:, at], result.fock[:, at] = density[:, store], fock[:, store]
+            result.residual[at], result.iterations[at] = residual[store], iteration
+            open_ = open_ & ~store
+            n_open = int(open_.sum())
+            if n_open == 0:
+                break
+            if n_open <= 0.75 * len(active):
+                keep = open_.nonzero().squeeze(1)
+                builder = builder.select(keep)
+                aid.select(keep)
+                active, open_ = active[keep], open_[keep]
+                fock, density = fock[:, keep], density[:, keep]
+                error, residual = error[:, keep], residual[keep]
         effective = aid.effective_fock(fock, density, error, residual)
         energies, orbitals = _eigh(effective)
         occupations = aid.occupations(energies)
         columns = n_max if aid.final() else occupations.shape[-1]
         density = density_matrix(orbitals, occupations, columns)
     return result
+
+
+def _any_ended(residuals: list[float], tolerance: float, last: bool) -> bool:
+    """Whether any molecule of the batch is below the tolerance, not finite, or out of time."""
+    return last or not all(tolerance <= residual < math.inf for residual in residuals)
 
 
 def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
@@ -207,7 +208,7 @@ def solve(
             density = rung.start(part, filling)
             aid = rung.aid(filling, density, size)
             attempt = iterate(part, filling, density, aid, tol, 2 * steps)
-            _merge(result, _finish(part, filling, attempt, tol, rung.name), where)
+            _merge(part, result, _finish(part, filling, attempt, tol, rung.name), where)
     failed = (~result.converged & torch.isfinite(result.residual)).nonzero().squeeze(1)
     if len(failed):
         part, filling = builder.select(failed), occupied[:, failed]
@@ -215,7 +216,7 @@ def solve(
         result.iterations[failed] += taken
         aid = PlainDIIS(filling, density, size)
         attempt = iterate(part, filling, density, aid, tol, 2 * steps)
-        _merge(result, _finish(part, filling, attempt, tol, "minimisation"), failed)
+        _merge(part, result, _finish(part, filling, attempt, tol, "minimisation"), failed)
     return result
 
 
@@ -241,7 +242,7 @@ def _break_symmetry(
         steps = 2 * settings.max_iterations
         attempt = iterate(part, filling, start, aid, settings.tolerance, steps)
         finished = _finish(part, filling, attempt, settings.tolerance, "broken symmetry")
-        _merge(result, finished, where)
+        _merge(part, result, finished, where)
 
 
 def _gap(energies: Tensor, occupied: Tensor) -> Tensor:
@@ -266,7 +267,6 @@ def _finish(
         fock=attempt.fock,
         orbitals=orbitals,
         mo_energies=energies,
-        energy=builder.energy(attempt.density, attempt.fock),
         converged=converged,
         iterations=attempt.iterations,
         residual=attempt.residual,
@@ -274,16 +274,21 @@ def _finish(
     )
 
 
-def _merge(result: SCFResult, new: SCFResult, where: Tensor) -> None:
-    """Write ``new`` over the molecules ``where`` of ``result``, unless that had a lower energy."""
+def _merge(part: FockBuilder, result: SCFResult, new: SCFResult, where: Tensor) -> None:
+    """Write ``new`` over the molecules ``where`` of ``result``, unless that had a lower energy.
+
+    ``part`` builds the Fock matrices of these molecules.
+    """
     old_ok = result.converged[where]
-    better = new.converged & (~old_ok | (new.energy < result.energy[where] - 1e-7))
+    old_energy = part.energy(result.density[:, where], result.fock[:, where])
+    lower = part.energy(new.density, new.fock) < old_energy - 1e-7
+    better = new.converged & (~old_ok | lower)
     use = better | ~old_ok
     result.iterations[where] += new.iterations
     at = where[use]
     for name in ("density", "fock", "orbitals", "mo_energies"):
         getattr(result, name)[:, at] = getattr(new, name)[:, use]
-    for name in ("energy", "converged", "residual"):
+    for name in ("converged", "residual"):
         getattr(result, name)[at] = getattr(new, name)[use]
     for row, taken in zip(where.tolist(), use.tolist(), strict=True):
         if taken:
