@@ -35,4 +35,8 @@ def plugins() -> set[Any]:
         return set()
 
 
-__ase_plugins__ = plugins()
+def __getattr__(name: str) -> Any:
+    # not at import: ASE's system would load this module a second time, half initialised
+    if name == "__ase_plugins__":
+        return plugins()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,6 +162,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         self._snapshot: Snapshot | None = None
         self._singlepoint: SinglePoint | None = None
         self._guess: _Guess | None = None
+        _check_names(options)  # ASE's own __init__ takes more, and does nothing with it
         super().__init__(label=label, directory=directory, method=method, **options)
         if atoms is not None:
             atoms.calc = self
@@ -175,8 +176,8 @@ class MLSEQM(GetOutputsMixin, Calculator):
         """Change keywords; returns those that changed and forgets results if any did."""
         from .engine import find_device, find_model
 
+        _check_names(changes)
         try:
-            check_names(changes, CalculatorOptions, "MLSEQM")
             options = CalculatorOptions(**{**self.parameters, **changes})
             find_model(options.method)
             find_device(options.device)
@@ -303,6 +304,13 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     def _outputmixin_get_results(self) -> dict[str, Any]:
         return self.results
+
+
+def _check_names(keywords: Iterable[str]) -> None:
+    try:
+        check_names(keywords, CalculatorOptions, "MLSEQM")
+    except errors.InputError as error:
+        raise InputError(str(error)) from None
 
 
 def _failure(atoms: Atoms, point: SinglePoint) -> CalculationFailed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -24,6 +25,21 @@ from .validate import check, electron_counts
 Callback = Callable[[int, SinglePoint], None]
 MAX_BATCH = 128
 """Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
+
+
+THREADED_ORBITALS = 300
+"""Orbitals of a molecule from which more than one thread shortens its calculation."""
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Run with this many threads: short operations lose more by waiting for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,18 +186,23 @@ class Engine:
 
     def _map(self, work: Callable[[list[_Job]], None], buckets: list[list[_Job]]) -> None:
         threads = torch.get_num_threads()
-        if self.device.type != "cpu" or threads == 1 or len(buckets) < 2:
+        if self.device.type != "cpu" or threads == 1:
             for bucket in buckets:
                 work(bucket)
-            return
-        # one core a bucket is faster than all cores on one: the matrices are small
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            try:
-                for _ in pool.map(work, buckets):
-                    pass
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        elif len(buckets) == 1:
+            with _threads(threads if buckets[0][0].n_orbitals > THREADED_ORBITALS else 1):
+                work(buckets[0])
+        else:
+            # one core a bucket is faster than all cores on one: the matrices are small
+            with ThreadPoolExecutor(
+                threads, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                try:
+                    for _ in pool.map(work, buckets):
+                        pass
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
 
     def _run_bucket(
         self, bucket: list[_Job], properties: Sequence[str], field: Tensor | None

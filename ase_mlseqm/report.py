@@ -131,6 +131,7 @@ def results_table(outcomes: list[Outcome], title: str) -> Table:
     table.collapse_padding = True
     table.add_column("molecule", overflow="fold", min_width=16)
     keys = [key for key in keys if key not in HIDDEN]
+    keys.sort(key=lambda key: key[0] != "converged")  # a narrow terminal cuts the last columns
     for name, unit in keys:
         table.add_column(f"{SHORT.get(name, name)}\n[dim]{unit}[/]", justify="right", no_wrap=True)
     for outcome, row in zip(outcomes, rows, strict=False):
