@@ -26,19 +26,7 @@ from .snapshot import Snapshot
 if TYPE_CHECKING:  # torch is imported with the first calculator, not with this module
     from .engine import Engine
     from .results import SinglePoint
-
-EVERYTHING = (
-    "energy",
-    "forces",
-    "charges",
-    "dipole",
-    "mo_energies",
-    "density",
-    "bond_orders",
-    "magmoms",
-    "parameters",
-)
-"""What is computed; next to the SCF all of it costs little."""
+    from .scf import SCFSettings
 
 MAX_DISPLACEMENT = 0.5
 """Angstrom; where an atom moved further, the last density is no better than that of free atoms."""
@@ -54,11 +42,16 @@ def shared_engine(
 ) -> Engine:
     """One engine for all calculators with the same settings: they share its index maps."""
     from .engine import Engine
+
+    return Engine(method, device, scf_settings(tolerance, max_iterations), max_memory)
+
+
+def scf_settings(tolerance: float | None, max_iterations: int | None) -> SCFSettings:
+    """Settings with those that are not None changed."""
     from .scf import SCFSettings
 
-    given = {"tolerance": tolerance, "max_iterations": max_iterations}
-    settings = SCFSettings(**{k: v for k, v in given.items() if v is not None})  # type: ignore
-    return Engine(method, device, settings, max_memory)
+    given: dict[str, Any] = {"tolerance": tolerance, "max_iterations": max_iterations}
+    return SCFSettings(**{name: value for name, value in given.items() if value is not None})
 
 
 def ase_results(point: SinglePoint) -> dict[str, Any]:
@@ -222,7 +215,9 @@ class MLSEQM(GetOutputsMixin, Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Compute everything, whatever ``properties`` are."""
+        """Compute everything, whatever ``properties`` are: next to the SCF it costs little."""
+        from .singlepoint import PROPERTIES
+
         atoms = self._some_atoms(atoms)
         guess = self._guess
         # whatever happens below, nothing of an earlier geometry survives it
@@ -234,7 +229,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         try:
             (point,) = engine.run(
                 [molecule],
-                EVERYTHING,
+                PROPERTIES,
                 unrestricted=self.parameters["unrestricted"],
                 field=self.parameters["field"],
                 guesses=[density],

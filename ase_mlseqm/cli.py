@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from ase.calculators.calculator import CalculatorSetupError
 
 from .errors import InputError
 from .options import CalculatorOptions, field_docs
@@ -166,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(args=_arguments or ["--help"], prog_name="mlseqm", standalone_mode=False)
-    except InputError as error:
+    except (InputError, CalculatorSetupError) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return 130

@@ -65,9 +65,17 @@ def find_device(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
     except RuntimeError:
-        raise InputError(f"unknown device {device!r}: give 'cpu' or 'cuda'") from None
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("device='cuda' was asked for, but torch sees no CUDA device; use 'cpu'")
+        found = None
+    if found is None or found.type not in ("cpu", "cuda"):
+        raise InputError(f"unknown device {str(device)!r}: give 'cpu', 'cuda' or 'cuda:0'")
+    if found.type == "cuda":
+        count = torch.cuda.device_count()
+        if not count:
+            raise InputError(
+                "device='cuda' was asked for, but torch sees no CUDA device; use 'cpu'"
+            )
+        if (found.index or 0) >= count:
+            raise InputError(f"device {str(device)!r} does not exist: the last is cuda:{count - 1}")
     return found
 
 

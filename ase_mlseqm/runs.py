@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from .calculator import MLSEQM, scf_settings
 from .frames import (
     Frame,
     output_folder,
@@ -56,14 +57,7 @@ class Run:
 
     def scf_settings(self) -> SCFSettings:
         """Settings of the SCF; the summary gets them with their defaults."""
-        given = {
-            "tolerance": self.options.tolerance,
-            "max_iterations": self.options.max_iterations,
-        }
-        defaults = SCFSettings()
-        settings = dataclasses.replace(
-            defaults, **{name: value for name, value in given.items() if value is not None}
-        )
+        settings = scf_settings(self.options.tolerance, self.options.max_iterations)
         self.summary.settings |= dataclasses.asdict(settings)
         return settings
 
@@ -209,8 +203,6 @@ def relaxations(
     run: Run, specs: list[str], config: RelaxConfig, *, trajectory: bool, figure: bool
 ) -> int:
     """Relax all frames one after the other; every structure is written when it is done."""
-    from .calculator import MLSEQM
-
     calc = MLSEQM(**dataclasses.asdict(run.options))
     run.scf_settings()
     frames = run.read(specs)

@@ -119,7 +119,7 @@ def build_maps(layout: Layout) -> Maps:
 
     level = torch.arange(n, device=device)
     real = level < layout.n_orbitals.unsqueeze(1)
-    padding = torch.diag_embed(torch.where(real, 0.0, VIRTUAL_LEVEL).to(torch.float64))
+    padding = torch.diag_embed(VIRTUAL_LEVEL * (~real).to(torch.float64))
     w = _repulsion_map(layout, product_x, product_h)
     return Maps(gather, scatter, w, weight, padding)
 

@@ -223,7 +223,7 @@ def integrals_and_slopes(
     per_angstrom = 1.0 / BOHR
     ssss = torch.stack((ssss[0], ssss[1] * per_angstrom))
     core = core_repulsion(shape.distance, ssss, constants.core, slopes)
-    within = per_angstrom * (bohr < overlap.CUTOFF)
+    within = per_angstrom * (bohr < overlap.CUTOFF).to(bohr.dtype)
     steep = (
         *(t[1] * per_angstrom for t in (w_xx, w_xh, w_hh)),
         h_xx[1] * within[xx].view(-1, 1, 1),

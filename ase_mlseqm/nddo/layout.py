@@ -90,6 +90,11 @@ class Layout:
         return slice(self.n_xx + self.n_xh, self.n_pairs)
 
     @functools.cached_property
+    def n_atoms(self) -> Tensor:
+        """(B,) atoms of every molecule."""
+        return torch.bincount(self.molecule, minlength=self.n_molecules)
+
+    @functools.cached_property
     def product_index(self) -> tuple[Tensor, Tensor]:
         """Products of the heavy (n_heavy, 10) and hydrogen (n_hydrogen,) atoms in (B * M)."""
         start = self.molecule * self.M + self.product

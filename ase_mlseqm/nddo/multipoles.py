@@ -7,6 +7,7 @@ and additive terms rho_l that give the one-centre limits of the two-centre integ
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -41,19 +42,22 @@ def separations(zeta_s: Tensor, zeta_p: Tensor, shell: Tensor) -> Tensor:
     return torch.stack((D1, D2), -1)
 
 
-def _dipole_integral(rho: Tensor, D1: Tensor) -> Tensor:
-    return 1 / (4 * rho) - 1 / (4 * torch.sqrt(D1**2 + rho**2))
+def _dipole_integral(rho: Tensor, D1: Tensor) -> tuple[Tensor, Tensor]:
+    """Self-repulsion of the sp dipole, hartree, and its derivative with rho."""
+    far = (D1**2 + rho**2).rsqrt()
+    return (1 / rho - far) / 4, (rho * far**3 - 1 / rho**2) / 4
 
 
-def _quadrupole_integral(rho: Tensor, D2: Tensor) -> Tensor:
-    return (
-        1 / (8 * rho)
-        - 1 / (4 * torch.sqrt(D2**2 + rho**2))
-        + 1 / (8 * torch.sqrt(2 * D2**2 + rho**2))
-    )
+def _quadrupole_integral(rho: Tensor, D2: Tensor) -> tuple[Tensor, Tensor]:
+    """Self-repulsion of the square pp quadrupole, hartree, and its derivative with rho."""
+    side, diagonal = (D2**2 + rho**2).rsqrt(), (2 * D2**2 + rho**2).rsqrt()
+    value = (1 / rho - 2 * side + diagonal) / 8
+    return value, rho * (2 * side**3 - diagonal**3) / 8 - 1 / (8 * rho**2)
 
 
-def additive_term(integral, D: Tensor, target: Tensor) -> Tensor:
+def additive_term(
+    integral: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], D: Tensor, target: Tensor
+) -> Tensor:
     """Solve ``integral(rho, D) = target`` for rho (both integrals fall monotonically with rho).
 
     Bisection in ln(rho) followed by Newton steps, without a graph; one more Newton step with the
@@ -64,16 +68,14 @@ def additive_term(integral, D: Tensor, target: Tensor) -> Tensor:
         high = torch.full_like(target, 8.0)
         for _ in range(40):
             middle = 0.5 * (low + high)
-            above = integral(middle.exp(), D) > target
+            above = integral(middle.exp(), D)[0] > target
             low, high = torch.where(above, middle, low), torch.where(above, high, middle)
         rho = (0.5 * (low + high)).exp()
-    for _ in range(3):
-        fixed = rho.detach().requires_grad_(True)
-        with torch.enable_grad():
-            (slope,) = torch.autograd.grad(integral(fixed, D.detach()).sum(), fixed)
-        fixed = fixed.detach()
-        rho = fixed - (integral(fixed, D) - target) / slope
-    return rho
+        for _ in range(2):
+            value, slope = integral(rho, D)
+            rho = rho - (value - target) / slope
+        _, slope = integral(rho, D)
+    return rho - (integral(rho, D)[0] - target) / slope
 
 
 def multipoles(

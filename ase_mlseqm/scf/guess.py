@@ -31,7 +31,16 @@ def diagonal(layout: Layout, occupied: Tensor) -> Tensor:
     # extra or missing electrons are spread over all orbitals
     extra = occupied - 0.5 * diagonal.sum(2)
     populations = 0.5 * diagonal + real * (extra / layout.n_orbitals).unsqueeze(2)
-    return torch.diag_embed(populations.expand(n_spin, -1, -1).clamp(0.0, 1.0))
+    populations = populations.expand(n_spin, -1, -1).clamp(0.0, 1.0)
+    lone = (layout.n_atoms == 1).nonzero().squeeze(1)
+    if len(lone):
+        # s^2 p^k, the configuration of isolated-atom energies
+        s = occupied[:, lone].clamp(max=1)
+        p = (occupied[:, lone] - s) / 3.0
+        shells = torch.zeros_like(populations[:, lone])
+        shells[:, :, :1], shells[:, :, 1:4] = s.unsqueeze(2).to(p.dtype), p.unsqueeze(2)
+        populations = populations.index_copy(1, lone, shells.to(populations.dtype))
+    return torch.diag_embed(populations)
 
 
 def perturbed(layout: Layout, occupied: Tensor, seed: int, strength: float = 0.35) -> Tensor:

@@ -124,16 +124,22 @@ class Annealing(PlainDIIS):
         super().__init__(occupied, like, size)
         self.temperatures = (start * 0.92**k for k in range(steps))
         self.temperature: float | None = start
+        self.mixed: Tensor | None = None
 
     def effective_fock(
         self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor
     ) -> Tensor:
-        was = self.temperature
         self.temperature = next(self.temperatures, None)
-        if was is not None and self.temperature is None:
-            # Fock matrices of warm densities are no basis for the cold ones
-            self.diis = DIIS(self.diis.size, fock)
-        return super().effective_fock(fock, density, error, residual)
+        if self.temperature is None:
+            return super().effective_fock(fock, density, error, residual)
+        # warm densities do not commute with F at self-consistency: plain mixing instead of DIIS
+        self.mixed = fock if self.mixed is None else 0.5 * (fock + self.mixed)
+        return self.mixed
+
+    def select(self, keep: Tensor) -> None:
+        super().select(keep)
+        if self.mixed is not None:
+            self.mixed = self.mixed[:, keep]
 
     def occupations(self, energies: Tensor) -> Tensor:
         if self.temperature is None:

@@ -1,0 +1,106 @@
+"""Charge and spin of ``ase.Atoms``: every way to give them, and every contradiction."""
+
+import re
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule as g2
+
+from ase_mlseqm import InputError
+from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
+
+
+def water(**info):
+    atoms = g2("H2O")
+    atoms.info.update(info)
+    return atoms
+
+
+def with_charges(values):
+    atoms = water()
+    atoms.set_initial_charges(values)
+    return atoms
+
+
+def with_moments(values):
+    atoms = water()
+    atoms.set_initial_magnetic_moments(values)
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("atoms", "expected"),
+    [
+        (water(), (0, None)),
+        (water(charge=1), (1, None)),
+        (water(charge=-1, spin=2), (-1, 2)),
+        (water(charge=1.0, multiplicity=2.0), (1, 2)),
+        (water(charge=np.int64(2), spin=np.int64(3)), (2, 3)),
+        (water(charge="1"), (1, None)),
+        (water(charge=None, spin=None), (0, None)),
+        (water(multiplicity=3, spin=3), (0, 3)),
+        (with_charges([0.4, 0.3, 0.3]), (1, None)),
+        (with_charges([-0.8, 0.4, 0.4]), (0, None)),
+        (with_charges([0, 0, 0]), (0, None)),
+        (with_moments([1.0, 0.0, 0.0]), (0, 2)),
+        (with_moments([-1.0, -1.0, 0.0]), (0, 3)),
+        (with_moments([1.0, -1.0, 0.0]), (0, 1)),
+        (with_moments([0.0, 0.0, 0.0]), (0, None)),
+    ],
+)
+def test_what_is_given(atoms, expected):
+    assert charge_and_multiplicity(atoms) == expected
+
+
+def test_keywords():
+    assert charge_and_multiplicity(water(), 1, 2) == (1, 2)
+    assert charge_and_multiplicity(water(charge=1, spin=2), 1, 2) == (1, 2)
+    assert charge_and_multiplicity(water(), charge=0) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "keywords", "words"),
+    [
+        (water(charge=1), {"charge": 0}, 'the keyword charge says 0, atoms.info["charge"] says 1'),
+        (water(spin=1), {"multiplicity": 3}, "the multiplicity is given twice and differently"),
+        (water(spin=1, multiplicity=3), {}, "the multiplicity is given twice and differently"),
+        (with_charges([1.0, 0, 0]), {"charge": -1}, "the sum of the initial charges says 1"),
+        (with_moments([2.0, 0, 0]), {"multiplicity": 1}, "moments plus one says 3"),
+        (water(charge=0.5), {}, 'atoms.info["charge"] is 0.5: give a whole number'),
+        (water(charge="two"), {}, "'two': give a whole number"),
+        (water(charge=float("nan")), {}, "nan: give a whole number"),
+        (water(spin=[1]), {}, "give a whole number"),
+        (with_charges([0.4, 0.0, 0.0]), {}, "the sum of the initial charges is 0.4"),
+        (with_moments([0.5, 0.0, 0.0]), {}, "the sum of the initial magnetic moments is 0.5"),
+        (water(spin=0), {}, 'atoms.info["spin"] is 0: give 2S + 1'),
+        (water(multiplicity=-2), {}, 'atoms.info["multiplicity"] is -2: give 2S + 1'),
+        (water(), {"multiplicity": 0}, "the keyword multiplicity is 0: give 2S + 1"),
+        (water(), {"charge": 0.3}, "charge is 0.3: give a whole number"),
+        (with_moments(np.eye(3)), {}, "initial magnetic moments are vectors"),
+    ],
+)
+def test_contradictions_and_nonsense(atoms, keywords, words):
+    with pytest.raises(InputError, match=re.escape(words)) as caught:
+        charge_and_multiplicity(atoms, **keywords)
+    assert "\n" not in str(caught.value)
+
+
+def test_periodic_cells_are_refused():
+    atoms = water()
+    atoms.set_cell([9.0, 9.0, 9.0])
+    assert len(molecule_from_atoms(atoms).numbers) == 3
+    for pbc in (True, (False, False, True)):
+        atoms.pbc = pbc
+        with pytest.raises(InputError, match="periodic cells are not supported yet"):
+            molecule_from_atoms(atoms)
+
+
+def test_the_molecule_is_a_copy():
+    atoms = Atoms("CO", [[0, 0, 0], [0, 0, 1.1]], info={"charge": -1, "spin": 2})
+    molecule = molecule_from_atoms(atoms)
+    assert (molecule.charge, molecule.multiplicity) == (-1, 2)
+    assert molecule.numbers.tolist() == [6, 8]
+    atoms.positions += 1.0
+    np.testing.assert_array_equal(molecule.positions, [[0, 0, 0], [0, 0, 1.1]])
+    assert molecule.positions.dtype == np.float64

@@ -1,0 +1,577 @@
+"""The command line: exit codes, messages, files, and that nothing computed is lost."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.io import read, write
+from PIL import Image
+
+from ase_mlseqm import MLSEQM, Engine, SCFSettings, cli, evaluate
+from ase_mlseqm.frames import output_stems, read_frames
+from ase_mlseqm.options import CalculatorOptions, field_docs
+from ase_mlseqm.units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL
+from ase_mlseqm.workflows.relax import RelaxConfig
+
+NEVER = ("--max-iterations", "1", "--tolerance", "1e-15")
+"""Options with which nothing converges."""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def mlseqm(capsys):
+    """Run a command line; returns exit code, stdout and stderr."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = cli.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def several(*formulas):
+    return [molecule(formula) for formula in formulas]
+
+
+# info
+
+
+def test_info(mlseqm):
+    code, out, err = mlseqm("info")
+    assert (code, err) == (0, "")
+    for word in ("torch", "ase-mlseqm", "MNDO", "AM1", "PM3", "H C N O F", "cpu"):
+        assert word in out
+    code, out, _ = mlseqm("info", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert "B" in found["methods"]["MNDO"]
+    assert "B" not in found["methods"]["PM3"]
+    assert set(found["versions"]) >= {"python", "torch", "ase", "ase-mlseqm"}
+    assert "cpu" in found["devices"]
+
+
+def test_help_is_made_of_the_field_docs(mlseqm, monkeypatch):
+    monkeypatch.setenv("TERMINAL_WIDTH", "1000")
+    monkeypatch.setenv("COLUMNS", "1000")
+    docs = field_docs(CalculatorOptions)
+    for command, more in (("sp", {}), ("relax", field_docs(RelaxConfig))):
+        code, out, err = mlseqm(command, "--help")
+        assert (code, err) == (0, "")
+        text = " ".join(out.split())
+        for name in ("method", "charge", "multiplicity", "unrestricted", "field", "device"):
+            assert f"--{name}" in text
+            assert docs[name] in text
+        assert all(doc in text for doc in more.values())
+    code, out, _ = mlseqm()
+    assert code == 0
+    assert "relax" in out
+
+
+# single points
+
+
+def test_sp_writes_results_and_a_summary(mlseqm, folder):
+    write("ethanol.xyz", molecule("CH3CH2OH"))
+    code, out, err = mlseqm("sp", "ethanol.xyz", "--method", "am1")
+    assert (code, err) == (0, "")
+    assert names(folder) == ["ethanol.xyz", "ethanol_sp.extxyz", "mlseqm_sp.json"]
+    atoms = read("ethanol.xyz")
+    atoms.calc = MLSEQM(method="AM1")
+    back = read("ethanol_sp.extxyz")
+    assert back.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+    np.testing.assert_allclose(back.get_forces(), atoms.get_forces(), atol=1e-5)
+    np.testing.assert_allclose(back.get_charges(), atoms.get_charges(), atol=1e-5)
+    np.testing.assert_allclose(back.get_dipole_moment(), atoms.get_dipole_moment(), atol=1e-5)
+    point = atoms.calc.singlepoint
+    assert back.info["heat_of_formation"] == pytest.approx(point.heat_of_formation, abs=1e-6)
+    assert back.info["gap"] == pytest.approx(point.gap, abs=1e-5)
+    assert back.info["method"] == "AM1"
+    assert back.info["multiplicity"] == 1
+    assert back.info["converged"]
+    # the same numbers, with their units, on the terminal
+    dipole = np.linalg.norm(point.dipole)
+    for number in (
+        f"{point.energy:.5f}",
+        f"{np.linalg.norm(point.forces, axis=1).max():.4f}",
+        f"{dipole * E_ANGSTROM_TO_DEBYE:.3f}",
+        f"{dipole:.4f}",
+        f"{point.gap:.3f}",
+        f"{point.heat_of_formation * EV_TO_KCAL:.3f}",
+    ):
+        assert number in out
+    for unit in ("eV", "eV/Å", "kcal/mol", "e·Å"):
+        assert unit in out
+    summary = json.loads((folder / "mlseqm_sp.json").read_text())
+    assert summary["method"] == "AM1"
+    assert summary["command"] == ["mlseqm", "sp", "ethanol.xyz", "--method", "am1"]
+    assert set(summary["versions"]) >= {"python", "torch", "ase", "ase-mlseqm"}
+    assert summary["units"]["dipole"] == "e*Angstrom"
+    assert summary["settings"]["tolerance"] == SCFSettings().tolerance
+    assert summary["results"]["converged"] == 1
+    assert summary["files"] == ["ethanol_sp.extxyz", "mlseqm_sp.json"]
+    assert set(summary["timings"]) == {"read", "compute", "write"}
+
+
+def test_json_is_all_there_is_on_stdout(mlseqm):
+    frames = several("H2O", "CH4", "CH3")
+    write("some.extxyz", frames)
+    code, out, err = mlseqm("sp", "some.extxyz", "--json", "--out", "deep/er")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    expected = evaluate(frames, properties=("energy", "forces", "charges"))
+    assert [entry["frame"] for entry in report["molecules"]] == [0, 1, 2]
+    for entry, point in zip(report["molecules"], expected, strict=True):
+        assert entry["energy"] == pytest.approx(point.energy, abs=1e-6)
+        np.testing.assert_allclose(entry["forces"], point.forces, atol=1e-5)
+        np.testing.assert_allclose(entry["charges"], point.charges, atol=1e-5)
+        assert entry["multiplicity"] == point.multiplicity
+        assert entry["converged"] is True
+    assert report["files"] == ["deep/er/some_sp.extxyz", "deep/er/mlseqm_sp.json"]
+
+
+def test_sp_computes_what_is_asked(mlseqm):
+    write("w.xyz", molecule("H2O"))
+    code, out, _ = mlseqm("sp", "w.xyz", "--json", "--properties", "dipole,bond_orders")
+    (entry,) = json.loads(out)["molecules"]
+    assert code == 0
+    assert np.array(entry["bond_orders"]).shape == (3, 3)
+    assert "forces" not in entry
+    assert "forces" not in read("w_sp.extxyz").calc.results
+
+
+def test_sp_is_one_batch(mlseqm, monkeypatch):
+    sizes = []
+    original = Engine.run
+
+    def run(self, molecules, *args, **keywords):
+        sizes.append(len(molecules))
+        return original(self, molecules, *args, **keywords)
+
+    monkeypatch.setattr(Engine, "run", run)
+    write("a.extxyz", several("H2O", "CH4", "NH3"))
+    write("b.extxyz", several("HF", "CO"))
+    code, out, _ = mlseqm("sp", "a.extxyz", "b.extxyz")
+    assert code == 0
+    assert sizes == [5]
+    assert [atoms.get_chemical_formula() for atoms in read("b_sp.extxyz", ":")] == ["HF", "CO"]
+    for name in ("a.extxyz@0", "a.extxyz@2", "b.extxyz@1"):
+        assert name in out
+
+
+def test_frames_can_be_chosen(mlseqm):
+    write("a.extxyz", several("H2O", "CH4", "NH3", "HF"))
+    for spec, expected in (
+        ("a.extxyz@1", ["CH4"]),
+        ("a.extxyz@-1", ["HF"]),
+        ("a.extxyz@1:3", ["CH4", "H3N"]),
+        ("a.extxyz@::2", ["H2O", "H3N"]),
+    ):
+        assert mlseqm("sp", spec)[0] == 0
+        frames = read("a_sp.extxyz", ":")
+        assert [atoms.get_chemical_formula() for atoms in frames] == expected
+    write("at@1.xyz", molecule("H2O"))
+    assert mlseqm("sp", "at@1.xyz")[0] == 0
+
+
+def test_charge_and_spin_and_field(mlseqm):
+    ion = molecule("H2O")
+    ion.info["charge"] = 1
+    write("ion.extxyz", ion)
+    write("w.xyz", molecule("H2O"))
+    code, out, _ = mlseqm("sp", "ion.extxyz", "--json")
+    (from_file,) = json.loads(out)["molecules"]
+    code, out, _ = mlseqm("sp", "w.xyz", "--json", "--charge", "1", "--multiplicity", "2")
+    (from_option,) = json.loads(out)["molecules"]
+    assert code == 0
+    assert from_file["energy"] == pytest.approx(from_option["energy"], abs=1e-6)
+    assert (from_file["charge"], from_file["multiplicity"]) == (1, 2)
+    code, _, err = mlseqm("sp", "ion.extxyz", "--charge", "-1")
+    assert code == 2
+    assert "given twice and differently" in err
+    energies = []
+    for z in (-0.01, 0.01):
+        arguments = ("--field", 0, 0, z, "--tolerance", 1e-9)
+        _, out, _ = mlseqm("sp", "w.xyz", "--json", *arguments)
+        energies += [entry["energy"] for entry in json.loads(out)["molecules"]]
+    dipole = read("w_sp.extxyz").get_dipole_moment()[2]
+    assert (energies[0] - energies[1]) / 0.02 == pytest.approx(dipole, abs=1e-2)
+    _, out, _ = mlseqm("sp", "w.xyz", "--json", "--unrestricted")
+    assert json.loads(out)["molecules"][0]["unrestricted"] is True
+
+
+def test_any_format_of_ase(mlseqm):
+    atoms = molecule("NH3")
+    atoms.set_cell([9, 9, 9])
+    for name in ("a.pdb", "a.traj", "a.gen", "a.json", "a.sdf", "a.xyz.gz"):
+        if name != "a.sdf":
+            write(name, atoms)
+    code, out, err = mlseqm("sp", "a.pdb", "a.traj", "a.gen", "a.json", "a.xyz.gz", "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    energies = [entry["energy"] for entry in report["molecules"]]
+    assert energies == pytest.approx([energies[1]] * 5, abs=2e-3)  # pdb has three digits
+    assert report["files"][:5] == [
+        f"{stem}_sp.extxyz" for stem in ("a", "a_2", "a_3", "a_4", "a_5")
+    ]
+
+
+def test_results_can_be_input_again(mlseqm):
+    ion = molecule("H2O")
+    ion.info["charge"] = 1
+    write("a.extxyz", ion)
+    assert mlseqm("sp", "a.extxyz")[0] == 0
+    code, out, err = mlseqm("sp", "a_sp.extxyz", "--method", "AM1", "--json")
+    assert (code, err) == (0, "")
+    (entry,) = json.loads(out)["molecules"]
+    assert (entry["method"], entry["charge"]) == ("AM1", 1)
+    back = read("a_sp_sp.extxyz")
+    assert back.info["method"] == "AM1"
+    assert back.get_potential_energy() == pytest.approx(entry["energy"], abs=1e-9)
+
+
+# bad input
+
+
+def with_info(**info):
+    atoms = molecule("H2O")
+    atoms.info.update(info)
+    return atoms
+
+
+def periodic():
+    atoms = molecule("H2O")
+    atoms.set_cell([9, 9, 9])
+    atoms.pbc = True
+    return atoms
+
+
+REFUSED = {
+    "element": (Atoms("FeO", [(0, 0, 0), (0, 0, 1.6)]), "PM3 has no parameters for Fe"),
+    "odd": (with_info(charge=1, multiplicity=1), "multiplicity 1 is impossible"),
+    "duplicate": (Atoms("H2", [(0, 0, 0), (0, 0, 0.01)]), "0.010 Angstrom apart"),
+    "nan": (Atoms("H2", [(0, 0, 0), (0, 0, np.nan)]), "atom 1 is not a finite number"),
+    "periodic": (periodic(), "periodic cells are not supported yet"),
+    "spin": (with_info(spin=0), "give 2S + 1"),
+}
+
+
+@pytest.mark.parametrize("command", ["sp", "relax"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_molecules_that_cannot_be_computed(mlseqm, folder, command, name):
+    atoms, message = REFUSED[name]
+    write("bad.extxyz", atoms)
+    code, out, err = mlseqm(command, "bad.extxyz")
+    assert code == 2
+    assert out == ""
+    assert err.startswith("mlseqm: bad.extxyz: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert names(folder) == ["bad.extxyz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sp", "none.xyz"], "none.xyz: no such file"),
+        (["relax", "none.xyz@3"], "none.xyz: no such file"),
+        (["sp", "broken.xyz"], "broken.xyz: cannot be read"),
+        (["sp", "text.txt"], "text.txt: cannot be read"),
+        (["sp", "empty.xyz"], "empty.xyz: "),
+        (["sp", "w.xyz@5"], "w.xyz@5: no such frame, there are 1"),
+        (["sp", "w.xyz@x"], "'x' is no index"),
+        (["sp", "w.xyz", "--method", "PM6"], "unknown method 'PM6': choose one of MNDO, AM1, PM3"),
+        (["relax", "w.xyz", "--method", "PM6"], "unknown method 'PM6'"),
+        (["sp", "w.xyz", "--device", "abacus"], "unknown device 'abacus'"),
+        (["relax", "w.xyz", "--device", "abacus"], "unknown device 'abacus'"),
+        (["sp", "w.xyz", "--frobnicate"], "--frobnicate"),
+        (["sp", "w.xyz", "--charge", "1.5"], "--charge"),
+        (["sp", "w.xyz", "--multiplicity", "0"], "multiplicity is 0"),
+        (["sp", "w.xyz", "--field", "0", "0"], "--field"),
+        (["sp", "w.xyz", "--field", "0", "0", "nan"], "three finite numbers"),
+        (["sp", "w.xyz", "--properties", "colour"], "unknown property 'colour'"),
+        (["sp", "w.xyz", "--out", "w.xyz"], "cannot write to w.xyz"),
+        (["relax", "w.xyz", "--optimizer", "Newton"], "unknown optimizer 'Newton'"),
+        (["relax", "w.xyz", "--fmax", "0"], "fmax is 0.0: give a positive number"),
+        (["relax", "w.xyz", "--steps", "-1"], "max_steps is -1"),
+        (["sp"], "FILE"),
+        (["optimise", "w.xyz"], "optimise"),
+    ],
+)
+def test_input_that_makes_no_sense(mlseqm, folder, arguments, message):
+    write("w.xyz", molecule("H2O"))
+    (folder / "broken.xyz").write_text("3\n\nO 0 0 0\nH 0 0\n")
+    (folder / "text.txt").write_text("Dear reader,\n")
+    (folder / "empty.xyz").write_text("")
+    before = names(folder)
+    code, out, err = mlseqm(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("mlseqm: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert names(folder) == before
+
+
+@pytest.mark.parametrize("command", ["sp", "relax"])
+def test_one_bad_frame_does_not_lose_the_others(mlseqm, folder, command):
+    good = several("H2O", "HF")
+    write("mixed.extxyz", [good[0], REFUSED["element"][0], REFUSED["duplicate"][0], good[1]])
+    code, out, err = mlseqm(command, "none.xyz", "mixed.extxyz", "--json")
+    assert code == 2
+    report = json.loads(out)
+    assert [entry["frame"] for entry in report["molecules"]] == [0, 3]
+    assert report["results"]["converged"] == 2
+    lines = err.splitlines()
+    assert len(lines) == len(report["results"]["refused"]) == 3
+    for start in ("none.xyz: ", "mixed.extxyz@1: ", "mixed.extxyz@2: "):
+        assert sum(line.startswith(f"mlseqm: {start}") for line in lines) == 1
+    suffix = {"sp": "sp", "relax": "relaxed"}[command]
+    frames = read(f"mixed_{suffix}.extxyz", ":")
+    assert [atoms.get_chemical_formula() for atoms in frames] == ["H2O", "HF"]
+
+
+def test_frames_before_a_broken_one_are_computed(mlseqm, folder):
+    write("a.traj", several("H2O", "HF"))
+    with open("a.xyz", "w") as file:
+        file.write("1\n\nC 0 0 0\n1\n\nO 0 0 zero\n")
+    code, _, err = mlseqm("sp", "a.traj", "a.xyz")
+    assert code == 2
+    assert "a.xyz: cannot be read" in err
+    assert len(read("a_sp.extxyz", ":")) == 2
+
+
+# what does not converge
+
+
+def test_unconverged_single_points(mlseqm):
+    write("a.extxyz", several("H2O", "HF"))
+    code, out, err = mlseqm("sp", "a.extxyz", "--json", *NEVER)
+    assert code == 1
+    assert len(err.splitlines()) == 2
+    assert "a.extxyz@0: the SCF did not converge" in err
+    report = json.loads(out)
+    assert report["results"]["unconverged"] == ["a.extxyz@0", "a.extxyz@1"]
+    for entry in report["molecules"]:
+        assert entry["converged"] is False
+        assert entry["energy"] is None
+        assert entry["iterations"] > 0
+    for atoms in read("a_sp.extxyz", ":"):
+        assert not atoms.info["converged"]
+        assert atoms.info["status"] == "unconverged"
+        assert atoms.calc is None
+    assert "NO" in mlseqm("sp", "a.extxyz", *NEVER)[1]
+
+
+def test_unconverged_relaxations(mlseqm):
+    write("a.extxyz", several("H2O", "HF"))
+    code, out, err = mlseqm("relax", "a.extxyz", "--steps", "1", "--fmax", "1e-5", "--json")
+    assert code == 1
+    assert [line[:20] for line in err.splitlines()] == [
+        "mlseqm: a.extxyz@0: ",
+        "mlseqm: a.extxyz@1: ",
+    ]
+    for entry in json.loads(out)["molecules"]:
+        assert entry["converged"] is False
+        assert entry["relaxation"]["steps"] == 1
+        assert entry["energy"] == entry["relaxation"]["energies"][-1]
+    for atoms in read("a_relaxed.extxyz", ":"):
+        assert not atoms.info["relaxed"]
+        assert atoms.info["converged"]  # the SCF, not the relaxation
+    code, out, err = mlseqm("relax", "a.extxyz", *NEVER)
+    assert code == 1
+    assert "a.extxyz@1: HF: the SCF did not converge" in err
+    for atoms in read("a_relaxed.extxyz", ":"):
+        assert not atoms.info["converged"]
+        assert atoms.calc is None
+
+
+# relaxation
+
+
+def test_relax(mlseqm, folder):
+    write("w.xyz", molecule("H2O"))
+    code, out, err = mlseqm(
+        "relax", "w.xyz", "--out", "demo", "--fmax", "1e-3", "--trajectory", "--optimizer", "lbfgs"
+    )
+    assert (code, err) == (0, "")
+    assert names(folder / "demo") == [
+        "mlseqm_relax.json",
+        "w.traj",
+        "w_convergence.png",
+        "w_relaxed.extxyz",
+    ]
+    back = read("demo/w_relaxed.extxyz")
+    assert back.info["relaxed"]
+    steps = back.info["steps"]
+    frames = read("demo/w.traj", ":")
+    assert len(frames) == steps + 1
+    np.testing.assert_allclose(frames[-1].positions, back.positions, atol=1e-7)
+    again = back.copy()
+    again.calc = MLSEQM()
+    assert np.linalg.norm(again.get_forces(), axis=1).max() < 1.05e-3
+    point = again.calc.singlepoint
+    dipole = np.linalg.norm(point.dipole)
+    for label, unit, number in (
+        ("energy", "eV", point.energy),
+        ("largest force", "eV/Å", np.linalg.norm(point.forces, axis=1).max()),
+        ("dipole", "D", dipole * E_ANGSTROM_TO_DEBYE),
+        ("dipole", "e·Å", dipole),
+        ("HOMO-LUMO gap", "eV", point.gap),
+        ("heat of formation", "kcal/mol", point.heat_of_formation * EV_TO_KCAL),
+        ("steps", "", steps),
+    ):
+        (row,) = re.findall(rf"^ +{label} +{unit} +(-?[\d.]+) *$", out, re.MULTILINE)
+        assert float(row) == pytest.approx(number, abs=2e-3)
+    assert re.search("converged +yes", out)
+    with Image.open("demo/w_convergence.png") as image:
+        assert image.format == "PNG"
+    summary = json.loads((folder / "demo/mlseqm_relax.json").read_text())
+    assert summary["settings"]["fmax"] == 1e-3
+    assert summary["settings"]["optimizer"] == "LBFGS"
+
+
+def test_relax_several(mlseqm, folder):
+    write("a.extxyz", several("H2O", "HF", "CH3", "CO"))
+    code, out, err = mlseqm("relax", "a.extxyz", "--no-figure")
+    assert (code, err) == (0, "")
+    assert names(folder) == ["a.extxyz", "a_relaxed.extxyz", "mlseqm_relax.json"]
+    assert [a.info["multiplicity"] for a in read("a_relaxed.extxyz", ":")] == [1, 1, 2, 1]
+    assert all(f"a.extxyz@{k}" in out for k in range(4))
+    # one molecule does not depend on the one before
+    alone = json.loads(mlseqm("relax", "a.extxyz@3", "--no-figure", "--json")[1])
+    together = json.loads(mlseqm("relax", "a.extxyz", "--no-figure", "--json")[1])
+    assert alone["molecules"][0]["energy"] == together["molecules"][3]["energy"]
+
+
+# interruption
+
+
+def interrupt_after(monkeypatch, calls):
+    """Ctrl-C instead of a batch, after some of them."""
+    done = []
+    original = Engine._run_batch
+
+    def run(self, *args, **keywords):
+        if len(done) == calls:
+            raise KeyboardInterrupt
+        done.append(None)
+        return original(self, *args, **keywords)
+
+    monkeypatch.setattr(Engine, "_run_batch", run)
+
+
+def test_interrupted_single_points_are_kept(mlseqm, monkeypatch):
+    write("a.extxyz", several("H2O", "C6H6", "CH4"))  # of sizes that do not go into one batch
+    interrupt_after(monkeypatch, 1)
+    code, out, err = mlseqm("sp", "a.extxyz", "--json")
+    assert code == 130
+    assert "interrupted; 1 molecules were computed" in err
+    report = json.loads(out)
+    assert report["results"]["interrupted"] is True
+    (frame,) = read("a_sp.extxyz", ":")
+    assert frame.get_chemical_formula() == "C6H6"
+    assert report["molecules"][0]["frame"] == 1
+
+
+def test_interrupted_relaxations_are_kept(mlseqm, monkeypatch):
+    write("a.extxyz", several("H2", "C2H6", "CH4"))
+    first = json.loads(mlseqm("relax", "a.extxyz@0", "--json")[1])["molecules"][0]
+    interrupt_after(monkeypatch, first["relaxation"]["steps"] + 1 + 3)
+    code, out, err = mlseqm("relax", "a.extxyz", "--json", "--trajectory")
+    assert code == 130
+    assert "C2H6" not in err
+    report = json.loads(out)
+    assert [entry["relaxation"]["steps"] for entry in report["molecules"]] == [
+        first["relaxation"]["steps"],
+        2,
+    ]
+    frames = read("a_relaxed.extxyz", ":")
+    assert [bool(atoms.info["relaxed"]) for atoms in frames] == [True, False]
+    assert len(read("a_0001.traj", ":")) == 3
+
+
+def test_interruption_before_anything(mlseqm, monkeypatch, folder):
+    write("a.xyz", molecule("H2O"))
+    interrupt_after(monkeypatch, 0)
+    for command in ("sp", "relax"):
+        code, out, _ = mlseqm(command, "a.xyz")
+        assert code == 130
+        assert out == ""
+    assert names(folder) == ["a.xyz"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_control_c(folder):
+    write("a.xyz", molecule("C6H6"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ase_mlseqm.cli", "relax", "a.xyz", "--trajectory"]
+        + ["--fmax", "1e-12", "--steps", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    trajectory = folder / "a.traj"
+    while process.poll() is None and not (trajectory.exists() and trajectory.stat().st_size > 2e4):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    watchdog.cancel()
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert "NO" in out
+    assert not read("a_relaxed.extxyz").info["relaxed"]
+
+
+# parts
+
+
+def test_names_of_output_files():
+    stems = output_stems(["x/a.xyz", "y/a.xyz", "a.extxyz.gz", "x/a.xyz", "a_2.xyz"])
+    assert stems == {"x/a.xyz": "a", "y/a.xyz": "a_2", "a.extxyz.gz": "a_3", "a_2.xyz": "a_2_2"}
+
+
+def test_names_of_frames():
+    write("one.xyz", molecule("H2O"))
+    write("two.extxyz", several("H2O", "HF"))
+    assert [frame.name for frame in read_frames("one.xyz")[0]] == ["one.xyz"]
+    assert [frame.name for frame in read_frames("two.extxyz@1")[0]] == ["two.extxyz@1"]
+    assert [frame.name for frame in read_frames("two.extxyz")[0]] == [
+        "two.extxyz@0",
+        "two.extxyz@1",
+    ]
+
+
+def test_other_errors_are_not_hidden(mlseqm, monkeypatch):
+    def broken(*args, **keywords):
+        raise ZeroDivisionError
+
+    write("a.xyz", molecule("H2O"))
+    monkeypatch.setattr(Engine, "run", broken)
+    with pytest.raises(ZeroDivisionError):
+        mlseqm("sp", "a.xyz")

@@ -1,0 +1,194 @@
+"""Relaxation as a workflow, and its figure."""
+
+import json
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.calculator import CalculatorError, SCFError
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
+from ase.io import read
+from PIL import Image
+
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.options import field_docs
+from ase_mlseqm.workflows import Interrupted, RelaxConfig, RelaxResult, relax
+from ase_mlseqm.workflows.figures import plot_convergence
+from ase_mlseqm.workflows.relax import OPTIMIZERS
+
+
+class Failing(EMT):
+    """A calculator that raises ``error`` at the call ``after``."""
+
+    def __init__(self, after, error):
+        super().__init__()
+        self.calls, self.after, self.error = 0, after, error
+
+    def calculate(self, *args, **keywords):
+        self.calls += 1
+        if self.calls > self.after:
+            raise self.error
+        super().calculate(*args, **keywords)
+
+
+@pytest.fixture
+def copper():
+    """Something that costs nothing: three atoms with ASE's EMT."""
+    return Atoms("Cu3", [(0, 0, 0), (2.9, 0, 0), (0.5, 2.7, 0)])
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_all_optimizers_find_the_minimum(optimizer):
+    start = molecule("H2O")
+    before = start.positions.copy()
+    calc = MLSEQM(method="PM3")
+    result = relax(start, calc, RelaxConfig(fmax=1e-3, optimizer=optimizer.lower()))
+    assert result.converged
+    assert result.config.optimizer == optimizer
+    assert result.max_force < 1e-3
+    assert result.energy == result.energies[-1] <= min(result.energies) + 1e-6
+    assert len(result.energies) == len(result.max_forces) == result.steps + 1
+    np.testing.assert_array_equal(start.positions, before)
+    assert start.calc is None
+    # PM3's water (Stewart, J. Comput. Chem. 10 (1989) 221): 0.951 Angstrom, 107.7 degrees
+    assert result.atoms.get_distance(0, 1) == pytest.approx(0.951, abs=1e-3)
+    assert result.atoms.get_angle(1, 0, 2) == pytest.approx(107.7, abs=0.1)
+
+
+def test_result_is_a_minimum_and_carries_its_numbers():
+    result = relax(molecule("CH3OH"), MLSEQM(), RelaxConfig(fmax=2e-3))
+    again = result.atoms.copy()
+    again.calc = MLSEQM()
+    assert result.energy == pytest.approx(again.get_potential_energy(), abs=1e-8)
+    assert result.atoms.get_potential_energy() == result.energy
+    np.testing.assert_allclose(result.atoms.get_forces(), again.get_forces(), atol=1e-5)
+    np.testing.assert_allclose(result.atoms.get_charges(), again.get_charges(), atol=1e-5)
+    vibrations = np.linalg.eigvalsh(again.calc.get_hessian(again))
+    assert vibrations.min() > -0.02  # eV/Angstrom^2; six are zero but for what fmax leaves
+    assert result.max_force == np.linalg.norm(result.atoms.get_forces(), axis=1).max()
+
+
+def test_other_calculators_work(copper):
+    calc = EMT()
+    result = relax(copper, calc, RelaxConfig(fmax=0.005))
+    assert result.converged
+    assert result.message == f"converged in {result.steps} steps"
+    stored = json.loads(json.dumps(result.to_dict()))
+    assert stored["converged"] is True
+    assert stored["steps"] == result.steps
+    assert stored["config"]["fmax"] == 0.005
+    np.testing.assert_array_equal(stored["positions"], result.atoms.positions)
+
+
+def test_steps_that_run_out_are_flagged(copper):
+    result = relax(copper, EMT(), RelaxConfig(fmax=1e-6, max_steps=3))
+    assert not result.converged
+    assert result.steps == 3
+    assert "not converged in 3 steps" in result.message
+    assert "1e-06" in result.message
+    result = relax(copper, EMT(), RelaxConfig(max_steps=0))
+    assert result.steps == 0
+    assert not result.converged
+
+
+def test_a_relaxed_start_takes_no_step(copper):
+    relaxed = relax(copper, EMT(), RelaxConfig(fmax=0.005)).atoms
+    result = relax(relaxed, EMT(), RelaxConfig(fmax=0.01))
+    assert result.converged
+    assert result.steps == 0
+
+
+def test_constraints_are_respected(copper):
+    copper.set_constraint(FixAtoms([0]))
+    result = relax(copper, EMT(), RelaxConfig(fmax=0.005))
+    assert result.converged
+    np.testing.assert_array_equal(result.atoms.positions[0], copper.positions[0])
+    assert result.atoms.constraints
+    assert np.abs(result.atoms.get_forces(apply_constraint=False)[0]).max() < 1.0
+
+
+def test_failure_on_the_way_keeps_what_was_done(copper, tmp_path):
+    calc = Failing(4, SCFError("Cu3: the SCF did not converge"))
+    result = relax(copper, calc, RelaxConfig(fmax=1e-6), trajectory=tmp_path / "t.traj")
+    good = relax(copper, EMT(), RelaxConfig(fmax=1e-6, max_steps=3))
+    assert not result.converged
+    assert result.message == "stopped after step 3: Cu3: the SCF did not converge"
+    assert result.energies == good.energies
+    np.testing.assert_array_equal(result.atoms.positions, good.atoms.positions)
+    assert result.atoms.get_potential_energy() == good.energy
+    frames = read(tmp_path / "t.traj", ":")
+    assert [frame.get_potential_energy() for frame in frames] == result.energies
+
+
+def test_failure_at_the_start_is_raised(copper):
+    with pytest.raises(SCFError):
+        relax(copper, Failing(0, SCFError("no")))
+
+
+def test_numbers_that_are_not_finite_stop_it(copper):
+    class Broken(EMT):
+        def calculate(self, *args, **keywords):
+            super().calculate(*args, **keywords)
+            self.results["forces"][0, 0] = np.nan
+
+    with pytest.raises(CalculatorError, match="not finite"):
+        relax(copper, Broken())
+
+
+def test_interruption_keeps_what_was_done(copper):
+    with pytest.raises(Interrupted) as caught:
+        relax(copper, Failing(3, KeyboardInterrupt()), RelaxConfig(fmax=1e-6))
+    result = caught.value.result
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert isinstance(result, RelaxResult)
+    assert result.steps == 2
+    assert not result.converged
+    assert result.message == "interrupted after step 2"
+    with pytest.raises(KeyboardInterrupt):
+        relax(copper, Failing(0, KeyboardInterrupt()))
+
+
+def test_callback_sees_every_step(copper):
+    seen = []
+    result = relax(copper, EMT(), callback=lambda *step: seen.append(step))
+    steps, energies, forces = zip(*seen, strict=True)
+    assert list(steps) == list(range(result.steps + 1))
+    assert list(energies) == result.energies
+    assert list(forces) == result.max_forces
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"optimizer": "Newton"}, {"fmax": 0.0}, {"fmax": np.nan}, {"max_steps": -1}],
+)
+def test_settings_that_make_no_sense(settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        RelaxConfig(**settings)
+
+
+def test_settings_are_documented():
+    docs = field_docs(RelaxConfig)
+    assert set(docs) == set(RelaxConfig.__dataclass_fields__)
+    assert "eV/Angstrom" in docs["fmax"]
+    assert all(name in docs["optimizer"] for name in OPTIMIZERS)
+
+
+@pytest.mark.parametrize("max_steps", [0, 1, 200])
+def test_figure(copper, tmp_path, max_steps):
+    result = relax(copper, EMT(), RelaxConfig(fmax=1e-3, max_steps=max_steps))
+    plot_convergence(result, tmp_path / "c.png", "Cu3")
+    with Image.open(tmp_path / "c.png") as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 600
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
+    assert {(0x1F, 0x4E, 0x79), (0xB0, 0x3A, 0x2E)} <= colours  # both curves are drawn
+
+
+def test_figure_of_a_lone_atom(tmp_path):
+    result = relax(Atoms("O"), MLSEQM(multiplicity=3))
+    assert result.converged
+    assert result.max_force < 1e-10
+    plot_convergence(result, tmp_path / "c.png")
+    assert (tmp_path / "c.png").stat().st_size > 1000
