@@ -83,15 +83,8 @@ def field_gradient(layout: Layout, atoms: AtomDensities, field: Tensor) -> Tenso
 
 def bond_orders(layout: Layout, density: Tensor) -> Tensor:
     """Wiberg bond orders (B, A, A), with Mayer's extension 2 (alpha^2 + beta^2) to open shells."""
-    n_b, n = layout.n_molecules, layout.N
     squared = (density**2).sum(0) * (4.0 / density.shape[0])
-    owner = torch.zeros(n_b, n, layout.width, dtype=density.dtype, device=density.device)
-    column = layout.slot % layout.width
-    owner[layout.molecule, layout.orbital, column] = 1.0
-    for k in range(1, 4):
-        heavy = layout.heavy
-        owner[layout.molecule[heavy], layout.orbital[heavy] + k, column[heavy]] = 1.0
-    orders = owner.mT @ squared @ owner
+    orders = layout.owner.mT @ squared @ layout.owner
     return orders - torch.diag_embed(orders.diagonal(dim1=1, dim2=2))
 
 

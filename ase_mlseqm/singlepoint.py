@@ -17,7 +17,6 @@ from .nddo.fock import Maps, build_maps, fock_builder, split
 from .nddo.gradient import position_gradient
 from .nddo.integrals import Constants, geometry, integrals_and_slopes, prepare
 from .nddo.layout import Layout, build_layout
-from .nddo.one_center import isolated_atom_energy
 from .nddo.parameters import elements
 from .results import SinglePoint, Status
 from .scf import SCFResult, SCFSettings, solve
@@ -60,7 +59,7 @@ def topology(model: Model, numbers: Tensor) -> Topology:
 
 @dataclasses.dataclass
 class BatchResult:
-    """Tensors of one computed batch; padded, None where not asked for."""
+    """Tensors of one computed batch; ``forces`` (n, 3) of all atoms; None where not asked for."""
 
     energy: Tensor
     atomization: Tensor
@@ -72,7 +71,7 @@ class BatchResult:
     dipole: Tensor | None = None
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def compute(
     batch: Batch,
     model: Model,
@@ -112,14 +111,13 @@ def compute(
     if potential is not None:
         one = one + props.field_energy(layout, atoms, potential)
     total = layout.molecule_sum(one) + layout.molecule_sum(pair, layout.pair_molecule)
-    isolated = isolated_atom_energy(constants.parameters, layout.core_charge)
-    atomization = total - layout.molecule_sum(isolated)
+    atomization = total - layout.molecule_sum(constants.one.isolated)
     result = BatchResult(total, atomization, constants, occupied, scf, atoms)
     if slopes is not None:
         gradient = position_gradient(layout, shape, ints, slopes, coefficients)
         if field is not None:
             gradient = gradient + props.field_gradient(layout, atoms, field)
-        result.forces = layout.pad(-gradient)
+        result.forces = -gradient
     if "dipole" in properties:
         result.dipole = props.dipoles(layout, constants, atoms, positions)
     return result
@@ -137,67 +135,64 @@ def unpack(
     """One :class:`SinglePoint` per molecule, on the CPU; NaN where the SCF did not converge."""
     asked = set(properties)
     scf = result.scf
-    finite = torch.isfinite(result.energy) & torch.isfinite(scf.residual)
-    if result.forces is not None:
-        finite &= torch.isfinite(result.forces).all(2).all(1)
-    good = _array(scf.converged & finite)
-    heat = elements(batch.numbers.device).heat_of_formation[layout.numbers]
-    formation = result.atomization + layout.molecule_sum(heat) / EV_TO_KCAL
-    padded: dict[str, np.ndarray] = {}
-    if "charges" in asked:
-        padded["charges"] = _array(layout.pad(props.net_charges(layout, result.atoms)))
-    if "magmoms" in asked:
-        padded["magmoms"] = _array(layout.pad(props.spin_populations(layout, result.atoms)))
-        padded["spin_squared"] = _array(props.spin_squared(scf.density, result.occupied))
-    if "bond_orders" in asked:
-        padded["bond_orders"] = _array(props.bond_orders(layout, scf.density))
-    if result.forces is not None:
-        padded["forces"] = _array(result.forces)
-    if result.dipole is not None:
-        padded["dipole"] = _array(result.dipole)
-    parameters = {}
-    if "parameters" in asked:
-        items = result.constants.parameters.items()
-        parameters = {name: _array(layout.pad(value)) for name, value in items}
-    plain = {
+    molecules: dict[str, np.ndarray] = {
         "energy": _array(result.energy),
         "atomization_energy": _array(result.atomization),
         "residual": _array(scf.residual),
     }
     if not model.learned:
-        plain["heat_of_formation"] = _array(formation)
+        heat = elements(batch.numbers.device).heat_of_formation[layout.numbers]
+        formation = result.atomization + layout.molecule_sum(heat) / EV_TO_KCAL
+        molecules["heat_of_formation"] = _array(formation)
+    if result.dipole is not None:
+        molecules["dipole"] = _array(result.dipole)
+    if "magmoms" in asked:
+        molecules["spin_squared"] = _array(props.spin_squared(scf.density, result.occupied))
+    if "bond_orders" in asked:
+        bond_orders = _array(props.bond_orders(layout, scf.density))
+    atoms: dict[str, np.ndarray] = {}
+    if result.forces is not None:
+        atoms["forces"] = _array(result.forces)
+    if "charges" in asked:
+        atoms["charges"] = _array(props.net_charges(layout, result.atoms))
+    if "magmoms" in asked:
+        atoms["magmoms"] = _array(props.spin_populations(layout, result.atoms))
+    parameters: dict[str, np.ndarray] = {}
+    if "parameters" in asked:
+        parameters = {k: _array(v) for k, v in result.constants.parameters.items()}
     levels, density = _array(scf.mo_energies), _array(scf.density)
-    occupied, iterations = _array(result.occupied), scf.iterations.tolist()
-    n_atoms, n_orbitals = batch.mask.sum(1).tolist(), layout.n_orbitals.tolist()
-    finite_ = finite.tolist()
+    occupied, n_orbitals = _array(result.occupied), layout.n_orbitals.tolist()
+    converged, iterations = scf.converged.tolist(), scf.iterations.tolist()
     charge, multiplicity = batch.charge.tolist(), batch.multiplicity.tolist()
 
-    out = []
-    for b in range(len(batch)):
-        ok, a, n = bool(good[b]), n_atoms[b], n_orbitals[b]
-        status = Status.CONVERGED if ok else Status.UNCONVERGED
-        if not finite_[b]:
-            status = Status.NOT_FINITE
-        values: dict = {name: float(array[b]) for name, array in plain.items()}
-        for name, array in padded.items():
-            value = array[b]
-            if name == "spin_squared":
-                value = float(value)
-            elif name == "bond_orders":
-                value = value[:a, :a].copy()
-            elif name != "dipole":
-                value = value[:a].copy()
-            values[name] = value
+    out, stop = [], 0
+    for b, n_atoms in enumerate(layout.n_atoms.tolist()):
+        n, start, stop = n_orbitals[b], stop, stop + n_atoms
+        values: dict = {
+            name: array[b].copy() if array.ndim > 1 else float(array[b])
+            for name, array in molecules.items()
+        }
+        for name, array in atoms.items():
+            values[name] = array[start:stop].copy()
+        if "bond_orders" in asked:
+            values["bond_orders"] = bond_orders[b, :n_atoms, :n_atoms].copy()
         if "mo_energies" in asked:
             values |= orbital_results(levels[:, b, :n], occupied[:, b])
         if "density" in asked:
             values["density"] = density[:, b, :n, :n].copy()
+        finite = all(
+            np.isfinite(values.get(k, 0.0)).all() for k in ("energy", "residual", "forces")
+        )
+        ok = converged[b] and finite
+        status = Status.CONVERGED if ok else Status.UNCONVERGED
+        if not finite:
+            status = Status.NOT_FINITE
         if not ok:
             values = {
                 name: value if name == "residual" else _nan(value) for name, value in values.items()
             }
         if "parameters" in asked:
-            values["parameters"] = {name: v[b, :a].copy() for name, v in parameters.items()}
+            values["parameters"] = {k: array[start:stop].copy() for k, array in parameters.items()}
         out.append(
             SinglePoint(
                 method=model.name,

@@ -88,8 +88,8 @@ def one_center_energy(layout: Layout, constants: Constants, atoms: AtomDensities
     heavy = (
         p.U_ss[x] * pops[:, 0]
         + p.U_pp[x] * pops[:, 1]
-        + 0.5 * (total * (constants.coulomb @ total.unsqueeze(2)).squeeze(2)).sum(1)
-        - 0.5 * both * (spin * (spin @ constants.exchange)).sum((1, 2))
+        + 0.5 * (total * (constants.one.coulomb @ total.unsqueeze(2)).squeeze(2)).sum(1)
+        - 0.5 * both * (spin * (spin @ constants.one.exchange)).sum((1, 2))
     )
     t = atoms.hydrogen.sum(0) * both
     hydrogen = p.U_ss[h] * t + 0.5 * p.g_ss[h] * (t**2 - both * (atoms.hydrogen**2).sum(0))

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from .integrals import Constants, Integrals
 from .layout import Layout, select
-from .products import N_PRODUCTS, PACK, PRODUCTS, WEIGHT
+from .one_center import OneCenter
+from .products import N_PRODUCTS, PACK, WEIGHT
 
 VIRTUAL_LEVEL = 1000.0
 """Orbital energy (eV) of padding: above everything, never occupied."""
@@ -248,14 +249,17 @@ def _apply(matrices: Tensor, vectors: Tensor) -> Tensor:
     return product.permute(2, 0, 1).reshape(vectors.shape[0], -1)
 
 
-_DIAGONAL = torch.tensor([mu == nu for mu, nu in PRODUCTS], dtype=torch.float64)
-_U_OF = [0 if nu == 0 else 1 for _, nu in PRODUCTS]
-
-
-def repulsion_matrix(maps: Maps, w: Integrals, heavy: Tensor, hydrogen: Tensor) -> Tensor:
-    """W (B, M, M) from pair integrals and one-centre blocks (n_heavy, 10, 10), (n_hydrogen,)."""
+def repulsion_matrix(maps: Maps, w: Integrals, one: OneCenter) -> Tensor:
+    """W (B, M, M) from the integrals of the pairs and within the atoms."""
     values = torch.cat(
-        [w.w_xx.flatten(), w.w_xh.flatten(), w.w_hh, heavy.flatten(), hydrogen, heavy.new_zeros(1)]
+        (
+            w.w_xx.flatten(),
+            w.w_xh.flatten(),
+            w.w_hh,
+            one.repulsion_heavy.flatten(),
+            one.repulsion_hydrogen,
+            w.w_hh.new_zeros(1),
+        )
     )
     return values.index_select(0, maps.w.view(-1)).view(maps.w.shape)
 
@@ -272,39 +276,34 @@ def fock_builder(
     ``field_potential`` (n, 4), eV, is what a uniform field adds to the diagonal (column 0) and
     to the three sp elements of every atom.
     """
-    p, x, h = constants.parameters, layout.heavy, layout.hydrogen
-    n_b, n, m = layout.n_molecules, layout.N, layout.M
-    half_exchange = 0.5 * constants.exchange
-    one_x = constants.coulomb - half_exchange
-    one_h = 0.5 * p.g_ss[h]
-    product_x, product_h = layout.product_index
-    core = one_h.new_zeros(n_b * m)
-    core[product_x[:, 0]], core[product_h] = layout.core_charge[x], layout.core_charge[h]
-
-    U = torch.stack((p.U_ss[x], p.U_pp[x]), 1)[:, _U_OF]
-    blocks = U * _DIAGONAL.to(x.device) + layout.core_charge[x].view(-1, 1) * one_x[:, :, 0]
-    scalars = p.U_ss[h] + one_h
+    one, n_b, n = constants.one, layout.n_molecules, layout.N
+    hcore = one.hcore
     if field_potential is not None:
-        diagonal, sp = field_potential[x, :1] * _DIAGONAL.to(x.device), field_potential[x, 1:]
-        blocks = blocks + diagonal
-        blocks[:, 1:4] += sp
-        scalars = scalars + field_potential[h, 0]
-    one = core.new_zeros(n_b * m)
-    one[product_x], one[product_h] = blocks, scalars
+        hcore = hcore + _field_products(layout, field_potential)
     pairs = (integrals.h_xx.flatten(), integrals.h_xh.flatten(), integrals.h_hh)
-    values = torch.cat((one, *pairs, core.new_zeros(1)))
-    hcore = values.index_select(0, maps.scatter).view(n_b, n, n) + maps.padding
-
-    exchange_xx = integrals.w_xx.flatten(1).index_select(1, _exchange_map(x.device))
+    values = torch.cat((hcore, *pairs, hcore.new_zeros(1)))
+    exchange_xx = integrals.w_xx.flatten(1).index_select(1, _exchange_map(hcore.device))
     return FockBuilder(
         layout=layout,
         maps=maps,
-        hcore=hcore,
-        repulsion=repulsion_matrix(maps, integrals, one_x, one_h),
-        core=core,
+        hcore=values.index_select(0, maps.scatter).view(n_b, n, n) + maps.padding,
+        repulsion=repulsion_matrix(maps, integrals, one),
+        core=layout.core_products,
         exchange_xx=exchange_xx.view(-1, 16, 16).neg(),
-        exchange_xh=integrals.w_xh[:, PACK.to(x.device)].neg(),
+        exchange_xh=integrals.w_xh[:, PACK.to(hcore.device)].neg(),
         exchange_hh=integrals.w_hh.neg(),
-        spin_exchange=half_exchange,
-        spin_hydrogen=0.5 * p.g_ss[h],
+        spin_exchange=0.5 * one.exchange,
+        spin_hydrogen=one.repulsion_hydrogen,
     )
+
+
+def _field_products(layout: Layout, potential: Tensor) -> Tensor:
+    """The field's (n, 4) potential at the packed products, (B * M,)."""
+    product_x, product_h = layout.product_index
+    out = potential.new_zeros(layout.n_molecules * layout.M)
+    at = potential[layout.heavy]
+    for diagonal in (0, 4, 7, 9):
+        out[product_x[:, diagonal]] = at[:, 0]
+    out[product_x[:, 1:4]] = at[:, 1:]
+    out[product_h] = potential[layout.hydrogen, 0]
+    return out

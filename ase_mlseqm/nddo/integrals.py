@@ -13,7 +13,7 @@ from . import overlap
 from .core_repulsion import CoreConstants, core_constants, core_repulsion
 from .layout import Layout
 from .multipoles import Multipoles, multipoles
-from .one_center import one_center
+from .one_center import OneCenter, one_center
 from .parameters import Parameters, elements
 from .products import N_PRODUCTS
 from .rotation import local_frames, product_rotation
@@ -24,7 +24,7 @@ Kind = Literal["xx", "xh", "hh"]
 
 @dataclasses.dataclass(frozen=True)
 class ResonanceGroup:
-    """Pairs with the same shells: exponents (1/bohr) and product of the norms, (P, n) each."""
+    """Pairs with the same shells: exponents (1/bohr) and product of the norms, (n, P) each."""
 
     start: int
     stop: int
@@ -39,14 +39,13 @@ class ResonanceGroup:
 class Constants:
     """What the parameters alone determine; reused for every geometry of a plain method.
 
-    ``coulomb`` and ``exchange`` are the one-centre matrices (n_heavy, 10, 10); ``beta_xx``
-    (P, 4, 4), ``beta_xh`` (P, 4) and ``beta_hh`` (P,) the means of the resonance parameters.
+    ``beta_xx`` (P, 4, 4), ``beta_xh`` (P, 4) and ``beta_hh`` (P,) are the means of the resonance
+    parameters.
     """
 
     parameters: Parameters
     multipoles: Multipoles
-    coulomb: Tensor
-    exchange: Tensor
+    one: OneCenter
     xx: Terms
     xh: Terms
     hh: Terms
@@ -104,8 +103,8 @@ def _resonance_groups(layout: Layout, parameters: Parameters) -> list[ResonanceG
             kind = "xh"
         i = layout.first[group.start : group.stop]
         j = layout.second[group.start : group.stop]
-        zeta_a = torch.stack([zeta[orbital][i] for orbital in _FIRST[kind]], 1)
-        zeta_b = torch.stack([zeta[orbital][j] for orbital in _SECOND[kind]], 1)
+        zeta_a = torch.stack([zeta[orbital][i] for orbital in _FIRST[kind]])
+        zeta_b = torch.stack([zeta[orbital][j] for orbital in _SECOND[kind]])
         norms = overlap.norm(zeta_a, group.shells[0]) * overlap.norm(zeta_b, group.shells[1])
         groups.append(
             ResonanceGroup(group.start, group.stop, group.shells, kind, zeta_a, zeta_b, norms)
@@ -119,7 +118,6 @@ def prepare(layout: Layout, parameters: Parameters) -> Constants:
     heavy_mask = layout.numbers > 1
     shell = elements(layout.numbers.device).shell[layout.numbers]
     atoms = multipoles(p.zeta_s, p.zeta_p, p.g_ss, p.g_pp, p.g_p2, p.h_sp, shell, heavy_mask)
-    coulomb, exchange = one_center(p, layout.heavy)
     beta = torch.stack((p.beta_s, p.beta_p, p.beta_p, p.beta_p), 1)
     i, j = layout.first, layout.second
 
@@ -130,8 +128,7 @@ def prepare(layout: Layout, parameters: Parameters) -> Constants:
     return Constants(
         parameters=p,
         multipoles=atoms,
-        coulomb=coulomb,
-        exchange=exchange,
+        one=one_center(p, layout),
         xx=pairs(xx, N_PRODUCTS, N_PRODUCTS),
         xh=pairs(xh, N_PRODUCTS, 1),
         hh=pairs(hh, 1, 1),
@@ -179,19 +176,20 @@ def _overlaps(
     k = 1 + slopes
     width = {"xx": 5, "xh": 2, "hh": 1}
     xx, xh, hh = (
-        (parts[kind][0] if len(parts[kind]) == 1 else torch.cat(parts[kind], 1))
+        (parts[kind][0] if len(parts[kind]) == 1 else torch.cat(parts[kind], 2))
         if parts[kind]
-        else bohr.new_zeros(k, 0, n)
+        else bohr.new_zeros(k, n, 0)
         for kind, n in width.items()
     )
     z = direction[layout.xx]
-    zz = z.unsqueeze(2) * z.unsqueeze(1)
     eye = torch.eye(3, dtype=z.dtype, device=z.device)
-    pp = xx[..., 4, None, None] * (eye - zz) + xx[..., 3, None, None] * zz
-    top = torch.cat((xx[..., :1], xx[..., 1:2] * z), -1).unsqueeze(-2)
-    bottom = torch.cat(((xx[..., 2:3] * z).unsqueeze(-1), pp), -1)
-    s_xh = torch.cat((xh[..., :1], xh[..., 1:2] * direction[layout.xh]), -1)
-    return torch.cat((top, bottom), -2), s_xh, hh[..., 0]
+    ss, sz, zs, sigma, pi = (part.unsqueeze(2) for part in xx.unbind(1))
+    along = (sigma - pi).unsqueeze(3) * (z.unsqueeze(2) * z.unsqueeze(1))
+    pp = along + pi.unsqueeze(3) * eye
+    top = torch.cat((ss, sz * z), 2).unsqueeze(2)
+    bottom = torch.cat(((zs * z).unsqueeze(3), pp), 3)
+    s_xh = torch.cat((xh[:, 0].unsqueeze(2), xh[:, 1].unsqueeze(2) * direction[layout.xh]), 2)
+    return torch.cat((top, bottom), 2), s_xh, hh[:, 0]
 
 
 def integrals_and_slopes(

@@ -116,6 +116,25 @@ class Layout:
             second[self.hh],
         )
 
+    @functools.cached_property
+    def core_products(self) -> Tensor:
+        """(B * M,) core charges at the ss product of every atom."""
+        start = self.molecule * self.M + self.product
+        empty = self.core_charge.new_zeros(self.n_molecules * self.M)
+        return empty.index_copy(0, start, self.core_charge)
+
+    @functools.cached_property
+    def owner(self) -> Tensor:
+        """(B, N, A) float64, 1 where an orbital belongs to an atom."""
+        shape = (self.n_molecules, self.N, self.width)
+        owner = torch.zeros(shape, dtype=torch.float64, device=self.slot.device)
+        column = self.slot % self.width
+        owner[self.molecule, self.orbital, column] = 1.0
+        x = self.heavy
+        for k in range(1, 4):
+            owner[self.molecule[x], self.orbital[x] + k, column[x]] = 1.0
+        return owner
+
     def block(self, first: Tensor, second: Tensor, n1: int, n2: int) -> Tensor:
         """Indices (P, n1, n2) of the atoms' blocks in flattened (B, N, N) matrices."""
         device = first.device
@@ -127,12 +146,6 @@ class Layout:
     def pair_molecule(self) -> Tensor:
         """(P,) molecule of every pair."""
         return self.molecule[self.first]
-
-    def pad(self, values: Tensor, fill: float = 0.0) -> Tensor:
-        """Spread (n, ...) atomic values to (B, A, ...)."""
-        shape = (self.n_molecules * self.width, *values.shape[1:])
-        out = values.new_full(shape, fill).index_copy(0, self.slot, values)
-        return out.view(self.n_molecules, self.width, *values.shape[1:])
 
     def molecule_sum(self, values: Tensor, molecule: Tensor | None = None) -> Tensor:
         """Sum (n, ...) atomic (or, with ``molecule``, pair) values to (B, ...)."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import torch
 from torch import Tensor
 
+from .layout import Layout
 from .parameters import Parameters
 from .products import N_PRODUCTS, PRODUCTS, WEIGHT
 
@@ -44,14 +46,52 @@ def _maps(device: torch.device) -> tuple[Tensor, Tensor]:
     return coulomb.flatten(1).to(device), exchange.flatten(1).to(device)
 
 
-def one_center(parameters: Parameters, atoms: Tensor) -> tuple[Tensor, Tensor]:
-    """Coulomb and exchange matrices (n, 10, 10), eV, of the heavy ``atoms`` (n,)."""
-    values = torch.stack(
-        [getattr(parameters, name)[atoms] for name in ("g_ss", "g_sp", "g_pp", "g_p2", "h_sp")], 1
+@dataclasses.dataclass(frozen=True)
+class OneCenter:
+    """One-centre terms of a batch.
+
+    Attributes
+    ----------
+    coulomb, exchange : (n_heavy, 10, 10)
+        Matrices over packed products of the heavy atoms, eV.
+    repulsion_heavy : (n_heavy, 10, 10), repulsion_hydrogen : (n_hydrogen,)
+        Coulomb minus half of the exchange: what a restricted density feels.
+    hcore : (B * M,)
+        U_ss and U_pp at the products, shifted by the repulsion of the atom's own core charge, so
+        that the repulsion acts on populations minus core charges on the atom itself, too.
+    isolated : (n,)
+        Energies of the isolated atoms.
+    """
+
+    coulomb: Tensor
+    exchange: Tensor
+    repulsion_heavy: Tensor
+    repulsion_hydrogen: Tensor
+    hcore: Tensor
+    isolated: Tensor
+
+
+_DIAGONAL = torch.tensor([mu == nu for mu, nu in PRODUCTS], dtype=torch.float64)
+_U_OF = [0 if nu == 0 else 1 for _, nu in PRODUCTS]
+
+
+def one_center(parameters: Parameters, layout: Layout) -> OneCenter:
+    """One-centre terms of all atoms (differentiable in the parameters)."""
+    p, x, h = parameters, layout.heavy, layout.hydrogen
+    names = ("g_ss", "g_sp", "g_pp", "g_p2", "h_sp")
+    values = torch.stack([getattr(p, name)[x] for name in names], 1)
+    coulomb, exchange = (
+        (values @ table).view(-1, N_PRODUCTS, N_PRODUCTS) for table in _maps(x.device)
     )
-    shape = (len(atoms), N_PRODUCTS, N_PRODUCTS)
-    coulomb, exchange = _maps(atoms.device)
-    return (values @ coulomb).view(shape), (values @ exchange).view(shape)
+    heavy, hydrogen = coulomb - 0.5 * exchange, 0.5 * p.g_ss[h]
+    U = torch.stack((p.U_ss[x], p.U_pp[x]), 1)[:, _U_OF] * _DIAGONAL.to(x.device)
+    own = layout.core_charge[x].unsqueeze(1) * heavy[:, :, 0]
+    product_x, product_h = layout.product_index
+    hcore = own.new_zeros(layout.n_molecules * layout.M)
+    hcore = hcore.index_copy(0, product_x.flatten(), (U + own).flatten())
+    hcore = hcore.index_copy(0, product_h, p.U_ss[h] + hydrogen)
+    isolated = isolated_atom_energy(p, layout.core_charge)
+    return OneCenter(coulomb, exchange, heavy, hydrogen, hcore, isolated)
 
 
 def isolated_atom_energy(parameters: Parameters, core_charge: Tensor) -> Tensor:

@@ -72,12 +72,16 @@ class _Auxiliary(torch.autograd.Function):
 
 def a_integrals(p: Tensor, order: int) -> Tensor:
     """A_0(p) ... A_order(p), (..., order + 1); p > 0."""
-    return _Auxiliary.apply(p, order, _a_integrals)
+    if p.requires_grad:
+        return _Auxiliary.apply(p, order, _a_integrals)
+    return _a_integrals(order, p)
 
 
 def b_integrals(x: Tensor, order: int) -> Tensor:
     """B_0(x) ... B_order(x), (..., order + 1)."""
-    return _Auxiliary.apply(x, order, _b_integrals)
+    if x.requires_grad:
+        return _Auxiliary.apply(x, order, _b_integrals)
+    return _b_integrals(order, x)
 
 
 # Orbital pairs: (l of a, l of b, m, angular factor after the integration over the azimuth).
@@ -148,30 +152,28 @@ def local_overlaps(
     kind: str,
     slopes: bool,
 ) -> Tensor:
-    """Overlaps (1, P, n) in the local frame of pairs with the same two shells.
+    """Overlaps (1, n, P) in the local frame of pairs with the same two shells.
 
-    With ``slopes`` (2, P, n): also their derivatives per bohr.
+    With ``slopes`` (2, n, P): also their derivatives per bohr.
 
     Parameters
     ----------
     distance : (P,) bohr
-    zeta_a, zeta_b, norms : (P, n)
+    zeta_a, zeta_b, norms : (n, P)
         Exponents (1/bohr) and product of the norms of the n orbital pairs of ``kind``: for
         ``xx`` (s,s), (s,z), (z,s), (z,z), (x,x); for ``xh`` (s,s), (z,s); for ``hh`` (s,s).
     """
     coefficients = _polynomials(shells, kind, distance.device)
-    half = 0.5 * distance.unsqueeze(1)
+    half = 0.5 * distance
     power = sum(shells) + 1
     n = power if slopes else power - 1  # a derivative needs the next higher integrals
     mean, difference = zeta_a + zeta_b, zeta_a - zeta_b
     A, B = a_integrals(half * mean, n), b_integrals(half * difference, n)
-    left = torch.einsum("pik,ikl->pil", A[..., :power], coefficients)
+    left = A[..., :power] @ coefficients
     value = (left * B[..., :power]).sum(-1)
     scale = norms * half**power
     if not slopes:
         return (scale * value).unsqueeze(0)
-    steep_a = torch.einsum("pik,ikl->pil", A[..., 1:], coefficients)
-    steep = mean * (steep_a * B[..., :power]).sum(-1) + difference * (left * B[..., 1:]).sum(-1)
-    return torch.stack(
-        (scale * value, scale * (power * value / distance.unsqueeze(1) - 0.5 * steep))
-    )
+    steep = mean * ((A[..., 1:] @ coefficients) * B[..., :power]).sum(-1)
+    steep = steep + difference * (left * B[..., 1:]).sum(-1)
+    return torch.stack((scale * value, scale * (power * value / distance - 0.5 * steep)))

@@ -22,6 +22,7 @@ class DIIS:
         self.size = size
         self.fock = like.new_zeros(n_b, size, n_spin * n * n)
         self.error = torch.zeros_like(self.fock)
+        self.scale = like.new_zeros(n_b, size)
         self.gram = like.new_zeros(n_b, size, size)
         self.filled = 0
         self.next = 0
@@ -31,33 +32,31 @@ class DIIS:
         n_b = fock.shape[1]
         at = self.next
         self.next = (at + 1) % self.size
-        self.filled = max(self.filled, at + 1)
+        self.filled = m = max(self.filled, at + 1)
         self.fock[:, at] = _rows(fock)
+        # errors are kept with unit length: the system stays solvable over many orders of magnitude
         row = _rows(error)
+        scale = 1.0 / torch.linalg.vector_norm(row, dim=1).clamp(min=1e-100)
+        row = row * scale.unsqueeze(1)
         self.error[:, at] = row
-        m = self.filled
+        self.scale[:, at] = scale
         overlaps = torch.bmm(self.error[:, :m], row.unsqueeze(2)).squeeze(2)
+        overlaps[:, at] += 1e-13
         self.gram[:, at, :m] = overlaps
         self.gram[:, :m, at] = overlaps
         if m == 1:
             return fock
-        weights = self._weights(m)
+        inverse = self.scale[:, :m]
+        solution = torch.linalg.solve_ex(self.gram[:, :m, :m], inverse)[0] * inverse
+        weights = solution / solution.sum(1, keepdim=True)
         best = torch.bmm(weights.unsqueeze(1), self.fock[:, :m])
         n_spin, _, n, _ = fock.shape
         return best.view(n_b, n_spin, n, n).transpose(0, 1)
 
-    def _weights(self, m: int) -> Tensor:
-        gram = self.gram[:, :m, :m]
-        # scaled to unit diagonal the system stays solvable over many orders of magnitude
-        scale = gram.diagonal(dim1=1, dim2=2).clamp(min=1e-40).rsqrt()
-        scaled = gram * scale.unsqueeze(1) * scale.unsqueeze(2)
-        scaled = scaled + 1e-13 * torch.eye(m, dtype=gram.dtype, device=gram.device)
-        solution = torch.linalg.solve_ex(scaled, scale.unsqueeze(2))[0].squeeze(2) * scale
-        return solution / solution.sum(1, keepdim=True)
-
     def select(self, keep: Tensor) -> None:
         """Drop all molecules but ``keep`` (indices)."""
-        self.fock, self.error, self.gram = self.fock[keep], self.error[keep], self.gram[keep]
+        self.fock, self.error = self.fock[keep], self.error[keep]
+        self.scale, self.gram = self.scale[keep], self.gram[keep]
 
 
 def _rows(matrices: Tensor) -> Tensor:
