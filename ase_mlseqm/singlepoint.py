@@ -105,7 +105,7 @@ def compute(
 
     parts = split(layout, maps, scf.density)
     atoms = energies.atom_densities(layout, parts)
-    coefficients = energies.pair_coefficients(layout, parts, builder.core)
+    coefficients = energies.pair_coefficients(layout, parts)
     pair = energies.pair_energy(ints, coefficients)
     one = energies.one_center_energy(layout, constants, atoms)
     if potential is not None:

@@ -148,12 +148,15 @@ def test_dipole_from_density(method):
         np.testing.assert_allclose(result.dipole, dipole, rtol=0, atol=1e-10)
 
 
-def test_dipoles_are_close_to_measured_ones():
-    """In Debye; the sign is that of chemistry's convention, from minus to plus."""
-    for name, debye, tolerance in (("H2O", 1.85, 0.3), ("NH3", 1.47, 0.6), ("HCN", 2.98, 0.6)):
+def test_dipoles_are_those_of_the_literature():
+    """AM1's in Debye (J. Am. Chem. Soc. 107 (1985) 3902), at slightly other geometries.
+
+    The vector points from minus to plus.
+    """
+    for name, debye in (("H2O", 1.86), ("NH3", 1.85), ("HCN", 2.36)):
         molecule = undistorted(name)
         dipole = single(molecule, "AM1", ("dipole",)).dipole
-        assert np.linalg.norm(dipole) * 4.803204712570263 == pytest.approx(debye, abs=tolerance)
+        assert np.linalg.norm(dipole) * 4.803204712570263 == pytest.approx(debye, abs=0.15)
         hydrogens = molecule.positions[molecule.numbers == 1].mean(0)
         others = molecule.positions[molecule.numbers > 1].mean(0)
         assert dipole @ (hydrogens - others) > 0

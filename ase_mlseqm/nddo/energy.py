@@ -39,22 +39,20 @@ class AtomDensities:
 def atom_densities(layout: Layout, parts: DensityParts) -> AtomDensities:
     """One-centre parts of a density."""
     product_x, product_h = layout.product_index
-    total = parts.total()
+    products = parts.products()
+    total = products.sum(0) * (2.0 / len(products))
     net = total.new_zeros(len(layout.numbers), N_PRODUCTS)
     net[layout.heavy] = total[product_x]
     net[layout.hydrogen, 0] = total[product_h]
     net[:, 0] -= layout.core_charge
-    return AtomDensities(parts.products[:, product_x], parts.products[:, product_h], net)
+    return AtomDensities(products[:, product_x], products[:, product_h], net)
 
 
-def pair_coefficients(layout: Layout, parts: DensityParts, core: Tensor) -> Integrals:
-    """dE / d(integral) for every two-centre integral, in the shapes of :class:`Integrals`.
-
-    ``core`` (B * M,) holds the core charges at the ss products.
-    """
-    n_spin = len(parts.products)
+def pair_coefficients(layout: Layout, parts: DensityParts) -> Integrals:
+    """dE / d(integral) for every two-centre integral, in the shapes of :class:`Integrals`."""
+    n_spin = len(parts.xx)
     both = 2.0 / n_spin  # the restricted density stands for two spins
-    net = parts.total() - core
+    net = parts.products().sum(0) * both - layout.core_products
     q_xx, r_xx, q_xh, r_xh, q_hh, r_hh = (net[index] for index in layout.pair_products)
     fold = FOLD.to(net.device)
     d_xx = parts.xx.unflatten(2, (4, 4))

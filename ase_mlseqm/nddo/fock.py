@@ -50,6 +50,8 @@ class Maps:
         1 or 2 for the products, 0 for padding.
     padding : (B, N, N)
         Diagonal level of the padding, eV.
+    zero : (1, 1)
+        The element that padding is made of.
     """
 
     gather: Tensor
@@ -57,24 +59,26 @@ class Maps:
     w: Tensor
     weight: Tensor
     padding: Tensor
+    zero: Tensor
 
 
 @dataclasses.dataclass(frozen=True)
 class DensityParts:
     """What of a density the Fock matrix and the energy need.
 
-    ``products`` (S, B * M) packed populations, off-diagonal ones counted twice; pair blocks
-    ``xx`` (S, P, 16), ``xh`` (S, P, 4), ``hh`` (S, P).
+    ``populations`` (S, B * M) elements within the atoms and their ``weight`` (B * M,) in the full
+    sum; pair blocks ``xx`` (S, P, 16), ``xh`` (S, P, 4), ``hh`` (S, P).
     """
 
-    products: Tensor
+    populations: Tensor
+    weight: Tensor
     xx: Tensor
     xh: Tensor
     hh: Tensor
 
-    def total(self) -> Tensor:
-        """(B * M,) populations of both spins."""
-        return self.products[0] * 2.0 if len(self.products) == 1 else self.products.sum(0)
+    def products(self) -> Tensor:
+        """(S, B * M) packed populations, off-diagonal ones counted twice."""
+        return self.populations * self.weight
 
 
 def split(layout: Layout, maps: Maps, density: Tensor) -> DensityParts:
@@ -82,12 +86,12 @@ def split(layout: Layout, maps: Maps, density: Tensor) -> DensityParts:
     n_spin = density.shape[0]
     elements = density.reshape(n_spin, -1).index_select(1, maps.gather)
     ends = maps.weight.numel()
-    products = elements[:, :ends] * maps.weight
+    populations = elements[:, :ends]
     n_xx, n_xh = layout.n_xx, layout.n_xh
     xx = elements[:, ends : ends + 16 * n_xx].view(n_spin, n_xx, 16)
     ends += 16 * n_xx
     xh = elements[:, ends : ends + 4 * n_xh].view(n_spin, n_xh, 4)
-    return DensityParts(products, xx, xh, elements[:, ends + 4 * n_xh :])
+    return DensityParts(populations, maps.weight, xx, xh, elements[:, ends + 4 * n_xh :])
 
 
 def build_maps(layout: Layout) -> Maps:
@@ -122,7 +126,7 @@ def build_maps(layout: Layout) -> Maps:
     real = level < layout.n_orbitals.unsqueeze(1)
     padding = torch.diag_embed(VIRTUAL_LEVEL * (~real).to(torch.float64))
     w = _repulsion_map(layout, product_x, product_h)
-    return Maps(gather, scatter, w, weight, padding)
+    return Maps(gather, scatter, w, weight, padding, weight.new_zeros(1, 1))
 
 
 def _repulsion_map(layout: Layout, product_x: Tensor, product_h: Tensor) -> Tensor:
@@ -166,8 +170,8 @@ class FockBuilder:
         one-centre blocks are shifted so that W acts on p - Z on the atom itself, too.
     repulsion : (B, M, M)
         W.
-    core : (B * M,)
-        Core charges, at the ss product of every atom.
+    minus_core : (B * M,)
+        Minus the core charges, at the ss product of every atom.
     exchange_xx, exchange_xh, exchange_hh
         Exchange matrices of the pairs (P, 16, 16), (P, 4, 4), (P, 1).
     spin_exchange : (n_heavy, 10, 10), spin_hydrogen : (n_hydrogen,)
@@ -178,7 +182,7 @@ class FockBuilder:
     maps: Maps
     hcore: Tensor
     repulsion: Tensor
-    core: Tensor
+    minus_core: Tensor
     exchange_xx: Tensor
     exchange_xh: Tensor
     exchange_hh: Tensor
@@ -189,17 +193,23 @@ class FockBuilder:
         """Fock matrices (S, B, N, N), eV, of spin densities (S, B, N, N)."""
         n_spin, n_b, n, _ = density.shape
         parts = split(self.layout, self.maps, density)
-        charges = (parts.total() - self.core).view(n_b, -1, 1)
-        coulomb = torch.bmm(self.repulsion, charges).view(1, -1)
+        if n_spin == 1:
+            charges = torch.addcmul(
+                self.minus_core, parts.populations[0], self.maps.weight, value=2
+            )
+        else:
+            products = parts.products()
+            charges = products.sum(0) + self.minus_core
+        coulomb = torch.bmm(self.repulsion, charges.view(n_b, -1, 1)).view(1, -1)
         if n_spin == 2:
-            coulomb = coulomb + self._spin_part(parts.products)
+            coulomb = coulomb + self._spin_part(products)
         values = torch.cat(
             (
                 coulomb,
                 _apply(self.exchange_xx, parts.xx),
                 _apply(self.exchange_xh, parts.xh),
                 parts.hh * self.exchange_hh,
-                coulomb.new_zeros(n_spin, 1),
+                self.maps.zero.expand(n_spin, 1),
             ),
             1,
         )
@@ -220,7 +230,7 @@ class FockBuilder:
             maps=build_maps(layout),
             hcore=self.hcore[keep],
             repulsion=self.repulsion[keep],
-            core=self.core.view(old.n_molecules, -1)[keep].flatten(),
+            minus_core=self.minus_core.view(old.n_molecules, -1)[keep].flatten(),
             exchange_xx=self.exchange_xx[xx],
             exchange_xh=self.exchange_xh[xh],
             exchange_hh=self.exchange_hh[hh],
@@ -288,7 +298,7 @@ def fock_builder(
         maps=maps,
         hcore=values.index_select(0, maps.scatter).view(n_b, n, n) + maps.padding,
         repulsion=repulsion_matrix(maps, integrals, one),
-        core=layout.core_products,
+        minus_core=-layout.core_products,
         exchange_xx=exchange_xx.view(-1, 16, 16).neg(),
         exchange_xh=integrals.w_xh[:, PACK.to(hcore.device)].neg(),
         exchange_hh=integrals.w_hh.neg(),

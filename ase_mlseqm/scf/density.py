@@ -29,13 +29,18 @@ def fermi(energies: Tensor, n_occupied: Tensor, temperature: float | Tensor) -> 
     return (occupations * (target / total)).clamp(max=1.0)
 
 
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix products of (S, B, ., .) tensors; one batched call costs less than broadcasting."""
+    return torch.bmm(a.flatten(0, 1), b.flatten(0, 1)).unflatten(0, a.shape[:2])
+
+
 def density_matrix(orbitals: Tensor, occupations: Tensor, n_occupied_max: int) -> Tensor:
     """Spin densities C n C^T from orbitals (S, B, N, N) in columns and occupations (S, B, N)."""
     occupied = orbitals[..., :n_occupied_max]
-    return (occupied * occupations[..., None, :n_occupied_max]) @ occupied.mT
+    return product(occupied * occupations[..., None, :n_occupied_max], occupied.mT)
 
 
 def commutator(fock: Tensor, density: Tensor) -> Tensor:
     """[F, d], antisymmetric; zero at self-consistency."""
-    product = fock @ density
-    return product - product.mT
+    right = product(fock, density)
+    return right - right.mT
