@@ -34,9 +34,14 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return torch.bmm(a.flatten(0, 1), b.flatten(0, 1)).unflatten(0, a.shape[:2])
 
 
-def density_matrix(orbitals: Tensor, occupations: Tensor, n_occupied_max: int) -> Tensor:
-    """Spin densities C n C^T from orbitals (S, B, N, N) in columns and occupations (S, B, N)."""
+def density_matrix(orbitals: Tensor, occupations: Tensor | None, n_occupied_max: int) -> Tensor:
+    """Spin densities C n C^T from orbitals (S, B, N, N) in columns and occupations (S, B, N).
+
+    Without ``occupations`` the first ``n_occupied_max`` orbitals of all are filled.
+    """
     occupied = orbitals[..., :n_occupied_max]
+    if occupations is None:
+        return product(occupied, occupied.mT)
     return product(occupied * occupations[..., None, :n_occupied_max], occupied.mT)
 
 

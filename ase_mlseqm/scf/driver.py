@@ -83,6 +83,7 @@ def iterate(
     n_b = density.shape[1]
     device = density.device
     n_max = int(occupied.max())
+    uniform = n_max == int(occupied.min())
     check_every = 1 if device.type == "cpu" else 3
     result = _Attempt(
         density.clone(),
@@ -120,9 +121,11 @@ def iterate(
                 error, residual = error[:, keep], residual[keep]
         effective = aid.effective_fock(fock, density, error, residual)
         energies, orbitals = _eigh(effective)
-        occupations = aid.occupations(energies)
-        columns = n_max if aid.final() else occupations.shape[-1]
-        density = density_matrix(orbitals, occupations, columns)
+        if not aid.final():
+            density = density_matrix(orbitals, aid.occupations(energies), energies.shape[-1])
+        else:
+            filling = None if uniform else aid.occupations(energies)
+            density = density_matrix(orbitals, filling, n_max)
     return result
 
 
@@ -198,6 +201,8 @@ def solve(
     suspicious |= ~result.converged | (_gap(result.mo_energies, occupied) < SMALL_GAP)
     # a lone atom keeps the configuration s^2 p^k, on which isolated-atom energies rest
     suspicious &= ~result.converged | (builder.layout.n_atoms > 1)
+    if not bool(suspicious.any()):
+        return result
     for rungs, chosen in ((_SEARCH, lambda: suspicious), (_LAST, lambda: ~result.converged)):
         for rung in rungs:
             where = (chosen() & torch.isfinite(result.residual)).nonzero().squeeze(1)
