@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,33 +13,20 @@ from .core_repulsion import CoreConstants, core_constants, core_repulsion
 from .layout import Layout
 from .multipoles import Multipoles, multipoles
 from .one_center import OneCenter, one_center
+from .overlap import OrbitalPairs
 from .parameters import Parameters, elements
 from .products import N_PRODUCTS
 from .rotation import local_frames, product_rotation
 from .two_center import Terms, local_integrals, terms
-
-Kind = Literal["xx", "xh", "hh"]
-
-
-@dataclasses.dataclass(frozen=True)
-class ResonanceGroup:
-    """Pairs with the same shells: exponents (1/bohr) and product of the norms, (n, P) each."""
-
-    start: int
-    stop: int
-    shells: tuple[int, int]
-    kind: Kind
-    zeta_a: Tensor
-    zeta_b: Tensor
-    norms: Tensor
 
 
 @dataclasses.dataclass(frozen=True)
 class Constants:
     """What the parameters alone determine; reused for every geometry of a plain method.
 
-    ``beta_xx`` (P, 4, 4), ``beta_xh`` (P, 4) and ``beta_hh`` (P,) are the means of the resonance
-    parameters.
+    ``orbitals`` are the Q pairs of orbitals that overlap, ``orbital_pair`` (Q,) their pairs of
+    atoms; ``beta_xx`` (P, 4, 4), ``beta_xh`` (P, 4) and ``beta_hh`` (P,) the means of the
+    resonance parameters.
     """
 
     parameters: Parameters
@@ -49,7 +35,8 @@ class Constants:
     xx: Terms
     xh: Terms
     hh: Terms
-    groups: list[ResonanceGroup]
+    orbitals: OrbitalPairs
+    orbital_pair: Tensor
     beta_xx: Tensor
     beta_xh: Tensor
     beta_hh: Tensor
@@ -87,29 +74,25 @@ class Integrals:
         return Integrals(*(t.detach() for t in self.tensors()))
 
 
-# orbitals of either atom in the pairs of overlap.KINDS
-_FIRST = {"xx": "ssppp", "xh": "sp", "hh": "s"}
-_SECOND = {"xx": "spspp", "xh": "ss", "hh": "s"}
+# orbital pairs that overlap in the local frame, the same order as in _overlaps
+_XX_KINDS = (overlap.SS, overlap.SZ, overlap.ZS, overlap.ZZ, overlap.XX)
+_XH_KINDS = (overlap.SS, overlap.ZS)
 
 
-def _resonance_groups(layout: Layout, parameters: Parameters) -> list[ResonanceGroup]:
-    zeta = {"s": parameters.zeta_s, "p": parameters.zeta_p}
-    groups = []
-    for group in layout.groups:
-        kind: Kind = "xx"
-        if group.start >= layout.hh.start:
-            kind = "hh"
-        elif group.start >= layout.xh.start:
-            kind = "xh"
-        i = layout.first[group.start : group.stop]
-        j = layout.second[group.start : group.stop]
-        zeta_a = torch.stack([zeta[orbital][i] for orbital in _FIRST[kind]])
-        zeta_b = torch.stack([zeta[orbital][j] for orbital in _SECOND[kind]])
-        norms = overlap.norm(zeta_a, group.shells[0]) * overlap.norm(zeta_b, group.shells[1])
-        groups.append(
-            ResonanceGroup(group.start, group.stop, group.shells, kind, zeta_a, zeta_b, norms)
-        )
-    return groups
+def _orbital_pairs(layout: Layout, p: Parameters, shell: Tensor) -> tuple[OrbitalPairs, Tensor]:
+    """All pairs of orbitals (5 P_xx, 2 P_xh, P_hh) and the pair of atoms that each belongs to."""
+    every = torch.arange(layout.n_pairs, device=shell.device)
+    xx, xh, hh = every[layout.xx], every[layout.xh], every[layout.hh]
+    pair = torch.cat((xx.repeat(len(_XX_KINDS)), xh.repeat(len(_XH_KINDS)), hh))
+    counts = [len(xx)] * len(_XX_KINDS) + [len(xh)] * len(_XH_KINDS) + [len(hh)]
+    kinds = torch.tensor([*_XX_KINDS, *_XH_KINDS, overlap.SS], device=shell.device)
+    kind = kinds.repeat_interleave(torch.tensor(counts, device=shell.device))
+    i, j = layout.first[pair], layout.second[pair]
+    p_on_i = (kind == overlap.ZS) | (kind == overlap.ZZ) | (kind == overlap.XX)
+    p_on_j = (kind == overlap.SZ) | (kind == overlap.ZZ) | (kind == overlap.XX)
+    zeta_a = torch.where(p_on_i, p.zeta_p[i], p.zeta_s[i])
+    zeta_b = torch.where(p_on_j, p.zeta_p[j], p.zeta_s[j])
+    return overlap.orbital_pairs(zeta_a, zeta_b, shell[i], shell[j], kind), pair
 
 
 def prepare(layout: Layout, parameters: Parameters) -> Constants:
@@ -118,6 +101,7 @@ def prepare(layout: Layout, parameters: Parameters) -> Constants:
     heavy_mask = layout.numbers > 1
     shell = elements(layout.numbers.device).shell[layout.numbers]
     atoms = multipoles(p.zeta_s, p.zeta_p, p.g_ss, p.g_pp, p.g_p2, p.h_sp, shell, heavy_mask)
+    orbitals, orbital_pair = _orbital_pairs(layout, p, shell)
     beta = torch.stack((p.beta_s, p.beta_p, p.beta_p, p.beta_p), 1)
     i, j = layout.first, layout.second
 
@@ -132,7 +116,8 @@ def prepare(layout: Layout, parameters: Parameters) -> Constants:
         xx=pairs(xx, N_PRODUCTS, N_PRODUCTS),
         xh=pairs(xh, N_PRODUCTS, 1),
         hh=pairs(hh, 1, 1),
-        groups=_resonance_groups(layout, p),
+        orbitals=orbitals,
+        orbital_pair=orbital_pair,
         beta_xx=0.5 * (beta[i[xx]].unsqueeze(2) + beta[j[xx]].unsqueeze(1)),
         beta_xh=0.5 * (beta[i[xh]] + p.beta_s[j[xh]].unsqueeze(1)),
         beta_hh=0.5 * (p.beta_s[i[hh]] + p.beta_s[j[hh]]),
@@ -166,21 +151,13 @@ def _overlaps(
 
     k is 1, or 2 with ``slopes`` (per bohr).
     """
-    parts: dict[str, list[Tensor]] = {"xx": [], "xh": [], "hh": []}
-    for g in constants.groups:
-        parts[g.kind].append(
-            overlap.local_overlaps(
-                bohr[g.start : g.stop], g.zeta_a, g.zeta_b, g.norms, g.shells, g.kind, slopes
-            )
-        )
-    k = 1 + slopes
-    width = {"xx": 5, "xh": 2, "hh": 1}
-    xx, xh, hh = (
-        (parts[kind][0] if len(parts[kind]) == 1 else torch.cat(parts[kind], 2))
-        if parts[kind]
-        else bohr.new_zeros(k, n, 0)
-        for kind, n in width.items()
-    )
+    distance = bohr.index_select(0, constants.orbital_pair)
+    values = overlap.local_overlaps(distance, constants.orbitals, slopes)
+    n_xx, n_xh = 5 * layout.n_xx, 2 * layout.n_xh
+    xx = values[:, :n_xx].unflatten(1, (5, -1)) if n_xx else values.new_zeros(len(values), 5, 0)
+    xh = values[:, n_xx : n_xx + n_xh]
+    xh = xh.unflatten(1, (2, -1)) if n_xh else values.new_zeros(len(values), 2, 0)
+    hh = values[:, n_xx + n_xh :]
     z = direction[layout.xx]
     eye = torch.eye(3, dtype=z.dtype, device=z.device)
     ss, sz, zs, sigma, pi = (part.unsqueeze(2) for part in xx.unbind(1))
@@ -189,7 +166,7 @@ def _overlaps(
     top = torch.cat((ss, sz * z), 2).unsqueeze(2)
     bottom = torch.cat(((zs * z).unsqueeze(3), pp), 3)
     s_xh = torch.cat((xh[:, 0].unsqueeze(2), xh[:, 1].unsqueeze(2) * direction[layout.xh]), 2)
-    return torch.cat((top, bottom), 2), s_xh, hh[:, 0]
+    return torch.cat((top, bottom), 2), s_xh, hh
 
 
 def integrals_and_slopes(

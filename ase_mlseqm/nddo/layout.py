@@ -18,15 +18,6 @@ from .products import N_PRODUCTS
 
 
 @dataclasses.dataclass(frozen=True)
-class ShellGroup:
-    """Consecutive pairs whose atoms have the same two valence shells (for the overlap)."""
-
-    start: int
-    stop: int
-    shells: tuple[int, int]
-
-
-@dataclasses.dataclass(frozen=True)
 class Layout:
     """Layout of B molecules with n atoms in all, at most N orbitals and M products a molecule.
 
@@ -46,8 +37,6 @@ class Layout:
         Atoms of every pair; the first one has the higher shell.
     n_xx, n_xh : int
         Number of pairs of these kinds; the rest are ``hh``.
-    groups : list of ShellGroup
-        Pairs by valence shells.
     """
 
     n_molecules: int
@@ -67,7 +56,6 @@ class Layout:
     second: Tensor
     n_xx: int
     n_xh: int
-    groups: list[ShellGroup]
 
     @property
     def n_pairs(self) -> int:
@@ -181,14 +169,8 @@ def build_layout(numbers: Tensor) -> Layout:
     swap = shell[first] < shell[second]
     first, second = torch.where(swap, second, first), torch.where(swap, first, second)
     n_heavy = (flat[first] > 1).long() + (flat[second] > 1).long()
-    key = (2 - n_heavy) * 100 + shell[first] * 10 + shell[second]
-    key, order = torch.sort(key, stable=True)
-    kinds, counts = torch.unique_consecutive(key, return_counts=True)
-    groups, start, by_kind = [], 0, [0, 0, 0]
-    for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
-        groups.append(ShellGroup(start, start + count, (kind // 10 % 10, kind % 10)))
-        by_kind[kind // 100] += count
-        start += count
+    order = torch.argsort(2 - n_heavy, stable=True)
+    by_kind = torch.bincount(2 - n_heavy, minlength=3).tolist()
     return Layout(
         n_molecules=n_molecules,
         width=width,
@@ -207,15 +189,11 @@ def build_layout(numbers: Tensor) -> Layout:
         second=second[order],
         n_xx=by_kind[0],
         n_xh=by_kind[1],
-        groups=groups,
     )
 
 
 def select(layout: Layout, keep: Tensor) -> tuple[Layout, Tensor, Tensor]:
-    """Layout of the molecules ``keep`` (sorted indices), and the atoms and pairs that are kept.
-
-    The shell groups, which only the integrals need, are dropped.
-    """
+    """Layout of the molecules ``keep`` (sorted indices), and the atoms and pairs that are kept."""
     new = torch.full((layout.n_molecules,), -1, device=keep.device)
     new[keep] = torch.arange(len(keep), device=keep.device)
     atoms = (new[layout.molecule] >= 0).nonzero().squeeze(1)
@@ -240,6 +218,5 @@ def select(layout: Layout, keep: Tensor) -> tuple[Layout, Tensor, Tensor]:
         second=new_atom[layout.second[pairs]],
         n_xx=int((pairs < layout.xx.stop).sum()),
         n_xh=int(((pairs >= layout.xh.start) & (pairs < layout.xh.stop)).sum()),
-        groups=[],
     )
     return kept, atoms, pairs

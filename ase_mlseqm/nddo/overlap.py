@@ -11,6 +11,7 @@ formulas at any x; derivatives are dA_k/dp = -A_{k+1} and dB_k/dx = -B_{k+1}.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 
@@ -85,14 +86,14 @@ def b_integrals(x: Tensor, order: int) -> Tensor:
 
 
 # Orbital pairs: (l of a, l of b, m, angular factor after the integration over the azimuth).
-_SS, _ZS, _SZ, _ZZ, _XX = (
+SS, SZ, ZS, ZZ, XX = range(5)
+_KINDS = (
     (0, 0, 0, 0.5),
-    (1, 0, 0, math.sqrt(3) / 2),
     (0, 1, 0, math.sqrt(3) / 2),
+    (1, 0, 0, math.sqrt(3) / 2),
     (1, 1, 0, 1.5),
     (1, 1, 1, 0.75),
 )
-KINDS = {"xx": (_SS, _SZ, _ZS, _ZZ, _XX), "xh": (_SS, _ZS), "hh": (_SS,)}
 
 
 def _power(base: np.ndarray, exponent: int) -> np.ndarray:
@@ -112,68 +113,93 @@ def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _polynomials(shells: tuple[int, int], kind: str, device: torch.device) -> Tensor:
-    """Coefficients (pairs of orbitals, K, K) of A_k B_l, K = n_a + n_b + 1.
+def _polynomial(n_a: int, n_b: int, kind: int) -> np.ndarray:
+    """Coefficients (K, K) of A_k B_l, K = n_a + n_b + 1.
 
     In units of R/2 the radii are mu + nu and mu - nu, the heights above either centre
     1 + mu nu and mu nu - 1, the squared distance from the axis (mu^2 - 1)(1 - nu^2), and the
     volume element mu^2 - nu^2.
     """
-    size = sum(shells) + 1
     r_a, r_b = np.array([[0, 1], [1, 0]]), np.array([[0, -1], [1, 0]])
     z_a, z_b = np.array([[1, 0], [0, 1]]), np.array([[-1, 0], [0, 1]])
     axis2 = np.outer(poly.polysub([0, 0, 1], [1]), poly.polysub([1], [0, 0, 1]))
-    volume = _multiply(r_a, r_b)
-    tables = []
-    for l_a, l_b, m, factor in KINDS[kind]:
-        c = _multiply(_power(r_a, shells[0] - 1 - l_a), _power(r_b, shells[1] - 1 - l_b))
-        c = _multiply(c, volume)
-        if m == 1:
-            c = _multiply(c, axis2)
-        else:
-            c = _multiply(_multiply(c, _power(z_a, l_a)), _power(z_b, l_b))
-        table = np.zeros((size, size))
-        table[: c.shape[0], : c.shape[1]] = factor * c
-        tables.append(table)
-    return torch.from_numpy(np.stack(tables)).to(device)
+    l_a, l_b, m, factor = _KINDS[kind]
+    c = _multiply(_power(r_a, n_a - 1 - l_a), _power(r_b, n_b - 1 - l_b))
+    c = _multiply(c, _multiply(r_a, r_b))
+    if m == 1:
+        c = _multiply(c, axis2)
+    else:
+        c = _multiply(_multiply(c, _power(z_a, l_a)), _power(z_b, l_b))
+    table = np.zeros((n_a + n_b + 1, n_a + n_b + 1))
+    table[: c.shape[0], : c.shape[1]] = factor * c
+    return table
 
 
-def norm(zeta: Tensor, shell: int) -> Tensor:
-    """Radial normalisation (2 zeta)^(n + 1/2) / sqrt((2 n)!)."""
-    return (2 * zeta) ** (shell + 0.5) / math.sqrt(math.factorial(2 * shell))
+@dataclasses.dataclass(frozen=True)
+class OrbitalPairs:
+    """Q pairs of orbitals whose overlaps are wanted, and all that does not depend on distances.
 
-
-def local_overlaps(
-    distance: Tensor,
-    zeta_a: Tensor,
-    zeta_b: Tensor,
-    norms: Tensor,
-    shells: tuple[int, int],
-    kind: str,
-    slopes: bool,
-) -> Tensor:
-    """Overlaps (1, n, P) in the local frame of pairs with the same two shells.
-
-    With ``slopes`` (2, n, P): also their derivatives per bohr.
-
-    Parameters
+    Attributes
     ----------
-    distance : (P,) bohr
-    zeta_a, zeta_b, norms : (n, P)
-        Exponents (1/bohr) and product of the norms of the n orbital pairs of ``kind``: for
-        ``xx`` (s,s), (s,z), (z,s), (z,z), (x,x); for ``xh`` (s,s), (z,s); for ``hh`` (s,s).
+    mean, difference : (Q,)
+        Sum and difference of the exponents, 1/bohr.
+    norms : (Q,)
+        Product of the normalisation constants.
+    power : (Q,)
+        n_a + n_b + 1.
+    coefficients : (Q, K, K)
+        Of A_k B_l.
     """
-    coefficients = _polynomials(shells, kind, distance.device)
+
+    mean: Tensor
+    difference: Tensor
+    norms: Tensor
+    power: Tensor
+    coefficients: Tensor
+
+
+def orbital_pairs(
+    zeta_a: Tensor, zeta_b: Tensor, shell_a: Tensor, shell_b: Tensor, kind: Tensor
+) -> OrbitalPairs:
+    """Prepare overlaps of Q pairs: exponents (1/bohr), shells and kinds (``SS`` ... ``XX``)."""
+    key, row = torch.unique((shell_a * 10 + shell_b) * 10 + kind, return_inverse=True)
+    names = [(k // 100, k // 10 % 10, k % 10) for k in key.tolist()]
+    size = max((n_a + n_b + 1 for n_a, n_b, _ in names), default=1)
+    tables = np.zeros((len(names), size, size))
+    for table, name in zip(tables, names, strict=True):
+        polynomial = _polynomial(*name)
+        table[: len(polynomial), : len(polynomial)] = polynomial
+    return OrbitalPairs(
+        zeta_a + zeta_b,
+        zeta_a - zeta_b,
+        _norm(zeta_a, shell_a) * _norm(zeta_b, shell_b),
+        (shell_a + shell_b + 1).to(zeta_a.dtype),
+        torch.from_numpy(tables).to(zeta_a.device)[row],
+    )
+
+
+def _norm(zeta: Tensor, shell: Tensor) -> Tensor:
+    """Radial normalisation (2 zeta)^(n + 1/2) / sqrt((2 n)!)."""
+    n = shell.to(zeta.dtype)
+    return (2 * zeta) ** (n + 0.5) * torch.exp(-0.5 * torch.lgamma(2 * n + 1))
+
+
+def local_overlaps(distance: Tensor, pairs: OrbitalPairs, slopes: bool) -> Tensor:
+    """Overlaps (1, Q) in the local frames of orbitals ``distance`` (Q,) bohr apart.
+
+    With ``slopes`` (2, Q): also their derivatives per bohr.
+    """
     half = 0.5 * distance
-    power = sum(shells) + 1
-    n = power if slopes else power - 1  # a derivative needs the next higher integrals
-    mean, difference = zeta_a + zeta_b, zeta_a - zeta_b
-    A, B = a_integrals(half * mean, n), b_integrals(half * difference, n)
-    left = A[..., :power] @ coefficients
-    value = (left * B[..., :power]).sum(-1)
-    scale = norms * half**power
+    size = pairs.coefficients.shape[-1]
+    order = size if slopes else size - 1  # a derivative needs the next higher integrals
+    A = a_integrals(half * pairs.mean, order)
+    B = b_integrals(half * pairs.difference, order)
+    scale = pairs.norms * half**pairs.power
     if not slopes:
-        return (scale * value).unsqueeze(0)
-    steep = mean * ((A[..., 1:] @ coefficients) * B[..., :power]).sum(-1)
-    steep = steep + difference * (left * B[..., 1:]).sum(-1)
-    return torch.stack((scale * value, scale * (power * value / distance - 0.5 * steep)))
+        left = (A.unsqueeze(1) @ pairs.coefficients).squeeze(1)
+        return (scale * (left * B).sum(-1)).unsqueeze(0)
+    left = A.unfold(1, size, 1) @ pairs.coefficients  # of A_k and of A_{k+1}
+    value, steep_a = (left * B[:, None, :-1]).sum(-1).unbind(1)
+    steep_b = (left[:, 0] * B[:, 1:]).sum(-1)
+    steep = pairs.mean * steep_a + pairs.difference * steep_b
+    return torch.stack((scale * value, scale * (pairs.power * value / distance - 0.5 * steep)))
