@@ -27,30 +27,32 @@ class DIIS:
         self.filled = 0
         self.next = 0
 
-    def extrapolate(self, fock: Tensor, error: Tensor) -> Tensor:
-        """Add ``fock`` with its commutator ``error`` and return the best combination."""
-        n_b = fock.shape[1]
+    def extrapolate(self, fock: Tensor, error: Tensor, residual: Tensor) -> Tensor:
+        """Add ``fock`` with its commutator ``error`` and return the best combination.
+
+        ``residual`` (B,) is the largest element of the commutator.
+        """
         at = self.next
         self.next = (at + 1) % self.size
         self.filled = m = max(self.filled, at + 1)
-        self.fock[:, at] = _rows(fock)
-        # errors are kept with unit length: the system stays solvable over many orders of magnitude
-        row = _rows(error)
-        scale = 1.0 / torch.linalg.vector_norm(row, dim=1).clamp(min=1e-100)
-        row = row * scale.unsqueeze(1)
-        self.error[:, at] = row
-        self.scale[:, at] = scale
-        overlaps = torch.bmm(self.error[:, :m], row.unsqueeze(2)).squeeze(2)
-        overlaps[:, at] += 1e-13
-        self.gram[:, at, :m] = overlaps
-        self.gram[:, :m, at] = overlaps
+        # errors are kept at unit size: the system stays solvable over many orders of magnitude
+        scale = residual.clamp(min=1e-100).reciprocal()
+        row = _rows(error) * scale.unsqueeze(1)
+        self.fock.select(1, at).copy_(_rows(fock))
+        self.error.select(1, at).copy_(row)
+        self.scale.select(1, at).copy_(scale)
+        overlaps = torch.bmm(self.error.narrow(1, 0, m), row.unsqueeze(2)).squeeze(2)
+        overlaps.select(1, at).add_(1e-13)
+        self.gram.select(1, at).narrow(1, 0, m).copy_(overlaps)
+        self.gram.select(2, at).narrow(1, 0, m).copy_(overlaps)
         if m == 1:
             return fock
-        inverse = self.scale[:, :m]
-        solution = torch.linalg.solve_ex(self.gram[:, :m, :m], inverse)[0] * inverse
+        inverse = self.scale.narrow(1, 0, m)
+        gram = self.gram.narrow(1, 0, m).narrow(2, 0, m)
+        solution = torch.linalg.solve_ex(gram, inverse)[0] * inverse
         weights = solution / solution.sum(1, keepdim=True)
-        best = torch.bmm(weights.unsqueeze(1), self.fock[:, :m])
-        n_spin, _, n, _ = fock.shape
+        best = torch.bmm(weights.unsqueeze(1), self.fock.narrow(1, 0, m))
+        n_spin, n_b, n, _ = fock.shape
         return best.view(n_b, n_spin, n, n).transpose(0, 1)
 
     def select(self, keep: Tensor) -> None:

@@ -48,7 +48,7 @@ class PlainDIIS:
     def effective_fock(
         self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor
     ) -> Tensor:
-        return self.diis.extrapolate(fock, error)
+        return self.diis.extrapolate(fock, error, residual)
 
     def occupations(self, energies: Tensor) -> Tensor:
         return self.filling
