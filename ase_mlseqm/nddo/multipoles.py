@@ -66,12 +66,12 @@ def additive_term(
     with torch.no_grad():
         low = torch.full_like(target, -12.0)
         high = torch.full_like(target, 8.0)
-        for _ in range(40):
+        for _ in range(12):
             middle = 0.5 * (low + high)
             above = integral(middle.exp(), D)[0] > target
             low, high = torch.where(above, middle, low), torch.where(above, high, middle)
         rho = (0.5 * (low + high)).exp()
-        for _ in range(2):
+        for _ in range(5):
             value, slope = integral(rho, D)
             rho = rho - (value - target) / slope
         _, slope = integral(rho, D)
