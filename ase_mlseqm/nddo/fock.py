@@ -18,6 +18,7 @@ import functools
 import torch
 from torch import Tensor
 
+from .constants import lasting
 from .integrals import Constants, Integrals
 from .layout import Layout, select
 from .one_center import OneCenter
@@ -28,6 +29,7 @@ VIRTUAL_LEVEL = 1000.0
 
 
 @functools.cache
+@lasting
 def _exchange_map(device: torch.device) -> Tensor:
     """(256,) where (mu k, nu m) of the exchange matrix is found in packed (mu nu, k m)."""
     mu, k, nu, m = torch.meshgrid(*[torch.arange(4)] * 4, indexing="ij")

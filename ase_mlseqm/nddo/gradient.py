@@ -13,6 +13,7 @@ import functools
 import torch
 from torch import Tensor
 
+from .constants import lasting
 from .energy import pair_energy
 from .integrals import Geometry, Integrals
 from .layout import Layout
@@ -20,6 +21,7 @@ from .products import N_PRODUCTS, PACK, PRODUCTS
 
 
 @functools.cache
+@lasting
 def _generators(device: torch.device) -> tuple[Tensor, Tensor]:
     """Transposed generators of rotations about x, y, z: (16, 3) orbitals, (100, 3) products."""
     orbitals = torch.zeros(3, 4, 4, dtype=torch.float64)

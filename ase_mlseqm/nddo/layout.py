@@ -13,6 +13,7 @@ import functools
 import torch
 from torch import Tensor
 
+from .constants import lasting
 from .parameters import elements
 from .products import N_PRODUCTS
 
@@ -78,11 +79,13 @@ class Layout:
         return slice(self.n_xx + self.n_xh, self.n_pairs)
 
     @functools.cached_property
+    @lasting
     def n_atoms(self) -> Tensor:
         """(B,) atoms of every molecule."""
         return torch.bincount(self.molecule, minlength=self.n_molecules)
 
     @functools.cached_property
+    @lasting
     def product_index(self) -> tuple[Tensor, Tensor]:
         """Products of the heavy (n_heavy, 10) and hydrogen (n_hydrogen,) atoms in (B * M)."""
         start = self.molecule * self.M + self.product
@@ -90,6 +93,7 @@ class Layout:
         return start[self.heavy].unsqueeze(1) + ladder, start[self.hydrogen]
 
     @functools.cached_property
+    @lasting
     def pair_products(self) -> tuple[Tensor, ...]:
         """Products in (B * M) of both atoms of the xx, xh and hh pairs: (P, 10) or (P,)."""
         start = self.molecule * self.M + self.product
@@ -105,6 +109,7 @@ class Layout:
         )
 
     @functools.cached_property
+    @lasting
     def core_products(self) -> Tensor:
         """(B * M,) core charges at the ss product of every atom."""
         start = self.molecule * self.M + self.product
@@ -112,6 +117,7 @@ class Layout:
         return empty.index_copy(0, start, self.core_charge)
 
     @functools.cached_property
+    @lasting
     def owner(self) -> Tensor:
         """(B, N, A) float64, 1 where an orbital belongs to an atom."""
         shape = (self.n_molecules, self.N, self.width)
@@ -131,6 +137,7 @@ class Layout:
         return (self.molecule[first].view(-1, 1, 1) * self.N + row) * self.N + column
 
     @functools.cached_property
+    @lasting
     def pair_molecule(self) -> Tensor:
         """(P,) molecule of every pair."""
         return self.molecule[self.first]

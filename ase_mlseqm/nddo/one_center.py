@@ -8,6 +8,7 @@ import functools
 import torch
 from torch import Tensor
 
+from .constants import lasting
 from .layout import Layout
 from .parameters import Parameters
 from .products import N_PRODUCTS, PRODUCTS, WEIGHT
@@ -29,6 +30,7 @@ def _integral(mu: int, nu: int, k: int, m: int) -> dict[int, float]:
 
 
 @functools.cache
+@lasting
 def _maps(device: torch.device) -> tuple[Tensor, Tensor]:
     """(5, 100) coefficients of the Coulomb and of the exchange matrix over packed products.
 

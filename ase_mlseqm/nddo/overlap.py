@@ -20,11 +20,14 @@ import torch
 from numpy.polynomial import polynomial as poly
 from torch import Tensor
 
+from .constants import lasting
+
 CUTOFF = 45.0
 """Bohr; all overlaps have fallen below 1e-15 there and are held constant beyond it."""
 
 
 @functools.cache
+@lasting
 def _a_coefficients(order: int, device: torch.device) -> Tensor:
     """(order + 1, order + 1): A_k = exp(-p) sum_i c_ik / p^(i+1), c_ik = k! / (k - i)!."""
     c = torch.zeros(order + 1, order + 1, dtype=torch.float64)
@@ -35,6 +38,7 @@ def _a_coefficients(order: int, device: torch.device) -> Tensor:
 
 
 @functools.cache
+@lasting
 def _quadrature(order: int, n_points: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Nodes (G,) and weighted powers (G, order + 1) of Gauss-Legendre quadrature on [-1, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(n_points)

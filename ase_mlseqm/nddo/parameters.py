@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .constants import lasting
 
 METHODS = ("MNDO", "AM1", "PM3")
 N_GAUSSIANS = 4
@@ -85,6 +86,7 @@ def _data() -> dict:
 
 
 @functools.cache
+@lasting
 def elements(device: torch.device) -> Elements:
     """Core charges, shells, masses and heats of formation by atomic number."""
     atoms = _data()["atoms"].values()
@@ -119,6 +121,7 @@ def supported(method: str) -> frozenset[int]:
 
 
 @functools.cache
+@lasting
 def _table(method: str, device: torch.device) -> Parameters:
     data = _data()
     size = elements(torch.device("cpu")).core_charge.numel()

@@ -7,6 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
+from .constants import lasting
 from .products import N_PRODUCTS, PRODUCTS
 
 
@@ -25,6 +26,7 @@ def local_frames(direction: Tensor) -> Tensor:
 
 
 @functools.cache
+@lasting
 def _product_maps(device: torch.device) -> Tensor:
     """(4, 100) indices into (9 frame elements, 0, 1) of the four factors of the transformation.
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..units import HARTREE
+from .constants import lasting
 from .multipoles import Multipoles
 from .products import N_PRODUCTS, PRODUCTS
 
@@ -113,6 +114,7 @@ _DISPLACEMENTS = ("a1", "a2", "x1", "x2", "y1", "y2")
 
 
 @functools.cache
+@lasting
 def term_table(n1: int, n2: int, device: torch.device) -> TermTable:
     """Terms for atoms with ``n1`` and ``n2`` products (1 or 10)."""
     index: dict = {}

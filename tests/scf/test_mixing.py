@@ -1,0 +1,82 @@
+"""DIIS against the constrained least-squares problem it stands for."""
+
+import numpy as np
+import torch
+
+from ase_mlseqm.scf.mixing import DIIS
+
+GENERATOR = torch.Generator().manual_seed(5)
+
+
+def noise(*shape):
+    return torch.randn(*shape, dtype=torch.float64, generator=GENERATOR)
+
+
+def add(diis, fock, error):
+    return diis.extrapolate(fock, error, error.abs().amax((0, 2, 3)))
+
+
+def best_combination(focks, errors):
+    """min |sum w e| with sum w = 1, by eliminating the last weight."""
+    e = np.stack([x.flatten() for x in errors])
+    reduced = (e[:-1] - e[-1]).T
+    weights, *_ = np.linalg.lstsq(reduced, -e[-1], rcond=None)
+    weights = np.append(weights, 1 - weights.sum())
+    return sum(w * f for w, f in zip(weights, focks, strict=True))
+
+
+def test_extrapolation_is_the_constrained_least_squares_solution():
+    n_spin, n_b, n = 2, 3, 4
+    diis = DIIS(6, torch.zeros(n_spin, n_b, n, n, dtype=torch.float64))
+    focks, errors = [], []
+    for _ in range(5):
+        focks.append(noise(n_spin, n_b, n, n))
+        errors.append(noise(n_spin, n_b, n, n))
+        mixed = add(diis, focks[-1], errors[-1])
+    for b in range(n_b):
+        expected = best_combination(
+            [f[:, b].numpy() for f in focks], [e[:, b].numpy() for e in errors]
+        )
+        np.testing.assert_allclose(mixed[:, b], expected, rtol=0, atol=1e-9)
+
+
+def test_errors_of_very_different_size():
+    """As close to convergence: ten orders of magnitude between the first error and the last."""
+    diis = DIIS(8, torch.zeros(1, 1, 5, 5, dtype=torch.float64))
+    focks, errors = [], []
+    for k in range(6):
+        focks.append(noise(1, 1, 5, 5))
+        errors.append(10.0 ** (-2 * k) * noise(1, 1, 5, 5))
+        mixed = add(diis, focks[-1], errors[-1])
+    expected = best_combination([f.numpy() for f in focks], [e.numpy() for e in errors])
+    np.testing.assert_allclose(mixed, expected, rtol=0, atol=1e-6)
+
+
+def test_the_first_matrix_is_returned_unchanged():
+    diis = DIIS(4, torch.zeros(1, 2, 3, 3, dtype=torch.float64))
+    fock = noise(1, 2, 3, 3)
+    torch.testing.assert_close(add(diis, fock, noise(1, 2, 3, 3)), fock, rtol=0, atol=0)
+
+
+def test_only_the_newest_matrices_are_kept():
+    history = [(noise(1, 1, 4, 4), noise(1, 1, 4, 4)) for _ in range(7)]
+    short, fresh = (DIIS(3, torch.zeros(1, 1, 4, 4, dtype=torch.float64)) for _ in range(2))
+    for fock, error in history:
+        last = add(short, fock, error)
+    for fock, error in history[-3:]:
+        expected = add(fresh, fock, error)
+    torch.testing.assert_close(last, expected, rtol=0, atol=1e-9)
+
+
+def test_molecules_do_not_mix_and_may_leave():
+    history = [(noise(1, 3, 4, 4), noise(1, 3, 4, 4)) for _ in range(4)]
+    together = DIIS(5, torch.zeros(1, 3, 4, 4, dtype=torch.float64))
+    alone = DIIS(5, torch.zeros(1, 1, 4, 4, dtype=torch.float64))
+    for k, (fock, error) in enumerate(history):
+        if k == 2:
+            together.select(torch.tensor([1, 2]))
+        if k >= 2:
+            fock, error = fock[:, 1:], error[:, 1:]
+        mixed = add(together, fock, error)
+        expected = add(alone, fock[:, -1:], error[:, -1:])
+        torch.testing.assert_close(mixed[:, -1:], expected, rtol=0, atol=1e-10)

@@ -1,0 +1,157 @@
+"""Every aid alone reaches the solution that plain DIIS finds, and knows when it is done."""
+
+import pytest
+import torch
+from helpers import build, problem
+
+from ase_mlseqm.scf import guess
+from ase_mlseqm.scf.density import aufbau, commutator
+from ase_mlseqm.scf.driver import iterate
+from ase_mlseqm.scf.minimise import minimise
+from ase_mlseqm.scf.rungs import Annealing, LevelShift, OptimalDamping, PlainDIIS
+
+AIDS = [PlainDIIS, OptimalDamping, LevelShift, Annealing]
+CLOSED = ["CH3CONH2", "H2O", "CH3Cl", "PF3", "CH3SiH3", "C6H6", "HCN", "CHFBrI"]
+OPEN = [("CH3", 0, 2), ("O2", 0, 3), ("H2O", 1, 2), ("C2H5", 0, 2), ("SiH3", 0, 2)]
+TOLERANCE = 1e-8
+
+
+def cases(unrestricted):
+    if unrestricted:
+        return problem([build(*spec) for spec in OPEN], "PM3", True)
+    return problem([build(name) for name in CLOSED], "PM3")
+
+
+def energies(part, aid, tolerance=TOLERANCE, start=None):
+    """Energies of a batch solved with one aid only, and the densities."""
+    if start is None:
+        start = guess.diagonal(part.layout, part.occupied)
+    attempt = iterate(part.builder, part.occupied, start, aid, tolerance, 400)
+    assert bool((attempt.residual < tolerance).all()), attempt.residual
+    fock = part.builder(attempt.density)
+    return part.builder.energy(attempt.density, fock), attempt
+
+
+@pytest.mark.parametrize("unrestricted", [False, True])
+@pytest.mark.parametrize("aid", AIDS)
+def test_every_aid_alone_reaches_the_energy_of_diis(aid, unrestricted):
+    part = cases(unrestricted)
+    start = guess.diagonal(part.layout, part.occupied)
+    expected, _ = energies(part, PlainDIIS(part.occupied, start, 8))
+    found, attempt = energies(part, aid(part.occupied, start, 8))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
+    idempotent = attempt.density @ attempt.density
+    torch.testing.assert_close(idempotent, attempt.density, rtol=0, atol=1e-9)
+    rebuilt = commutator(part.builder(attempt.density), attempt.density).abs().amax((0, 2, 3))
+    assert bool((rebuilt < TOLERANCE).all())
+
+
+@pytest.mark.parametrize("aid", AIDS)
+def test_from_noise(aid):
+    """No aid relies on a symmetric start."""
+    part = problem([build(name) for name in CLOSED[:4]])
+    start = guess.perturbed(part.layout, part.occupied, 4)
+    expected, _ = energies(part, PlainDIIS(part.occupied, start, 8))
+    found, _ = energies(part, aid(part.occupied, start, 8), start=start)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("aid", AIDS)
+def test_a_molecule_alone_takes_the_path_it_takes_in_a_batch(aid):
+    together, alone = problem([build(n) for n in CLOSED]), problem([build(CLOSED[2])])
+    for part, column in ((together, 2), (alone, 0)):
+        start = guess.diagonal(part.layout, part.occupied)
+        attempt = iterate(
+            part.builder, part.occupied, start, aid(part.occupied, start, 8), 1e-8, 400
+        )
+        energy = part.builder.energy(attempt.density, attempt.fock)[column]
+        if part is together:
+            first = (int(attempt.iterations[column]), float(energy))
+    assert int(attempt.iterations[0]) == first[0]
+    # the energy is measured from a constant of the molecule alone
+    assert float(energy) == pytest.approx(first[1], rel=0, abs=1e-9)
+
+
+def test_annealing_is_not_final_while_warm():
+    part = problem([build("H2O")])
+    start = guess.diagonal(part.layout, part.occupied)
+    aid = Annealing(part.occupied, start, 8, steps=5)
+    fock = part.builder(start)
+    seen = []
+    for _ in range(8):
+        error = commutator(fock, start)
+        aid.effective_fock(fock, start, error, error.abs().amax((0, 2, 3)))
+        seen.append(aid.final())
+        filling = aid.occupations(torch.linalg.eigvalsh(fock))
+        integer = bool((filling == aufbau(part.occupied, part.layout.N)).all())
+        assert integer == aid.final()
+    assert seen == [False] * 5 + [True] * 3
+
+
+def test_damped_energies_go_down():
+    """Optimal damping never raises the energy of its own density."""
+    part = problem([build("O3"), build("CH3NO2"), build("SO2")])
+    density = guess.perturbed(part.layout, part.occupied, 2)
+    aid = OptimalDamping(part.occupied, density, 8, switch=0.0)
+    energy = None
+    for _ in range(15):
+        fock = part.builder(density)
+        error = commutator(fock, density)
+        effective = aid.effective_fock(fock, density, error, error.abs().amax((0, 2, 3)))
+        damped, damped_fock = aid.damped
+        torch.testing.assert_close(part.builder(damped), damped_fock, rtol=0, atol=1e-9)
+        now = part.builder.energy(damped, damped_fock)
+        if energy is not None:
+            assert bool((now <= energy + 1e-9).all())
+        energy = now
+        _, orbitals = torch.linalg.eigh(effective)
+        filled = orbitals * aid.filling.unsqueeze(-2)
+        density = filled @ filled.mT
+
+
+def test_level_shift_keeps_the_filled_orbitals():
+    """The shift raises empty orbitals only: at self-consistency the density does not change."""
+    part = problem([build("H2CO"), build("H2O")])
+    start = guess.diagonal(part.layout, part.occupied)
+    _, attempt = energies(part, PlainDIIS(part.occupied, start, 8))
+    aid = LevelShift(part.occupied, start, 8)
+    fock, density = attempt.fock, attempt.density
+    shifted = aid.effective_fock(
+        fock, density, commutator(fock, density), torch.tensor([0.5, 0.25])
+    )
+    old, new = torch.linalg.eigvalsh(fock), torch.linalg.eigvalsh(shifted)
+    for b, n in enumerate(part.occupied[0].tolist()):
+        torch.testing.assert_close(old[0, b, :n], new[0, b, :n], rtol=0, atol=1e-6)
+        raised = new[0, b, n:] - old[0, b, n:]
+        assert float(raised.min()) > 1.0
+        torch.testing.assert_close(raised, raised[:1].expand_as(raised), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("unrestricted", [False, True])
+def test_minimisation_reaches_the_energy_of_diis(unrestricted):
+    part = cases(unrestricted)
+    start = guess.diagonal(part.layout, part.occupied)
+    expected, _ = energies(part, PlainDIIS(part.occupied, start, 8))
+    _, orbitals = torch.linalg.eigh(part.builder(start))
+    density, iterations = minimise(part.builder, part.occupied, orbitals, 1e-7, 500)
+    assert 0 < iterations < 500
+    fock = part.builder(density)
+    assert float(commutator(fock, density).abs().max()) < 1e-6
+    found = part.builder.energy(density, fock)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
+    torch.testing.assert_close(density @ density, density, rtol=0, atol=1e-9)
+    trace = density.diagonal(dim1=2, dim2=3).sum(-1)
+    torch.testing.assert_close(trace, part.occupied.double(), rtol=0, atol=1e-9)
+
+
+def test_minimisation_never_goes_up():
+    part = problem([build("CH3NO2"), build("O3"), build("CH3CONH2")])
+    start = guess.perturbed(part.layout, part.occupied, 6)
+    _, orbitals = torch.linalg.eigh(part.builder(start))
+    last = None
+    for steps in (1, 2, 4, 8, 16, 32, 64):
+        density, _ = minimise(part.builder, part.occupied, orbitals, 1e-7, steps)
+        energy = part.builder.energy(density, part.builder(density))
+        if last is not None:
+            assert bool((energy <= last + 1e-8).all())
+        last = energy
