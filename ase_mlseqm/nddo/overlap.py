@@ -23,7 +23,7 @@ from torch import Tensor
 from .constants import lasting
 
 CUTOFF = 45.0
-"""Bohr; all overlaps have fallen below 1e-15 there and are held constant beyond it."""
+"""Bohr; all overlaps have fallen below 1e-13 there and are held constant beyond it."""
 
 
 @functools.cache
