@@ -84,13 +84,20 @@ class Batch:
         return self.numbers.shape[0]
 
 
-def collate(molecules: Sequence[Molecule], device: torch.device | str = "cpu") -> Batch:
-    """Pad molecules (whose multiplicity is known) to one :class:`Batch`."""
-    n_atoms = max(len(m.numbers) for m in molecules)
-    numbers = np.zeros((len(molecules), n_atoms), dtype=np.int64)
-    positions = np.zeros((len(molecules), n_atoms, 3))
+def padded_numbers(molecules: Sequence[Molecule]) -> np.ndarray:
+    """Atomic numbers (B, A) on the host, 0 for padding."""
+    width = max(len(m.numbers) for m in molecules)
+    numbers = np.zeros((len(molecules), width), dtype=np.int64)
     for row, molecule in enumerate(molecules):
         numbers[row, : len(molecule.numbers)] = molecule.numbers
+    return numbers
+
+
+def collate(molecules: Sequence[Molecule], device: torch.device | str = "cpu") -> Batch:
+    """Pad molecules (whose multiplicity is known) to one :class:`Batch`."""
+    numbers = padded_numbers(molecules)
+    positions = np.zeros((*numbers.shape, 3))
+    for row, molecule in enumerate(molecules):
         positions[row, : len(molecule.numbers)] = molecule.positions
     return Batch(
         torch.from_numpy(numbers).to(device),

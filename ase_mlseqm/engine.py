@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .batch import Molecule, collate
+from .batch import Molecule, collate, padded_numbers
 from .errors import InputError
 from .model import METHODS, Model, PlainModel
 from .results import SinglePoint, Status
@@ -236,8 +236,9 @@ class Engine:
     def _run_batch(
         self, bucket: list[_Job], properties: Sequence[str], field: Tensor | None
     ) -> list[SinglePoint]:
-        batch = collate([job.molecule for job in bucket], self.device)
-        host = collate_numbers(bucket)
+        molecules = [job.molecule for job in bucket]
+        batch = collate(molecules, self.device)
+        host = padded_numbers(molecules)
         known = self._topology(host.shape, host.tobytes())
         unrestricted = bucket[0].unrestricted
         result = compute(
@@ -269,15 +270,6 @@ class Engine:
             assert job.guess is not None
             out[:, b, : job.n_orbitals, : job.n_orbitals] = job.guess
         return torch.from_numpy(out).to(self.device)
-
-
-def collate_numbers(bucket: Sequence[_Job]) -> np.ndarray:
-    """Padded (B, A) atomic numbers on the host."""
-    width = max(len(job.molecule.numbers) for job in bucket)
-    numbers = np.zeros((len(bucket), width), dtype=np.int64)
-    for row, job in enumerate(bucket):
-        numbers[row, : len(job.molecule.numbers)] = job.molecule.numbers
-    return numbers
 
 
 def _memory(job: _Job, scf: SCFSettings) -> float:

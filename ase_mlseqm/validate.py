@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import torch
 
 from .batch import Molecule
 from .errors import InputError
@@ -26,15 +27,8 @@ def _symbol(number: int) -> str:
 
 def electron_counts(numbers: np.ndarray) -> tuple[int, int]:
     """Valence electrons of the neutral atoms and number of orbitals."""
-    core = elements_core()
+    core = elements(torch.device("cpu")).core_charge.numpy()
     return int(core[numbers].sum()), int(np.where(numbers > 1, 4, 1).sum())
-
-
-def elements_core() -> np.ndarray:
-    """Core charges by atomic number."""
-    import torch
-
-    return elements(torch.device("cpu")).core_charge.numpy()
 
 
 def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) -> Molecule:

@@ -61,10 +61,6 @@ class Parameters:
         """Pairs of name and tensor, in the order of the fields."""
         return [(f.name, getattr(self, f.name)) for f in dataclasses.fields(self)]
 
-    def requires_grad(self) -> bool:
-        """Whether any parameter is part of a graph."""
-        return any(value.requires_grad for _, value in self.items())
-
 
 @dataclasses.dataclass(frozen=True)
 class Elements:

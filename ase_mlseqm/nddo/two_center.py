@@ -17,7 +17,7 @@ from torch import Tensor
 from ..units import HARTREE
 from .constants import lasting
 from .multipoles import Multipoles
-from .products import N_PRODUCTS, PRODUCTS
+from .products import PRODUCTS
 
 # A charge is (coefficient, (x, y, z) in units of D_l, l).
 _MONOPOLE = [(1.0, (0, 0, 0), 0)]
@@ -169,6 +169,3 @@ def local_integrals(distance: Tensor, pairs: Terms, slopes: bool) -> Tensor:
     inverse = torch.addcmul(pairs.b2, shifted, shifted).rsqrt()
     rows = [inverse, -shifted * inverse**3] if slopes else [inverse]
     return torch.stack(rows) @ pairs.coefficients
-
-
-__all__ = ["N_PRODUCTS", "TermTable", "Terms", "local_integrals", "term_table", "terms"]
