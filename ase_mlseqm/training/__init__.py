@@ -1,0 +1,1 @@
+"""Training of the learned Hamiltonian: labelled frames, their split, loss and loop."""

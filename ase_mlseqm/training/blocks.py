@@ -1,0 +1,126 @@
+"""What the readers of the file formats hand over: frames of one molecule, not yet checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..units import BOHR, EV_TO_KCAL, HARTREE
+
+ENERGY_UNITS = {
+    "hartree": HARTREE,
+    "eh": HARTREE,
+    "ev": 1.0,
+    "kcal/mol": 1 / EV_TO_KCAL,
+    "kj/mol": 1 / (4.184 * EV_TO_KCAL),
+}
+LENGTH_UNITS = {"angstrom": 1.0, "bohr": BOHR}
+
+
+@dataclasses.dataclass(frozen=True)
+class Units:
+    """Factors that turn the numbers of a file into eV, Angstrom, eV/Angstrom and e*Angstrom.
+
+    ``dipole`` and ``charge`` are None where the file does not say in what it gives them.
+    """
+
+    energy: float = 1.0
+    length: float = 1.0
+    force: float = 1.0
+    dipole: float | None = None
+    charge: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a file says about itself; None where it says nothing.
+
+    Attributes
+    ----------
+    level : str or None
+        Level of theory.
+    units : Units or None
+    gradients : bool
+        Whether the format stores gradients by its definition.
+    atomization : bool
+        Whether the energies are relative to the isolated atoms.
+    """
+
+    level: str | None = None
+    units: Units | None = None
+    gradients: bool = False
+    atomization: bool = False
+
+
+@dataclasses.dataclass
+class Block:
+    """F frames of one molecule in the units of their file; arrays as they were found.
+
+    ``frames`` are the names of the frames in the file; ``extras`` may hold dipoles (F, 3),
+    charges (F, A), homo and lumo (F,).
+    """
+
+    name: str
+    numbers: Any
+    positions: Any
+    energies: Any
+    forces: Any
+    smiles: str | None = None
+    frames: list[str] | None = None
+    extras: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Broken:
+    """A record that holds no frame."""
+
+    record: str
+    reason: str
+
+
+def parse_units(text: str, where: str) -> Units:
+    """Units from 'energy[, length[, force[, dipole[, charge]]]]', as in 'Hartree, Angstrom'.
+
+    Lengths are Angstrom and forces energy per length unless they are given.
+
+    Raises
+    ------
+    InputError
+        When a unit is unknown.
+    """
+    parts = [part.strip().casefold() for part in text.split(",")] + [""] * 5
+    energy, length = parts[0], parts[1] or "angstrom"
+    if energy not in ENERGY_UNITS or length not in LENGTH_UNITS:
+        wrong = energy if energy not in ENERGY_UNITS else length
+        raise InputError(
+            f"{where}: unknown unit {wrong!r}; energies may be in {', '.join(ENERGY_UNITS)} and "
+            f"lengths in {', '.join(LENGTH_UNITS)}, as in 'hartree, angstrom, hartree/bohr'"
+        )
+    force = parts[2] or f"{energy}/{length}"
+    top, _, bottom = force.rpartition("/")
+    if top not in ENERGY_UNITS or bottom not in LENGTH_UNITS:
+        raise InputError(f"{where}: unknown unit of forces {force!r}; give one as 'hartree/bohr'")
+    return Units(
+        ENERGY_UNITS[energy],
+        LENGTH_UNITS[length],
+        ENERGY_UNITS[top] / LENGTH_UNITS[bottom],
+        {"e*angstrom": 1.0, "e*bohr": BOHR}.get(parts[3]),
+        {"e": 1.0}.get(parts[4]),
+    )
+
+
+def as_text(value: Any) -> str:
+    """A string of HDF5, stored as str, bytes or an array of characters."""
+    if isinstance(value, np.ndarray):
+        return "".join(as_text(v) for v in value.ravel().tolist())
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """The error for a file whose content is not what its name says."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return InputError(f"{path.name}: cannot be read ({reason})")

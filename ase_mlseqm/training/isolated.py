@@ -1,0 +1,72 @@
+"""Energies of isolated atoms at the level of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from ase.data import atomic_numbers, chemical_symbols
+
+from ..errors import InputError
+from ..units import HARTREE
+
+KNOWN = {
+    # unrestricted ground states; PySCF, Cartesian d functions
+    "wB97X/6-31G*": {"H": -0.4993212, "C": -37.8338337, "N": -54.5732858, "O": -75.0424652},
+}
+"""Hartree, by level of theory."""
+
+
+def known_level(level: str) -> dict[str, float]:
+    """Isolated-atom energies (Hartree) of a level whose text contains that of a known one."""
+    text = level.casefold().replace(" ", "")
+    for name, energies in KNOWN.items():
+        _, found, after = text.partition(name.casefold())
+        if found and not after.startswith(("*", "+")):  # 6-31G** is another basis
+            return energies
+    return {}
+
+
+def isolated_energies(
+    elements: Iterable[int],
+    level: str,
+    given: Mapping[str, float] | None,
+    frames: Mapping[int, float],
+    where: str,
+) -> np.ndarray:
+    """Energies of the isolated atoms, eV, at the index of their atomic number; else NaN.
+
+    Parameters
+    ----------
+    elements : atomic numbers
+        Those that are needed.
+    given : dict, optional
+        Hartree by element; comes before the table of known levels.
+    frames : dict
+        Energies, eV, of frames of single atoms; used for elements without another source.
+    where : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    InputError
+        When an element has no energy.
+    """
+    out = np.full(len(chemical_symbols), np.nan)
+    for number, energy in frames.items():
+        out[number] = energy
+    for symbol, energy in {**known_level(level), **(given or {})}.items():
+        if symbol not in atomic_numbers or not np.isfinite(energy):
+            raise InputError(
+                f"isolated-atom energy {symbol}={energy}: give a symbol of an element and a number "
+                "in Hartree, as in H=-0.5"
+            )
+        out[atomic_numbers[symbol]] = energy * HARTREE
+    missing = [chemical_symbols[z] for z in sorted(set(elements)) if np.isnan(out[z])]
+    if missing:
+        raise InputError(
+            f"{where}: the energy of the isolated atom {missing[0]} at level {level!r} is not "
+            f"known: give it in Hartree, as in isolated={{{missing[0]!r}: -0.5}} "
+            f"(--isolated {missing[0]}=-0.5)"
+        )
+    return out

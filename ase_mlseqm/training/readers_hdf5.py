@@ -1,0 +1,79 @@
+"""HDF5 in the layout of ANI and COMP6: one group a molecule, at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .blocks import Block, Broken, Header, as_text, parse_units, unreadable
+
+REQUIRED = ("species", "coordinates", "energies", "forces")
+EXTRAS = ("dipoles", "charges", "homo", "lumo")
+
+
+def _open(path: Path) -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise InputError(
+            f"{path.name}: reading HDF5 needs h5py: pip install 'ase-mlseqm[train]'"
+        ) from None
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def header(path: Path) -> Header:
+    """Level and units from the attributes ``level`` and ``units`` of the file."""
+    with _open(path) as file:
+        level, units = file.attrs.get("level"), file.attrs.get("units")
+    return Header(
+        None if level is None else as_text(level),
+        None if units is None else parse_units(as_text(units), path.name),
+    )
+
+
+def blocks(path: Path) -> Iterator[Block | Broken]:
+    """The groups with ``species`` (A,), ``coordinates`` (F, A, 3), ``energies`` and ``forces``."""
+    with _open(path) as file:
+        yield from _walk(file, "")
+
+
+def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
+    import h5py
+
+    found = dict(group.items())
+    inner = {key: value for key, value in found.items() if isinstance(value, h5py.Group)}
+    for key, value in inner.items():
+        yield from _walk(value, f"{name}/{key}".lstrip("/"))
+    missing = [key for key in REQUIRED if key not in found]
+    if missing:
+        if len(inner) < len(found) or not found:
+            yield Broken(name or "/", f"there is no {missing[0]} in it")
+        return
+    try:
+        yield _block(found, group.attrs.get("smiles"), name or "/")
+    except (OSError, ValueError, TypeError) as error:
+        yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
+
+
+def _block(found: dict[str, Any], smiles: Any, name: str) -> Block:
+    if smiles is None and "smiles" in found:
+        smiles = np.asarray(found["smiles"][()])
+    species = found["species"][()]
+    if species.dtype.kind in "SO":
+        species = np.array([as_text(v) for v in species])
+    return Block(
+        name=name,
+        numbers=species,
+        positions=found["coordinates"][()],
+        energies=found["energies"][()],
+        forces=found["forces"][()],
+        smiles=None if smiles is None else as_text(smiles),
+        extras={key: found[key][()] for key in EXTRAS if key in found},
+    )

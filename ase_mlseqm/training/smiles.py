@@ -1,0 +1,23 @@
+"""As much of SMILES as the split needs: its fragments and their heavy atoms."""
+
+from __future__ import annotations
+
+import re
+
+_ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFI*]|[bcnops]")
+_HYDROGEN = re.compile(r"\[\d*H(?![a-z])")
+_STEREO = re.compile(r"[/\\@]")
+
+
+def fragments(smiles: str) -> list[str]:
+    """The molecules of a SMILES in alphabetical order, without stereochemistry.
+
+    Enantiomers have the same energies, and cis and trans isomers are near enough to be one
+    fragment in a split.
+    """
+    return sorted(part for part in _STEREO.sub("", smiles).split(".") if part)
+
+
+def heavy_atoms(smiles: str) -> int:
+    """How many atoms other than hydrogen a SMILES has."""
+    return sum(not _HYDROGEN.match(atom) for atom in _ATOM.findall(smiles))
