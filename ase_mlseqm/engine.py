@@ -19,7 +19,8 @@ from .errors import InputError
 from .model import METHODS, Model, PlainModel
 from .results import SinglePoint, Status
 from .scf import SCFSettings
-from .singlepoint import PROPERTIES, Topology, compute, topology, unpack
+from .singlepoint import PROPERTIES, compute, unpack
+from .solution import Topology, topology
 from .validate import check, electron_counts
 
 Callback = Callable[[int, SinglePoint], None]
@@ -100,8 +101,8 @@ class Engine:
         scf: SCFSettings | None = None,
         max_memory: float | None = None,
     ) -> None:
-        self.model = find_model(model) if isinstance(model, str) else model
         self.device = find_device(device)
+        self.model = (find_model(model) if isinstance(model, str) else model).on(self.device)
         self.scf = scf or SCFSettings()
         self.max_memory = max_memory if max_memory is not None else _default_memory(self.device)
         self._topology = functools.lru_cache(maxsize=8)(self._new_topology)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from .nddo.layout import Layout
 from .nddo.parameters import METHODS, Parameters, supported, symbols, table_parameters
 
-__all__ = ["METHODS", "Model", "PlainModel", "symbols"]
+__all__ = ["METHODS", "LearnedModel", "Model", "PlainModel", "symbols"]
 
 
 class Model(Protocol):
@@ -22,8 +23,17 @@ class Model(Protocol):
         ...
 
     @property
+    def method(self) -> str:
+        """The published table: itself, or what is corrected."""
+        ...
+
+    @property
     def learned(self) -> bool:
-        """Whether the parameters depend on the surroundings."""
+        """Whether the parameters depend on the surroundings; then it is a LearnedModel."""
+        ...
+
+    def on(self, device: torch.device) -> Model:
+        """The same on a device."""
         ...
 
     def supported(self) -> frozenset[int]:
@@ -35,6 +45,18 @@ class Model(Protocol):
         ...
 
 
+class LearnedModel(Model, Protocol):
+    """A model some of whose parameters depend, differentiably, on the positions."""
+
+    def values(self, layout: Layout, positions: Tensor) -> Tensor:
+        """Learned parameters (n, k)."""
+        ...
+
+    def assemble(self, layout: Layout, values: Tensor) -> Parameters:
+        """All parameters, of which ``values`` (n, k) are the learned ones."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class PlainModel:
     """A published method: the parameters depend on the element alone."""
@@ -42,8 +64,19 @@ class PlainModel:
     name: str
     learned: bool = False
 
+    @property
+    def method(self) -> str:
+        """Its own name."""
+        return self.name
+
+    def on(self, device: torch.device) -> PlainModel:
+        """Itself: the tables are on every device."""
+        return self
+
     def supported(self) -> frozenset[int]:
+        """Atomic numbers in the table."""
         return supported(self.name)
 
     def parameters(self, layout: Layout, positions: Tensor) -> Parameters:
+        """The table's entries."""
         return table_parameters(self.name, layout.numbers)

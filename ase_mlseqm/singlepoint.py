@@ -12,15 +12,12 @@ from torch import Tensor
 from . import properties as props
 from .batch import Batch
 from .model import Model
-from .nddo import energy as energies
-from .nddo.fock import Maps, build_maps, fock_builder, split
-from .nddo.gradient import position_gradient
-from .nddo.integrals import Constants, geometry, integrals_and_slopes, prepare
-from .nddo.layout import Layout, build_layout
+from .nddo.layout import Layout
 from .nddo.parameters import elements
 from .results import SinglePoint, Status
-from .scf import SCFResult, SCFSettings, solve
+from .scf import SCFSettings
 from .scf.guess import n_occupied
+from .solution import Solution, Topology, solve_at, solve_learned
 from .units import EV_TO_KCAL
 
 PROPERTIES = (
@@ -38,40 +35,26 @@ PROPERTIES = (
 ``magmoms`` the expectation value of S^2."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Topology:
-    """Index maps of a set of atomic numbers, and for plain methods the constants."""
-
-    layout: Layout
-    maps: Maps
-    constants: Constants | None
-
-
-def topology(model: Model, numbers: Tensor) -> Topology:
-    """Topology of padded (B, A) atomic numbers."""
-    layout = build_layout(numbers)
-    constants = None
-    if not model.learned:
-        nowhere = torch.empty(0, 3, dtype=torch.float64, device=numbers.device)
-        constants = prepare(layout, model.parameters(layout, nowhere))
-    return Topology(layout, build_maps(layout), constants)
-
-
 @dataclasses.dataclass
 class BatchResult:
-    """Tensors of one computed batch; ``forces`` (n, 3) of all atoms; None where not asked for."""
+    """One computed batch: ``occupied`` (S, B), ``dipole`` (B, 3) where it was asked for."""
 
-    energy: Tensor
-    atomization: Tensor
-    constants: Constants
+    solution: Solution
     occupied: Tensor
-    scf: SCFResult
-    atoms: energies.AtomDensities
-    forces: Tensor | None = None
     dipole: Tensor | None = None
 
+    @property
+    def energy(self) -> Tensor:
+        """Total energies (B,), eV."""
+        return self.solution.energy
 
-@torch.inference_mode()
+    @property
+    def forces(self) -> Tensor | None:
+        """Forces (n, 3) of all atoms, eV/Angstrom."""
+        gradient = self.solution.gradient
+        return None if gradient is None else -gradient
+
+
 def compute(
     batch: Batch,
     model: Model,
@@ -83,43 +66,37 @@ def compute(
     field: Tensor | None = None,
     guess: Tensor | None = None,
 ) -> BatchResult:
-    """Energies and properties of a batch.
-
-    Forces are minus the derivative of the energy at fixed density: the integrals' slopes and
-    turns, weighted with the density's coefficients.
-    """
-    layout, maps = known.layout, known.maps
+    """Energies and properties of a batch."""
+    layout = known.layout
     positions = batch.positions.flatten(0, 1)[layout.slot]
-    constants = known.constants
-    if constants is None:
-        constants = prepare(layout, model.parameters(layout, positions))
-    with_forces = "forces" in properties
-    shape = geometry(layout, positions)
-    ints, slopes = integrals_and_slopes(layout, constants, shape, with_forces)
-    potential = None
-    if field is not None:
-        potential = props.field_potential(layout, constants, positions, field)
-    builder = fock_builder(layout, maps, constants, ints, potential)
     occupied = n_occupied(layout, batch.charge, batch.multiplicity, unrestricted)
-    scf = solve(builder, occupied, guess, settings)
-
-    parts = split(layout, maps, scf.density)
-    atoms = energies.atom_densities(layout, parts)
-    coefficients = energies.pair_coefficients(layout, parts)
-    pair = energies.pair_energy(ints, coefficients)
-    one = energies.one_center_energy(layout, constants, atoms)
-    if potential is not None:
-        one = one + props.field_energy(layout, atoms, potential)
-    total = layout.molecule_sum(one) + layout.molecule_sum(pair, layout.pair_molecule)
-    atomization = total - layout.molecule_sum(constants.one.isolated)
-    result = BatchResult(total, atomization, constants, occupied, scf, atoms)
-    if slopes is not None:
-        gradient = position_gradient(layout, shape, ints, slopes, coefficients)
-        if field is not None:
-            gradient = gradient + props.field_gradient(layout, atoms, field)
-        result.forces = -gradient
+    forces = "forces" in properties
+    if known.constants is None:
+        solution = solve_learned(
+            model,
+            known,
+            positions,
+            occupied,
+            settings,
+            with_gradient=forces,
+            guess=guess,
+            field=field,
+        )
+    else:
+        with torch.inference_mode():
+            solution = solve_at(
+                known,
+                known.constants,
+                positions,
+                occupied,
+                settings,
+                with_gradient=forces,
+                guess=guess,
+                field=field,
+            )
+    result = BatchResult(solution, occupied)
     if "dipole" in properties:
-        result.dipole = props.dipoles(layout, constants, atoms, positions)
+        result.dipole = props.dipoles(layout, solution.constants, solution.atoms, positions)
     return result
 
 
@@ -134,15 +111,16 @@ def unpack(
 ) -> list[SinglePoint]:
     """One :class:`SinglePoint` per molecule, on the CPU; NaN where the SCF did not converge."""
     asked = set(properties)
-    scf = result.scf
+    solution = result.solution
+    scf = solution.scf
     molecules: dict[str, np.ndarray] = {
-        "energy": _array(result.energy),
-        "atomization_energy": _array(result.atomization),
+        "energy": _array(solution.energy),
+        "atomization_energy": _array(solution.atomization),
         "residual": _array(scf.residual),
     }
     if not model.learned:
         heat = elements(batch.numbers.device).heat_of_formation[layout.numbers]
-        formation = result.atomization + layout.molecule_sum(heat) / EV_TO_KCAL
+        formation = solution.atomization + layout.molecule_sum(heat) / EV_TO_KCAL
         molecules["heat_of_formation"] = _array(formation)
     if result.dipole is not None:
         molecules["dipole"] = _array(result.dipole)
@@ -154,12 +132,12 @@ def unpack(
     if result.forces is not None:
         atoms["forces"] = _array(result.forces)
     if "charges" in asked:
-        atoms["charges"] = _array(props.net_charges(layout, result.atoms))
+        atoms["charges"] = _array(props.net_charges(layout, solution.atoms))
     if "magmoms" in asked:
-        atoms["magmoms"] = _array(props.spin_populations(layout, result.atoms))
+        atoms["magmoms"] = _array(props.spin_populations(layout, solution.atoms))
     parameters: dict[str, np.ndarray] = {}
     if "parameters" in asked:
-        parameters = {k: _array(v) for k, v in result.constants.parameters.items()}
+        parameters = {k: _array(v) for k, v in solution.constants.parameters.items()}
     levels, density = _array(scf.mo_energies), _array(scf.density)
     occupied, n_orbitals = _array(result.occupied), layout.n_orbitals.tolist()
     converged, iterations = scf.converged.tolist(), scf.iterations.tolist()

@@ -16,7 +16,8 @@ from ase_mlseqm.model import PlainModel
 from ase_mlseqm.nddo.layout import build_layout
 from ase_mlseqm.nddo.one_center import isolated_atom_energy
 from ase_mlseqm.nddo.parameters import METHODS, elements, supported, table_parameters
-from ase_mlseqm.singlepoint import PROPERTIES, compute, topology
+from ase_mlseqm.singlepoint import PROPERTIES, compute
+from ase_mlseqm.solution import topology
 from ase_mlseqm.units import BOHR, HARTREE
 
 COULOMB = HARTREE * BOHR  # e^2 / (4 pi eps_0), eV Angstrom

@@ -1,0 +1,1 @@
+"""The network that gives atoms their parameters."""

@@ -1,0 +1,215 @@
+"""HIP-NN, the hierarchically interacting particle neural network.
+
+Lubbers, Smith, Barros, J. Chem. Phys. 148 (2018) 241715; tensor sensitivities: Chigaev et al.,
+J. Chem. Phys. 158 (2023) 184108.  Every block lets the features of neighbours interact once and
+transforms the features of every atom a few times; a linear read-out of every block adds to the
+output.  All in float64: forces are differences of the network's derivatives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import InputError
+from .neighbours import Neighbours
+
+SMALL = 1e-6
+"""Added to squared norms of tensor features, which would otherwise have a cusp at zero."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HIPNNConfig:
+    """Size of the network; the defaults are those of Zhou et al., PNAS 119 (2022) e2120333119."""
+
+    n_blocks: int = 2
+    """Interaction blocks."""
+    n_atom_layers: int = 3
+    """Atom layers in a block."""
+    n_features: int = 80
+    """Features of an atom."""
+    n_sensitivities: int = 20
+    """Sensitivity functions of the distance."""
+    min_distance: float = 0.65
+    """Smallest centre of a sensitivity at the start, Angstrom."""
+    max_distance: float = 4.0
+    """Largest centre of a sensitivity at the start, Angstrom."""
+    cutoff: float = 6.0
+    """Where atoms stop to see each other, Angstrom."""
+    tensor_order: int = 0
+    """Order of the tensor sensitivities: 0 (none), 1 or 2."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        for name in ("n_blocks", "n_features", "n_sensitivities"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: give 1 or more")
+        if self.n_atom_layers < 0:
+            raise InputError(f"n_atom_layers is {self.n_atom_layers}: give 0 or more")
+        if self.tensor_order not in (0, 1, 2):
+            raise InputError(f"tensor_order is {self.tensor_order}: give 0, 1 or 2")
+        if not 0.0 < self.min_distance < self.max_distance <= self.cutoff:
+            raise InputError(
+                f"distances {self.min_distance}, {self.max_distance}, {self.cutoff} are not in "
+                "ascending order: give min_distance < max_distance <= cutoff"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """Where the neighbours are: ``distance`` (n, K) and ``direction`` (n, K, 3)."""
+
+    index: Tensor
+    real: Tensor
+    distance: Tensor
+    direction: Tensor
+
+
+def surroundings(positions: Tensor, neighbours: Neighbours) -> Surroundings:
+    """Distances and unit vectors from (n, 3) ``positions``, differentiable."""
+    vectors = positions[neighbours.index] - positions.unsqueeze(1)
+    # the padding gets a harmless vector: the derivative of the norm at zero is not a number
+    harmless = vectors.new_tensor([1.0, 0.0, 0.0])
+    vectors = torch.where(neighbours.real.unsqueeze(2), vectors, harmless)
+    distance = torch.linalg.vector_norm(vectors, dim=2)
+    direction = vectors / distance.unsqueeze(2)
+    return Surroundings(neighbours.index, neighbours.real, distance, direction)
+
+
+class Sensitivity(nn.Module):
+    """Gaussians in the inverse distance times a smooth cutoff (JCP 148, 241715, eqs. 5 and 6)."""
+
+    def __init__(self, config: HIPNNConfig) -> None:
+        super().__init__()
+        self.cutoff = config.cutoff
+        low, high = 1.0 / config.max_distance, 1.0 / config.min_distance
+        n = config.n_sensitivities
+        self.centre = nn.Parameter(torch.linspace(low, high, n, dtype=torch.float64))
+        width = (high - low) / max(n - 1, 1)
+        self.width = nn.Parameter(torch.full((n,), width, dtype=torch.float64))
+
+    def forward(self, around: Surroundings) -> Tensor:
+        """Sensitivities (n, S, K)."""
+        offset = around.distance.reciprocal().unsqueeze(1) - self.centre.view(1, -1, 1)
+        gauss = torch.exp(-0.5 * (offset / self.width.view(1, -1, 1)) ** 2)
+        inside = around.real & (around.distance < self.cutoff)
+        cut = torch.cos(around.distance * (0.5 * math.pi / self.cutoff)) ** 2
+        return gauss * torch.where(inside, cut, torch.zeros_like(cut)).unsqueeze(1)
+
+
+def _tensors(direction: Tensor, order: int) -> Tensor:
+    """Irreducible tensors (n, K, 1, 4 or 9) of unit vectors: 1, r, and r r - 1/3.
+
+    Scaled such that the square norm of each order is one.
+    """
+    parts = [torch.ones_like(direction[..., :1])]
+    if order >= 1:
+        parts.append(direction)
+    if order == 2:
+        x, y, z = direction.unbind(-1)
+        root = 3.0**0.5
+        second = (x * y * root, y * z * root, z * x * root, 0.5 * root * (x * x - y * y))
+        parts.append(torch.stack((*second, 1.5 * z * z - 0.5), -1))
+    return torch.cat(parts, -1)
+
+
+class Interaction(nn.Module):
+    """Mix an atom's features with those of its neighbours (JCP 148, 241715, eq. 4).
+
+    With tensor sensitivities the norms of the features' first and second moments are added, with
+    the same weights (JCP 158, 184108, eqs. 8 to 12).
+    """
+
+    def __init__(self, config: HIPNNConfig, n_in: int) -> None:
+        super().__init__()
+        n_out = config.n_features
+        self.order = config.tensor_order
+        self.sensitivity = Sensitivity(config)
+        self.mix = _linear(n_in * config.n_sensitivities, n_out, bias=False)
+        self.own = _linear(n_in, n_out)
+        if self.order:
+            start = torch.full((self.order, n_out), 0.5, dtype=torch.float64)
+            self.moment = nn.Parameter(start)
+
+    def forward(self, features: Tensor, around: Surroundings) -> Tensor:
+        """From (n, n_in) to (n, n_out), before the activation."""
+        weights = self.sensitivity(around)
+        near = features[around.index]
+        if not self.order:
+            return self.mix((weights @ near).flatten(1)) + self.own(features)
+        tensors = _tensors(around.direction, self.order)
+        # (n, M, S, K) @ (n, 1, K, F)
+        moments = tensors.mT.unsqueeze(2) * weights.unsqueeze(1)
+        mixed = self.mix((moments @ near.unsqueeze(1)).flatten(2))
+        out = mixed[:, 0] + self.own(features)
+        for order, (start, stop) in enumerate(((1, 4), (4, 9))[: self.order]):
+            norm = torch.sqrt((mixed[:, start:stop] ** 2).sum(1) + SMALL)
+            out = out + self.moment[order] * (norm - SMALL**0.5)
+        return out
+
+
+class Block(nn.Module):
+    """An interaction layer and atom layers, each with a residual connection."""
+
+    def __init__(self, config: HIPNNConfig, n_in: int) -> None:
+        super().__init__()
+        n = config.n_features
+        self.interaction = Interaction(config, n_in)
+        self.after = _linear(n, n)
+        self.carry = nn.Identity() if n_in == n else _linear(n_in, n, bias=False)
+        self.inner = nn.ModuleList(_linear(n, n) for _ in range(config.n_atom_layers))
+        self.outer = nn.ModuleList(_linear(n, n) for _ in range(config.n_atom_layers))
+
+    def forward(self, features: Tensor, around: Surroundings) -> Tensor:
+        """From (n, n_in) to (n, n_features)."""
+        mixed = functional.softplus(self.interaction(features, around))
+        features = self.carry(features) + self.after(mixed)
+        for inner, outer in zip(self.inner, self.outer, strict=True):
+            features = features + outer(functional.softplus(inner(features)))
+        return features
+
+
+class HIPNN(nn.Module):
+    """Network with ``n_outputs`` numbers for every atom of ``n_species`` kinds.
+
+    The read-outs start at zero, so a new network gives zero everywhere.
+    """
+
+    def __init__(self, config: HIPNNConfig, n_species: int, n_outputs: int) -> None:
+        super().__init__()
+        self.config, self.n_species = config, n_species
+        sizes = [n_species] + [config.n_features] * (config.n_blocks - 1)
+        self.blocks = nn.ModuleList(Block(config, size) for size in sizes)
+        self.read_outs = nn.ModuleList(_zero(config.n_features, n_outputs) for _ in sizes)
+
+    def forward(self, species: Tensor, positions: Tensor, neighbours: Neighbours) -> Tensor:
+        """Outputs (n, n_outputs).
+
+        Parameters
+        ----------
+        species : (n,) int64
+            Kind of every atom, 0 to n_species - 1.
+        positions : (n, 3)
+            Angstrom.
+        """
+        around = surroundings(positions, neighbours)
+        features = functional.one_hot(species, self.n_species).to(positions.dtype)
+        total = positions.new_zeros(())
+        for block, read_out in zip(self.blocks, self.read_outs, strict=True):
+            features = block(features, around)
+            total = total + read_out(features)
+        return total
+
+
+def _linear(n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
+    return nn.Linear(n_in, n_out, bias=bias, dtype=torch.float64)
+
+
+def _zero(n_in: int, n_out: int) -> nn.Linear:
+    layer = _linear(n_in, n_out, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer

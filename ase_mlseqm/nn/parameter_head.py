@@ -1,0 +1,139 @@
+"""From the network's numbers to Hamiltonian parameters: bounded corrections of a published table.
+
+A correction c = b tanh(u x / b) of the network's x is linear near zero and never exceeds b.  It is
+added to energies and distances and multiplies the rest as exp(c), so what is positive stays so.
+With x = 0 the parameters are exactly those of the table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..nddo.layout import Layout
+from ..nddo.parameters import Parameters, table_parameters
+
+PAPER = ("U_ss", "U_pp", "zeta_s", "zeta_p", "beta_p", "g_sp", "g_pp", "g_p2", "h_sp")
+"""The nine parameters of Zhou et al., PNAS 119 (2022) e2120333119."""
+GAUSSIANS = ("K", "L", "M")
+N_LEARNED_GAUSSIANS = 2
+"""PM3 has two for every element."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Correction:
+    """How the network's x changes a parameter: ``added`` or as a factor exp(c)."""
+
+    unit: float
+    bound: float
+    added: bool = False
+
+
+CORRECTIONS = {
+    "U_ss": Correction(1.0, 10.0, added=True),
+    "U_pp": Correction(1.0, 10.0, added=True),
+    "zeta_s": Correction(0.05, 0.5),
+    "zeta_p": Correction(0.05, 0.5),
+    "beta_s": Correction(0.1, 0.7),
+    "beta_p": Correction(0.1, 0.7),
+    "g_ss": Correction(0.05, 0.5),
+    "g_sp": Correction(0.05, 0.5),
+    "g_pp": Correction(0.05, 0.5),
+    "g_p2": Correction(0.1, 1.0),
+    "h_sp": Correction(0.1, 1.0),
+    "alpha": Correction(0.05, 0.4),
+    "K": Correction(0.1, 1.0),
+    "L": Correction(0.05, 0.5),
+    "M": Correction(0.05, 0.5, added=True),
+}
+"""eV and Angstrom where added.  g_p2 is changed through h_pp = (g_pp - g_p2) / 2, which is what has
+to stay positive: exp(c) is the factor of h_pp."""
+
+_HYDROGEN = ("U_ss", "zeta_s", "beta_s", "g_ss", "alpha", *GAUSSIANS)
+
+
+class ParameterHead:
+    """Corrections of the parameters ``names`` of the table of ``method``."""
+
+    def __init__(self, names: tuple[str, ...] = PAPER, method: str = "PM3") -> None:
+        unknown = [name for name in names if name not in CORRECTIONS]
+        if unknown or not names:
+            raise InputError(
+                f"unknown parameter {unknown[0]!r}: choose from {', '.join(CORRECTIONS)}"
+                if unknown
+                else "no parameters to learn were named"
+            )
+        self.names, self.method = tuple(names), method
+        self.columns = tuple(
+            (name, k if name in GAUSSIANS else None)
+            for name in self.names
+            for k in range(N_LEARNED_GAUSSIANS if name in GAUSSIANS else 1)
+        )
+        rules = [CORRECTIONS[name] for name, _ in self.columns]
+        as_row = lambda values: torch.tensor([values], dtype=torch.float64)  # noqa: E731
+        self._unit = as_row([rule.unit for rule in rules])
+        self._bound = as_row([rule.bound for rule in rules])
+        self._added = torch.tensor([rule.added for rule in rules])
+        self._hydrogen = as_row([float(name in _HYDROGEN) for name, _ in self.columns])
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that the network has to give for every atom."""
+        return len(self.columns)
+
+    def labels(self) -> list[str]:
+        """Names of the columns; those of Gaussians with their index."""
+        return [name if k is None else f"{name}_{k + 1}" for name, k in self.columns]
+
+    def applies(self, layout: Layout) -> Tensor:
+        """(n, n_outputs), 1 where an atom has the parameter, else 0."""
+        hydrogen = (layout.numbers == 1).unsqueeze(1)
+        row = self._hydrogen.to(layout.numbers.device)
+        return torch.where(hydrogen, row, torch.ones_like(row))
+
+    def corrections(self, layout: Layout, outputs: Tensor) -> Tensor:
+        """c (n, n_outputs) from the network's ``outputs`` (n, n_outputs)."""
+        unit, bound = self._unit.to(outputs.device), self._bound.to(outputs.device)
+        return self.applies(layout) * bound * torch.tanh(outputs * (unit / bound))
+
+    def in_units(self, corrections: Tensor) -> Tensor:
+        """Corrections in the units of :data:`CORRECTIONS`, comparable among parameters."""
+        return corrections / self._unit.to(corrections.device)
+
+    def values(self, layout: Layout, corrections: Tensor) -> Tensor:
+        """Corrected parameters (n, n_outputs)."""
+        table = table_parameters(self.method, layout.numbers)
+        base = torch.stack([_column(table, name, k) for name, k in self.columns], 1)
+        added = self._added.to(base.device)
+        out = torch.where(added, base + corrections, base * torch.exp(corrections))
+        if "g_p2" in self.names:
+            at = self.columns.index(("g_p2", None))
+            h_pp = 0.5 * (table.g_pp - table.g_p2)
+            g_p2 = table.g_p2 - 2.0 * h_pp * torch.expm1(corrections[:, at])
+            if "g_pp" in self.names:
+                g_p2 = g_p2 + (out[:, self.columns.index(("g_pp", None))] - table.g_pp)
+            out = torch.cat((out[:, :at], g_p2.unsqueeze(1), out[:, at + 1 :]), 1)
+        return out
+
+    def assemble(self, layout: Layout, values: Tensor) -> Parameters:
+        """All parameters: ``values`` (n, n_outputs) where learned, the table elsewhere."""
+        table = table_parameters(self.method, layout.numbers)
+        learned: dict[str, Tensor] = {}
+        for column, (name, k) in enumerate(self.columns):
+            if k is None:
+                learned[name] = values[:, column]
+            else:
+                block = learned.get(name, getattr(table, name))
+                parts = [block[:, :k], values[:, column : column + 1], block[:, k + 1 :]]
+                learned[name] = torch.cat(parts, 1)
+        if "g_pp" in learned and "g_p2" not in learned:
+            learned["g_p2"] = table.g_p2 + (learned["g_pp"] - table.g_pp)  # keeps h_pp
+        return dataclasses.replace(table, **learned)
+
+
+def _column(table: Parameters, name: str, k: int | None) -> Tensor:
+    values = getattr(table, name)
+    return values if k is None else values[:, k]

@@ -1,0 +1,135 @@
+"""Model files: safetensors with JSON metadata, read without executing anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .hamiltonian import HamiltonianConfig, LearnedHamiltonian
+from .hipnn import HIPNNConfig
+
+FORMAT = "ase-mlseqm learned Hamiltonian 1"
+
+
+def config_to_dict(config: HamiltonianConfig) -> dict[str, Any]:
+    """JSON-able dictionary."""
+    return dataclasses.asdict(config)
+
+
+def config_from_dict(values: dict[str, Any]) -> HamiltonianConfig:
+    """The inverse of :func:`config_to_dict`."""
+    values = dict(values)
+    return HamiltonianConfig(
+        network=HIPNNConfig(**values.pop("network")),
+        parameters=tuple(values.pop("parameters")),
+        elements=tuple(values.pop("elements")),
+        **values,
+    )
+
+
+def _tensors(model: LearnedHamiltonian) -> dict[str, Tensor]:
+    state = model.network.state_dict()
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+
+
+def _digest(tensors: dict[str, Tensor], config: str) -> str:
+    digest = hashlib.sha256(config.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_model(path: Path | str, model: LearnedHamiltonian, card: dict[str, Any]) -> str:
+    """Write a model file; returns the SHA-256 of its weights and architecture.
+
+    Parameters
+    ----------
+    card : dict
+        What a reader should know (training data, level, errors, licence), JSON-able.
+    """
+    from safetensors.torch import save
+
+    from ..training.checkpoint import write_whole
+
+    tensors = _tensors(model)
+    config = json.dumps(config_to_dict(model.config), sort_keys=True)
+    digest = _digest(tensors, config)
+    metadata = {
+        "format": FORMAT,
+        "name": model.name,
+        "config": config,
+        "sha256": digest,
+        "card": json.dumps(card, sort_keys=True),
+    }
+    write_whole(Path(path), save(tensors, metadata))
+    return digest
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFile:
+    """A model, its ``card`` and the ``sha256`` of its weights and architecture."""
+
+    model: LearnedHamiltonian
+    card: dict[str, Any]
+    sha256: str
+
+
+def load_model(path: Path | str) -> ModelFile:
+    """Read a model file.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, cut off, changed, or of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no model file {path}: `mlseqm models` lists those installed")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path} is not a whole safetensors file ({error}): copy or train it again"
+        ) from None
+    if metadata.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is a safetensors file, but not a model of this program: give one written by "
+            "`mlseqm train`"
+        )
+    try:
+        digest = _digest(tensors, metadata["config"])
+        if digest != metadata["sha256"]:
+            raise InputError(
+                f"{path} was changed after it was written (its checksum differs): copy it again"
+            )
+        model = LearnedHamiltonian(
+            config_from_dict(json.loads(metadata["config"])), metadata["name"]
+        )
+        model.network.load_state_dict(tensors)
+        card = json.loads(metadata["card"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path} does not fit this version of the program ({error}): use the version that "
+            "wrote it"
+        ) from None
+    model.network.requires_grad_(False)
+    return ModelFile(model, card, digest)
+
+
+def seeded(config: HamiltonianConfig, seed: int, name: str = "learned") -> LearnedHamiltonian:
+    """A new Hamiltonian whose initial weights depend on the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return LearnedHamiltonian(config, name)

@@ -1,0 +1,62 @@
+"""Which frames make a batch, in an order that depends on the seed and the epoch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .dataset import Dataset
+from .step import Frames
+
+POOL = 8
+"""Batches whose frames are drawn together and sorted by size, so that batches hold like sizes."""
+
+
+def n_orbitals(data: Dataset) -> np.ndarray:
+    """(F,) orbitals of every frame."""
+    return np.array([np.where(z > 1, 4, 1).sum() for z in data.numbers], dtype=np.int64)
+
+
+def epoch_batches(sizes: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Indices of the frames of every batch of an epoch; the last, smaller ones are left out.
+
+    Parameters
+    ----------
+    sizes : (F,)
+        Orbitals of the frames.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(sizes))
+    batches = []
+    for start in range(0, len(order), POOL * batch_size):
+        pool = order[start : start + POOL * batch_size]
+        pool = pool[np.argsort(sizes[pool], kind="stable")]
+        stops = range(batch_size, len(pool) + 1, batch_size)
+        batches += [pool[stop - batch_size : stop] for stop in stops]
+    if not batches and len(order):
+        batches = [order[np.argsort(sizes[order], kind="stable")]]
+    return [batches[k] for k in random.permutation(len(batches))]
+
+
+def chunks(indices: np.ndarray, sizes: np.ndarray, chunk_size: int) -> list[np.ndarray]:
+    """Parts of a batch, each of like sizes and the largest first, that are computed together."""
+    ordered = indices[np.argsort(-sizes[indices], kind="stable")]
+    n_parts = max(1, -(-len(ordered) // chunk_size))
+    return np.array_split(ordered, n_parts)
+
+
+def collate(data: Dataset, indices: Sequence[int] | np.ndarray, device: torch.device) -> Frames:
+    """Pad frames to one batch."""
+    width = max(len(data.numbers[k]) for k in indices)
+    numbers = np.zeros((len(indices), width), dtype=np.int64)
+    positions = np.zeros((len(indices), width, 3))
+    forces = np.zeros_like(positions)
+    for row, k in enumerate(indices):
+        n = len(data.numbers[k])
+        numbers[row, :n] = data.numbers[k]
+        positions[row, :n] = data.positions[k]
+        forces[row, :n] = data.forces[k]
+    arrays = (numbers, positions, data.atomization[np.asarray(indices)], forces)
+    return Frames(*(torch.from_numpy(array).to(device) for array in arrays))

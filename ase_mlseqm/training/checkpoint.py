@@ -1,0 +1,79 @@
+"""Files that are whole or absent, whenever the process is killed."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file such that a reader sees the old one or the new one."""
+    new = path.with_name(path.name + ".new")
+    with open(new, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Save tensors and plain values."""
+    import io
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def load_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Load what :func:`save_state` wrote, without executing anything."""
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}): delete it to start "
+            "from the beginning"
+        ) from None
+
+
+class Log:
+    """A CSV file of which the rows after a checkpoint can be taken back."""
+
+    def __init__(self, path: Path, columns: list[str], last_step: int) -> None:
+        self.path, self.columns = path, columns
+        kept = [row for row in read_log(path) if int(row["step"]) <= last_step]
+        new = path.with_name(path.name + ".new")
+        with open(new, "w", newline="") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+        os.replace(new, path)
+        self._file = open(path, "a", newline="")  # noqa: SIM115
+        self._writer = csv.DictWriter(self._file, columns)
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Append a row."""
+        self._writer.writerow(
+            {k: f"{v:.9g}" if isinstance(v, float) else v for k, v in row.items()}
+        )
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """Whole rows of a log; none if there is no file."""
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    # a process that was killed may leave half a row
+    return [row for row in rows if all(value not in (None, "") for value in row.values())]

@@ -1,0 +1,61 @@
+"""All settings of a training, and presets."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..nn.hamiltonian import HamiltonianConfig
+from .loss import LossConfig
+from .step import GradientSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, its schedule, and the moving average of the weights."""
+
+    learning_rate: float = 1e-3
+    """Largest learning rate."""
+    final_learning_rate: float = 1e-5
+    """At the end of the cosine decay."""
+    warm_up: int = 200
+    """Steps of linear growth of the learning rate."""
+    weight_decay: float = 1e-6
+    """Decoupled L2 decay of the weights."""
+    clip: float = 10.0
+    """Largest norm of the gradient."""
+    average: float = 0.999
+    """Decay of the moving average of the weights, which is what is validated and kept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A training: model, loss, optimiser, data handling."""
+
+    model: HamiltonianConfig = HamiltonianConfig()
+    """Form of the Hamiltonian."""
+    loss: LossConfig = LossConfig()
+    """Weights of the loss."""
+    gradient: GradientSettings = GradientSettings()
+    """Accuracy of the gradient."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimiser."""
+    batch_size: int = 64
+    """Frames of a step."""
+    chunk_size: int = 32
+    """Frames computed together by one thread."""
+    epochs: int = 10
+    """Passes through the training frames."""
+    patience: int = 10
+    """Epochs without a better validation loss after which it stops."""
+    validation_fraction: float = 0.05
+    """Share of the fragments that are kept for validation."""
+    max_validation: int = 2000
+    """At most so many frames are validated after every epoch."""
+    split_seed: int = 0
+    """Decides which fragments are kept for validation."""
+    seed: int = 0
+    """Of the initial weights and of the order of the frames."""
+    keep_densities: bool = True
+    """Start the SCF from the density of the last epoch."""
+    checkpoint_seconds: float = 60.0
+    """Time between checkpoints."""

@@ -1,0 +1,76 @@
+"""Errors of a Hamiltonian on labelled frames."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from ..nn.hamiltonian import LearnedHamiltonian
+from .batches import collate
+from .config import TrainConfig
+from .dataset import Dataset
+from .loss import LossConfig
+from .parallel import Threads, World
+from .step import Pass
+from .steps import batch_sums
+
+
+@dataclasses.dataclass(frozen=True)
+class Errors:
+    """RMSE and MAE of atomization energies (eV) and force components (eV/Angstrom).
+
+    ``unconverged`` frames are counted, and not in the errors.
+    """
+
+    energy_rmse: float
+    energy_mae: float
+    force_rmse: float
+    force_mae: float
+    correction: float
+    frames: int
+    unconverged: int
+
+    def loss(self, config: LossConfig) -> float:
+        """The training loss of these errors."""
+        share = config.rmse_share
+        energy = 2.0 * (share * self.energy_rmse + (1 - share) * self.energy_mae)
+        force = 2.0 * (share * self.force_rmse + (1 - share) * self.force_mae)
+        return (
+            config.energy_weight * energy
+            + config.force_weight * force
+            + config.correction_weight * self.correction
+        )
+
+
+def evaluate_errors(
+    model: LearnedHamiltonian,
+    data: Dataset,
+    indices: np.ndarray,
+    sizes: np.ndarray,
+    config: TrainConfig,
+    threads: Threads,
+    world: World,
+    device: torch.device,
+) -> Errors:
+    """Errors on the frames ``indices``."""
+    ordered = indices[np.argsort(-sizes[indices], kind="stable")]
+    parts = np.array_split(ordered, max(1, -(-len(ordered) // config.chunk_size)))
+
+    def first(part: np.ndarray) -> Pass:
+        item = Pass(model, collate(data, part, device), config.gradient)
+        item.first(with_graph=False)
+        return item
+
+    passes = threads.map(first, world.share(parts))
+    energies, forces, corrections, unconverged = batch_sums(model, passes, world, device)
+    return Errors(
+        energy_rmse=float(energies.rmse),
+        energy_mae=float(energies.mae),
+        force_rmse=float(forces.rmse),
+        force_mae=float(forces.mae),
+        correction=float(corrections.squares / corrections.count.clamp(min=1.0)),
+        frames=len(indices),
+        unconverged=unconverged,
+    )

@@ -1,0 +1,64 @@
+"""The loss of Zhou et al. (PNAS 119 (2022) e2120333119): RMSE plus MAE of energies and forces.
+
+Both couple all molecules of a batch, so they are computed from sums over the whole batch, on every
+process alike, and only then differentiated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms of the loss; energies in eV, forces in eV/Angstrom."""
+
+    force_weight: float = 1.0
+    """Of RMSE + MAE of the force components."""
+    energy_weight: float = 0.5
+    """Of RMSE + MAE of the atomization energies of molecules."""
+    rmse_share: float = 0.5
+    """Share of the RMSE in the sum of RMSE and MAE; 0.5 is the paper's equal weight."""
+    correction_weight: float = 1e-3
+    """Of the mean square of the corrections, in the units of the parameter head."""
+
+
+@dataclasses.dataclass
+class ErrorSums:
+    """Sums over a batch: squares, absolute values and number of the errors of one quantity."""
+
+    squares: Tensor
+    absolute: Tensor
+    count: Tensor
+
+    @classmethod
+    def of(cls, errors: Tensor) -> ErrorSums:
+        """Sums of some errors."""
+        return cls((errors**2).sum(), errors.abs().sum(), errors.new_tensor(float(errors.numel())))
+
+    def stack(self) -> Tensor:
+        """The three sums as a vector (3,)."""
+        return torch.stack((self.squares, self.absolute, self.count))
+
+    @property
+    def rmse(self) -> Tensor:
+        """Root mean square error."""
+        return (self.squares / self.count.clamp(min=1.0)).sqrt()
+
+    @property
+    def mae(self) -> Tensor:
+        """Mean absolute error."""
+        return self.absolute / self.count.clamp(min=1.0)
+
+    def term(self, rmse_share: float) -> Tensor:
+        """2 (share RMSE + (1 - share) MAE)."""
+        return 2.0 * (rmse_share * self.rmse + (1.0 - rmse_share) * self.mae)
+
+    def slope(self, errors: Tensor, rmse_share: float) -> Tensor:
+        """Derivative of :meth:`term` with respect to the errors themselves."""
+        count = self.count.clamp(min=1.0)
+        square = errors / (count * self.rmse.clamp(min=1e-12))
+        return 2.0 * (rmse_share * square + (1.0 - rmse_share) * errors.sign() / count)

@@ -1,0 +1,253 @@
+"""Training of a learned Hamiltonian; it goes on where it was stopped, at any moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..nn.hamiltonian import LearnedHamiltonian
+from .batches import epoch_batches, n_orbitals
+from .checkpoint import Log, load_state, save_state
+from .config import OptimizerConfig, TrainConfig
+from .dataset import Dataset
+from .evaluate import Errors, evaluate_errors
+from .parallel import Threads, World
+from .steps import BatchGradient, StepResult
+
+STEP_COLUMNS = [
+    "step",
+    "epoch",
+    *(f.name for f in dataclasses.fields(StepResult)),
+    "gradient_norm",
+    "learning_rate",
+    "conformers_per_s",
+]
+EPOCH_COLUMNS = ["step", "epoch", "loss", *(f.name for f in dataclasses.fields(Errors))]
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a training is."""
+
+    step: int = 0
+    epoch: int = 0
+    in_epoch: int = 0
+    best: float = math.inf
+    best_epoch: int = -1
+
+
+class Trainer:
+    """Trains ``model`` on the frames ``training`` of ``data``.
+
+    Parameters
+    ----------
+    training, validation : arrays of int
+        Indices of frames.
+    out : Path
+        Folder for the checkpoint and the logs; what is there is continued.
+    keep : callable
+        Called with (model, errors, progress) when the validation loss is the best so far; the
+        weights of ``model`` are then the moving average.
+    report : callable
+        Called with every row of the log of steps, and of epochs.
+    """
+
+    def __init__(
+        self,
+        model: LearnedHamiltonian,
+        data: Dataset,
+        training: np.ndarray,
+        validation: np.ndarray,
+        config: TrainConfig,
+        out: Path,
+        *,
+        threads: int = 1,
+        world: World | None = None,
+        device: torch.device | None = None,
+        keep: Callable[[LearnedHamiltonian, Errors, Progress], None] | None = None,
+        report: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.device = device or torch.device("cpu")
+        self.model, self.config, self.out = model.on(self.device), config, out
+        self.data, self.training = data, training
+        random = np.random.default_rng(config.split_seed)
+        if len(validation) > config.max_validation:
+            validation = random.permutation(validation)[: config.max_validation]
+        self.validation = validation
+        self.sizes = n_orbitals(data)
+        self.world, self.threads = world or World(), Threads(threads)
+        self.weights = [w for w in self.model.network.parameters() if w.requires_grad]
+        self.average = [w.detach().clone() for w in self.weights]
+        options = config.optimizer
+        self.adam = torch.optim.AdamW(
+            self.weights, lr=options.learning_rate, weight_decay=options.weight_decay
+        )
+        self.gradient = BatchGradient(
+            self.model, data, self.sizes, config, self.threads, self.world, self.device
+        )
+        self.progress = Progress()
+        self.keep, self.report = keep or (lambda *_: None), report or (lambda _: None)
+        self.checkpoint = out / "checkpoint.pt"
+        if self.checkpoint.exists():
+            self._restore()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of an epoch."""
+        batches = epoch_batches(
+            self.sizes[self.training], self.config.batch_size, self.config.seed, 0
+        )
+        return len(batches)
+
+    def run(self, max_steps: int | None = None, deadline: float | None = None) -> bool:
+        """Train to the end; returns whether it ended.
+
+        Parameters
+        ----------
+        max_steps : int, optional
+            Stop before this step.
+        deadline : float, optional
+            Stop at this time (of ``time.monotonic``).
+        """
+        progress, chief = self.progress, self.world.chief
+        steps = epochs = None
+        if chief:
+            self.out.mkdir(parents=True, exist_ok=True)
+            steps = Log(self.out / "steps.csv", STEP_COLUMNS, progress.step)
+            epochs = Log(self.out / "epochs.csv", EPOCH_COLUMNS, progress.step)
+        total = self.steps_per_epoch * self.config.epochs
+        saved = time.monotonic()
+        try:
+            while progress.epoch < self.config.epochs:
+                if progress.epoch - progress.best_epoch > self.config.patience:
+                    return True
+                batches = epoch_batches(
+                    self.sizes[self.training],
+                    self.config.batch_size,
+                    self.config.seed,
+                    progress.epoch,
+                )
+                while progress.in_epoch < len(batches):
+                    if max_steps is not None and progress.step >= max_steps:
+                        return False
+                    row = self._step(self.training[batches[progress.in_epoch]], total)
+                    if steps is not None:
+                        steps.write(row)
+                        self.report(row)
+                    late = deadline is not None and time.monotonic() > deadline
+                    if late or time.monotonic() - saved > self.config.checkpoint_seconds:
+                        self._save()
+                        saved = time.monotonic()
+                    if late:
+                        return False
+                self._end_epoch(epochs)
+                self._save()
+                saved = time.monotonic()
+            return True
+        finally:
+            self._save()
+            if steps is not None and epochs is not None:
+                steps.close()
+                epochs.close()
+
+    def _step(self, batch: np.ndarray, total: int) -> dict[str, Any]:
+        start, progress, options = time.perf_counter(), self.progress, self.config.optimizer
+        result, gradient = self.gradient(batch)
+        norm = math.sqrt(sum(float((g**2).sum()) for g in gradient))
+        rate = learning_rate(options, progress.step, total)
+        if math.isfinite(norm):
+            scale = min(1.0, options.clip / max(norm, 1e-300))
+            for weight, g in zip(self.weights, gradient, strict=True):
+                weight.grad = g * scale
+            for group in self.adam.param_groups:
+                group["lr"] = rate
+            self.adam.step()
+            # short at first, so that the start is forgotten
+            decay = min(options.average, (1.0 + progress.step) / (10.0 + progress.step))
+            with torch.no_grad():
+                for mean, weight in zip(self.average, self.weights, strict=True):
+                    mean.lerp_(weight, 1.0 - decay)
+        progress.step += 1
+        progress.in_epoch += 1
+        return {
+            "step": progress.step,
+            "epoch": progress.epoch,
+            **dataclasses.asdict(result),
+            "gradient_norm": norm,
+            "learning_rate": rate,
+            "conformers_per_s": len(batch) / (time.perf_counter() - start),
+        }
+
+    def _end_epoch(self, log: Log | None) -> None:
+        progress = self.progress
+        current = [w.detach().clone() for w in self.weights]
+        self._load(self.average)
+        errors = evaluate_errors(
+            self.model,
+            self.data,
+            self.validation,
+            self.sizes,
+            self.config,
+            self.threads,
+            self.world,
+            self.device,
+        )
+        loss = errors.loss(self.config.loss)
+        if loss < progress.best:
+            progress.best, progress.best_epoch = loss, progress.epoch
+            if self.world.chief:
+                self.keep(self.model, errors, progress)
+        self._load(current)
+        row = {
+            "step": progress.step,
+            "epoch": progress.epoch,
+            "loss": loss,
+            **dataclasses.asdict(errors),
+        }
+        progress.epoch, progress.in_epoch = progress.epoch + 1, 0
+        if log is not None:
+            log.write(row)
+            self.report(row)
+
+    def _load(self, values: list[Tensor]) -> None:
+        with torch.no_grad():
+            for weight, value in zip(self.weights, values, strict=True):
+                weight.copy_(value)
+
+    def _save(self) -> None:
+        if not self.world.chief:
+            return
+        state = {
+            "weights": [w.detach() for w in self.weights],
+            "average": self.average,
+            "optimizer": self.adam.state_dict(),
+            "progress": dataclasses.asdict(self.progress),
+        }
+        save_state(self.checkpoint, state)
+
+    def _restore(self) -> None:
+        state = load_state(self.checkpoint, self.device)
+        self._load(state["weights"])
+        self.average = [t.to(self.device) for t in state["average"]]
+        self.adam.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+
+
+def learning_rate(options: OptimizerConfig, step: int, total: int) -> float:
+    """Linear warm-up, then a cosine to the final rate."""
+    if step < options.warm_up:
+        return options.learning_rate * (step + 1) / options.warm_up
+    span = max(1, total - options.warm_up)
+    fraction = min(1.0, (step - options.warm_up) / span)
+    fall = 0.5 * (1.0 + math.cos(math.pi * fraction))
+    return options.final_learning_rate + fall * (
+        options.learning_rate - options.final_learning_rate
+    )
