@@ -57,11 +57,15 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
         positions, forces = (
             np.asarray(v, dtype=np.float64) for v in (block.positions, block.forces)
         )
+        if len(numbers) > 1 and numbers.sum() % 2:
+            raise ValueError("it has unpaired electrons: only closed shells are learned from")
         _expect("energies", energies.ndim == 1, energies.shape, "(frames,)")
         _expect("coordinates", positions.shape == shape, positions.shape, shape)
         _expect("forces", forces.shape == shape, forces.shape, shape)
     except (TypeError, ValueError) as error:
         return None, [Broken(block.name, " ".join(str(error).split()))]
+    if not len(energies):
+        return None, [Broken(block.name, "there are no frames in it")]
     frames = block.frames or [f"{block.name}[{k}]" for k in range(len(energies))]
     out = Clean(
         block.name,

@@ -47,7 +47,11 @@ def blocks(path: Path) -> Iterator[Block | Broken]:
 def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
     import h5py
 
-    found = dict(group.items())
+    try:
+        found = dict(group.items())
+    except (KeyError, OSError, RuntimeError) as error:  # links that lead nowhere
+        yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
+        return
     inner = {key: value for key, value in found.items() if isinstance(value, h5py.Group)}
     for key, value in inner.items():
         yield from _walk(value, f"{name}/{key}".lstrip("/"))

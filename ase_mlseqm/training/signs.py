@@ -49,25 +49,27 @@ def force_correlation(dataset: Dataset, sample: int = SAMPLE) -> float:
     return float(ours @ theirs / norm) if norm > 0 else float("nan")
 
 
-def check_signs(dataset: Dataset, where: str, gradients: bool) -> None:
+def check_signs(dataset: Dataset, where: str, given: str, advice: str) -> None:
     """Refuse a set whose forces point against those of PM3; no verdict where they are unrelated.
 
     Parameters
     ----------
     where : str
-        Name of the file, for the message.
-    gradients : bool
-        Whether the signs were turned because the file was said to hold gradients.
+        Name of the file.
+    given : str
+        What its values were taken for: "forces" or "gradients".
+    advice : str
+        What to do when they are the other.
+
+    Raises
+    ------
+    InputError
+        When the correlation with PM3's forces is clearly negative.
     """
     correlation = force_correlation(dataset)
-    if not correlation < CLEAR:
-        return
-    found, advice = (
-        ("forces, not gradients", "leave out gradients=True (--gradients)")
-        if gradients
-        else ("gradients, not forces", "if they are, give gradients=True (--gradients)")
-    )
-    raise InputError(
-        f"{where}: the values look like {found} (correlation with PM3's forces "
-        f"{correlation:+.2f}): {advice}"
-    )
+    if correlation < CLEAR:  # never for NaN
+        found = "gradients" if given == "forces" else "forces"
+        raise InputError(
+            f"{where}: the values look like {found}, not {given} (correlation with PM3's forces "
+            f"{correlation:+.2f}); if so, {advice}"
+        )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 
+from .graph import Fragment
+
 _ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFI*]|[bcnops]")
 _HYDROGEN = re.compile(r"\[\d*H(?![a-z])")
 _STEREO = re.compile(r"[/\\@]")
 
 
-def fragments(smiles: str) -> list[str]:
+def smiles_fragments(smiles: str) -> list[Fragment]:
     """The molecules of a SMILES in alphabetical order, without stereochemistry.
 
     Enantiomers have the same energies, and cis and trans isomers are near enough to be one
     fragment in a split.
     """
-    return sorted(part for part in _STEREO.sub("", smiles).split(".") if part)
+    parts = sorted(part for part in _STEREO.sub("", smiles).split(".") if part)
+    return [Fragment(part, heavy_atoms(part)) for part in parts]
 
 
 def heavy_atoms(smiles: str) -> int:

@@ -1,18 +1,22 @@
 """Split into training and validation by fragment, alone and inside dimers.
 
 A fragment is a molecule of its own or one of a dimer.  Its side follows from its SMILES and the
-seed alone, so that one split holds for all files, in any order, and for files added later.
+seed alone, so that one split holds for all files, in any order, and for files added later; the
+SMILES must be canonical, all from one program.  Without SMILES its name is made from composition
+and bonds, or is the SMILES of the same bonds elsewhere in the data set.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import InputError
 from .dataset import Dataset
-from .smiles import fragments, heavy_atoms
+from .graph import Fragment, graph_fragments
+from .smiles import smiles_fragments
 
 LARGE = 4
 """Heavy atoms from which a fragment may not occur on both sides."""
@@ -35,15 +39,31 @@ def split(
     """
     if not 0 <= fraction < 1:
         raise InputError(f"the validation fraction is {fraction}: give a number from 0 to below 1")
-    sides = np.array([_side(parts, fraction, seed) for parts in identities(dataset)], dtype=int)
-    side = sides[dataset.molecule] if len(dataset) else np.zeros(0, dtype=int)
+    sides = np.zeros(len(dataset.names), dtype=int)
+    for molecule, parts in _fragments(dataset, _aliases([dataset])).items():
+        sides[molecule] = _side(parts, fraction, seed)
+    side = sides[dataset.molecule]
     return np.flatnonzero(side == 0), np.flatnonzero(side == 1), np.flatnonzero(side == -1)
 
 
-def _side(parts: list[str], fraction: float, seed: int) -> int:
+def leakage(dataset_a: Dataset, dataset_b: Dataset) -> list[str]:
+    """Names of the large fragments that have frames in both data sets."""
+    aliases = _aliases([dataset_a, dataset_b])
+    one, two = (
+        {f.name for parts in _fragments(data, aliases).values() for f in _large(parts)}
+        for data in (dataset_a, dataset_b)
+    )
+    return sorted(one & two)
+
+
+def _large(parts: list[Fragment]) -> list[Fragment]:
+    return [part for part in parts if part.heavy >= LARGE]
+
+
+def _side(parts: list[Fragment], fraction: float, seed: int) -> int:
     """0 for training, 1 for validation, -1 for neither."""
-    large = [part for part in parts if heavy_atoms(part) >= LARGE]
-    sides = {int(_uniform(name, seed) < fraction) for name in large or [".".join(parts)]}
+    names = [part.name for part in _large(parts)] or [".".join(part.name for part in parts)]
+    sides = {int(_uniform(name, seed) < fraction) for name in names}
     return sides.pop() if len(sides) == 1 else -1
 
 
@@ -53,23 +73,45 @@ def _uniform(name: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def large_fragments(dataset: Dataset) -> set[str]:
-    """The fragments with four or more heavy atoms of the molecules that have frames."""
-    present = np.unique(dataset.molecule)
-    names = identities(dataset)
-    return {part for k in present for part in names[k] if heavy_atoms(part) >= LARGE}
+def _first_frames(dataset: Dataset) -> dict[int, int]:
+    """The first frame of every molecule that has one."""
+    molecules, frames = np.unique(dataset.molecule, return_index=True)
+    return dict(zip(molecules.tolist(), frames.tolist(), strict=True))
 
 
-def leakage(dataset_a: Dataset, dataset_b: Dataset) -> list[str]:
-    """Large fragments that occur in both data sets."""
-    return sorted(large_fragments(dataset_a) & large_fragments(dataset_b))
+def _fragments(dataset: Dataset, aliases: dict[str, str]) -> dict[int, list[Fragment]]:
+    """The fragments of every molecule that has frames: from its SMILES, else from its bonds."""
+    out = {}
+    for molecule, frame in _first_frames(dataset).items():
+        smiles = dataset.smiles[molecule]
+        if smiles is not None:
+            out[molecule] = smiles_fragments(smiles)
+        else:
+            found = graph_fragments(dataset.numbers[frame], dataset.positions[frame])
+            named = [Fragment(aliases.get(f.name, f.name), f.heavy) for f in found]
+            out[molecule] = sorted(named, key=lambda f: f.name)
+    return out
 
 
-def identities(dataset: Dataset) -> list[list[str]]:
-    """The fragments of every molecule."""
-    out = []
-    for name, smiles in zip(dataset.names, dataset.smiles, strict=True):
+def _aliases(datasets: Sequence[Dataset]) -> dict[str, str]:
+    """SMILES by name of the bond graph, where some molecules have SMILES and others have none.
+
+    Only then are the same fragments with and without SMILES known to be the same.
+    """
+    present = [(data, k, f) for data in datasets for k, f in _first_frames(data).items()]
+    if all(data.smiles[k] is not None for data, k, _ in present):
+        return {}
+    out: dict[str, str] = {}
+    for data, k, frame in present:
+        smiles = data.smiles[k]
         if smiles is None:
-            raise InputError(f"{name}: there is no SMILES to split by")
-        out.append(fragments(smiles))
+            continue
+        given = sorted(smiles_fragments(smiles), key=lambda f: f.heavy)
+        found = graph_fragments(data.numbers[frame], data.positions[frame])
+        found = sorted(found, key=lambda f: f.heavy)
+        sizes = [f.heavy for f in given]
+        # which is which in a dimer is told by size, or left open
+        if sizes == [f.heavy for f in found] and len(set(sizes)) == len(sizes):
+            for one, other in zip(found, given, strict=True):
+                out.setdefault(one.name, other.name)
     return out

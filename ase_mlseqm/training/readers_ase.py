@@ -1,0 +1,119 @@
+"""Extended XYZ and ASE databases: eV, Angstrom and eV/Angstrom by ASE's convention.
+
+Frames with the same SMILES (``info["smiles"]``, or the key ``smiles`` of a database), or without
+SMILES the same atoms in the same order with the same bonds, are frames of one molecule.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atoms import charge_and_multiplicity
+from ..errors import InputError
+from .blocks import Block, Broken, Header, Units, unreadable
+from .graph import GroupNames, bonds
+
+DATABASE = (".db",)
+
+
+def header(path: Path) -> Header:
+    """ASE's units; the level is not part of these formats."""
+    return Header(units=Units(dipole=1.0, charge=1.0))
+
+
+def blocks(path: Path) -> Iterator[Block | Broken]:
+    """The frames of a file one by one."""
+    names = GroupNames()
+    for record, atoms in _rows(path) if path.suffix in DATABASE else _frames(path):
+        if isinstance(atoms, Exception):
+            reason = " ".join(str(atoms).split()) or type(atoms).__name__
+            yield Broken(record, f"cannot be read ({reason})")
+            continue
+        try:
+            yield _block(record, atoms, names)
+        except ValueError as error:  # InputError among them
+            yield Broken(record, str(error))
+
+
+def _frames(path: Path) -> Iterator[tuple[str, Any]]:
+    """Record and ``ase.Atoms`` (or an exception); a bad frame does not end the file."""
+    from ase.io import iread
+
+    with path.open(errors="replace") as file:
+        for index, first in enumerate(iter(file.readline, "")):
+            if not first.strip():
+                continue
+            record = f"frame {index}"
+            try:
+                lines = [first, *(file.readline() for _ in range(int(first) + 1))]
+            except ValueError:
+                yield f"{record} and behind", InputError("the number of atoms is missing")
+                return
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    (atoms,) = iread(io.StringIO("".join(lines)), index=":", format="extxyz")
+            except Exception as error:  # whatever a broken line makes of the parser
+                yield record, error
+            else:
+                yield record, atoms
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """Record and ``ase.Atoms`` (or an exception) of every row of a database."""
+    from ase.db import connect
+
+    try:
+        for row in connect(path).select():
+            try:
+                atoms = row.toatoms()
+                atoms.info.update(row.key_value_pairs)
+            except Exception as error:
+                yield f"row {row.id}", error
+            else:
+                yield f"row {row.id}", atoms
+    except Exception as error:  # of sqlite, when it is no database
+        raise unreadable(path, error) from None
+
+
+def _block(record: str, atoms: Any, names: GroupNames) -> Block:
+    """One frame; raises ValueError where it is none to learn from."""
+    results = atoms.calc.results if atoms.calc is not None else {}
+    energy = results.get("energy", atoms.info.get("energy"))
+    forces = results.get("forces", atoms.arrays.get("forces"))
+    for value, what in ((energy, "energy"), (forces, "forces")):
+        if value is None:
+            raise ValueError(f"there is no {what} in it")
+    if np.any(atoms.pbc):
+        raise ValueError("it is periodic")
+    charge, multiplicity = charge_and_multiplicity(atoms)
+    if charge or ((multiplicity or 1) > 1 and len(atoms) > 1):
+        raise ValueError("it is an ion or has unpaired electrons: only neutral closed shells do")
+    smiles = atoms.info.get("smiles")
+    if smiles is None:
+        if not np.isfinite(atoms.positions).all():
+            raise ValueError("a position is not a number")
+        name = names.name(atoms.numbers, bonds(atoms.numbers, atoms.positions[None])[0])
+    else:
+        name = str(smiles)
+    extras = {
+        key: np.asarray(results[ours])[None]
+        for key, ours in (("dipoles", "dipole"), ("charges", "charges"))
+        if ours in results
+    }
+    return Block(
+        name=name,
+        numbers=atoms.numbers,
+        positions=atoms.positions[None],
+        energies=np.atleast_1d(energy),
+        forces=np.asarray(forces)[None],
+        smiles=None if smiles is None else str(smiles),
+        frames=[record],
+        extras=extras,
+    )
