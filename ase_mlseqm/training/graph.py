@@ -69,8 +69,8 @@ def graph_fragments(numbers: np.ndarray, positions: np.ndarray) -> list[Fragment
     """The fragments of one frame (A, 3), named by composition and a hash of their bond graph.
 
     The hash is that of Weisfeiler and Lehman (1968): the colour of an atom, at first its element
-    and the closed walks through it, is refined, round by round, by the colours of its neighbours.  Graphs it cannot tell apart share a name, which
-    puts them on the same side of a split.
+    and the closed walks through it, is refined, round by round, by the colours of its neighbours.
+    Graphs it cannot tell apart share a name, which puts them on the same side of a split.
     """
     linked = bonds(numbers, positions[None])[0]
     count, component = connected_components(linked)

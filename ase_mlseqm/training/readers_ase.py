@@ -19,8 +19,6 @@ from ..errors import InputError
 from .blocks import Block, Broken, Header, Units, unreadable
 from .graph import GroupNames, bonds
 
-DATABASE = (".db",)
-
 
 def header(path: Path) -> Header:
     """ASE's units; the level is not part of these formats."""
@@ -30,7 +28,7 @@ def header(path: Path) -> Header:
 def blocks(path: Path) -> Iterator[Block | Broken]:
     """The frames of a file one by one."""
     names = GroupNames()
-    for record, atoms in _rows(path) if path.suffix in DATABASE else _frames(path):
+    for record, atoms in _rows(path) if path.suffix.lower() == ".db" else _frames(path):
         if isinstance(atoms, Exception):
             reason = " ".join(str(atoms).split()) or type(atoms).__name__
             yield Broken(record, f"cannot be read ({reason})")
@@ -45,7 +43,11 @@ def _frames(path: Path) -> Iterator[tuple[str, Any]]:
     """Record and ``ase.Atoms`` (or an exception); a bad frame does not end the file."""
     from ase.io import iread
 
-    with path.open(errors="replace") as file:
+    try:
+        opened = path.open(errors="replace")
+    except OSError as error:
+        raise unreadable(path, error) from None
+    with opened as file:
         for index, first in enumerate(iter(file.readline, "")):
             if not first.strip():
                 continue
@@ -94,7 +96,9 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
         raise ValueError("it is periodic")
     charge, multiplicity = charge_and_multiplicity(atoms)
     if charge or ((multiplicity or 1) > 1 and len(atoms) > 1):
-        raise ValueError("it is an ion or has unpaired electrons: only neutral closed shells do")
+        raise ValueError(
+            "it is an ion or has unpaired electrons: only neutral closed shells are learned from"
+        )
     smiles = atoms.info.get("smiles")
     if smiles is None:
         if not np.isfinite(atoms.positions).all():

@@ -47,11 +47,7 @@ def blocks(path: Path) -> Iterator[Block | Broken]:
 def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
     import h5py
 
-    try:
-        found = dict(group.items())
-    except (KeyError, OSError, RuntimeError) as error:  # links that lead nowhere
-        yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
-        return
+    found = {key: value for key, value in group.items() if value is not None}  # dangling links
     inner = {key: value for key, value in found.items() if isinstance(value, h5py.Group)}
     for key, value in inner.items():
         yield from _walk(value, f"{name}/{key}".lstrip("/"))
@@ -69,7 +65,7 @@ def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
 def _block(found: dict[str, Any], smiles: Any, name: str) -> Block:
     if smiles is None and "smiles" in found:
         smiles = np.asarray(found["smiles"][()])
-    species = found["species"][()]
+    species = np.asarray(found["species"][()])
     if species.dtype.kind in "SO":
         species = np.array([as_text(v) for v in species])
     return Block(

@@ -1,0 +1,82 @@
+"""Names of molecules from their bonds."""
+
+import numpy as np
+import pytest
+from ase.build import molecule as g2
+from helpers import rotation
+
+from ase_mlseqm.training.graph import bonds, formula, graph_fragments
+
+SMILES = {
+    "CH3CH2OH": "CCO",
+    "C6H6": "c1ccccc1",
+    "trans-butane": "CCCC",
+    "isobutane": "CC(C)C",
+    "C3H4_C3v": "CC#C",
+    "C3H4_D2d": "C=C=C",
+    "C3H4_C2v": "C1=CC1",
+    "CH3CONH2": "CC(N)=O",
+    "C5H5N": "c1ccncc1",
+    "bicyclobutane": "C1C2CC12",
+    "cyclobutane": "C1CCC1",
+    "H2": "[H][H]",
+    "H2O": "O",
+}
+
+
+@pytest.mark.parametrize("name", SMILES)
+def test_bonds_are_those_of_the_smiles(name):
+    Chem = pytest.importorskip("rdkit.Chem")
+    atoms = g2(name)
+    linked = bonds(atoms.numbers, atoms.positions[None])[0]
+    assert (linked == linked.T).all() and not linked.diagonal().any()
+    reference = Chem.AddHs(Chem.MolFromSmiles(SMILES[name]))
+    degrees = sorted((a.GetAtomicNum(), a.GetDegree()) for a in reference.GetAtoms())
+    assert sorted(zip(atoms.numbers.tolist(), linked.sum(1).tolist(), strict=True)) == degrees
+
+
+@pytest.mark.parametrize("name", SMILES)
+def test_names_do_not_depend_on_order_place_or_heat(name):
+    atoms = g2(name)
+    rng = np.random.default_rng(3)
+    expected = graph_fragments(atoms.numbers, atoms.positions)
+    assert len(expected) == 1 and expected[0].heavy == (atoms.numbers > 1).sum()
+    for _ in range(5):
+        order = rng.permutation(len(atoms))
+        moved = atoms.positions @ rotation(rng).T + rng.normal(size=3)
+        moved = moved + 0.04 * rng.standard_normal(moved.shape)
+        assert graph_fragments(atoms.numbers[order], moved[order]) == expected
+
+
+def test_isomers_have_names_of_their_own():
+    names = [graph_fragments(a.numbers, a.positions)[0].name for a in map(g2, SMILES)]
+    assert len(set(names)) == len(names)
+
+
+def test_a_dimer_is_its_molecules():
+    """Also when they are joined by a hydrogen bond."""
+    water, alcohol = g2("H2O"), g2("CH3OH")
+    numbers = np.concatenate([water.numbers, alcohol.numbers])
+    oxygen = alcohol.positions[alcohol.numbers == 8][0]
+    away = oxygen + np.array([0, 0, 2.8])
+    positions = np.concatenate([water.positions - water.positions[0] + away, alcohol.positions])
+    alone = graph_fragments(water.numbers, water.positions)
+    alone += graph_fragments(alcohol.numbers, alcohol.positions)
+    assert graph_fragments(numbers, positions) == sorted(alone, key=lambda f: f.name)
+
+
+def test_rings_that_refinement_alone_confuses():
+    """Two bonded three-membered rings against two fused four-membered ones: all of degree 2, 3."""
+    short = np.array([[0.0, 0, 0], [1.3, 0.75, 0], [1.3, -0.75, 0]])
+    two_rings = np.concatenate([short - [0, 0, 0], -short - [1.5, 0, 0]])
+    fused = 1.5 * np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0], [1, 1, 0], [2, 1.0, 0]])
+    carbon = np.full(6, 6)
+    degrees = [sorted(bonds(carbon, p[None])[0].sum(1).tolist()) for p in (two_rings, fused)]
+    assert degrees[0] == degrees[1] == [2, 2, 2, 2, 3, 3]
+    assert graph_fragments(carbon, two_rings) != graph_fragments(carbon, fused)
+
+
+def test_formula():
+    assert (
+        formula(np.array([1, 8, 6, 1, 7, 1])) == "CH3NO" and formula(np.array([8, 1, 1])) == "H2O"
+    )

@@ -1,0 +1,433 @@
+"""Readers: numbers, conventions, refusals, broken records."""
+
+import hashlib
+
+import ase.db
+import ase.io
+import h5py
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from labelled import (
+    BINDING,
+    LEVEL,
+    SHARED,
+    UNITS,
+    Group,
+    frames,
+    group,
+    needs_shared,
+    standard,
+    write_h5,
+    write_zhou,
+)
+
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.training.isolated import KNOWN, known_level
+from ase_mlseqm.training.readers import read
+from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
+
+
+def assert_frames(dataset, groups: list[Group], tolerance=1e-9):
+    """The frames of the data set are those of the groups, in order."""
+    flat = [(g, k) for g in groups for k in range(len(g.energies))]
+    assert len(dataset) == len(flat)
+    for row, (data, k) in enumerate(flat):
+        np.testing.assert_array_equal(dataset.numbers[row], data.numbers)
+        np.testing.assert_allclose(dataset.positions[row], data.positions[k], atol=tolerance)
+        np.testing.assert_allclose(dataset.forces[row], data.forces[k], atol=tolerance)
+        assert dataset.energies[row] == pytest.approx(data.energies[k], abs=tolerance)
+        expected = len(data.numbers) * (BINDING + 0.01 * k)
+        assert dataset.atomization[row] == pytest.approx(expected, abs=max(tolerance, 1e-9))
+        assert dataset.numbers[row].dtype == np.int64
+        assert dataset.positions[row].dtype == dataset.forces[row].dtype == np.float64
+
+
+def error(*args, **options) -> str:
+    with pytest.raises(InputError) as caught:
+        read(*args, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# --- HDF5
+
+
+def test_hdf5(tmp_path):
+    path = standard(tmp_path)
+    seen = []
+    data = read(path, progress=lambda name, n: seen.append((name, n)))
+    assert_frames(data, [group("H2O"), group("CH3CH2OH")])
+    assert data.names == ["set/a", "set/b"] and data.smiles == ["O", "CCO"]
+    assert data.molecule.tolist() == [0] * 4 + [1] * 4
+    assert data.level == [LEVEL] and data.source.tolist() == [0] * 8
+    assert data.checksums == {"set.h5": hashlib.sha256(path.read_bytes()).hexdigest()}
+    assert data.skipped == [] and data.dipoles is data.charges is data.homo is data.lumo is None
+    assert seen == [("set.h5", 4), ("set.h5", 8)]
+
+
+def test_nested_groups_and_symbols_as_bytes(tmp_path):
+    """The layout of COMP6, and SMILES as an array of characters as in ANI-1."""
+    path = write_h5(tmp_path / "c.h5", {"s66/mol0": group("H2O"), "s66/deep/mol1": group("C6H6")})
+    with h5py.File(path, "a") as file:
+        for name, key in (("s66/mol0", "H2O"), ("s66/deep/mol1", "C6H6")):
+            del file[name]["species"]
+            file[name]["species"] = np.array(group(key).symbols, dtype="S2")
+        file["s66/mol0"]["smiles"] = np.array([b"[", b"H", b"]", b"O"])
+    data = read(path, level=LEVEL, units="hartree")
+    assert_frames(data, [group("C6H6"), group("H2O")])
+    assert data.names == ["c/s66/deep/mol1", "c/s66/mol0"] and data.smiles == [None, "[H]O"]
+
+
+@pytest.mark.parametrize(
+    ("units", "energy", "length", "force"),
+    [
+        ("Hartree", HARTREE, 1, HARTREE),
+        ("eV", 1, 1, 1),
+        ("kcal/mol", 1 / EV_TO_KCAL, 1, 1 / EV_TO_KCAL),
+        ("kJ/mol", 1 / 96.48533212, 1, 1 / 96.48533212),
+        ("hartree, bohr", HARTREE, BOHR, HARTREE / BOHR),
+        ("eV, Angstrom, kcal/mol/Angstrom", 1, 1, 1 / EV_TO_KCAL),
+        ("hartree, angstrom, hartree/bohr", HARTREE, 1, HARTREE / BOHR),
+    ],
+)
+def test_units(tmp_path, units, energy, length, force):
+    data = group("H2O")
+    with h5py.File(tmp_path / "u.h5", "w") as file:
+        target = file.create_group("m")
+        target["species"] = data.numbers
+        target["coordinates"] = data.positions / length
+        target["energies"] = data.energies / energy
+        target["forces"] = data.forces / force
+    assert_frames(read(tmp_path / "u.h5", level=LEVEL, units=units), [data], 1e-6)
+
+
+def test_what_a_file_states_holds(tmp_path):
+    """The arguments are for the other files of the same call."""
+    path = standard(tmp_path)
+    data = read(path, level="another", units="ev")
+    assert data.level == [LEVEL]
+    assert_frames(data, [group("H2O"), group("CH3CH2OH")])
+
+
+def test_extras(tmp_path):
+    path = standard(tmp_path)
+    rng = np.random.default_rng(0)
+    dipoles, charges, homo = rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), rng.normal(size=4)
+    with h5py.File(path, "a") as file:
+        file["a"]["dipoles"], file["a"]["charges"], file["a"]["homo"] = dipoles, charges, homo
+        file["b"]["charges"] = np.zeros((4, 3))  # another molecule's shape
+    data = read(path)
+    assert data.dipoles is None and data.charges is None, "their units are not stated"
+    with h5py.File(path, "a") as file:
+        file.attrs["units"] = UNITS + ", e*Angstrom, e"
+    data = read(path)
+    np.testing.assert_array_equal(data.dipoles[:4], dipoles)
+    np.testing.assert_array_equal(data.charges[:4], charges)
+    np.testing.assert_allclose(data.homo[:4], homo * HARTREE)
+    assert np.isnan(data.dipoles[4:]).all() and np.isnan(data.homo[4:]).all()
+    assert [c.shape for c in data.charges[4:]] == [(9,)] * 4 and np.isnan(data.charges[4:]).all()
+    assert data.lumo is None
+
+
+# --- broken records
+
+
+def test_broken_records_are_listed(tmp_path):
+    names = ("good", "keys", "shape", "species", "number", "odd", "empty", "rank", "link")
+    path = write_h5(
+        tmp_path / "x.h5", dict.fromkeys(names, group("H2O", 6)), level=LEVEL, units="ev"
+    )
+    with h5py.File(path, "a") as file:
+        for target in file.values():
+            target["energies"][...] *= HARTREE
+            target["forces"][...] *= HARTREE
+        good = file["good"]
+        good["energies"][0] = np.nan
+        good["coordinates"][1, 0, 0] = np.inf
+        good["forces"][2, 1, 1] = np.nan
+        good["coordinates"][3, 1] = good["coordinates"][3, 2] + 0.1
+        good["energies"][4] = 0.0  # far above the atoms
+        del file["keys"]["forces"]
+        for name, key, value in (
+            ("shape", "forces", np.zeros((6, 2, 3))),
+            ("species", "species", np.array([b"O", b"Xq", b"H"])),
+            ("number", "species", np.array([8, 0, 1])),
+            ("odd", "species", np.array([8, 1, 6])),
+            ("rank", "energies", np.zeros((6, 2))),
+        ):
+            del file[name][key]
+            file[name][key] = value
+        for key in ("energies", "coordinates", "forces"):
+            old = file["empty"][key][:0]
+            del file["empty"][key]
+            file["empty"][key] = old
+        file["dangling"] = h5py.SoftLink("/does/not/exist")
+        del file["link"]["species"]
+        file["link"]["species"] = h5py.SoftLink("/does/not/exist")
+    data = read(path)
+    assert len(data) == 1 and data.energies[0] == pytest.approx(group("H2O", 6).energies[5])
+    found = {s.record: s.reason for s in data.skipped}
+    assert {s.file for s in data.skipped} == {"x.h5"}
+    expected = {
+        "good[0]": "the energy is not a number",
+        "good[1]": "a position is not a number",
+        "good[2]": "a force is not a number",
+        "good[3]": "two atoms are closer than 0.3",
+        "good[4]": "atomization energy is not between -10 and 10 eV per atom",
+        "keys": "there is no forces in it",
+        "shape": "forces have shape (6, 2, 3), not (6, 3, 3)",
+        "species": "unknown species 'Xq'",
+        "number": "unknown species 0",
+        "odd": "it has unpaired electrons",
+        "empty": "there are no frames in it",
+        "link": "there is no species in it",
+        "rank": "energies have shape (6, 2), not (frames,)",
+    }
+    assert found.keys() == expected.keys()
+    for record, reason in expected.items():
+        assert reason in found[record]
+
+
+# --- refusals
+
+
+def test_units_and_level_must_be_stated(tmp_path):
+    path = write_h5(tmp_path / "n.h5", {"m": group("H2O")})
+    assert "--level" in error(path, units="hartree") and "--units" in error(path, level=LEVEL)
+    assert "unknown unit 'rydberg'" in error(path, level=LEVEL, units="rydberg")
+    assert "unknown unit 'feet'" in error(path, level=LEVEL, units="ev, feet")
+    assert "unknown unit of forces 'newton'" in error(path, level=LEVEL, units="ev,bohr,newton")
+
+
+def test_wrong_units_leave_nothing(tmp_path):
+    path = write_h5(tmp_path / "n.h5", {"m": group("H2O")})
+    message = error(path, level=LEVEL, units="ev")
+    assert "none of its 4 records can be used" in message and "eV per atom" in message
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    assert "no such file" in error(tmp_path / "none.h5")
+    assert "at least one" in error([])
+    (tmp_path / "a.txt").write_text("hello")
+    assert "unknown type of file; give one of .h5" in error(tmp_path / "a.txt")
+    (tmp_path / "a.h5").write_text("hello")
+    assert "a.h5: cannot be read" in error(tmp_path / "a.h5", level=LEVEL, units="ev")
+    (tmp_path / "a.db").write_text("hello" * 100)
+    assert "a.db: cannot be read" in error(tmp_path / "a.db", level=LEVEL)
+    (tmp_path / "a.xyz").write_text("hello\nworld\n")
+    assert "none of its 1 records" in error(tmp_path / "a.xyz", level=LEVEL)
+    (tmp_path / "e.xyz").write_text("")
+    assert "none of its 0 records" in error(tmp_path / "e.xyz", level=LEVEL)
+    (tmp_path / "folder").mkdir()
+    assert "EtEi.npy is missing" in error(tmp_path / "folder", level=LEVEL)
+    path = standard(tmp_path)
+    assert "given twice" in error([path, tmp_path / "." / "set.h5"])
+
+
+# --- isolated atoms
+
+
+def test_isolated_atoms(tmp_path):
+    path = write_h5(tmp_path / "n.h5", {"m": group("H2O")}, level="B3LYP", units=UNITS)
+    assert "isolated atom H" in error(path) and "--isolated H=-0.5" in error(path)
+    assert "isolated atom O" in error(path, isolated={"H": -0.5})
+    data = read(path, isolated={"H": -0.5, "O": -75.0})
+    np.testing.assert_allclose(data.atomization, data.energies + 76.0 * HARTREE)
+    assert "give a symbol" in error(path, isolated={"Xq": -0.5})
+    assert "give a symbol" in error(path, isolated={"H": float("nan")})
+
+
+def test_given_isolated_atoms_come_first(tmp_path):
+    data = read(standard(tmp_path), isolated={"O": -75.0})
+    change = (KNOWN[LEVEL]["O"] + 75.0) * HARTREE
+    reference = read(standard(tmp_path))
+    np.testing.assert_allclose(data.atomization, reference.atomization + change)
+
+
+def test_frames_of_single_atoms_are_references(tmp_path):
+    water = group("H2O")
+    atoms = []
+    for symbol, energy in (("H", -13.0), ("H", -13.5), ("O", -2040.0)):
+        atoms.append(Atoms(symbol))
+        atoms[-1].calc = SinglePointCalculator(atoms[-1], energy=energy, forces=np.zeros((1, 3)))
+    ase.io.write(tmp_path / "a.xyz", [*frames(water), *atoms], format="extxyz")
+    data = read(tmp_path / "a.xyz", level="B3LYP")
+    assert len(data) == 4 and [s.record for s in data.skipped] == ["frame 4", "frame 5", "frame 6"]
+    assert "single atom" in data.skipped[0].reason
+    np.testing.assert_allclose(data.atomization, water.energies + 2 * 13.5 + 2040, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("level", "known"),
+    [
+        ("wB97X/6-31G*", True),
+        ("a model of WB97X/6-31G* (PySCF)", True),
+        ("wB97X / 6-31G*", True),
+        ("wB97X/6-31G**", False),
+        ("wB97X/6-31G*+", False),
+        ("wB97X/6-31G", False),
+        ("wB97X-D3/6-31G*", False),
+        ("B3LYP/6-31G*", False),
+    ],
+)
+def test_known_level(level, known):
+    assert bool(known_level(level)) == known
+
+
+# --- extended XYZ and databases
+
+
+def test_extxyz(tmp_path):
+    """Frames of two molecules in turn, one with SMILES; dipoles where there are any."""
+    water, ethanol = frames(group("H2O")), frames(group("CH3CH2OH"), smiles="CCO")
+    water[0].calc.results["dipole"] = np.arange(3.0)
+    mixed = [atoms for pair in zip(water, ethanol, strict=True) for atoms in pair]
+    ase.io.write(tmp_path / "a.xyz", mixed, format="extxyz")
+    data = read(tmp_path / "a.xyz", level=LEVEL)
+    assert data.molecule.tolist() == [0, 1] * 4
+    assert data.names == ["a/H2O-1", "a/CCO"] and data.smiles == [None, "CCO"]
+    order = np.argsort(data.molecule, kind="stable")
+    assert_frames(data.select(order), [group("H2O"), group("CH3CH2OH")], 1e-7)
+    np.testing.assert_array_equal(data.dipoles[0], np.arange(3.0))
+    assert np.isnan(data.dipoles[1:]).all()
+    assert "--level" in error(tmp_path / "a.xyz")
+
+
+def test_isomers_are_molecules_of_their_own(tmp_path):
+    ether, ethanol = group("CH3OCH3", 2), group("CH3CH2OH", 2)
+    both = []
+    for data in (ether, ethanol):
+        order = np.argsort(-data.numbers, kind="stable")
+        both.append(
+            Group(
+                data.numbers[order], data.positions[:, order], data.energies, data.forces[:, order]
+            )
+        )
+    assert (both[0].numbers == both[1].numbers).all()
+    ase.io.write(tmp_path / "a.xyz", [*frames(both[0]), *frames(both[1])], format="extxyz")
+    data = read(tmp_path / "a.xyz", level=LEVEL)
+    assert data.molecule.tolist() == [0, 0, 1, 1] and data.names == ["a/C2H6O-1", "a/C2H6O-2"]
+
+
+def test_broken_frames_do_not_end_the_file(tmp_path):
+    atoms = frames(group("H2O", 6))
+    atoms[1].info["charge"] = 1
+    atoms[2].info["multiplicity"] = 3
+    atoms[3].pbc = True
+    del atoms[4].calc.results["forces"]
+    ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz")
+    text = (tmp_path / "a.xyz").read_text().splitlines()
+    text[2] = text[2].replace("O", "O  what", 1)
+    (tmp_path / "a.xyz").write_text("\n".join([*text, "3", "comment", "O 0 0 0"]))
+    data = read(tmp_path / "a.xyz", level=LEVEL)
+    assert len(data) == 1 and data.energies[0] == pytest.approx(group("H2O", 6).energies[5])
+    found = {s.record: s.reason for s in data.skipped}
+    assert list(found) == [f"frame {k}" for k in (0, 1, 2, 3, 4, 6)]
+    for record, reason in (
+        ("frame 0", "cannot be read"),
+        ("frame 1", "ion"),
+        ("frame 2", "unpaired"),
+        ("frame 3", "periodic"),
+        ("frame 4", "there is no forces in it"),
+        ("frame 6", "cannot be read"),
+    ):
+        assert reason in found[record]
+
+
+def test_a_lost_count_ends_the_file_with_a_note(tmp_path):
+    ase.io.write(tmp_path / "a.xyz", frames(group("H2O")), format="extxyz")
+    with (tmp_path / "a.xyz").open("a") as file:
+        file.write("garbage\n3\n")
+    data = read(tmp_path / "a.xyz", level=LEVEL)
+    assert len(data) == 4 and data.skipped[0].record == "frame 4 and behind"
+
+
+def test_database(tmp_path):
+    with ase.db.connect(tmp_path / "a.db") as db:
+        for atoms in frames(group("CH3CH2OH")):
+            db.write(atoms, smiles="CCO")
+        db.write(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]))
+    data = read(tmp_path / "a.db", level=LEVEL)
+    assert_frames(data, [group("CH3CH2OH")])
+    assert data.names == ["a/CCO"] and data.smiles == ["CCO"]
+    assert [(s.record, s.reason) for s in data.skipped] == [("row 5", "there is no energy in it")]
+
+
+# --- the set of Zhou et al.
+
+
+def test_zhou(tmp_path):
+    groups = [group("H2O"), group("CH3CH2OH"), group("C6H6")]
+    folder = write_zhou(tmp_path / "zhou", groups)
+    data = read(folder, level=LEVEL)
+    order = np.argsort([len(n) for n in data.numbers], kind="stable")
+    assert_frames(data.select(order), groups)
+    assert sorted(data.names) == ["zhou/C2H6O-1", "zhou/C6H6-1", "zhou/H2O-1"]
+    assert len(set(zip(data.molecule, map(len, data.numbers), strict=True))) == 3
+    assert set(data.checksums) == {f"zhou/{n}.npy" for n in ("EtEi", "Gradient_ev", "R", "Z")}
+    assert "--level" in error(folder)
+    assert "isolated atom H" in error(folder, level="B3LYP")
+
+
+def test_single_atoms_of_zhou_are_no_references(tmp_path):
+    """Their relative energy is zero by definition."""
+    atom = Group(np.array([8]), np.zeros((1, 1, 3)), np.array([-75.0]), np.zeros((1, 1, 3)))
+    hydrogen = Group(np.array([1]), np.zeros((1, 1, 3)), np.array([-0.5]), np.zeros((1, 1, 3)))
+    folder = write_zhou(tmp_path / "zhou", [group("H2O"), atom, hydrogen])
+    assert "isolated atom H" in error(folder, level="B3LYP")
+    assert len(read(folder, level=LEVEL)) == 4
+
+
+def test_zhou_broken(tmp_path):
+    folder = write_zhou(tmp_path / "zhou", [group("H2O")])
+    positions, numbers = np.load(folder / "R.npy"), np.load(folder / "Z.npy")
+    positions[1, 0] = np.nan
+    numbers[2, 0], numbers[3] = 200, 0
+    np.save(folder / "R.npy", positions)
+    np.save(folder / "Z.npy", numbers)
+    data = read(folder, level=LEVEL)
+    assert len(data) == 1
+    assert {s.record for s in data.skipped} == {"frame 1", "?"}
+    np.save(folder / "R.npy", positions[:, :2])
+    assert "shapes do not belong together" in error(folder, level=LEVEL)
+    (folder / "R.npy").write_bytes(b"hello")
+    assert "R.npy: cannot be read" in error(folder, level=LEVEL)
+
+
+# --- several files, real files
+
+
+def test_several_files(tmp_path):
+    one = standard(tmp_path)
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    two = write_h5(folder / "set.h5", {"c": group("C6H6")})
+    data = read([one, two], level="another, contains wB97X/6-31G*", units="hartree")
+    assert_frames(data, [group("H2O"), group("CH3CH2OH"), group("C6H6")])
+    assert data.molecule.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert data.source.tolist() == [0] * 8 + [1] * 4
+    assert data.level == [LEVEL, "another, contains wB97X/6-31G*"]
+    assert data.names[2] == "set/c" and set(data.checksums) == {"set.h5", "set.h5 (2)"}
+
+
+@needs_shared
+def test_dft_file():
+    data = read(SHARED / "dft_train.h5")
+    assert len(data) > 350 and len(data) == len(data.charges) == len(data.forces)
+    assert (data.atomization < -4).all() and np.isfinite(data.dipoles).all()
+    assert (data.lumo > data.homo).all() and abs(sum(data.charges[0])) < 1e-3
+    assert {s.reason for s in data.skipped} <= {"two atoms are closer than 0.3 Angstrom"}
+    worst = max(np.abs(f.sum(0)).max() for f in data.forces)
+    assert worst < 0.1, "forces of an isolated molecule add up to zero but for the grid"
+
+
+@needs_shared
+def test_comp6_file():
+    path = SHARED / "s66x8_half.h5"
+    assert "gradients=True (--gradients)" in error(path, level=LEVEL, units="hartree")
+    data = read(path, level=LEVEL, units="hartree", gradients=True)
+    assert len(data) == 264 and data.names[0] == "s66x8_half/s66x8/mol00"
+    assert data.smiles == [None] * 33
