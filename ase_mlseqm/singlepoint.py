@@ -96,7 +96,8 @@ def compute(
             )
     result = BatchResult(solution, occupied)
     if "dipole" in properties:
-        result.dipole = props.dipoles(layout, solution.constants, solution.atoms, positions)
+        with torch.no_grad():
+            result.dipole = props.dipoles(layout, solution.constants, solution.atoms, positions)
     return result
 
 

@@ -23,7 +23,7 @@ from .nddo.integrals import (
 )
 from .nddo.layout import Layout, build_layout
 from .nddo.one_center import isolated_atom_energy
-from .nddo.parameter_gradient import parameter_gradient
+from .nddo.parameter_gradient import parameter_gradient, traced_constants
 from .nddo.parameters import table_parameters
 from .scf import SCFResult, SCFSettings, solve
 
@@ -114,14 +114,14 @@ def solve_at(
 
 
 def value_gradient(
-    model: LearnedModel,
     layout: Layout,
-    values: Tensor,
+    leaf: Tensor,
     solution: Solution,
     positions: Tensor,
     field: Tensor | None = None,
 ) -> Tensor:
-    """d (energy minus isolated atoms) / d learned ``values`` (n, k), eV."""
+    """d (energy minus isolated atoms) / d ``leaf`` (n, k), eV, from which the solution's constants
+    were made (:func:`traced_constants`)."""
 
     def in_field(constants: Constants) -> Tensor:
         assert field is not None
@@ -130,8 +130,8 @@ def value_gradient(
 
     return parameter_gradient(
         layout,
-        values,
-        lambda some: model.assemble(layout, some),
+        leaf,
+        solution.constants,
         solution.shape,
         solution.coefficients,
         solution.atoms,
@@ -159,8 +159,8 @@ def solve_learned(
     at = positions.detach().requires_grad_(with_gradient)
     with torch.set_grad_enabled(with_gradient):
         values = learned.values(layout, at)
+    leaf, constants = traced_constants(layout, values, lambda v: learned.assemble(layout, v))
     with torch.no_grad():
-        constants = prepare(layout, learned.assemble(layout, values.detach()))
         solution = solve_at(
             known,
             constants,
@@ -175,7 +175,7 @@ def solve_learned(
         isolated = isolated_atom_energy(table, layout.core_charge)
         solution.energy = solution.atomization + layout.molecule_sum(isolated)
     if solution.gradient is not None:
-        slope = value_gradient(learned, layout, values, solution, positions, field)
+        slope = value_gradient(layout, leaf, solution, positions, field)
         (response,) = torch.autograd.grad(values, at, slope)
         solution.gradient = solution.gradient + response
     return solution

@@ -74,34 +74,15 @@ class Integrals:
         return Integrals(*(t.detach() for t in self.tensors()))
 
 
-# orbital pairs that overlap in the local frame, the same order as in _overlaps
-_XX_KINDS = (overlap.SS, overlap.SZ, overlap.ZS, overlap.ZZ, overlap.XX)
-_XH_KINDS = (overlap.SS, overlap.ZS)
-
-
-def _orbital_pairs(layout: Layout, p: Parameters, shell: Tensor) -> tuple[OrbitalPairs, Tensor]:
-    """All pairs of orbitals (5 P_xx, 2 P_xh, P_hh) and the pair of atoms that each belongs to."""
-    every = torch.arange(layout.n_pairs, device=shell.device)
-    xx, xh, hh = every[layout.xx], every[layout.xh], every[layout.hh]
-    pair = torch.cat((xx.repeat(len(_XX_KINDS)), xh.repeat(len(_XH_KINDS)), hh))
-    counts = [len(xx)] * len(_XX_KINDS) + [len(xh)] * len(_XH_KINDS) + [len(hh)]
-    kinds = torch.tensor([*_XX_KINDS, *_XH_KINDS, overlap.SS], device=shell.device)
-    kind = kinds.repeat_interleave(torch.tensor(counts, device=shell.device))
-    i, j = layout.first[pair], layout.second[pair]
-    p_on_i = (kind == overlap.ZS) | (kind == overlap.ZZ) | (kind == overlap.XX)
-    p_on_j = (kind == overlap.SZ) | (kind == overlap.ZZ) | (kind == overlap.XX)
-    zeta_a = torch.where(p_on_i, p.zeta_p[i], p.zeta_s[i])
-    zeta_b = torch.where(p_on_j, p.zeta_p[j], p.zeta_s[j])
-    return overlap.orbital_pairs(zeta_a, zeta_b, shell[i], shell[j], kind), pair
-
-
 def prepare(layout: Layout, parameters: Parameters) -> Constants:
     """Everything that does not depend on the positions (differentiable in the parameters)."""
     p = parameters
     heavy_mask = layout.numbers > 1
     shell = elements(layout.numbers.device).shell[layout.numbers]
     atoms = multipoles(p.zeta_s, p.zeta_p, p.g_ss, p.g_pp, p.g_p2, p.h_sp, shell, heavy_mask)
-    orbitals, orbital_pair = _orbital_pairs(layout, p, shell)
+    known = layout.overlapping
+    zeta = torch.stack((p.zeta_s, p.zeta_p)).flatten()
+    orbitals = overlap.orbital_pairs(zeta[known.orbital_a], zeta[known.orbital_b], known.tables)
     beta = torch.stack((p.beta_s, p.beta_p, p.beta_p, p.beta_p), 1)
     i, j = layout.first, layout.second
 
@@ -117,7 +98,7 @@ def prepare(layout: Layout, parameters: Parameters) -> Constants:
         xh=pairs(xh, N_PRODUCTS, 1),
         hh=pairs(hh, 1, 1),
         orbitals=orbitals,
-        orbital_pair=orbital_pair,
+        orbital_pair=known.pair,
         beta_xx=0.5 * (beta[i[xx]].unsqueeze(2) + beta[j[xx]].unsqueeze(1)),
         beta_xh=0.5 * (beta[i[xh]] + p.beta_s[j[xh]].unsqueeze(1)),
         beta_hh=0.5 * (p.beta_s[i[hh]] + p.beta_s[j[hh]]),

@@ -13,9 +13,33 @@ import functools
 import torch
 from torch import Tensor
 
+from . import overlap
 from .constants import lasting
 from .parameters import elements
 from .products import N_PRODUCTS
+
+# orbital pairs that overlap in the local frame, in the order of their values (integrals.py)
+_XX_KINDS = (overlap.SS, overlap.SZ, overlap.ZS, overlap.ZZ, overlap.XX)
+_XH_KINDS = (overlap.SS, overlap.ZS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Overlapping:
+    """The Q = 5 P_xx + 2 P_xh + P_hh pairs of orbitals that overlap.
+
+    Attributes
+    ----------
+    pair : (Q,)
+        Their pairs of atoms.
+    orbital_a, orbital_b : (Q,)
+        Atom of either orbital, plus n for p orbitals.
+    tables : PairTables
+    """
+
+    pair: Tensor
+    orbital_a: Tensor
+    orbital_b: Tensor
+    tables: overlap.PairTables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +152,24 @@ class Layout:
         for k in range(1, 4):
             owner[self.molecule[x], self.orbital[x] + k, column[x]] = 1.0
         return owner
+
+    @functools.cached_property
+    @lasting
+    def overlapping(self) -> Overlapping:
+        """Pairs of orbitals that overlap."""
+        device = self.first.device
+        every = torch.arange(self.n_pairs, device=device)
+        xx, xh, hh = every[self.xx], every[self.xh], every[self.hh]
+        pair = torch.cat((xx.repeat(len(_XX_KINDS)), xh.repeat(len(_XH_KINDS)), hh))
+        counts = [len(xx)] * len(_XX_KINDS) + [len(xh)] * len(_XH_KINDS) + [len(hh)]
+        kinds = torch.tensor([*_XX_KINDS, *_XH_KINDS, overlap.SS], device=device)
+        kind = kinds.repeat_interleave(torch.tensor(counts, device=device))
+        i, j = self.first[pair], self.second[pair]
+        p_on_i = (kind == overlap.ZS) | (kind == overlap.ZZ) | (kind == overlap.XX)
+        p_on_j = (kind == overlap.SZ) | (kind == overlap.ZZ) | (kind == overlap.XX)
+        shell, n = elements(device).shell[self.numbers], len(self.numbers)
+        tables = overlap.pair_tables(shell[i], shell[j], kind)
+        return Overlapping(pair, i + n * p_on_i, j + n * p_on_j, tables)
 
     def block(self, first: Tensor, second: Tensor, n1: int, n2: int) -> Tensor:
         """Indices (P, n1, n2) of the atoms' blocks in flattened (B, N, N) matrices."""

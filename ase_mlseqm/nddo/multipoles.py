@@ -7,12 +7,13 @@ and additive terms rho_l that give the one-centre limits of the two-centre integ
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
 
 import torch
 from torch import Tensor
 
 from ..units import HARTREE
+from .constants import lasting
 
 MIN_H_PP = 0.1  # eV; MOPAC's lower bound of (g_pp - g_p2)/2 where rho_2 is derived (PM3 Cl)
 
@@ -42,40 +43,60 @@ def separations(zeta_s: Tensor, zeta_p: Tensor, shell: Tensor) -> Tensor:
     return torch.stack((D1, D2), -1)
 
 
-def _dipole_integral(rho: Tensor, D1: Tensor) -> tuple[Tensor, Tensor]:
-    """Self-repulsion of the sp dipole, hartree, and its derivative with rho."""
-    far = (D1**2 + rho**2).rsqrt()
-    return (1 / rho - far) / 4, (rho * far**3 - 1 / rho**2) / 4
+# Self-repulsions of the sp dipole and of the square pp quadrupole in units of their separation D:
+# (1/s - a / sqrt(1 + s^2) + b / sqrt(2 + s^2)) / (c D), hartree, with s = rho / D.
+_A, _B, _C = (1.0, 2.0), (0.0, 1.0), (4.0, 8.0)
+_GRID = (-24.0, 24.0, 481)  # of ln y, where y = c D times the integral
 
 
-def _quadrupole_integral(rho: Tensor, D2: Tensor) -> tuple[Tensor, Tensor]:
-    """Self-repulsion of the square pp quadrupole, hartree, and its derivative with rho."""
-    side, diagonal = (D2**2 + rho**2).rsqrt(), (2 * D2**2 + rho**2).rsqrt()
-    value = (1 / rho - 2 * side + diagonal) / 8
-    return value, rho * (2 * side**3 - diagonal**3) / 8 - 1 / (8 * rho**2)
+def _reduced(s: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """y(s) and its derivative; y falls monotonically."""
+    inverse, side, diagonal = s.reciprocal(), (s * s + 1.0).rsqrt(), (s * s + 2.0).rsqrt()
+    slope = s * (a * side**3 - b * diagonal**3) - inverse**2
+    return inverse - a * side + b * diagonal, slope
 
 
-def additive_term(
-    integral: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], D: Tensor, target: Tensor
-) -> Tensor:
-    """Solve ``integral(rho, D) = target`` for rho (both integrals fall monotonically with rho).
+@functools.cache
+@lasting
+def _constants(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """a, b, c as columns (2, 1), and ln s (2, G) on the grid of ln y, by bisection."""
+    a, b, c = (torch.tensor(v, dtype=torch.float64).unsqueeze(1) for v in (_A, _B, _C))
+    y = torch.linspace(*_GRID, dtype=torch.float64).exp().expand(2, -1)
+    low, high = torch.full_like(y, -30.0), torch.full_like(y, 9.0)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        above = _reduced(middle.exp(), a, b)[0] > y
+        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+    table = 0.5 * (low + high)
+    return a.to(device), b.to(device), c.to(device), table.to(device)
 
-    Bisection in ln(rho) followed by Newton steps, without a graph; one more Newton step with the
-    derivative held fixed carries the gradient of the implicit function.
+
+def additive_terms(D: Tensor, targets: Tensor) -> Tensor:
+    """rho (2, n) whose dipole and quadrupole repulsions equal ``targets``.
+
+    Newton steps in logarithms from a table, without a graph; one more step with the derivative
+    held fixed carries the gradient of the implicit function.
+
+    Parameters
+    ----------
+    D : (2, n)
+        D1 and D2, bohr.
+    targets : (2, n)
+        h_sp and h_pp, hartree.
     """
+    a, b, c, table = _constants(D.device)
+    y = c * D * targets
     with torch.no_grad():
-        low = torch.full_like(target, -12.0)
-        high = torch.full_like(target, 8.0)
-        for _ in range(12):
-            middle = 0.5 * (low + high)
-            above = integral(middle.exp(), D)[0] > target
-            low, high = torch.where(above, middle, low), torch.where(above, high, middle)
-        rho = (0.5 * (low + high)).exp()
-        for _ in range(5):
-            value, slope = integral(rho, D)
-            rho = rho - (value - target) / slope
-        _, slope = integral(rho, D)
-    return rho - (integral(rho, D)[0] - target) / slope
+        start, stop, size = _GRID
+        place = (y.log() - start) * ((size - 1) / (stop - start))
+        cell = place.clamp(0, size - 2).long()
+        left = table.gather(1, cell)
+        s = (left + (place - cell) * (table.gather(1, cell + 1) - left)).exp()
+        for _ in range(2):
+            value, slope = _reduced(s, a, b)
+            s = s * torch.exp((y / value).log() * value / (s * slope))
+        value, slope = _reduced(s, a, b)
+    return D * (s - (value - y) / slope)
 
 
 def multipoles(
@@ -96,8 +117,8 @@ def multipoles(
     if len(index):
         D_heavy = separations(zeta_s[index], zeta_p[index], shell[index])
         h_pp = (0.5 * (g_pp[index] - g_p2[index])).clamp(min=MIN_H_PP)
-        rho1 = additive_term(_dipole_integral, D_heavy[:, 0], h_sp[index] / HARTREE)
-        rho2 = additive_term(_quadrupole_integral, D_heavy[:, 1], h_pp / HARTREE)
+        targets = torch.stack((h_sp[index], h_pp)) / HARTREE
+        rho1, rho2 = additive_terms(D_heavy.T, targets).unbind(0)
         D = D.index_copy(0, index, D_heavy)
         rho = rho.index_copy(0, index, torch.stack((rho0[index], rho1, rho2), 1))
     return Multipoles(D, rho)

@@ -140,6 +140,29 @@ def _polynomial(n_a: int, n_b: int, kind: int) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
+class PairTables:
+    """What the kinds of Q pairs of orbitals alone determine.
+
+    Attributes
+    ----------
+    exponent_a, exponent_b : (Q,)
+        n + 1/2, the power of 2 zeta in the normalisation.
+    factor : (Q,)
+        The rest of the normalisation of both.
+    power : (Q,)
+        n_a + n_b + 1.
+    coefficients : (Q, K, K)
+        Of A_k B_l.
+    """
+
+    exponent_a: Tensor
+    exponent_b: Tensor
+    factor: Tensor
+    power: Tensor
+    coefficients: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
 class OrbitalPairs:
     """Q pairs of orbitals whose overlaps are wanted, and all that does not depend on distances.
 
@@ -162,10 +185,8 @@ class OrbitalPairs:
     coefficients: Tensor
 
 
-def orbital_pairs(
-    zeta_a: Tensor, zeta_b: Tensor, shell_a: Tensor, shell_b: Tensor, kind: Tensor
-) -> OrbitalPairs:
-    """Prepare overlaps of Q pairs: exponents (1/bohr), shells and kinds (``SS`` ... ``XX``)."""
+def pair_tables(shell_a: Tensor, shell_b: Tensor, kind: Tensor) -> PairTables:
+    """Tables of Q pairs of given shells and kinds (``SS`` ... ``XX``)."""
     key, row = torch.unique((shell_a * 10 + shell_b) * 10 + kind, return_inverse=True)
     names = [(k // 100, k // 10 % 10, k % 10) for k in key.tolist()]
     size = max((n_a + n_b + 1 for n_a, n_b, _ in names), default=1)
@@ -173,19 +194,28 @@ def orbital_pairs(
     for table, name in zip(tables, names, strict=True):
         polynomial = _polynomial(*name)
         table[: len(polynomial), : len(polynomial)] = polynomial
-    return OrbitalPairs(
-        zeta_a + zeta_b,
-        zeta_a - zeta_b,
-        _norm(zeta_a, shell_a) * _norm(zeta_b, shell_b),
-        (shell_a + shell_b + 1).to(zeta_a.dtype),
-        torch.from_numpy(tables).to(zeta_a.device)[row],
+    n_a, n_b = shell_a.to(torch.float64), shell_b.to(torch.float64)
+    # radial normalisation (2 zeta)^(n + 1/2) / sqrt((2 n)!)
+    factorials = torch.lgamma(2 * n_a + 1) + torch.lgamma(2 * n_b + 1)
+    return PairTables(
+        n_a + 0.5,
+        n_b + 0.5,
+        torch.exp(-0.5 * factorials),
+        n_a + n_b + 1.0,
+        torch.from_numpy(tables).to(shell_a.device)[row],
     )
 
 
-def _norm(zeta: Tensor, shell: Tensor) -> Tensor:
-    """Radial normalisation (2 zeta)^(n + 1/2) / sqrt((2 n)!)."""
-    n = shell.to(zeta.dtype)
-    return (2 * zeta) ** (n + 0.5) * torch.exp(-0.5 * torch.lgamma(2 * n + 1))
+def orbital_pairs(zeta_a: Tensor, zeta_b: Tensor, tables: PairTables) -> OrbitalPairs:
+    """Prepare overlaps of Q pairs of exponents (1/bohr)."""
+    radial = (2 * zeta_a) ** tables.exponent_a * (2 * zeta_b) ** tables.exponent_b
+    return OrbitalPairs(
+        zeta_a + zeta_b,
+        zeta_a - zeta_b,
+        radial * tables.factor,
+        tables.power,
+        tables.coefficients,
+    )
 
 
 def local_overlaps(distance: Tensor, pairs: OrbitalPairs, slopes: bool) -> Tensor:

@@ -13,34 +13,45 @@ from .layout import Layout
 from .parameters import Parameters
 
 
+def traced_constants(
+    layout: Layout, values: Tensor, assemble: Callable[[Tensor], Parameters]
+) -> tuple[Tensor, Constants]:
+    """A copy of ``values`` (n, k) that a graph starts from, and the constants made from it.
+
+    Parameters
+    ----------
+    assemble : callable
+        From ``values`` to all parameters.
+    """
+    with torch.enable_grad():
+        leaf = values.detach().requires_grad_()
+        return leaf, prepare(layout, assemble(leaf))
+
+
 def parameter_gradient(
     layout: Layout,
-    values: Tensor,
-    assemble: Callable[[Tensor], Parameters],
+    leaf: Tensor,
+    constants: Constants,
     shape: Geometry,
     coefficients: Integrals,
     atoms: AtomDensities,
     more: Callable[[Constants], Tensor] | None = None,
 ) -> Tensor:
-    """d (E - sum of E_iso) / d ``values``, eV, in the shape of ``values``.
+    """d (E - sum of E_iso) / d ``leaf``, eV, in the shape of ``leaf``.
 
     The SCF energy is stationary in the density, so the density is constant here; the energies of
     the isolated atoms depend on the parameters explicitly.
 
     Parameters
     ----------
-    values : (n, k)
-        Parameters that are varied.
-    assemble : callable
-        From ``values`` to all parameters.
+    leaf, constants
+        From :func:`traced_constants`.
     coefficients : Integrals
         dE / d integral.
     more : callable, optional
         Further terms of the energy that depend on the parameters (the electric field).
     """
     with torch.enable_grad():
-        leaf = values.detach().requires_grad_()
-        constants = prepare(layout, assemble(leaf))
         pairs, _ = integrals_and_slopes(layout, constants, shape, slopes=False)
         own = one_center_energy(layout, constants, atoms) - constants.one.isolated
         energy = own.sum() + pair_energy(pairs, coefficients).sum()

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ..nddo.fock import build_maps
-from ..nddo.integrals import prepare
 from ..nddo.layout import Layout, build_layout
+from ..nddo.parameter_gradient import traced_constants
 from ..nn.hamiltonian import LearnedHamiltonian
 from ..scf import SCFSettings
 from ..scf.guess import n_occupied
@@ -83,10 +83,9 @@ class Pass:
         with torch.enable_grad():
             self.corrections = self.model.corrections(self.layout, at)
             self.values = self.model.head.values(self.layout, self.corrections)
-        solution = self._solve(
+        solution, self.slope = self._solve(
             self.values, self.positions, self.settings.tolerance, self.frames.guess
         )
-        self.slope = value_gradient(self.model, self.layout, self.values, solution, self.positions)
         (response,) = torch.autograd.grad(self.values, at, self.slope, retain_graph=with_graph)
         if not with_graph:
             self.corrections, self.values = self.corrections.detach(), self.values.detach()
@@ -134,8 +133,9 @@ class Pass:
             positions = self.positions + sign * step
             with torch.enable_grad():
                 values = self.model.values(layout, positions)
-            solved = self._solve(values, positions, settings.displaced_tolerance, guess, False)
-            slope = value_gradient(self.model, layout, values, solved, positions)
+            solved, slope = self._solve(
+                values, positions, settings.displaced_tolerance, guess, False
+            )
             sides.append((values, slope, solved))
             guess = purify(2.0 * self.density - solved.scf.density)
         use = self._same_state(sides[0][2], sides[1][2], eps, force_slope)
@@ -169,19 +169,24 @@ class Pass:
         tolerance: float,
         guess: Tensor | None,
         with_gradient: bool = True,
-    ) -> Solution:
+    ) -> tuple[Solution, Tensor]:
+        """The solution, and the slope of its energy with the parameters ``values``."""
         settings = SCFSettings(tolerance, self.settings.max_iterations, ladder=False)
+        layout = self.layout
+        leaf, constants = traced_constants(
+            layout, values, lambda some: self.model.assemble(layout, some)
+        )
         with torch.no_grad():
-            parameters = self.model.assemble(self.layout, values.detach())
-            return solve_at(
+            solution = solve_at(
                 self.known,
-                prepare(self.layout, parameters),
+                constants,
                 positions,
                 self.occupied,
                 settings,
                 with_gradient=with_gradient,
                 guess=guess,
             )
+        return solution, value_gradient(layout, leaf, solution, positions)
 
 
 def purify(density: Tensor) -> Tensor:

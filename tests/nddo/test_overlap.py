@@ -79,9 +79,7 @@ def package(distance, zeta_a, zeta_b, shells, slopes=False):
     pairs = overlap.orbital_pairs(
         zeta_a.expand(n),
         zeta_b.expand(n),
-        torch.full((n,), shells[0]),
-        torch.full((n,), shells[1]),
-        kinds,
+        overlap.pair_tables(torch.full((n,), shells[0]), torch.full((n,), shells[1]), kinds),
     )
     values = overlap.local_overlaps(distance.expand(n), pairs, slopes)
     return values if slopes else values[0]
@@ -220,9 +218,11 @@ def test_all_shells_in_one_call():
     pairs = overlap.orbital_pairs(
         torch.from_numpy(zeta_a),
         torch.from_numpy(zeta_b),
-        torch.tensor([pair[0] for pair, _ in wanted]),
-        torch.tensor([pair[1] for pair, _ in wanted]),
-        torch.tensor([KINDS["".join(orbitals)] for _, orbitals in wanted]),
+        overlap.pair_tables(
+            torch.tensor([pair[0] for pair, _ in wanted]),
+            torch.tensor([pair[1] for pair, _ in wanted]),
+            torch.tensor([KINDS["".join(orbitals)] for _, orbitals in wanted]),
+        ),
     )
     found = overlap.local_overlaps(torch.from_numpy(distance), pairs, slopes=True)
     for k, (pair, orbitals) in enumerate(wanted):

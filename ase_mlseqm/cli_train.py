@@ -1,0 +1,192 @@
+"""The command ``mlseqm train``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import InputError
+
+
+def train(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="YAML file with settings.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="Settings with a name: paper or fine-tune.")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data", help="Labelled structures: HDF5, extxyz, ase.db, .npy folder; repeatable."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the training.")] = Path("training"),
+    start: Annotated[
+        str | None, typer.Option("--from", help="Model to start from: a file or a name.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes through the data.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of weights and order.")] = None,
+    level: Annotated[
+        str | None, typer.Option("--level", help="Level of theory, where a file does not state it.")
+    ] = None,
+    units: Annotated[
+        str | None, typer.Option("--units", help="hartree or ev, where a file does not state it.")
+    ] = None,
+    isolated: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--isolated",
+            metavar="EL=E",
+            help="Energy of an isolated atom, Hartree, as in H=-0.4993; repeatable.",
+        ),
+    ] = None,
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="The files hold gradients instead of forces.")
+    ] = False,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the model.")] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int | None, typer.Option("--threads", help="Default: all cores.")] = None,
+    max_hours: Annotated[
+        float | None, typer.Option("--max-hours", help="Stop after this time; to be continued.")
+    ] = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
+    ] = False,
+) -> int:
+    """Train a Hamiltonian on energies and forces; the same command goes on where it stopped."""
+    from .engine import find_device
+    from .training import run
+
+    if not data:
+        raise InputError("there is nothing to train on: give labelled structures with --data FILE")
+    settings = _settings(config, preset, start)
+    for field, value in (("epochs", epochs), ("seed", seed)):
+        if value is not None:
+            settings = dataclasses.replace(settings, **{field: value})
+    with _Screen(settings, quiet=json_) as screen:
+        try:
+            outcome = run.train(
+                settings,
+                data,
+                out,
+                options=run.DataOptions(level, units, _energies(isolated), gradients),
+                start=start,
+                name=name,
+                device=find_device(device),
+                threads=threads or run.default_threads(),
+                max_hours=max_hours,
+                report=screen.report,
+            )
+        except KeyboardInterrupt:
+            screen.say(f"interrupted; the same command goes on from {out / 'checkpoint.pt'}")
+            return 130
+    if json_:
+        print(
+            json.dumps(
+                {
+                    "finished": outcome.finished,
+                    "model": str(outcome.model) if outcome.model else None,
+                    "progress": dataclasses.asdict(outcome.progress),
+                    "validation": screen.last,
+                }
+            )
+        )
+    return 0
+
+
+def _energies(given: list[str] | None) -> dict[str, float] | None:
+    """From H=-0.4993 and the like."""
+    energies = {}
+    for text in given or []:
+        element, _, value = text.partition("=")
+        try:
+            energies[element.strip()] = float(value)
+        except ValueError:
+            raise InputError(f"--isolated {text}: give it as in --isolated H=-0.4993") from None
+    return energies or None
+
+
+def _settings(config: Path | None, preset: str | None, start: str | None) -> Any:
+    from .configfile import load
+    from .training import presets
+    from .training.config import TrainConfig
+
+    if config is not None and preset is not None:
+        raise InputError("give either a settings file or --preset, not both")
+    if config is not None:
+        settings = load(config, TrainConfig)
+    else:
+        settings = presets.preset(preset or ("fine-tune" if start else "paper"))
+    if start is not None:
+        from .nn.weights import load_model
+
+        settings = presets.starting_from(settings, load_model(start).model.config)
+    return settings
+
+
+class _Screen:
+    """A progress bar with losses, and a line for every epoch."""
+
+    def __init__(self, settings: Any, quiet: bool) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        from .report import console
+
+        self.settings, self.quiet = settings, quiet
+        self.last: dict[str, Any] = {}
+        self.output = console(stderr=True)
+        columns = (
+            TextColumn("epoch {task.fields[epoch]}", markup=False),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}", markup=False),
+        )
+        self.bar = Progress(
+            *columns, console=self.output, transient=True, disable=not self.output.is_terminal
+        )
+        self.task = self.bar.add_task("", total=None, epoch="0", text="reading")
+        self.per_epoch = 1
+
+    def __enter__(self) -> _Screen:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def say(self, sentence: str) -> None:
+        """A line above the bar."""
+        if not self.quiet:
+            self.bar.print(sentence, markup=False, highlight=False)
+
+    def report(self, kind: str, values: dict[str, Any]) -> None:
+        """What the training tells."""
+        if kind == "data":
+            self.say(
+                f"{values['training']} frames for training, {values['validation']} for validation; "
+                f"left out: {values['skipped']} broken, {values['between_both_sides']} between "
+                f"both sides, {values['other_elements']} with other elements or unpaired electrons"
+            )
+            size = self.settings.batch_size
+            self.per_epoch = max(1, values["training"] // size)
+            self.bar.update(self.task, total=self.per_epoch * self.settings.epochs)
+        elif kind == "step":
+            text = (
+                f"loss {values['loss']:.3f}  forces {values['force_mae']:.3f} eV/Å  energy "
+                f"{values['energy_mae']:.3f} eV  {values['conformers_per_s']:.0f} conformers/s"
+            )
+            self.bar.update(
+                self.task, completed=values["step"], text=text, epoch=str(values["epoch"] + 1)
+            )
+        else:
+            self.last = values
+            self.say(
+                f"epoch {values['epoch'] + 1}: validation forces {values['force_mae']:.4f} eV/Å, "
+                f"energies {values['energy_mae']:.4f} eV (MAE), loss {values['loss']:.4f}"
+                + (f", {values['unconverged']} unconverged" if values["unconverged"] else "")
+            )

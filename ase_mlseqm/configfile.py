@@ -1,0 +1,77 @@
+"""Settings from YAML files: nested frozen dataclasses from nested mappings, checked by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import InputError
+from .options import check_names
+
+T = TypeVar("T")
+
+
+def load(path: Path | str, cls: type[T]) -> T:
+    """Read a YAML file into ``cls``; what the file leaves out keeps its default."""
+    import yaml
+
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a text file"
+        raise InputError(f"{path}: {reason}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no settings: write lines such as 'epochs: 10'")
+    return from_dict(cls, values, str(path))
+
+
+def from_dict(cls: type[T], values: dict[str, Any], owner: str) -> T:
+    """An instance of the dataclass ``cls`` from a mapping of its fields.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or a value of the wrong type; the message starts with ``owner``.
+    """
+    try:
+        check_names(values, cls, owner)
+    except InputError as error:
+        raise InputError(f"{owner}: {error}") from None
+    hints = typing.get_type_hints(cls)
+    return cls(
+        **{name: _convert(hints[name], value, f"{owner}: {name}") for name, value in values.items()}
+    )
+
+
+def _convert(hint: Any, value: Any, owner: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise InputError(f"{owner} is {value!r}: give its settings indented below it")
+        return from_dict(typing.cast(type, hint), value, owner)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        (hint,) = (a for a in arguments if a is not type(None))
+        return _convert(hint, value, owner)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{owner} is {value!r}: give a list")
+        return tuple(_convert(arguments[0], item, owner) for item in value)
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-3 as a string
+        except ValueError:
+            pass
+    elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    names = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+    raise InputError(f"{owner} is {value!r}: give {names.get(hint, 'something else')}")

@@ -1,0 +1,34 @@
+"""Settings with a name."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..errors import InputError
+from ..nn.hamiltonian import HamiltonianConfig
+from .config import OptimizerConfig, TrainConfig
+
+PRESETS = {
+    "paper": TrainConfig(model=HamiltonianConfig(), epochs=30),
+    "fine-tune": TrainConfig(
+        optimizer=OptimizerConfig(learning_rate=1e-4, final_learning_rate=1e-6, warm_up=20),
+        epochs=50,
+        patience=8,
+        validation_fraction=0.1,
+        batch_size=32,
+    ),
+}
+"""``paper``: Zhou et al., PNAS 119 (2022) e2120333119.  ``fine-tune``: what ``--from`` takes."""
+
+
+def preset(name: str) -> TrainConfig:
+    """The settings called ``name``."""
+    if name not in PRESETS:
+        raise InputError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def starting_from(config: TrainConfig, model: HamiltonianConfig) -> TrainConfig:
+    """``config`` for the form of an existing model, whose table stays as it is."""
+    frozen = dataclasses.replace(model, learn_table=False)
+    return dataclasses.replace(config, model=frozen)

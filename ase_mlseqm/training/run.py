@@ -1,0 +1,200 @@
+"""What ``mlseqm train`` does: read, split, train, write the model."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..nn.hamiltonian import LearnedHamiltonian
+from ..nn.weights import load_model, save_model, seeded
+from ..summary import versions
+from .checkpoint import write_whole
+from .config import TrainConfig
+from .curves import draw_curves
+from .dataset import Dataset
+from .evaluate import Errors
+from .parallel import find_world
+from .readers import read
+from .split import split
+from .trainer import Progress, Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+    """How data files are to be read."""
+
+    level: str | None = None
+    """Level of theory of files that do not state it."""
+    units: str | None = None
+    """Units of files that do not state them: hartree or ev."""
+    isolated: dict[str, float] | None = None
+    """Energies of isolated atoms by element, Hartree, where the level is not known."""
+    gradients: bool = False
+    """The files hold gradients instead of forces."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOutcome:
+    """How a training ended: the model file (None before the first validation) and its errors."""
+
+    finished: bool
+    progress: Progress
+    model: Path | None
+
+
+def train(
+    config: TrainConfig,
+    files: list[str],
+    out: Path,
+    *,
+    options: DataOptions | None = None,
+    start: Path | str | None = None,
+    name: str | None = None,
+    device: torch.device | None = None,
+    threads: int | None = None,
+    max_hours: float | None = None,
+    report: Callable[[str, dict[str, Any]], None] | None = None,
+) -> TrainOutcome:
+    """Train a Hamiltonian, or go on with the training in ``out``.
+
+    Parameters
+    ----------
+    files : list of str
+        Labelled structures.
+    start : path, optional
+        Model whose weights are the first ones.
+    report : callable
+        Called with ("data" | "step" | "epoch", values).
+    """
+    options, report = options or DataOptions(), report or (lambda *_: None)
+    deadline = None if max_hours is None else time.monotonic() + 3600.0 * max_hours
+    world = find_world()
+    data = read(files, **dataclasses.asdict(options))
+    training, validation, dropped = split(data, config.validation_fraction, config.split_seed)
+    training, foreign = _known(data, training, config)
+    validation, _ = _known(data, validation, config)
+    if not len(training) or not len(validation):
+        raise InputError(
+            f"{len(training)} frames are left for training and {len(validation)} for validation: "
+            "give more data, or another validation_fraction"
+        )
+    counts = {
+        "frames": len(data),
+        "training": len(training),
+        "validation": len(validation),
+        "between_both_sides": len(dropped),
+        "other_elements": foreign,
+        "skipped": len(data.skipped),
+    }
+    model = seeded(config.model, config.seed, name or out.name)
+    source = None
+    if start is not None:
+        source = load_model(start)
+        model.network.load_state_dict(source.model.network.state_dict())
+    if world.chief:
+        _describe(out, config, data, counts, None if source is None else source.sha256)
+    report("data", counts)
+
+    def keep(model: LearnedHamiltonian, errors: Errors, progress: Progress) -> None:
+        card = {
+            "training": {"levels": sorted(set(data.level)), "files": data.checksums} | counts,
+            "validation": dataclasses.asdict(errors),
+            "epoch": progress.epoch + 1,
+            "step": progress.step,
+            "start": None if source is None else source.sha256,
+            "versions": versions(),
+        }
+        save_model(out / "model.safetensors", model, card)
+
+    def rows(row: dict[str, Any]) -> None:
+        if "frames" in row:
+            draw_curves(out, model.name)
+        report("epoch" if "frames" in row else "step", row)
+
+    threads = threads or torch.get_num_threads()
+    torch.set_num_threads(1)
+    trainer = Trainer(
+        model,
+        data,
+        training,
+        validation,
+        config,
+        out,
+        threads=threads if device is None or device.type == "cpu" else 1,
+        world=world,
+        device=device,
+        keep=keep,
+        report=rows,
+    )
+    try:
+        finished = trainer.run(deadline=deadline)
+    finally:
+        if world.chief:
+            draw_curves(out, model.name)
+    best = out / "model.safetensors"
+    return TrainOutcome(finished, trainer.progress, best if best.exists() else None)
+
+
+def _known(data: Dataset, indices: np.ndarray, config: TrainConfig) -> tuple[np.ndarray, int]:
+    """Frames whose elements the model has and whose electrons are paired, and how many are not."""
+    from ..validate import electron_counts
+
+    elements = set(config.model.elements)
+    good = [
+        set(data.numbers[k].tolist()) <= elements and electron_counts(data.numbers[k])[0] % 2 == 0
+        for k in indices
+    ]
+    return indices[np.array(good, dtype=bool)], len(good) - sum(good)
+
+
+def _describe(
+    out: Path, config: TrainConfig, data: Dataset, counts: dict[str, int], start: str | None
+) -> None:
+    """Write settings and checksums; refuse a folder that holds a training with others."""
+    out.mkdir(parents=True, exist_ok=True)
+    now = {
+        "config": json.loads(json.dumps(dataclasses.asdict(config))),
+        "data": data.checksums,
+        "start": start,
+    }
+    path = out / "config.json"
+    if path.exists():
+        before = json.loads(path.read_text())
+        for key, what in (("config", "settings"), ("data", "data"), ("start", "a start")):
+            if before.get(key) != now[key]:
+                difference = _first_difference(before.get(key), now[key])
+                raise InputError(
+                    f"{out} holds a training with other {what} ({difference}): give another --out, "
+                    "or the same command as before to go on"
+                )
+    text = json.dumps(now | {"counts": counts, "versions": versions()}, indent=1)
+    write_whole(path, text.encode())
+    if data.skipped:
+        with open(out / "skipped.csv", "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("file", "record", "reason"))
+            writer.writerows((s.file, s.record, s.reason) for s in data.skipped)
+
+
+def _first_difference(before: Any, now: Any, name: str = "") -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(set(before) | set(now)):
+            if before.get(key) != now.get(key):
+                inner = f"{name}.{key}" if name else key
+                return _first_difference(before.get(key), now.get(key), inner)
+    return f"{name + ': ' if name else ''}{before} before, {now} now"
+
+
+def default_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
