@@ -39,16 +39,18 @@ def _tensors(model: LearnedHamiltonian) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
 
 
-def _digest(tensors: dict[str, Tensor], config: str) -> str:
-    digest = hashlib.sha256(config.encode())
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].numpy().tobytes())
+def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    digest = hashlib.sha256()
+    for key in ("name", "config", "card"):
+        digest.update(f"{key}={metadata[key]}\n".encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 
 def save_model(path: Path | str, model: LearnedHamiltonian, card: dict[str, Any]) -> str:
-    """Write a model file; returns the SHA-256 of its weights and architecture.
+    """Write a model file; returns the SHA-256 of all it says and of its weights.
 
     Parameters
     ----------
@@ -60,22 +62,20 @@ def save_model(path: Path | str, model: LearnedHamiltonian, card: dict[str, Any]
     from ..training.checkpoint import write_whole
 
     tensors = _tensors(model)
-    config = json.dumps(config_to_dict(model.config), sort_keys=True)
-    digest = _digest(tensors, config)
     metadata = {
         "format": FORMAT,
         "name": model.name,
-        "config": config,
-        "sha256": digest,
+        "config": json.dumps(config_to_dict(model.config), sort_keys=True),
         "card": json.dumps(card, sort_keys=True),
     }
+    metadata["sha256"] = _digest(tensors, metadata)
     write_whole(Path(path), save(tensors, metadata))
-    return digest
+    return metadata["sha256"]
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelFile:
-    """A model, its ``card`` and the ``sha256`` of its weights and architecture."""
+    """A model, its ``card`` and the ``sha256`` of all the file says and of its weights."""
 
     model: LearnedHamiltonian
     card: dict[str, Any]
@@ -109,7 +109,7 @@ def load_model(path: Path | str) -> ModelFile:
             "`mlseqm train`"
         )
     try:
-        digest = _digest(tensors, metadata["config"])
+        digest = _digest(tensors, metadata)
         if digest != metadata["sha256"]:
             raise InputError(
                 f"{path} was changed after it was written (its checksum differs): copy it again"
