@@ -25,6 +25,7 @@ from .snapshot import Snapshot
 
 if TYPE_CHECKING:  # torch is imported with the first calculator, not with this module
     from .engine import Engine
+    from .model import Model
     from .results import SinglePoint
     from .scf import SCFSettings
 
@@ -34,7 +35,7 @@ MAX_DISPLACEMENT = 0.5
 
 @functools.lru_cache(maxsize=8)
 def shared_engine(
-    method: str,
+    model: Model,
     device: str,
     tolerance: float | None,
     max_iterations: int | None,
@@ -43,7 +44,7 @@ def shared_engine(
     """One engine for all calculators with the same settings: they share its index maps."""
     from .engine import Engine
 
-    return Engine(method, device, scf_settings(tolerance, max_iterations), max_memory)
+    return Engine(model, device, scf_settings(tolerance, max_iterations), max_memory)
 
 
 def scf_settings(tolerance: float | None, max_iterations: int | None) -> SCFSettings:
@@ -145,7 +146,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     def __init__(
         self,
-        method: str = CalculatorOptions.method,
+        method: str | None = CalculatorOptions.method,
         *,
         atoms: Atoms | None = None,
         label: str | None = None,
@@ -167,12 +168,13 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     def set(self, **changes: Any) -> dict[str, Any]:
         """Change keywords; returns those that changed and forgets results if any did."""
-        from .engine import find_device, find_model
+        from .engine import find_device
+        from .models import find_model
 
         _check_names(changes)
         try:
             options = CalculatorOptions(**{**self.parameters, **changes})
-            find_model(options.method)
+            find_model(options.method, options.model)
             find_device(options.device)
         except errors.InputError as error:
             raise InputError(str(error)) from None
@@ -190,9 +192,13 @@ class MLSEQM(GetOutputsMixin, Calculator):
         self._guess = None
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
-        """Keywords that differ from their defaults, and the method."""
-        method = {"method": self.parameters["method"]}  # whoever reads a file wants to know it
-        return method | super().todict(skip_default)
+        """Keywords that differ from their defaults, and the method or the model."""
+        from .models import DEFAULT
+
+        # whoever reads a file wants to know it
+        method, model = self.parameters["method"], self.parameters["model"]
+        named = {"method": method} if method is not None else {"model": model or DEFAULT}
+        return named | super().todict(skip_default)
 
     @property
     def atoms(self) -> Atoms | None:
@@ -276,12 +282,13 @@ class MLSEQM(GetOutputsMixin, Calculator):
     def _prepare(self, atoms: Atoms) -> tuple[Engine, Any, tuple]:
         """The engine, the molecule, and what has to be equal for a density to be of use."""
         from .atoms import molecule_from_atoms
+        from .models import find_model
 
         given = self.parameters
         try:
             molecule = molecule_from_atoms(atoms, given["charge"], given["multiplicity"])
             engine = shared_engine(
-                given["method"],
+                find_model(given["method"], given["model"]),
                 given["device"],
                 given["tolerance"],
                 given["max_iterations"],

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from .batch import Molecule, collate, padded_numbers
 from .errors import InputError
-from .model import METHODS, Model, PlainModel
+from .model import Model
+from .models import find_model
 from .results import SinglePoint, Status
 from .scf import SCFSettings
 from .singlepoint import PROPERTIES, compute, unpack
@@ -52,13 +54,10 @@ class _Job:
     n_products: int
     guess: np.ndarray | None
 
-
-def find_model(method: str) -> Model:
-    """The model of a method's name (upper or lower case)."""
-    name = method.upper()
-    if name not in METHODS:
-        raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
-    return PlainModel(name)
+    @property
+    def unpaired(self) -> bool:
+        """Whether it has unpaired electrons."""
+        return self.molecule.multiplicity != 1
 
 
 def find_device(device: str | torch.device) -> torch.device:
@@ -85,8 +84,8 @@ class Engine:
 
     Parameters
     ----------
-    model : Model or str
-        A model, or the name of a method.
+    model : Model or str, optional
+        A model, or the name of a method.  Default: the learned model that comes with the package.
     device : str or torch.device
     scf : SCFSettings
     max_memory : float, optional
@@ -96,13 +95,14 @@ class Engine:
 
     def __init__(
         self,
-        model: Model | str = "PM3",
+        model: Model | str | None = None,
         device: str | torch.device = "cpu",
         scf: SCFSettings | None = None,
         max_memory: float | None = None,
     ) -> None:
         self.device = find_device(device)
-        self.model = (find_model(model) if isinstance(model, str) else model).on(self.device)
+        found = find_model(model) if model is None or isinstance(model, str) else model
+        self.model = found.on(self.device)
         self.scf = scf or SCFSettings()
         self.max_memory = max_memory if max_memory is not None else _default_memory(self.device)
         self._topology = functools.lru_cache(maxsize=8)(self._new_topology)
@@ -131,6 +131,12 @@ class Engine:
             self._job(index, molecule, unrestricted, guesses[index] if guesses else None)
             for index, molecule in enumerate(molecules)
         ]
+        if self.model.learned and any(j.molecule.charge or j.unpaired for j in jobs):
+            warnings.warn(
+                f"ions and radicals are not in the training data of {self.model.name}: check "
+                "these results against another method",
+                stacklevel=2,
+            )
         field_ = None
         if field is not None:
             field_ = torch.as_tensor(field, dtype=torch.float64, device=self.device)
@@ -317,16 +323,17 @@ def _failed(job: _Job, model: Model) -> SinglePoint:
 
 
 @functools.lru_cache(maxsize=8)
-def _engine(method: str, device: str, scf: SCFSettings, max_memory: float | None) -> Engine:
-    return Engine(method, device, scf, max_memory)
+def _engine(model: Model, device: str, scf: SCFSettings, max_memory: float | None) -> Engine:
+    return Engine(model, device, scf, max_memory)
 
 
 def evaluate(
     systems: Sequence[Any],
-    method: str = "PM3",
+    method: str | None = None,
     properties: Sequence[str] = ("energy", "forces"),
     device: str = "cpu",
     *,
+    model: str | None = None,
     charges: Sequence[int] | None = None,
     multiplicities: Sequence[int | None] | None = None,
     unrestricted: bool | None = None,
@@ -343,13 +350,16 @@ def evaluate(
     systems : sequence of ase.Atoms or Molecule
         Charge and multiplicity of ``Atoms`` are read as the calculator does (``info``, initial
         charges and magnetic moments), unless the two arguments below are given.
-    method : str
+    method : str, optional
         MNDO, AM1 or PM3.
     properties : sequence of str
         Any of energy, forces, charges, dipole, mo_energies, density, bond_orders, magmoms,
         parameters.
     device : str
         ``"cpu"`` or ``"cuda"``.
+    model : str, optional
+        Name or file of a learned model; default, where no method is given: the one that comes
+        with the package.
     charges, multiplicities : sequences, optional
         Of every molecule; a multiplicity of None is the lowest possible one.
     unrestricted : bool, optional
@@ -374,6 +384,7 @@ def evaluate(
     InputError
         Before anything is computed, when a molecule cannot be (the message names it).
     """
+    chosen = find_model(method, model)
     molecules = []
     for index, system in enumerate(systems):
         try:
@@ -382,10 +393,10 @@ def evaluate(
                 molecule = dataclasses.replace(molecule, charge=charges[index])
             if multiplicities is not None:
                 molecule = dataclasses.replace(molecule, multiplicity=multiplicities[index])
-            molecules.append(check(molecule, find_model(method), unrestricted))
+            molecules.append(check(molecule, chosen, unrestricted))
         except InputError as error:
             raise InputError(f"molecule {index}: {error}") from None
-    engine = _engine(method.upper(), str(device), scf or SCFSettings(), max_memory)
+    engine = _engine(chosen, str(device), scf or SCFSettings(), max_memory)
     return engine.run(
         molecules,
         properties,

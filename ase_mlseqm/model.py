@@ -15,7 +15,9 @@ __all__ = ["METHODS", "LearnedModel", "Model", "PlainModel", "symbols"]
 
 
 class Model(Protocol):
-    """Gives every atom of a batch its parameters."""
+    """Gives every atom of a batch its parameters; hashable, as a key of caches."""
+
+    def __hash__(self) -> int: ...
 
     @property
     def name(self) -> str:

@@ -17,8 +17,10 @@ from .errors import InputError
 class CalculatorOptions:
     """Keywords of the calculator."""
 
-    method: str = "PM3"
-    """MNDO, AM1 or PM3."""
+    method: str | None = None
+    """MNDO, AM1 or PM3; default: the learned model."""
+    model: str | None = None
+    """Name or file of a learned model; default, without a method: hipnn-pm3."""
     charge: int | None = None
     """Total charge, e; default: what the atoms say, otherwise 0."""
     multiplicity: int | None = None
@@ -43,6 +45,7 @@ class CalculatorOptions:
         """Convert numpy and string-like values to plain ones; refuse what has no meaning."""
         convert = {
             "method": lambda name, value: str(value).upper(),
+            "model": lambda name, value: str(value),
             "charge": _whole,
             "multiplicity": _positive_whole,
             "unrestricted": _truth,

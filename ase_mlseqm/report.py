@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from .frames import Frame
+from .nddo.parameters import symbols
+from .nn.weights import ModelFile
 from .results import SinglePoint
 from .summary import jsonable
 from .units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL
@@ -22,6 +24,8 @@ MAX_COLUMNS = 3
 SHORT = {"charge": "q", "largest force": "Fmax", "HOMO-LUMO gap": "gap", "heat of formation": "ΔHf"}
 HIDDEN = (("dipole", "e·Å"), ("SCF iterations", ""))
 """Names in, and what is left out of, a table with one line per molecule."""
+
+MAE = ("force_mae", "energy_mae")
 
 WIDTH = 120
 """Of tables that go into files and pipes."""
@@ -154,6 +158,29 @@ def info_table(
         for row, (name, text) in enumerate(entries.items()):
             table.add_row(f"[bold]{title}[/]" if row == 0 else "", escape(name), escape(text))
         table.add_section()
+    return table
+
+
+def models_table(files: dict[str, ModelFile]) -> Table:
+    """What ``mlseqm models`` shows."""
+    table = Table(box=box.SIMPLE_HEAD)
+    headers = ("model", "table", "elements", "trained on", "force MAE", "energy MAE", "sha256")
+    units = ("", "", "", "", "kcal/mol/Å", "kcal/mol", "")
+    for header, unit in zip(headers, units, strict=True):
+        table.add_column(f"{header}\n{unit}" if unit else header)
+    for name, file in files.items():
+        config, card = file.model.config, file.card
+        errors = card.get("validation", {})
+        levels = "; ".join(card.get("training", {}).get("levels", [])) or "not stated"
+        table.add_row(
+            escape(name),
+            config.method,
+            " ".join(symbols()[z] for z in config.elements),
+            escape(levels),
+            *(f"{EV_TO_KCAL * errors[key]:.2f}" if key in errors else "" for key in MAE),
+            file.sha256[:12],
+        )
+    table.caption = "Errors on validation fragments; the model card in the documentation has more."
     return table
 
 

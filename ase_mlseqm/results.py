@@ -13,6 +13,7 @@ class Status(Enum):
     """How a calculation of one molecule ended; the value is the message."""
 
     CONVERGED = "converged"
+    NOT_IN_TRAINING = "converged; ions and radicals are not in the training data of the model"
     UNCONVERGED = (
         "the SCF did not converge; try another geometry, unrestricted=True, or a larger "
         "max_iterations"
@@ -97,7 +98,8 @@ class SinglePoint:
     def message(self) -> str:
         """One sentence on how it ended."""
         if self.converged:
-            return f"converged in {self.iterations} iterations ({self.rung})"
+            effort = f"in {self.iterations} iterations ({self.rung})"
+            return self.status.value.replace("converged", f"converged {effort}", 1)
         return (
             f"{self.status.value} ({self.iterations} iterations, residual {self.residual:.1e} eV, "
             f"last aid: {self.rung})"

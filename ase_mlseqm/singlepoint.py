@@ -164,6 +164,8 @@ def unpack(
         )
         ok = converged[b] and finite
         status = Status.CONVERGED if ok else Status.UNCONVERGED
+        if ok and model.learned and (charge[b] or multiplicity[b] > 1):
+            status = Status.NOT_IN_TRAINING
         if not finite:
             status = Status.NOT_FINITE
         if not ok:

@@ -59,6 +59,8 @@ class RunSummary:
         All options, defaults included.
     results : dict
         Counts: molecules, converged, unconverged, refused, interrupted.
+    model : dict, optional
+        Name and SHA-256 of a learned model.
     files : list of str
         What was written.
     started : str
@@ -70,6 +72,7 @@ class RunSummary:
     command: list[str]
     settings: dict[str, Any]
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
+    model: dict[str, str] | None = None
     files: list[str] = dataclasses.field(default_factory=list)
     timings: dict[str, float] = dataclasses.field(default_factory=dict)
     started: str = dataclasses.field(
@@ -92,6 +95,7 @@ class RunSummary:
             "versions": versions(),
             "platform": platform.platform(),
             "method": self.settings.get("method"),
+            "model": self.model,
             "settings": jsonable(self.settings),
             "units": UNITS,
             "results": jsonable(self.results),

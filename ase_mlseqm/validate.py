@@ -40,12 +40,14 @@ def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) ->
         When it cannot be computed.
     """
     numbers, positions = np.asarray(molecule.numbers), np.asarray(molecule.positions)
-    _check_geometry(numbers, positions)
+    check_geometry(numbers, positions)
     unknown = sorted(set(numbers.tolist()) - model.supported())
     if unknown:
         names = ", ".join(_symbol(z) for z in unknown)
         known = " ".join(symbols()[z] for z in sorted(model.supported()))
-        others = [m for m in METHODS if m != model.name and set(numbers.tolist()) <= supported(m)]
+        # the table that a learned model corrects comes first
+        methods = sorted(METHODS, key=lambda m: m != model.method)
+        others = [m for m in methods if m != model.name and set(numbers.tolist()) <= supported(m)]
         hint = f"; method={others[0]!r} has them all" if others else ""
         raise InputError(f"{model.name} has no parameters for {names} (it knows {known}){hint}")
     neutral, n_orbitals = electron_counts(numbers)
@@ -90,7 +92,8 @@ def _multiplicity(molecule: Molecule, n_electrons: int, n_orbitals: int) -> int:
     return multiplicity
 
 
-def _check_geometry(numbers: np.ndarray, positions: np.ndarray) -> None:
+def check_geometry(numbers: np.ndarray, positions: np.ndarray) -> None:
+    """Raise :class:`InputError` for no atoms, wrong shapes or numbers, and coinciding atoms."""
     if not len(numbers):
         raise InputError("there are no atoms to compute")
     if positions.shape != (len(numbers), 3):
