@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ..nddo.fock import FockBuilder
 from . import guess as guesses
-from .density import aufbau, commutator, density_matrix
+from .density import aufbau, density_matrix
+from .iterate import Attempt, eigh, iterate
 from .minimise import minimise
 from .rungs import Aid, Annealing, LevelShift, OptimalDamping, PlainDIIS
 
@@ -61,94 +62,6 @@ class SCFResult:
     rung: list[str]
 
 
-@dataclasses.dataclass
-class _Attempt:
-    """Densities reached by one aid, their Fock matrices, residuals and iteration counts."""
-
-    density: Tensor
-    fock: Tensor
-    residual: Tensor
-    iterations: Tensor
-
-
-def iterate(
-    builder: FockBuilder,
-    occupied: Tensor,
-    density: Tensor,
-    aid: Aid,
-    tolerance: float,
-    max_iterations: int,
-) -> _Attempt:
-    """Run one aid until every molecule is converged or the iterations are used up."""
-    n_b = density.shape[1]
-    device = density.device
-    n_max = int(occupied.max())
-    uniform = n_max == int(occupied.min())
-    check_every = 1 if device.type == "cpu" else 3
-    result = _Attempt(
-        density.clone(),
-        torch.zeros_like(density),
-        torch.full((n_b,), float("inf"), dtype=density.dtype, device=device),
-        torch.zeros(n_b, dtype=torch.int64, device=device),
-    )
-    active = torch.arange(n_b, device=device)
-    open_ = torch.ones(n_b, dtype=torch.bool, device=device)
-    for iteration in range(1, max_iterations + 1):
-        fock = builder(density)
-        error = commutator(fock, density)
-        residual = torch.linalg.vector_norm(error, math.inf, (0, 2, 3))
-        last = iteration == max_iterations
-        # a starting density may commute with F without being idempotent
-        final = aid.final() and iteration > 1
-        look = last or iteration % check_every == 0 or iteration == 1
-        if look and _any_ended(residual.tolist(), tolerance if final else 0.0, last):
-            # what is not a number will not become one
-            done = (residual < tolerance) & final
-            store = open_ & (done | ~torch.isfinite(residual) | last)
-            at = active[store]
-            result.density[:, at], result.fock[:, at] = density[:, store], fock[:, store]
-            result.residual[at], result.iterations[at] = residual[store], iteration
-            open_ = open_ & ~store
-            n_open = int(open_.sum())
-            if n_open == 0:
-                break
-            if n_open <= 0.75 * len(active):
-                keep = open_.nonzero().squeeze(1)
-                builder = builder.select(keep)
-                aid.select(keep)
-                active, open_ = active[keep], open_[keep]
-                fock, density = fock[:, keep], density[:, keep]
-                error, residual = error[:, keep], residual[keep]
-        effective = aid.effective_fock(fock, density, error, residual)
-        energies, orbitals = _eigh(effective)
-        if not aid.final():
-            density = density_matrix(orbitals, aid.occupations(energies), energies.shape[-1])
-        else:
-            filling = None if uniform else aid.occupations(energies)
-            density = density_matrix(orbitals, filling, n_max)
-    return result
-
-
-def _any_ended(residuals: list[float], tolerance: float, last: bool) -> bool:
-    """Whether any molecule of the batch is below the tolerance, not finite, or out of time."""
-    return last or not all(tolerance <= residual < math.inf for residual in residuals)
-
-
-def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and vectors; matrices that are not finite give NaN instead of an exception."""
-    try:
-        return torch.linalg.eigh(matrices)
-    except torch.linalg.LinAlgError:
-        finite = torch.isfinite(matrices).all(-1).all(-1)
-    safe = torch.where(finite[..., None, None], matrices, torch.zeros_like(matrices))
-    energies, orbitals = torch.linalg.eigh(safe)
-    bad = float("nan")
-    return (
-        energies.masked_fill(~finite[..., None], bad),
-        orbitals.masked_fill(~finite[..., None, None], bad),
-    )
-
-
 @dataclasses.dataclass(frozen=True)
 class _Rung:
     """An aid and where it starts: the diagonal guess, or one with the noise of a seed."""
@@ -163,13 +76,13 @@ class _Rung:
         return guesses.perturbed(builder.layout, occupied, self.seed)
 
 
-# The first rungs double as a search: a slow first SCF often means that several solutions exist.
-_SEARCH = (
+# All of them are tried, because a slow first SCF often means that several solutions exist.
+_LADDER = (
     _Rung("damping", OptimalDamping),
     _Rung("level shift", LevelShift),
-    *(_Rung("restart", OptimalDamping, seed) for seed in range(1, 9)),
+    _Rung("annealing", Annealing),
+    *(_Rung("restart", OptimalDamping, seed) for seed in range(1, 8)),
 )
-_LAST = (_Rung("annealing", Annealing), _Rung("annealing", Annealing, 9))
 SMALL_GAP = 3.0
 """eV; below it another solution is likely to be close."""
 
@@ -201,27 +114,40 @@ def solve(
     suspicious |= ~result.converged | (_gap(result.mo_energies, occupied) < SMALL_GAP)
     # a lone atom keeps the configuration s^2 p^k, on which isolated-atom energies rest
     suspicious &= ~result.converged | (builder.layout.n_atoms > 1)
-    if not bool(suspicious.any()):
-        return result
-    for rungs, chosen in ((_SEARCH, lambda: suspicious), (_LAST, lambda: ~result.converged)):
-        for rung in rungs:
-            where = (chosen() & torch.isfinite(result.residual)).nonzero().squeeze(1)
-            if not len(where):
-                break
-            part, filling = builder.select(where), occupied[:, where]
-            density = rung.start(part, filling)
-            aid = rung.aid(filling, density, size)
-            attempt = iterate(part, filling, density, aid, tol, 2 * steps)
-            _merge(part, result, _finish(part, filling, attempt, tol, rung.name), where)
-    failed = (~result.converged & torch.isfinite(result.residual)).nonzero().squeeze(1)
-    if len(failed):
-        part, filling = builder.select(failed), occupied[:, failed]
-        density, taken = minimise(part, filling, result.orbitals[:, failed], tol, 6 * steps)
-        result.iterations[failed] += taken
-        aid = PlainDIIS(filling, density, size)
-        attempt = iterate(part, filling, density, aid, tol, 2 * steps)
-        _merge(part, result, _finish(part, filling, attempt, tol, "minimisation"), failed)
+    where = (suspicious & torch.isfinite(result.residual)).nonzero().squeeze(1)
+    if len(where):
+        part, filling = builder.select(where), occupied[:, where]
+        for rung in _LADDER:
+            start = rung.start(part, filling)
+            _climb(rung, start, part, filling, result, where, settings)
     return result
+
+
+def _climb(
+    rung: _Rung,
+    start: Tensor,
+    part: FockBuilder,
+    occupied: Tensor,
+    result: SCFResult,
+    where: Tensor,
+    settings: SCFSettings,
+) -> None:
+    """One more attempt at the molecules ``where`` of ``result``, which ``part`` builds.
+
+    Where the aid does not converge, direct minimisation goes on from its last orbitals: which of
+    several solutions is found depends on the start, and the best start may be a difficult one.
+    """
+    tol, steps = settings.tolerance, settings.max_iterations
+    aid = rung.aid(occupied, start, settings.diis_size)
+    attempt = iterate(part, occupied, start, aid, tol, steps)
+    new = _finish(part, occupied, attempt, tol, rung.name)
+    _merge(part, result, new, where)
+    failed = (~new.converged & torch.isfinite(new.residual)).nonzero().squeeze(1)
+    if len(failed):
+        part, occupied, orbitals = part.select(failed), occupied[:, failed], new.orbitals[:, failed]
+        attempt = minimise(part, occupied, orbitals, tol, steps)
+        new = _finish(part, occupied, attempt, tol, "minimisation")
+        _merge(part, result, new, where[failed])
 
 
 def _ordinary_iterations(n_orbitals: Tensor, tolerance: float) -> Tensor:
@@ -254,11 +180,8 @@ def _break_symmetry(
     ]
     starts.append(guesses.perturbed(part.layout, filling, seed=1))
     for start in starts:
-        aid = OptimalDamping(filling, start, settings.diis_size)
-        steps = 2 * settings.max_iterations
-        attempt = iterate(part, filling, start, aid, settings.tolerance, steps)
-        finished = _finish(part, filling, attempt, settings.tolerance, "broken symmetry")
-        _merge(part, result, finished, where)
+        rung = _Rung("broken symmetry", OptimalDamping)
+        _climb(rung, start, part, filling, result, where, settings)
 
 
 def _gap(energies: Tensor, occupied: Tensor) -> Tensor:
@@ -271,10 +194,10 @@ def _gap(energies: Tensor, occupied: Tensor) -> Tensor:
 
 
 def _finish(
-    builder: FockBuilder, occupied: Tensor, attempt: _Attempt, tolerance: float, rung: str
+    builder: FockBuilder, occupied: Tensor, attempt: Attempt, tolerance: float, rung: str
 ) -> SCFResult:
     """Orbitals, energies, and the check that the lowest orbitals are the filled ones."""
-    energies, orbitals = _eigh(attempt.fock)
+    energies, orbitals = eigh(attempt.fock)
     filled = density_matrix(orbitals, aufbau(occupied, energies.shape[-1]), int(occupied.max()))
     excess = (attempt.fock * (attempt.density - filled)).sum((0, 2, 3))
     converged = (attempt.residual < tolerance) & (excess < 1e-4)

@@ -5,10 +5,8 @@ import torch
 from helpers import build, problem
 
 from ase_mlseqm.scf import guess
-from ase_mlseqm.scf import minimise as minimise_module
 from ase_mlseqm.scf.density import aufbau, commutator
-from ase_mlseqm.scf.driver import iterate
-from ase_mlseqm.scf.minimise import minimise
+from ase_mlseqm.scf.iterate import iterate
 from ase_mlseqm.scf.rungs import Annealing, LevelShift, OptimalDamping, PlainDIIS
 
 AIDS = [PlainDIIS, OptimalDamping, LevelShift, Annealing]
@@ -155,40 +153,3 @@ def test_level_shift_keeps_the_filled_orbitals():
         raised = new[0, b, n:] - old[0, b, n:]
         assert float(raised.min()) > 1.0
         torch.testing.assert_close(raised, raised[:1].expand_as(raised), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("unrestricted", [False, True])
-def test_minimisation_reaches_the_energy_of_diis(unrestricted):
-    part = cases(unrestricted)
-    start = guess.diagonal(part.layout, part.occupied)
-    expected, _ = energies(part, PlainDIIS(part.occupied, start, 8))
-    _, orbitals = torch.linalg.eigh(part.builder(start))
-    density, iterations = minimise(part.builder, part.occupied, orbitals, 1e-7, 500)
-    assert 0 < iterations < 500
-    fock = part.builder(density)
-    assert float(commutator(fock, density).abs().max()) < 1e-6
-    found = part.builder.energy(density, fock)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
-    torch.testing.assert_close(density @ density, density, rtol=0, atol=1e-9)
-    trace = density.diagonal(dim1=2, dim2=3).sum(-1)
-    torch.testing.assert_close(trace, part.occupied.double(), rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("reckless", [False, True])
-def test_minimisation_never_goes_up(monkeypatch, reckless):
-    """From orbitals without any sense, and with steps that are far too long."""
-    if reckless:
-        monkeypatch.setattr(minimise_module, "MAX_ANGLE", 3.0)
-        monkeypatch.setattr(minimise_module, "FLOOR", 1e-3)
-    part = problem([build("CH3NO2", seed=k) for k in range(3)])
-    generator = torch.Generator().manual_seed(0)
-    n = part.layout.N
-    orbitals = torch.randn(1, 3, n, n, generator=generator, dtype=torch.float64)
-    orbitals = torch.linalg.qr(orbitals)[0]
-    energy = []
-    for steps in range(1, 30):
-        density, _ = minimise(part.builder, part.occupied, orbitals, 1e-7, steps)
-        energy.append(part.builder.energy(density, part.builder(density)))
-    energy = torch.stack(energy)
-    assert float(energy.diff(dim=0).max()) < 1e-8
-    assert bool((energy[-1] < energy[0] - 10.0).all())

@@ -1,0 +1,119 @@
+"""One aid at work on a batch: iterations until every molecule is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from ..nddo.fock import FockBuilder
+from .density import commutator, density_matrix
+from .rungs import Aid
+
+
+@dataclasses.dataclass
+class Attempt:
+    """Densities reached by one aid, their Fock matrices, residuals (eV) and iteration counts."""
+
+    density: Tensor
+    fock: Tensor
+    residual: Tensor
+    iterations: Tensor
+
+    @classmethod
+    def nothing(cls, density: Tensor) -> Attempt:
+        """Before the first iteration."""
+        n_b, device = density.shape[1], density.device
+        return cls(
+            density.clone(),
+            torch.zeros_like(density),
+            torch.full((n_b,), math.inf, dtype=density.dtype, device=device),
+            torch.zeros(n_b, dtype=torch.int64, device=device),
+        )
+
+    def store(
+        self,
+        at: Tensor,
+        density: Tensor,
+        fock: Tensor,
+        residual: Tensor,
+        iterations: Tensor | int,
+    ) -> None:
+        """Write the outcome of the molecules ``at`` (indices)."""
+        self.density[:, at], self.fock[:, at] = density, fock
+        self.residual[at], self.iterations[at] = residual, iterations
+
+
+def iterate(
+    builder: FockBuilder,
+    occupied: Tensor,
+    density: Tensor,
+    aid: Aid,
+    tolerance: float,
+    max_iterations: int,
+) -> Attempt:
+    """Run one aid until every molecule is converged or the iterations are used up."""
+    n_b = density.shape[1]
+    device = density.device
+    n_max = int(occupied.max())
+    uniform = n_max == int(occupied.min())
+    check_every = 1 if device.type == "cpu" else 3
+    result = Attempt.nothing(density)
+    active = torch.arange(n_b, device=device)
+    open_ = torch.ones(n_b, dtype=torch.bool, device=device)
+    for iteration in range(1, max_iterations + 1):
+        fock = builder(density)
+        error = commutator(fock, density)
+        residual = torch.linalg.vector_norm(error, math.inf, (0, 2, 3))
+        last = iteration == max_iterations
+        # a starting density may commute with F without being idempotent
+        final = aid.final() and iteration > 1
+        look = last or iteration % check_every == 0 or iteration == 1
+        if look and _any_ended(residual.tolist(), tolerance if final else 0.0, last):
+            # what is not a number will not become one
+            done = (residual < tolerance) & final
+            store = open_ & (done | ~torch.isfinite(residual) | last)
+            result.store(
+                active[store], density[:, store], fock[:, store], residual[store], iteration
+            )
+            open_ = open_ & ~store
+            n_open = int(open_.sum())
+            if n_open == 0:
+                break
+            if n_open <= 0.75 * len(active):
+                keep = open_.nonzero().squeeze(1)
+                builder = builder.select(keep)
+                aid.select(keep)
+                active, open_ = active[keep], open_[keep]
+                fock, density = fock[:, keep], density[:, keep]
+                error, residual = error[:, keep], residual[keep]
+        effective = aid.effective_fock(fock, density, error, residual)
+        energies, orbitals = eigh(effective)
+        if not aid.final():
+            density = density_matrix(orbitals, aid.occupations(energies), energies.shape[-1])
+        else:
+            filling = None if uniform else aid.occupations(energies)
+            density = density_matrix(orbitals, filling, n_max)
+    return result
+
+
+def _any_ended(residuals: list[float], tolerance: float, last: bool) -> bool:
+    """Whether any molecule of the batch is below the tolerance, not finite, or out of time."""
+    return last or not all(tolerance <= residual < math.inf for residual in residuals)
+
+
+def eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and vectors; matrices that are not finite give NaN instead of an exception."""
+    try:
+        return torch.linalg.eigh(matrices)
+    except torch.linalg.LinAlgError:
+        finite = torch.isfinite(matrices).all(-1).all(-1)
+    safe = torch.where(finite[..., None, None], matrices, torch.zeros_like(matrices))
+    energies, orbitals = torch.linalg.eigh(safe)
+    bad = float("nan")
+    return (
+        energies.masked_fill(~finite[..., None], bad),
+        orbitals.masked_fill(~finite[..., None, None], bad),
+    )
