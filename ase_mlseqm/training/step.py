@@ -32,14 +32,14 @@ class GradientSettings:
     """SCF residual of the undisplaced molecules, eV."""
     displaced_tolerance: float = 1e-9
     """SCF residual of the displaced ones, eV; its error is divided by the displacement."""
-    displacement: float = 5e-4
+    displacement: float = 1e-4
     """Largest displacement of an atom, Angstrom."""
     max_iterations: int = 60
     """SCF iterations; molecules that need more are left out and counted."""
     max_slope_error: float = 2e-5
     """eV; where the difference of the energies of the displaced molecules is farther than this
     from the work of the forces, the SCF has changed its state and the molecule is left out."""
-    max_curvature: float = 2e-2
+    max_curvature: float = 1e-3
     """eV; the same for the sum of both energies minus twice that of the undisplaced molecule."""
 
 

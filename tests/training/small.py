@@ -1,0 +1,51 @@
+"""Small data sets and trainings that the tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from helpers import build, run
+
+from ase_mlseqm.batch import Molecule
+from ase_mlseqm.nn.hamiltonian import LearnedHamiltonian
+from ase_mlseqm.training.batches import n_orbitals
+from ase_mlseqm.training.config import TrainConfig
+from ase_mlseqm.training.dataset import Dataset
+from ase_mlseqm.training.loss import LossConfig
+from ase_mlseqm.training.parallel import Threads, World
+from ase_mlseqm.training.steps import BatchGradient
+
+CPU = torch.device("cpu")
+
+
+def dataset(molecules: Sequence[Molecule], method: str = "AM1") -> Dataset:
+    """Frames whose labels are another method's atomization energies and forces."""
+    results = run(molecules, method, ("energy", "forces"))
+    return Dataset(
+        numbers=[m.numbers for m in molecules],
+        positions=[m.positions for m in molecules],
+        energies=np.array([r.energy for r in results]),
+        atomization=np.array([r.atomization_energy for r in results]),
+        forces=[r.forces for r in results],
+        molecule=np.arange(len(molecules)),
+        names=[str(k) for k in range(len(molecules))],
+        smiles=[None] * len(molecules),
+        level=[method],
+        source=np.zeros(len(molecules), dtype=np.int64),
+    )
+
+
+def frames(*names: str, copies: int = 1) -> Dataset:
+    """Shaken molecules by name, ``copies`` of each."""
+    return dataset([build(name, seed=seed) for seed in range(copies) for name in names])
+
+
+def batch_gradient(
+    model: LearnedHamiltonian, data: Dataset, world: World | None = None, **changes
+) -> BatchGradient:
+    """With a large weight of the corrections, without densities from before."""
+    options = {"keep_densities": False, "loss": LossConfig(correction_weight=0.02), "chunk_size": 2}
+    config = TrainConfig(model=model.config, **(options | changes))
+    return BatchGradient(model, data, n_orbitals(data), config, Threads(1), world or World(), CPU)

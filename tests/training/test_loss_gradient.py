@@ -1,0 +1,243 @@
+"""The gradient of the loss against brute force: differences of the loss itself.
+
+The loss is computed anew from energies and forces of the engine, as the paper defines it.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from helpers import FOLLOW, STEPS, TIGHT, five_point, run
+from learned import ALL, PAPER, atoms_of, learned
+from small import CPU, batch_gradient, frames
+
+from ase_mlseqm.batch import Molecule
+from ase_mlseqm.training.batches import collate
+from ase_mlseqm.training.loss import LossConfig
+from ase_mlseqm.training.step import GradientSettings, Pass
+
+NAMES = ("H2O", "CH3CONH2", "NH3", "H2CO", "HCN")
+BOUND = 1e-5
+
+
+def molecules_of(data):
+    return [Molecule(z, r) for z, r in zip(data.numbers, data.positions, strict=True)]
+
+
+def loss_of(model, data, loss, guesses=None):
+    """The loss of all frames, and their densities."""
+    molecules = molecules_of(data)
+    settings = TIGHT if guesses is None else FOLLOW
+    results = run(molecules, model, ("energy", "forces", "density"), settings, guesses=guesses)
+    energy = np.array([r.atomization_energy for r in results]) - data.atomization
+    force = np.concatenate([(r.forces - f) for r, f in zip(results, data.forces, strict=True)])
+    layout, positions = atoms_of(*molecules)
+    with torch.no_grad():
+        corrections = model.head.in_units(model.corrections(layout, positions)).numpy()
+    # hydrogen has two of the paper's nine, and eleven of all eighteen (two Gaussians)
+    heavy, hydrogen = (9, 2) if model.head.names == PAPER else (18, 11)
+    n_corrections = sum(heavy if z > 1 else hydrogen for z in layout.numbers.tolist())
+    value = loss.correction_weight * (corrections**2).sum() / n_corrections
+    for weight, errors in ((loss.force_weight, force), (loss.energy_weight, energy)):
+        root, mean = np.sqrt((errors**2).mean()), np.abs(errors).mean()
+        value += weight * 2.0 * (loss.rmse_share * root + (1.0 - loss.rmse_share) * mean)
+    return value, [r.density for r in results]
+
+
+class BruteForce:
+    """Differences of the loss along directions of the weights."""
+
+    def __init__(self, model, data, loss):
+        self.model, self.data, self.loss = model, data, loss
+        self.value, self.guesses = loss_of(model, data, loss)
+        self.weights = [w for w in model.network.parameters() if w.requires_grad]
+
+    def along(self, direction, h=1e-3):
+        values = []
+        start = [w.detach().clone() for w in self.weights]
+        for step in STEPS:
+            with torch.no_grad():
+                for weight, first, d in zip(self.weights, start, direction, strict=True):
+                    weight.copy_(first + step * h * d)
+            values.append(loss_of(self.model, self.data, self.loss, self.guesses)[0])
+        with torch.no_grad():
+            for weight, first in zip(self.weights, start, strict=True):
+                weight.copy_(first)
+        return five_point(np.array(values), h)
+
+    def error(self, gradient, layer=None, seed=0):
+        """Relative error along a random direction of all weights, or of those of one layer."""
+        generator = torch.Generator().manual_seed(seed)
+        direction = [torch.randn(g.shape, generator=generator).double() for g in gradient]
+        direction = [d * (layer in (None, k)) for k, d in enumerate(direction)]
+        size = sum(float((d**2).sum()) for d in direction) ** 0.5
+        direction = [d / size for d in direction]
+        expected = self.along(direction)
+        found = sum(float((g * d).sum()) for g, d in zip(gradient, direction, strict=True))
+        # a projection may vanish by accident: at least the size that is typical of it
+        chosen = torch.cat([g.flatten() for k, g in enumerate(gradient) if layer in (None, k)])
+        typical = float(chosen.norm()) / len(chosen) ** 0.5
+        return abs(found - expected) / max(abs(expected), typical)
+
+
+CASES = {
+    "paper": ((PAPER, 0, 0.3), NAMES),
+    "all parameters, tensors": ((ALL, 2, 0.1), ("H2O", "H2CO", "HCN", "CH3OH")),
+}
+
+
+class TestAgainstBruteForce:
+    @pytest.mark.parametrize("share", [0.5, 0.8])
+    @pytest.mark.parametrize("case", CASES)
+    def test_all_weights(self, case, share):
+        model, data = learned(*CASES[case][0]), frames(*CASES[case][1])
+        loss = LossConfig(1.0, 0.5, share, 0.02)
+        calculate = batch_gradient(model, data, loss=loss)
+        result, gradient = calculate(np.arange(len(data)))
+        assert result.unconverged == result.changed == 0
+        brute = BruteForce(model, data, loss)
+        assert result.loss == pytest.approx(brute.value, abs=1e-6)
+        errors = [brute.error(gradient, seed=seed) for seed in range(3)]
+        assert max(errors) < BOUND
+
+    def test_single_layers(self):
+        parameters, names = CASES["all parameters, tensors"]
+        model, data = learned(*parameters), frames(*names[:3])
+        calculate = batch_gradient(model, data)
+        _, gradient = calculate(np.arange(len(data)))
+        brute = BruteForce(model, data, calculate.config.loss)
+        errors = [brute.error(gradient, layer) for layer in range(len(gradient))]
+        assert len(errors) > 20 and max(errors) < BOUND
+
+    def test_frozen_densities_are_noticed(self, monkeypatch):
+        """Displaced molecules with the density of the undisplaced ones: a bias, not noise."""
+        solve = Pass._solve
+
+        def frozen(self, values, positions, tolerance, guess, with_gradient=True):
+            if with_gradient:
+                return solve(self, values, positions, tolerance, guess, with_gradient)
+            settings = self.settings
+            self.settings = dataclasses.replace(settings, max_iterations=1)
+            result = solve(self, values, positions, tolerance, self.density, with_gradient)
+            self.settings = settings
+            result[0].scf.converged[:] = True
+            return result
+
+        model, data = learned(), frames(*NAMES)
+        calculate = batch_gradient(model, data)
+        brute = BruteForce(model, data, calculate.config.loss)
+        monkeypatch.setattr(Pass, "_solve", frozen)
+        result, gradient = calculate(np.arange(len(data)))
+        assert result.changed == 0  # the checks of the energies do not see it
+        assert max(brute.error(gradient, seed=seed) for seed in range(3)) > 1e-3
+
+
+def flat(gradient):
+    return torch.cat([g.flatten() for g in gradient])
+
+
+def with_stretched_co(data):
+    """One more frame, the SCF of which does not converge."""
+    molecule = Molecule(np.array([6, 8]), np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]))
+    one = data.select([0])
+    return type(data).concatenate(
+        [
+            data,
+            dataclasses.replace(
+                one,
+                numbers=[molecule.numbers],
+                positions=[molecule.positions],
+                forces=[np.ones((2, 3))],
+            ),
+        ]
+    )
+
+
+class TestLeftOut:
+    LOSS = LossConfig(correction_weight=0.0)
+
+    def test_unconverged(self):
+        data, model = with_stretched_co(frames(*NAMES)), learned()
+        calculate = batch_gradient(model, data, loss=self.LOSS, chunk_size=3)
+        good, expected = calculate(np.arange(len(NAMES)))
+        result, gradient = calculate(np.arange(len(data)))
+        assert (good.unconverged, result.unconverged, result.changed) == (0, 1, 0)
+        for field in dataclasses.fields(result):
+            if field.name not in ("unconverged", "correction"):
+                value = getattr(result, field.name)
+                assert value == pytest.approx(getattr(good, field.name), rel=1e-9), field.name
+        assert torch.isfinite(flat(gradient)).all()
+        torch.testing.assert_close(flat(gradient), flat(expected), rtol=0, atol=1e-6)
+
+    def test_nothing_converged(self):
+        data = with_stretched_co(frames("H2O")).select([1])
+        result, gradient = batch_gradient(learned(), data, loss=self.LOSS)(np.arange(1))
+        assert result.loss == 0.0 and result.unconverged == 1
+        assert not flat(gradient).any()
+
+    @pytest.mark.parametrize("what", ["one side", "both sides", "unconverged"])
+    def test_change_of_state(self, what, monkeypatch):
+        """Of the second molecule: its part of the forces is masked."""
+        solve, sides = Pass._solve, itertools.cycle((True, False))
+
+        def jump(self, values, positions, tolerance, guess, with_gradient=True):
+            solution, slope = solve(self, values, positions, tolerance, guess, with_gradient)
+            if not with_gradient:
+                first = next(sides)
+                if what == "unconverged":
+                    solution.scf.converged[1] = not first
+                elif first or what == "both sides":
+                    solution.atomization[1] -= 1e-3 if what == "both sides" else 1e-4
+            return solution, slope
+
+        def forces_only(scale):
+            item = Pass(model, collate(data, np.arange(3), CPU), GradientSettings())
+            item.first()
+            v = item.force_errors() * scale[item.layout.molecule].unsqueeze(1)
+            zero = torch.zeros(3, dtype=torch.float64)
+            return item, flat(item.second(zero, v, zero[0]))
+
+        data, model = frames("H2O", "H2CO", "NH3"), learned()
+        all_of_them = torch.ones(3, dtype=torch.float64)
+        plain, everything = forces_only(all_of_them)
+        assert not plain.changed.any()
+        # a molecule with v = 0 adds nothing
+        skipped, others = forces_only(torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64))
+        assert not skipped.changed.any()
+        assert (everything - others).norm() > 0.1 * everything.norm()
+        monkeypatch.setattr(Pass, "_solve", jump)
+        masked, rest = forces_only(all_of_them)
+        assert masked.changed.tolist() == [False, True, False]
+        torch.testing.assert_close(rest, others, rtol=0, atol=1e-6)
+        result, _ = batch_gradient(model, data, chunk_size=3)(np.arange(3))
+        assert result.changed == 1
+
+    def test_perfect_forces(self):
+        """v = 0 for all: no displacement, no division by zero."""
+        data, model = frames("H2O", "H2CO"), learned()
+        settings = LossConfig(force_weight=0.0, energy_weight=0.0, correction_weight=0.0)
+        result, gradient = batch_gradient(model, data, loss=settings)(np.arange(2))
+        assert result.changed == 0 and result.force_rmse > 0.1
+        assert torch.isfinite(flat(gradient)).all() and not flat(gradient).any()
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 5])
+def test_chunks_do_not_matter(chunk_size):
+    """Errors couple the whole batch, however it is divided."""
+    data, model = frames(*NAMES), learned()
+    whole, expected = batch_gradient(model, data, chunk_size=10)(np.arange(len(data)))
+    result, gradient = batch_gradient(model, data, chunk_size=chunk_size)(np.arange(len(data)))
+    assert result.loss == pytest.approx(whole.loss, rel=1e-10)
+    torch.testing.assert_close(flat(gradient), flat(expected), rtol=0, atol=2e-6)
+
+
+def test_frozen_table_has_no_gradient():
+    """Weights that are not trained are left out."""
+    model, data = learned(), frames("H2O")
+    _, everything = batch_gradient(model, data)(np.arange(1))
+    model.network.table.requires_grad_(False)
+    _, rest = batch_gradient(model, data)(np.arange(1))
+    assert len(rest) == len(everything) - 1
+    torch.testing.assert_close(flat(rest), flat(everything[1:]), rtol=0, atol=1e-8)
