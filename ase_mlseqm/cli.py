@@ -1,4 +1,4 @@
-"""The command line: ``mlseqm info``, ``mlseqm sp`` and ``mlseqm relax``.
+"""The command line: ``mlseqm info``, ``mlseqm sp``, ``mlseqm relax`` and ``mlseqm label``.
 
 Exit codes: 0 all well; 1 something did not converge; 2 bad input (what could be computed was);
 130 interrupted (what was computed until then is written).
@@ -17,6 +17,7 @@ import typer
 from ase.calculators.calculator import CalculatorSetupError
 
 from .errors import InputError
+from .labelling import LabelSettings
 from .options import CalculatorOptions, field_docs
 from .workflows.relax import RelaxConfig
 
@@ -33,12 +34,13 @@ PROPERTIES = ("energy", "forces", "charges", "dipole", "mo_energies", "magmoms")
 """Default of ``mlseqm sp``."""
 
 _DOCS = field_docs(CalculatorOptions) | field_docs(RelaxConfig)
-_BASE, _RELAX = CalculatorOptions(), RelaxConfig()
+_LABEL_DOCS = field_docs(LabelSettings)
+_BASE, _RELAX, _LABEL = CalculatorOptions(), RelaxConfig(), LabelSettings()
 
 
-def _option(field: str, *names: str) -> Any:
+def _option(field: str, *names: str, docs: dict[str, str] = _DOCS) -> Any:
     """An option with the field's doc as its help."""
-    return typer.Option(*(names or (f"--{field.replace('_', '-')}",)), help=_DOCS.get(field))
+    return typer.Option(*(names or (f"--{field.replace('_', '-')}",)), help=docs.get(field))
 
 
 Files = Annotated[
@@ -151,7 +153,56 @@ def relax(
     return relaxations(run, files, config, trajectory=trajectory, figure=figure)
 
 
-def _run(name: str, options: CalculatorOptions, out: Path, json_: bool, **settings: Any) -> Any:
+@app.command()
+def label(
+    files: Files,
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="HDF5 (.h5, .hdf5) or extxyz (.xyz, .extxyz) file to write."),
+    ],
+    functional: Annotated[str, _option("functional", docs=_LABEL_DOCS)] = _LABEL.functional,
+    basis: Annotated[str, _option("basis", docs=_LABEL_DOCS)] = _LABEL.basis,
+    grid: Annotated[int, _option("grid", docs=_LABEL_DOCS)] = _LABEL.grid,
+    density_fitting: Annotated[
+        bool,
+        _option("density_fitting", "--density-fitting/--no-density-fitting", docs=_LABEL_DOCS),
+    ] = _LABEL.density_fitting,
+    cartesian: Annotated[
+        bool, _option("cartesian", "--cartesian/--spherical", docs=_LABEL_DOCS)
+    ] = _LABEL.cartesian,
+    tolerance: Annotated[float, _option("tolerance", docs=_LABEL_DOCS)] = _LABEL.tolerance,
+    max_iterations: Annotated[
+        int, _option("max_iterations", docs=_LABEL_DOCS)
+    ] = _LABEL.max_iterations,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    json_: Json = False,
+) -> int:
+    """Reference energies and forces of all structures with PySCF; goes on where it stopped."""
+    from .label_run import labels
+
+    settings = LabelSettings(
+        functional,
+        basis,
+        grid,
+        density_fitting,
+        cartesian,
+        tolerance,
+        max_iterations,
+        charge,
+        multiplicity,
+    )
+    run = _run("label", settings, out.parent, json_, method=settings.method)
+    return labels(run, files, out)
+
+
+def _run(
+    name: str,
+    options: CalculatorOptions | LabelSettings,
+    out: Path,
+    json_: bool,
+    **settings: Any,
+) -> Any:
     from .runs import Run
     from .summary import RunSummary
 

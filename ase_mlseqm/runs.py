@@ -22,7 +22,6 @@ from .frames import (
     with_results,
     write_frames,
 )
-from .options import CalculatorOptions
 from .report import Outcome, console, results_table
 from .results import SinglePoint
 from .scf import SCFSettings
@@ -40,6 +39,8 @@ class Run:
 
     Attributes
     ----------
+    options : CalculatorOptions or LabelSettings
+        What is computed.
     problems : list of str
         A sentence for everything that was refused.
     outcomes : list of Outcome
@@ -47,7 +48,7 @@ class Run:
     """
 
     name: str
-    options: CalculatorOptions
+    options: Any
     out: Path
     json: bool
     summary: RunSummary

@@ -1,0 +1,138 @@
+"""What ``mlseqm label`` does: a journal of finished labels, and the data set made from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import InputError
+from .frames import Frame, output_folder
+from .label_files import EXTXYZ, HDF5, single_point, write_labels
+from .labelling import Label, LabelSettings, check_functional, label, load_pyscf, prepare
+from .report import Outcome
+from .runs import Run, progress_bar
+
+if TYPE_CHECKING:
+    from .batch import Molecule
+
+
+def fingerprint(molecule: Molecule, settings: LabelSettings) -> str:
+    """Hash of all that a converged label depends on: geometry, charge, spin, level of theory."""
+    level = dataclasses.asdict(settings)
+    for name in ("max_iterations", "charge", "multiplicity"):
+        del level[name]
+    level |= {name: level[name].lower() for name in ("functional", "basis")}
+    digest = hashlib.sha256(json.dumps(level, sort_keys=True).encode())
+    digest.update(np.array([molecule.charge, molecule.multiplicity], "<i8").tobytes())
+    digest.update(molecule.numbers.astype("<i8").tobytes())
+    digest.update((molecule.positions.astype("<f8") + 0.0).tobytes())  # -0 is 0
+    return digest.hexdigest()
+
+
+class Journal:
+    """Finished labels by fingerprint, one line of JSON each; only ever appended to.
+
+    A line that cannot be read, such as the last one of a run that was killed, is as good as none:
+    its label is computed again.
+
+    Attributes
+    ----------
+    labels : dict
+        Fingerprint to :class:`Label`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.labels: dict[str, Label] = {}
+        data = path.read_bytes() if path.exists() else b""
+        self._end = b"" if data.endswith(b"\n") or not data else b"\n"
+        for line in data.splitlines():
+            try:
+                record = json.loads(line)
+                values: dict[str, Any] = {
+                    name: np.array(value) if isinstance(value, list) else value
+                    for name, value in record["label"].items()
+                }
+                self.labels[record["fingerprint"]] = Label(**values)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+
+    def add(self, fingerprint: str, found: Label) -> None:
+        """Write a label to the disk."""
+        values = {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in dataclasses.asdict(found).items()
+        }
+        line = json.dumps({"fingerprint": fingerprint, "label": values}).encode() + b"\n"
+        with self.path.open("ab") as file:
+            file.write(self._end + line)
+            file.flush()
+            os.fsync(file.fileno())
+        self._end = b""
+        self.labels[fingerprint] = found
+
+
+def labels(run: Run, specs: list[str], out: Path) -> int:
+    """Label the frames that the journal of ``out`` does not have; write all of them to ``out``."""
+    settings: LabelSettings = run.options
+    if out.suffix.lower() not in HDF5 + EXTXYZ:
+        raise InputError(f"{out}: the name must end with {', '.join(HDF5 + EXTXYZ)}")
+    check_functional(settings.functional)
+    run.summary.settings |= {
+        "level": settings.level,
+        "program": f"PySCF {load_pyscf().__version__}",
+    }
+    path = out.with_name(f"{out.name}.journal")
+    if out.exists() and not path.exists():
+        raise InputError(
+            f"{out} exists, but not {path.name}, which a run would go on from: remove it, or give "
+            "--out another name"
+        )
+    jobs: list[tuple[Frame, str]] = []
+    for frame in run.read(specs):
+        try:
+            jobs.append((frame, fingerprint(prepare(frame.atoms, settings), settings)))
+        except InputError as error:
+            run.problems.append(f"{frame.name}: {error}")
+    if not jobs:
+        return run.finish()
+    output_folder(run.out)
+    journal = Journal(path)
+    found = journal.labels
+    failed: dict[str, Label] = {}
+    with progress_bar(len(jobs), "labels") as advance:
+        try:
+            for frame, key in jobs:
+                advance(0, frame.name)
+                if key not in found and key not in failed:
+                    try:
+                        result = label(frame.atoms, settings)
+                    except InputError as error:
+                        run.problems.append(f"{frame.name}: {error}")
+                        continue
+                    if result.converged:
+                        journal.add(key, result)
+                    else:
+                        failed[key] = result
+                advance()
+        except KeyboardInterrupt:
+            run.interrupted = True
+    run.summary.lap("compute")
+    results = failed | found
+    ends = [(frame, results[key]) for frame, key in jobs if key in results]
+    run.outcomes += [
+        Outcome(frame, single_point(end, settings), end.converged, end.message)
+        for frame, end in ends
+    ]
+    done = [(frame.atoms, end) for frame, end in ends if end.converged]
+    if done:
+        write_labels(out, done, settings)
+        run.wrote(out)
+    run.summary.lap("write")
+    return run.finish()

@@ -1,0 +1,453 @@
+"""Labels: agreement with the training data, derivatives, files, and that no label is lost.
+
+The reference frames are the first of groups ``pool4-m000500``, ``seedA-m000002`` and
+``pool4-m000376`` of ``dft_train.h5``, the data that the learned model is fine-tuned on; the
+isolated atoms are those of its documentation.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.io import read, write
+
+from ase_mlseqm import InputError, cli, label_run
+from ase_mlseqm.labelling import LabelSettings, label
+from ase_mlseqm.units import HARTREE
+
+pytest.importorskip("pyscf")
+h5py = pytest.importorskip("h5py")
+
+REFERENCE = {
+    "H2O": {
+        "numbers": [8, 1, 1],
+        "positions": [
+            [-0.791498, 0.26918757, -0.50983036],
+            [-1.255512, 0.98450387, -0.12528929],
+            [-0.044033207, 0.17791313, 0.035214193],
+        ],
+        "energy": -76.38615461732137,
+        "forces": [
+            [-0.027675543, -0.03396331, -0.06116692],
+            [-0.034430694, 0.045953915, 0.020765534],
+            [0.062136326, -0.011965299, 0.040445495],
+        ],
+        "dipole": [0.11005776, 0.2398359, 0.3582315],
+        "charges": [-0.7985139, 0.39901304, 0.39950088],
+        "homo": -0.40403375,
+        "lumo": 0.18258235,
+    },
+    "NH3": {
+        "numbers": [7, 1, 1, 1],
+        "positions": [
+            [0.42351502, 1.4973931, 0.22136116],
+            [-0.05284047, 0.6581027, 0.53261495],
+            [0.3951187, 1.2370255, -0.7832741],
+            [-0.20664124, 2.2110214, 0.53737324],
+        ],
+        "energy": -56.52105947584381,
+        "forces": [
+            [0.011740869, -0.07729265, -0.020708926],
+            [0.0069343415, -0.012643071, 0.0338734],
+            [-0.0048315357, 0.060140587, 0.017589219],
+            [-0.0138003975, 0.02971521, -0.030698488],
+        ],
+        "dipole": [-0.3910045, -0.088867396, -0.13366084],
+        "charges": [-0.91373765, 0.29257476, 0.3042631, 0.31689978],
+        "homo": -0.36293015,
+        "lumo": 0.17888622,
+    },
+    "CH2NH": {
+        "numbers": [6, 7, 1, 1, 1],
+        "positions": [
+            [-0.071635775, 0.29655862, 0.8151359],
+            [1.119849, 0.43926394, 0.5578495],
+            [-0.6317405, -0.38503948, 1.4233142],
+            [-0.7163368, 0.6379355, -0.06374059],
+            [1.6055487, 0.4691406, 1.4901565],
+        ],
+        "energy": -94.5619252930029,
+        "forces": [
+            [-0.16883218, -0.018132571, -0.1534771],
+            [0.14545329, 0.09217609, 0.08273161],
+            [-9.292159e-05, 0.008575679, 0.07542406],
+            [0.0043513766, -0.025453478, 0.03294669],
+            [0.01903488, -0.05718266, -0.03776462],
+        ],
+        "dipole": [-0.219159, -0.116765365, 0.356988],
+        "charges": [-0.13562457, -0.45848572, 0.1662691, 0.1333908, 0.2944504],
+        "homo": -0.35083154,
+        "lumo": 0.07453743,
+    },
+}
+"""Hartree, Hartree/Angstrom, e*Angstrom, e."""
+
+ATOMS = {"H": (2, -0.4993212), "C": (3, -37.8338337), "N": (4, -54.5732858), "O": (3, -75.0424652)}
+"""Multiplicity of the ground state, and energy in Hartree."""
+
+NEVER = ("--max-iterations", "1")
+"""Options with which nothing converges."""
+
+
+@pytest.fixture
+def mlseqm(capsys, tmp_path, monkeypatch):
+    """Run a command line in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = cli.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Formulas of the molecules that the command computes, as they are computed."""
+    found = []
+
+    def count(atoms, settings):
+        found.append(str(atoms.symbols))
+        return label(atoms, settings)
+
+    monkeypatch.setattr(label_run, "label", count)
+    return found
+
+
+def hydrogens(*distances):
+    return [Atoms("H2", [[0, 0, 0], [0, 0, d]], info={"name": "dihydrogen"}) for d in distances]
+
+
+# physics
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_agrees_with_the_training_data(name):
+    want = REFERENCE[name]
+    found = label(Atoms(want["numbers"], want["positions"]))
+    assert found.converged
+    assert found.energy / HARTREE == pytest.approx(want["energy"], abs=1e-5)
+    np.testing.assert_allclose(found.forces / HARTREE, want["forces"], atol=1e-4)
+    np.testing.assert_allclose(found.dipole, want["dipole"], atol=1e-3)
+    np.testing.assert_allclose(found.charges, want["charges"], atol=1e-3)
+    assert found.homo / HARTREE == pytest.approx(want["homo"], abs=1e-4)
+    assert found.lumo / HARTREE == pytest.approx(want["lumo"], abs=1e-4)
+
+
+@pytest.mark.parametrize("symbol", ATOMS)
+def test_isolated_atoms(symbol):
+    multiplicity, energy = ATOMS[symbol]
+    found = label(Atoms(symbol, info={"multiplicity": multiplicity}))
+    assert found.energy / HARTREE == pytest.approx(energy, abs=1e-4)
+    spin = (multiplicity - 1) / 2
+    assert found.spin_squared == pytest.approx(spin * (spin + 1), abs=0.01)
+    assert found.charges == pytest.approx([0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("info", [{}, {"charge": 1}], ids=["neutral", "cation"])
+def test_force_is_the_slope_of_the_energy(info):
+    """On a finer grid: the forces leave the derivative of the grid's weights out."""
+    settings = LabelSettings(grid=5)
+    want = REFERENCE["H2O"]
+    atoms = Atoms(want["numbers"], want["positions"], info=info)
+    energies = []
+    for step in (-0.005, 0.005):
+        moved = atoms.copy()
+        moved.positions[1, 1] += step
+        energies.append(label(moved, settings).energy)
+    slope = (energies[1] - energies[0]) / 0.01
+    found = label(atoms, settings)
+    assert found.multiplicity == 1 + len(info)  # the cation is a radical
+    assert found.forces[1, 1] == pytest.approx(-slope, abs=1e-4 * HARTREE)
+
+
+def test_dipole_is_about_the_origin():
+    ion = Atoms("HeH", [[0, 0, 0], [0, 0, 0.78]], info={"charge": 1})
+    there = ion.copy()
+    there.translate([1.0, 2.0, 3.0])
+    shift = label(there).dipole - label(ion).dipole
+    np.testing.assert_allclose(shift, [1.0, 2.0, 3.0], atol=1e-6)
+
+
+def test_options_change_the_level():
+    atoms = hydrogens(0.74)[0]
+    energies = {
+        label(atoms, settings).energy
+        for settings in (
+            LabelSettings(),
+            LabelSettings(functional="PBE0"),
+            LabelSettings(basis="STO-3G"),
+            LabelSettings(grid=1),
+            LabelSettings(density_fitting=False),
+            LabelSettings(multiplicity=3),
+        )
+    }
+    assert len(energies) == 6
+    sentence = LabelSettings(functional="PBE0", cartesian=False, density_fitting=False).level
+    assert sentence == "PBE0/6-31G* (PySCF, spherical d functions, grid level 3)"
+
+
+def test_core_potentials_of_a_basis_are_used():
+    found = label(
+        Atoms("HI", [[0, 0, 0], [0, 0, 1.6]]), LabelSettings(basis="def2-SVP", cartesian=False)
+    )
+    assert found.converged
+    assert -310 < found.energy / HARTREE < -290  # 7000 with all electrons
+
+
+def test_unconverged_labels_have_no_numbers():
+    found = label(molecule("H2O"), LabelSettings(max_iterations=1))
+    assert not found.converged
+    assert "did not converge" in found.message
+    for number in (found.energy, found.forces, found.dipole, found.charges, found.homo):
+        assert np.isnan(number).all()
+
+
+def test_saddle_points_are_not_results():
+    """Restricted and far apart, the second-order solver ends at H+ H-, on excited orbitals."""
+    found = label(hydrogens(20.0)[0])
+    assert not found.converged and found.solver == "newton"
+    assert np.isnan(found.energy)
+
+
+def test_newton_takes_over():
+    found = label(molecule("H2O"), LabelSettings(max_iterations=4))
+    assert found.converged and found.solver == "newton"
+    assert found.energy == pytest.approx(label(molecule("H2O")).energy, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "options", "words"),
+    [
+        (molecule("H2O"), {"multiplicity": 2}, "multiplicity 2 is impossible with 10 electrons"),
+        (Atoms("H"), {"charge": 1}, "no electrons"),
+        (Atoms("H2"), {}, "apart"),
+        (molecule("H2O", pbc=True), {}, "periodic"),
+        (molecule("H2O"), {"functional": "nonsense"}, "no functional 'nonsense'"),
+        (molecule("H2O"), {"functional": "wb97x-d"}, "PySCF cannot compute wb97x-d"),
+        (molecule("H2O"), {"basis": "nonsense"}, "no basis set 'nonsense' for H"),
+        (Atoms("HI", [[0, 0, 0], [0, 0, 1.6]]), {}, "no basis set '6-31G*' for I"),
+        (Atoms("H"), {"grid": 10}, "0 to 9"),
+        (Atoms("H"), {"functional": " "}, "need a name"),
+    ],
+)
+def test_refusals(atoms, options, words):
+    with pytest.raises(InputError) as error:
+        label(atoms, LabelSettings(**options))
+    assert words in str(error.value)
+
+
+def test_without_pyscf_the_extra_is_named(mlseqm, monkeypatch):
+    write("h2.xyz", hydrogens(0.74))
+    for name in ("pyscf", "pyscf.dft"):
+        monkeypatch.setitem(sys.modules, name, None)  # what an import of it fails on
+    with pytest.raises(InputError, match=r"ase-mlseqm\[label\]"):
+        label(Atoms("H"))
+    code, _, err = mlseqm("label", "h2.xyz", "--out", "labels.h5")
+    assert code == 2
+    assert err.startswith("mlseqm: labels need PySCF")
+    assert "ase-mlseqm[label]" in err
+
+
+# files
+
+
+def test_hdf5_has_the_layout_of_the_training_data(mlseqm):
+    frames = [*hydrogens(0.7, 0.8), Atoms("O", info={"multiplicity": 3}), molecule("H2O")]
+    frames[3].info["smiles"] = "O"
+    write("in.extxyz", frames)
+    code, out, err = mlseqm("label", "in.extxyz", "--out", "labels.h5")
+    assert (code, err) == (0, "")
+    assert "wB97X/6-31G*" in out
+    with h5py.File("labels.h5") as file:
+        assert set(file) == {"dihydrogen", "O", "H2O"}
+        level = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting, grid level 3)"
+        assert file.attrs["level"] == level
+        assert file.attrs["units"] == "Hartree, Angstrom, Hartree/Angstrom, e*Angstrom, e"
+        assert file.attrs["program"].startswith("PySCF ")
+        assert json.loads(file.attrs["settings"])["basis"] == "6-31G*"
+        assert file["H2O"].attrs["smiles"] == "O"
+        assert file["O"].attrs["multiplicity"] == 3
+        group = file["dihydrogen"]
+        shapes = {name: data.shape for name, data in group.items()}
+        assert shapes == {
+            "species": (2,),
+            "coordinates": (2, 2, 3),
+            "energies": (2,),
+            "forces": (2, 2, 3),
+            "dipoles": (2, 3),
+            "charges": (2, 2),
+            "homo": (2,),
+            "lumo": (2,),
+        }
+        want = label(frames[1])
+        np.testing.assert_allclose(group["coordinates"][1], frames[1].positions)
+        assert group["energies"][1] * HARTREE == pytest.approx(want.energy, abs=1e-6)
+        np.testing.assert_allclose(group["forces"][1] * HARTREE, want.forces, atol=1e-5)
+        assert group["homo"][1] * HARTREE == pytest.approx(want.homo, abs=1e-5)
+
+
+def test_extxyz_is_in_units_of_ase(mlseqm):
+    write("in.xyz", hydrogens(0.7, 0.8, 0.9))
+    code, _, err = mlseqm("label", "in.xyz@1:", "--out", "folder/labels.extxyz")
+    assert (code, err) == (0, "")
+    first, second = read("folder/labels.extxyz", ":")
+    want = label(hydrogens(0.8)[0])
+    assert first.get_potential_energy() == pytest.approx(want.energy, abs=1e-6)
+    np.testing.assert_allclose(first.get_forces(), want.forces, atol=1e-5)
+    assert first.info["level"].startswith("wB97X/6-31G* (PySCF")
+    assert second.positions[1, 2] == 0.9
+
+
+def test_json_and_summary(mlseqm):
+    write("in.xyz", hydrogens(0.7))
+    code, out, err = mlseqm(
+        "label", "in.xyz", "--out", "labels.h5", "--functional", "pbe", "--json"
+    )
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["settings"]["level"].startswith("pbe/6-31G*")
+    assert report["settings"]["program"].startswith("PySCF")
+    assert report["molecules"][0]["converged"]
+    with open("mlseqm_label.json") as file:
+        assert json.load(file)["results"]["converged"] == 1
+
+
+def test_files_of_others_are_not_overwritten(mlseqm, tmp_path):
+    write("in.xyz", hydrogens(0.7))
+    before = (tmp_path / "in.xyz").read_bytes()
+    code, _, err = mlseqm("label", "in.xyz", "--out", "in.xyz")
+    assert code == 2 and "another name" in err
+    assert (tmp_path / "in.xyz").read_bytes() == before
+    code, _, err = mlseqm("label", "in.xyz", "--out", "labels.json")
+    assert code == 2 and ".extxyz" in err
+
+
+# going on
+
+
+def test_only_missing_frames_are_computed(mlseqm, computed):
+    write("in.extxyz", hydrogens(0.7, 0.8))
+    assert mlseqm("label", "in.extxyz", "--out", "labels.h5")[0] == 0
+    assert len(computed) == 2
+    # the same frame again is known; another geometry, spin, or level is not
+    more = [*hydrogens(0.9, 0.7), hydrogens(0.7)[0]]
+    more[2].info["multiplicity"] = 3
+    write("more.extxyz", more)
+    assert mlseqm("label", "in.extxyz", "more.extxyz", "--out", "labels.h5")[0] == 0
+    assert len(computed) == 4
+    with h5py.File("labels.h5") as file:
+        assert file["dihydrogen"]["energies"].shape == (4,)
+        assert file["dihydrogen_2"].attrs["multiplicity"] == 3
+    # other limits do not make other labels, another grid does
+    mlseqm("label", "in.extxyz", "--out", "labels.h5", "--max-iterations", "50")
+    assert len(computed) == 4
+    mlseqm("label", "in.extxyz", "--out", "labels.h5", "--grid", "2")
+    assert len(computed) == 6
+
+
+@pytest.mark.parametrize("lost", [1, 30, 300])
+def test_a_truncated_journal_loses_one_label(mlseqm, computed, tmp_path, lost):
+    write("in.extxyz", hydrogens(0.7, 0.8))
+    assert mlseqm("label", "in.extxyz", "--out", "labels.h5")[0] == 0
+    with h5py.File("labels.h5") as file:
+        before = file["dihydrogen"]["energies"][:]
+    journal = tmp_path / "labels.h5.journal"
+    journal.write_bytes(journal.read_bytes()[:-lost])
+    (tmp_path / "labels.h5").unlink()
+    assert mlseqm("label", "in.extxyz", "--out", "labels.h5")[0] == 0
+    assert len(computed) == (2 if lost == 1 else 3)  # without its newline a record is still whole
+    assert mlseqm("label", "in.extxyz", "--out", "labels.h5")[0] == 0
+    assert len(computed) == (2 if lost == 1 else 3)
+    with h5py.File("labels.h5") as file:
+        np.testing.assert_allclose(file["dihydrogen"]["energies"][:], before, atol=1e-9)
+
+
+def test_unconverged_frames_are_listed_and_tried_again(mlseqm, computed, tmp_path):
+    write("in.extxyz", hydrogens(0.7, 0.8))
+    write("water.extxyz", molecule("H2O"))
+    assert mlseqm("label", "in.extxyz", "--out", "labels.h5")[0] == 0
+    both = ("label", "in.extxyz", "water.extxyz", "--out", "labels.h5")
+    code, out, err = mlseqm(*both, *NEVER)
+    assert code == 1
+    assert "water.extxyz: the SCF did not converge" in err
+    assert "NO" in out
+    with h5py.File("labels.h5") as file:
+        assert set(file) == {"dihydrogen"}
+    summary = json.loads((tmp_path / "mlseqm_label.json").read_text())
+    assert summary["results"]["unconverged"] == ["water.extxyz"]
+    assert mlseqm(*both)[0] == 0
+    assert computed == ["H2", "H2", "OH2", "OH2"]
+    with h5py.File("labels.h5") as file:
+        assert set(file) == {"dihydrogen", "H2O"}
+
+
+def test_bad_frames_do_not_stop_the_others(mlseqm):
+    write("in.extxyz", [Atoms("U"), *hydrogens(0.7)])
+    code, _, err = mlseqm("label", "in.extxyz", "--out", "labels.h5")
+    assert code == 2
+    assert "in.extxyz@0: PySCF has no basis set '6-31G*' for U" in err
+    with h5py.File("labels.h5") as file:
+        assert set(file) == {"dihydrogen"}
+
+
+def test_an_interrupted_run_keeps_its_labels(mlseqm, monkeypatch):
+    write("in.extxyz", hydrogens(0.7, 0.8))
+    count = []
+
+    def interrupted(atoms, settings):
+        if count:
+            raise KeyboardInterrupt
+        count.append(1)
+        return label(atoms, settings)
+
+    monkeypatch.setattr(label_run, "label", interrupted)
+    code, _, err = mlseqm("label", "in.extxyz", "--out", "labels.h5")
+    assert code == 130
+    assert "1 molecules were computed and written" in err
+    with h5py.File("labels.h5") as file:
+        assert file["dihydrogen"]["energies"].shape == (1,)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_a_stopped_process_goes_on(mlseqm, computed, tmp_path, name):
+    write("in.extxyz", [molecule("H2O") for _ in range(20)])
+    frames = read("in.extxyz", ":")
+    for k, atoms in enumerate(frames):
+        atoms.rattle(0.02, seed=k)
+    write("in.extxyz", frames)
+    journal = tmp_path / "labels.h5.journal"
+    command = [sys.executable, "-m", "ase_mlseqm.cli", "label", "in.extxyz", "--out", "labels.h5"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(getattr(signal, name))
+        code = process.wait(60)
+    finally:
+        process.kill()
+    assert code == (130 if name == "SIGINT" else -signal.SIGKILL)
+    assert (tmp_path / "labels.h5").exists() == (name == "SIGINT")
+    done = journal.read_bytes().count(b"\n")
+    assert mlseqm("label", "in.extxyz@:3", "--out", "labels.h5")[0] == 0
+    assert len(computed) == max(0, 3 - done)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("formula", ["C6H6", "CH3CH2OH"])
+def test_density_fitting_costs_little_accuracy(formula):
+    atoms = molecule(formula)
+    fitted, exact = label(atoms), label(atoms, LabelSettings(density_fitting=False))
+    assert fitted.energy / HARTREE == pytest.approx(exact.energy / HARTREE, abs=2e-4)
+    np.testing.assert_allclose(fitted.forces / HARTREE, exact.forces / HARTREE, atol=3e-4)
