@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from ase.calculators.calculator import CalculatorSetupError
 
+from .cli_train import train
 from .errors import InputError
 from .labelling import LabelSettings
 from .options import CalculatorOptions, field_docs
@@ -47,7 +48,8 @@ Files = Annotated[
     list[str],
     typer.Argument(metavar="FILE", help="Any file ASE reads, all its frames; or FILE@index."),
 ]
-Method = Annotated[str, _option("method")]
+Method = Annotated[str | None, _option("method")]
+Model = Annotated[str | None, _option("model")]
 Charge = Annotated[int | None, _option("charge")]
 Multiplicity = Annotated[int | None, _option("multiplicity")]
 Unrestricted = Annotated[bool | None, _option("unrestricted", "--unrestricted/--restricted")]
@@ -85,9 +87,25 @@ def info(json_: Json = False) -> None:
 
 
 @app.command()
+def models(json_: Json = False) -> None:
+    """List the learned models that are installed, with their errors."""
+    from .models import installed, model_file
+
+    files = {name: model_file(name) for name in installed()}
+    if json_:
+        cards = {name: {"sha256": f.sha256} | f.card for name, f in files.items()}
+        print(json.dumps(cards))
+        return
+    from .report import console, models_table
+
+    console().print(models_table(files))
+
+
+@app.command()
 def sp(
     files: Files,
-    method: Method = _BASE.method,
+    method: Method = None,
+    model: Model = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     unrestricted: Unrestricted = None,
@@ -111,7 +129,7 @@ def sp(
             raise InputError(f"unknown property {name!r}: choose from {', '.join(KNOWN)}")
     asked = list(dict.fromkeys(["energy", *asked]))
     options = CalculatorOptions(
-        method, charge, multiplicity, unrestricted, field, device, tolerance, max_iterations
+        method, model, charge, multiplicity, unrestricted, field, device, tolerance, max_iterations
     )
     run = _run("sp", options, out, json_, properties=asked)
     return single_points(run, files, asked)
@@ -120,7 +138,8 @@ def sp(
 @app.command()
 def relax(
     files: Files,
-    method: Method = _BASE.method,
+    method: Method = None,
+    model: Model = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     unrestricted: Unrestricted = None,
@@ -147,7 +166,7 @@ def relax(
 
     config = RelaxConfig(fmax, steps, optimizer, max_step_length)
     options = CalculatorOptions(
-        method, charge, multiplicity, unrestricted, field, device, tolerance, max_iterations
+        method, model, charge, multiplicity, unrestricted, field, device, tolerance, max_iterations
     )
     run = _run("relax", options, out, json_, **dataclasses.asdict(config))
     return relaxations(run, files, config, trajectory=trajectory, figure=figure)
@@ -207,8 +226,15 @@ def _run(
     from .summary import RunSummary
 
     summary = RunSummary(["mlseqm", *_arguments], dataclasses.asdict(options) | settings)
+    if isinstance(options, CalculatorOptions) and options.method is None:
+        from .models import DEFAULT, model_file
+
+        chosen = options.model or DEFAULT
+        summary.model = {"name": chosen, "sha256": model_file(chosen).sha256}
     return Run(name, options, out, json_, summary)
 
+
+app.command()(train)
 
 _arguments: list[str] = []
 

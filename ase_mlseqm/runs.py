@@ -56,6 +56,13 @@ class Run:
     outcomes: list[Outcome] = dataclasses.field(default_factory=list)
     interrupted: bool = False
 
+    @property
+    def level(self) -> str:
+        """Name of the method or the model."""
+        from .models import DEFAULT
+
+        return self.options.method or self.options.model or DEFAULT
+
     def scf_settings(self) -> SCFSettings:
         """Settings of the SCF; the summary gets them with their defaults."""
         settings = scf_settings(self.options.tolerance, self.options.max_iterations)
@@ -98,7 +105,7 @@ class Run:
             print(json.dumps(report, ensure_ascii=False, allow_nan=False))
         elif self.outcomes:
             output = console()
-            output.print(results_table(self.outcomes, f"{self.options.method} {self.name}"))
+            output.print(results_table(self.outcomes, f"{self.level} {self.name}"))
             seconds = sum(self.summary.timings.values())
             files = self.summary.files
             written = ", ".join(files) if len(files) < 6 else f"{len(files)} files in {self.out}"
@@ -145,12 +152,13 @@ def progress_bar(total: int, label: str) -> Iterator[Any]:
 def single_points(run: Run, specs: list[str], properties: list[str]) -> int:
     """Evaluate all frames in one call and write them."""
     from .atoms import molecule_from_atoms
-    from .engine import evaluate, find_device, find_model
+    from .engine import evaluate, find_device
     from .errors import InputError
+    from .models import find_model
     from .validate import check
 
     options = run.options
-    model = find_model(options.method)
+    model = find_model(options.method, options.model)
     find_device(options.device)
     frames, molecules = [], []
     for frame in run.read(specs):
@@ -177,6 +185,7 @@ def single_points(run: Run, specs: list[str], properties: list[str]) -> int:
                 options.method,
                 properties,
                 options.device,
+                model=options.model,
                 unrestricted=options.unrestricted,
                 field=options.field,
                 scf=settings,
@@ -236,7 +245,7 @@ def relaxations(
                 from .workflows.figures import plot_convergence
 
                 path = run.out / f"{stem}_convergence.png"
-                plot_convergence(result, path, f"{frame.name}, {run.options.method}")
+                plot_convergence(result, path, f"{frame.name}, {run.level}")
                 run.wrote(path)
             run.summary.lap("write")
             if run.interrupted:

@@ -39,13 +39,13 @@ def ethanol(**keywords):
     """A molecule without symmetry, with a calculator."""
     atoms = molecule("CH3CH2OH")
     atoms.rattle(0.02, seed=3)
-    atoms.calc = MLSEQM(**keywords)
+    atoms.calc = MLSEQM(**({"method": "PM3"} | keywords))
     return atoms
 
 
 def water(**keywords):
     atoms = molecule("H2O")
-    atoms.calc = MLSEQM(**keywords)
+    atoms.calc = MLSEQM(**({"method": "PM3"} | keywords))
     return atoms
 
 
@@ -283,7 +283,7 @@ def test_reused_density_gives_the_same_energy():
     atoms.get_potential_energy()
     atoms.positions[3] += 0.05
     fresh = atoms.copy()
-    fresh.calc = MLSEQM(tolerance=TIGHT, reuse_density=False)
+    fresh.calc = MLSEQM(method="PM3", tolerance=TIGHT, reuse_density=False)
     assert atoms.get_potential_energy() == pytest.approx(fresh.get_potential_energy(), abs=1e-9)
 
 
@@ -476,7 +476,8 @@ def test_todict_restores_the_calculator():
         stored = json.loads(json.dumps(calc.todict(skip_default=skip)))
         restored = get_calculator_class("mlseqm")(**stored)
         assert dict(restored.parameters) == dict(calc.parameters)
-    assert MLSEQM().todict() == {"method": "PM3"}
+    assert MLSEQM(method="PM3").todict() == {"method": "PM3"}
+    assert MLSEQM().todict() == {"model": "hipnn-pm3"}
     types = {type(value) for value in calc.todict(skip_default=False).values()}
     assert types <= {str, int, float, bool, tuple, type(None)}
 

@@ -35,11 +35,14 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def mlseqm(capsys):
-    """Run a command line; returns exit code, stdout and stderr."""
+    """Run a command line, with PM3 unless it says otherwise; exit code, stdout and stderr."""
 
     def run(*arguments):
+        line = [str(argument) for argument in arguments]
+        if line and line[0] in ("sp", "relax") and not {"--method", "--model"} & set(line):
+            line += ["--method", "PM3"]
         capsys.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
+        code = cli.main(line)
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -139,7 +142,7 @@ def test_json_is_all_there_is_on_stdout(mlseqm):
     code, out, err = mlseqm("sp", "some.extxyz", "--json", "--out", "deep/er")
     assert (code, err) == (0, "")
     report = json.loads(out)
-    expected = evaluate(frames, properties=("energy", "forces", "charges"))
+    expected = evaluate(frames, "PM3", properties=("energy", "forces", "charges"))
     assert [entry["frame"] for entry in report["molecules"]] == [0, 1, 2]
     for entry, point in zip(report["molecules"], expected, strict=True):
         assert entry["energy"] == pytest.approx(point.energy, abs=1e-6)
@@ -429,7 +432,7 @@ def test_relax(mlseqm, folder):
     assert len(frames) == steps + 1
     np.testing.assert_allclose(frames[-1].positions, back.positions, atol=1e-7)
     again = back.copy()
-    again.calc = MLSEQM()
+    again.calc = MLSEQM(method="PM3")
     assert np.linalg.norm(again.get_forces(), axis=1).max() < 1.05e-3
     point = again.calc.singlepoint
     dipole = np.linalg.norm(point.dipole)

@@ -58,9 +58,9 @@ def test_all_optimizers_find_the_minimum(optimizer):
 
 
 def test_result_is_a_minimum_and_carries_its_numbers():
-    result = relax(molecule("CH3OH"), MLSEQM(), RelaxConfig(fmax=2e-3))
+    result = relax(molecule("CH3OH"), MLSEQM(method="PM3"), RelaxConfig(fmax=2e-3))
     again = result.atoms.copy()
-    again.calc = MLSEQM()
+    again.calc = MLSEQM(method="PM3")
     assert result.energy == pytest.approx(again.get_potential_energy(), abs=1e-8)
     assert result.atoms.get_potential_energy() == result.energy
     np.testing.assert_allclose(result.atoms.get_forces(), again.get_forces(), atol=1e-5)

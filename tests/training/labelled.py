@@ -49,7 +49,7 @@ def group(name: str, n_frames: int = 4) -> Group:
     atoms = g2(name)
     rng = np.random.default_rng(len(name))
     positions = atoms.positions + 0.08 * rng.standard_normal((n_frames, len(atoms), 3))
-    results = evaluate([Molecule(atoms.numbers.astype(np.int64), p) for p in positions])
+    results = evaluate([Molecule(atoms.numbers.astype(np.int64), p) for p in positions], "PM3")
     isolated = sum(KNOWN[LEVEL][s] for s in atoms.get_chemical_symbols()) * HARTREE
     energies = isolated + len(atoms) * (BINDING + 0.01 * np.arange(n_frames))
     return Group(atoms.numbers, positions, energies, np.array([r.forces for r in results]))
