@@ -20,7 +20,7 @@ def n_orbitals(data: Dataset) -> np.ndarray:
 
 
 def epoch_batches(sizes: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Indices of the frames of every batch of an epoch; the last, smaller ones are left out.
+    """Indices of the frames of every batch of an epoch; those that do not fill one are left out.
 
     Parameters
     ----------
@@ -32,6 +32,8 @@ def epoch_batches(sizes: np.ndarray, batch_size: int, seed: int, epoch: int) -> 
     batches = []
     for start in range(0, len(order), POOL * batch_size):
         pool = order[start : start + POOL * batch_size]
+        # before sorting: otherwise it would always be the largest that are left out
+        pool = pool[: len(pool) // batch_size * batch_size]
         pool = pool[np.argsort(sizes[pool], kind="stable")]
         stops = range(batch_size, len(pool) + 1, batch_size)
         batches += [pool[stop - batch_size : stop] for stop in stops]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     """Load what :func:`save_state` wrote, without executing anything."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            # torch itself does not look at the checksums
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise InputError(
@@ -43,11 +48,14 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 class Log:
-    """A CSV file of which the rows after a checkpoint can be taken back."""
+    """A CSV file of which the rows after a checkpoint can be taken back.
 
-    def __init__(self, path: Path, columns: list[str], last_step: int) -> None:
+    Rows whose ``key`` is at most ``last`` stay.
+    """
+
+    def __init__(self, path: Path, columns: list[str], key: str, last: int) -> None:
         self.path, self.columns = path, columns
-        kept = [row for row in read_log(path) if int(row["step"]) <= last_step]
+        kept = [row for row in read_log(path) if int(row[key]) <= last]
         new = path.with_name(path.name + ".new")
         with open(new, "w", newline="") as file:
             writer = csv.DictWriter(file, columns, extrasaction="ignore")

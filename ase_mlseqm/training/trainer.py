@@ -94,6 +94,7 @@ class Trainer:
             self.model, data, self.sizes, config, self.threads, self.world, self.device
         )
         self.progress = Progress()
+        self._between_steps = True
         self.keep, self.report = keep or (lambda *_: None), report or (lambda _: None)
         self.checkpoint = out / "checkpoint.pt"
         if self.checkpoint.exists():
@@ -121,8 +122,8 @@ class Trainer:
         steps = epochs = None
         if chief:
             self.out.mkdir(parents=True, exist_ok=True)
-            steps = Log(self.out / "steps.csv", STEP_COLUMNS, progress.step)
-            epochs = Log(self.out / "epochs.csv", EPOCH_COLUMNS, progress.step)
+            steps = Log(self.out / "steps.csv", STEP_COLUMNS, "step", progress.step)
+            epochs = Log(self.out / "epochs.csv", EPOCH_COLUMNS, "epoch", progress.epoch - 1)
         total = self.steps_per_epoch * self.config.epochs
         saved = time.monotonic()
         try:
@@ -141,8 +142,10 @@ class Trainer:
                     row = self._step(self.training[batches[progress.in_epoch]], total)
                     if steps is not None:
                         steps.write(row)
+                    self._between_steps = True
+                    if chief:
                         self.report(row)
-                    late = deadline is not None and time.monotonic() > deadline
+                    late = deadline is not None and self._anybody(time.monotonic() > deadline)
                     if late or time.monotonic() - saved > self.config.checkpoint_seconds:
                         self._save()
                         saved = time.monotonic()
@@ -153,16 +156,22 @@ class Trainer:
                 saved = time.monotonic()
             return True
         finally:
-            self._save()
+            if self._between_steps:
+                self._save()
             if steps is not None and epochs is not None:
                 steps.close()
                 epochs.close()
+
+    def _anybody(self, late: bool) -> bool:
+        """Whether any process says so: all must stop after the same step."""
+        return bool(self.world.sum(torch.tensor([float(late)], device=self.device)) > 0)
 
     def _step(self, batch: np.ndarray, total: int) -> dict[str, Any]:
         start, progress, options = time.perf_counter(), self.progress, self.config.optimizer
         result, gradient = self.gradient(batch)
         norm = math.sqrt(sum(float((g**2).sum()) for g in gradient))
         rate = learning_rate(options, progress.step, total)
+        self._between_steps = False  # an interrupt from here on must not be saved
         if math.isfinite(norm):
             scale = min(1.0, options.clip / max(norm, 1e-300))
             for weight, g in zip(self.weights, gradient, strict=True):
@@ -190,31 +199,34 @@ class Trainer:
         progress = self.progress
         current = [w.detach().clone() for w in self.weights]
         self._load(self.average)
-        errors = evaluate_errors(
-            self.model,
-            self.data,
-            self.validation,
-            self.sizes,
-            self.config,
-            self.threads,
-            self.world,
-            self.device,
-        )
-        loss = errors.loss(self.config.loss)
-        if loss < progress.best:
-            progress.best, progress.best_epoch = loss, progress.epoch
-            if self.world.chief:
-                self.keep(self.model, errors, progress)
-        self._load(current)
+        try:
+            errors = evaluate_errors(
+                self.model,
+                self.data,
+                self.validation,
+                self.sizes,
+                self.config,
+                self.threads,
+                self.world,
+                self.device,
+            )
+            loss = errors.loss(self.config.loss)
+            if loss < progress.best:
+                if self.world.chief:
+                    self.keep(self.model, errors, progress)
+                progress.best, progress.best_epoch = loss, progress.epoch
+        finally:
+            self._load(current)
         row = {
             "step": progress.step,
             "epoch": progress.epoch,
             "loss": loss,
             **dataclasses.asdict(errors),
         }
-        progress.epoch, progress.in_epoch = progress.epoch + 1, 0
         if log is not None:
             log.write(row)
+        progress.epoch, progress.in_epoch = progress.epoch + 1, 0
+        if log is not None:
             self.report(row)
 
     def _load(self, values: list[Tensor]) -> None:
