@@ -37,6 +37,11 @@ class CoreConstants:
     scaled: Tensor
     gaussians: tuple[Tensor, Tensor, Tensor] | None
 
+    def depends_on_parameters(self) -> bool:
+        """Whether a graph leads to the exponents or the Gaussians."""
+        gaussians = self.gaussians or ()
+        return self.alpha.requires_grad or any(g.requires_grad for g in gaussians)
+
 
 def core_constants(layout: Layout, parameters: Parameters) -> CoreConstants:
     """Gather what the pairs need."""
@@ -56,6 +61,13 @@ def core_constants(layout: Layout, parameters: Parameters) -> CoreConstants:
         (is_n_or_o & (numbers[j] == 1)).to(torch.float64),
         gaussians,
     )
+
+
+def screening(distance: Tensor, constants: CoreConstants) -> Tensor:
+    """Factor (P,) of (ss|ss) in the core repulsion: Z_A Z_B (f_A + f_B)."""
+    decay = torch.exp(-constants.alpha * distance)
+    scale = 1.0 + constants.scaled * (distance - 1.0)
+    return constants.zz * (scale * decay[0] + decay[1])
 
 
 def core_repulsion(

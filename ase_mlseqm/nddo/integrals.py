@@ -125,15 +125,13 @@ def geometry(layout: Layout, positions: Tensor) -> Geometry:
     return Geometry(distance, direction, rotation)
 
 
-def _overlaps(
-    layout: Layout, constants: Constants, bohr: Tensor, direction: Tensor, slopes: bool
+def overlap_blocks(
+    layout: Layout, values: Tensor, direction: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Overlap blocks (k, P_xx, 4, 4), (k, P_xh, 4), (k, P_hh) in the molecular frame.
 
-    k is 1, or 2 with ``slopes`` (per bohr).
+    From the local overlaps (k, Q) of the orbital pairs of the layout.
     """
-    distance = bohr.index_select(0, constants.orbital_pair)
-    values = overlap.local_overlaps(distance, constants.orbitals, slopes)
     n_xx, n_xh = 5 * layout.n_xx, 2 * layout.n_xh
     xx = values[:, :n_xx].unflatten(1, (5, -1)) if n_xx else values.new_zeros(len(values), 5, 0)
     xh = values[:, n_xx : n_xx + n_xh]
@@ -168,7 +166,9 @@ def integrals_and_slopes(
     w_xh = (rotation[xh] @ local_xh.unsqueeze(3)).squeeze(3)
 
     clamped = bohr.clamp(max=overlap.CUTOFF)
-    s_xx, s_xh, s_hh = _overlaps(layout, constants, clamped, shape.direction, slopes)
+    distance = clamped.index_select(0, constants.orbital_pair)
+    local = overlap.local_overlaps(distance, constants.orbitals, slopes)
+    s_xx, s_xh, s_hh = overlap_blocks(layout, local, shape.direction)
     h_xx, h_xh = constants.beta_xx * s_xx, constants.beta_xh * s_xh
     h_hh = constants.beta_hh * s_hh
     ssss = torch.cat((local_xx[..., 0, 0], local_xh[..., 0], w_hh), 1)

@@ -218,6 +218,20 @@ def orbital_pairs(zeta_a: Tensor, zeta_b: Tensor, tables: PairTables) -> Orbital
     )
 
 
+def exponent_slopes(distance: Tensor, pairs: OrbitalPairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Overlaps (Q,) and their derivatives with respect to ``mean``, ``difference``, ``norms``."""
+    half = 0.5 * distance
+    size = pairs.coefficients.shape[-1]
+    A = a_integrals(half * pairs.mean, size)
+    B = b_integrals(half * pairs.difference, size)
+    power = half**pairs.power
+    left = A.unfold(1, size, 1) @ pairs.coefficients  # of A_k and of A_{k+1}
+    value, steep_a = (left * B[:, None, :-1]).sum(-1).unbind(1)
+    steep_b = (left[:, 0] * B[:, 1:]).sum(-1)
+    scale = pairs.norms * power
+    return scale * value, -half * scale * steep_a, -half * scale * steep_b, power * value
+
+
 def local_overlaps(distance: Tensor, pairs: OrbitalPairs, slopes: bool) -> Tensor:
     """Overlaps (1, Q) in the local frames of orbitals ``distance`` (Q,) bohr apart.
 

@@ -1,4 +1,9 @@
-"""Derivatives of the energy with respect to the parameters at fixed density and positions."""
+"""Derivatives of the energy with respect to the parameters at fixed density and positions.
+
+By hand as far as the integrals: every two-centre integral depends on the parameters through the
+offsets of its terms, every overlap through its exponents.  From there a graph leads to the
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .energy import AtomDensities, one_center_energy, pair_energy
-from .integrals import Constants, Geometry, Integrals, integrals_and_slopes, prepare
+from ..units import BOHR
+from . import overlap
+from .core_repulsion import core_repulsion, screening
+from .energy import AtomDensities, one_center_energy
+from .integrals import Constants, Geometry, Integrals, overlap_blocks, prepare
 from .layout import Layout
 from .parameters import Parameters
+from .products import N_PRODUCTS
+from .two_center import Terms, local_integrals, term_slopes
+
+Slopes = list[tuple[Tensor, Tensor]]
+"""Quantities with a graph, and the derivatives of the energy with respect to them."""
 
 
 def traced_constants(
@@ -51,11 +64,89 @@ def parameter_gradient(
     more : callable, optional
         Further terms of the energy that depend on the parameters (the electric field).
     """
+    with torch.no_grad():
+        bohr = shape.distance * (1.0 / BOHR)
+        slopes = _repulsion_slopes(layout, constants, shape, bohr, coefficients)
+        slopes += _resonance_slopes(layout, constants, shape, bohr, coefficients)
     with torch.enable_grad():
-        pairs, _ = integrals_and_slopes(layout, constants, shape, slopes=False)
-        own = one_center_energy(layout, constants, atoms) - constants.one.isolated
-        energy = own.sum() + pair_energy(pairs, coefficients).sum()
+        energy = (one_center_energy(layout, constants, atoms) - constants.one.isolated).sum()
+        if constants.core.depends_on_parameters():
+            ssss = _monopoles(layout, constants, bohr).detach()
+            energy = energy + core_repulsion(shape.distance, ssss, constants.core, False).sum()
         if more is not None:
             energy = energy + more(constants).sum()
-        (gradient,) = torch.autograd.grad(energy, leaf)
+    slopes = [(energy, torch.ones_like(energy)), *slopes]
+    outputs, gradients = zip(*((o, g) for o, g in slopes if o.requires_grad), strict=True)
+    (gradient,) = torch.autograd.grad(outputs, leaf, gradients)
     return gradient
+
+
+def _monopoles(layout: Layout, constants: Constants, bohr: Tensor) -> Tensor:
+    """(ss|ss) of all pairs, (1, P) eV."""
+    return torch.cat(
+        [
+            local_integrals(bohr[kind], terms, False)[..., 0]
+            for kind, terms in (
+                (layout.xx, constants.xx),
+                (layout.xh, constants.xh),
+                (layout.hh, constants.hh),
+            )
+        ],
+        1,
+    )
+
+
+def _repulsion_slopes(
+    layout: Layout, constants: Constants, shape: Geometry, bohr: Tensor, c: Integrals
+) -> Slopes:
+    """With respect to the offsets of the terms of the two-centre repulsion integrals."""
+    xx, xh, hh = layout.xx, layout.xh, layout.hh
+    # the core repulsion is a multiple of (ss|ss)
+    screened = screening(shape.distance, constants.core)
+    local_xx = shape.rotation[xx].mT @ c.w_xx @ shape.rotation[xx]
+    local_xh = (shape.rotation[xh].mT @ c.w_xh.unsqueeze(2)).squeeze(2)
+    local_xx[:, 0, 0] += screened[xx]
+    local_xh[:, 0] += screened[xh]
+    local_hh = (c.w_hh + screened[hh]).unsqueeze(1)
+    slopes: Slopes = []
+    parts: tuple[tuple[slice, Terms, Tensor], ...] = (
+        (xx, constants.xx, local_xx.view(-1, N_PRODUCTS**2)),
+        (xh, constants.xh, local_xh),
+        (hh, constants.hh, local_hh),
+    )
+    for kind, terms, local in parts:
+        slopes += zip((terms.a, terms.b2), term_slopes(bohr[kind], terms, local), strict=True)
+    return slopes
+
+
+def _resonance_slopes(
+    layout: Layout, constants: Constants, shape: Geometry, bohr: Tensor, c: Integrals
+) -> Slopes:
+    """With respect to the resonance parameters and the exponents."""
+    pairs = constants.orbitals
+    distance = bohr.clamp(max=overlap.CUTOFF).index_select(0, constants.orbital_pair)
+    values, by_mean, by_difference, by_norms = overlap.exponent_slopes(distance, pairs)
+    s_xx, s_xh, s_hh = overlap_blocks(layout, values.unsqueeze(0), shape.direction)
+    # from blocks in the molecular frame to overlaps along and across the bond
+    z = shape.direction[layout.xx]
+    block = c.h_xx * constants.beta_xx
+    along_pp = (block[:, 1:, 1:] @ z.unsqueeze(2)).squeeze(2)
+    sigma = (z * along_pp).sum(1)
+    xx = (
+        block[:, 0, 0],
+        (block[:, 0, 1:] * z).sum(1),
+        (block[:, 1:, 0] * z).sum(1),
+        sigma,
+        block[:, 1:, 1:].diagonal(dim1=1, dim2=2).sum(1) - sigma,
+    )
+    row = c.h_xh * constants.beta_xh
+    xh = (row[:, 0], (row[:, 1:] * shape.direction[layout.xh]).sum(1))
+    weight = torch.cat((*xx, *xh, c.h_hh * constants.beta_hh))
+    return [
+        (constants.beta_xx, c.h_xx * s_xx[0]),
+        (constants.beta_xh, c.h_xh * s_xh[0]),
+        (constants.beta_hh, c.h_hh * s_hh[0]),
+        (pairs.mean, weight * by_mean),
+        (pairs.difference, weight * by_difference),
+        (pairs.norms, weight * by_norms),
+    ]

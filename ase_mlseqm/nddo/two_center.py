@@ -160,6 +160,15 @@ def terms(atoms: Multipoles, i: Tensor, j: Tensor, n1: int, n2: int) -> Terms:
     return Terms(a, x**2 + y**2 + rho**2, table.coefficients)
 
 
+def term_slopes(distance: Tensor, pairs: Terms, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Derivatives (P, T) with respect to ``a`` and ``b2`` of the integrals' sum with ``weights``
+    (P, n1 * n2)."""
+    shifted = distance.unsqueeze(1) + pairs.a
+    inverse = torch.addcmul(pairs.b2, shifted, shifted).rsqrt()
+    by_square = (weights @ pairs.coefficients.T) * inverse**3 * -0.5
+    return 2.0 * shifted * by_square, by_square
+
+
 def local_integrals(distance: Tensor, pairs: Terms, slopes: bool) -> Tensor:
     """Integrals (1, P, n1 * n2) in eV of pairs ``distance`` (P,) bohr apart, in the local frame.
 

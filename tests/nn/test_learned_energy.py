@@ -1,5 +1,7 @@
 """Energies of learned Hamiltonians and their derivatives, against differences of the energy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from learned import ALL, PARAMETERS, learned
 from ase_mlseqm import SCFSettings
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.nddo.integrals import prepare
+from ase_mlseqm.nddo.parameter_gradient import traced_constants
 from ase_mlseqm.scf.guess import n_occupied
 from ase_mlseqm.solution import solve_at, topology, value_gradient
 
@@ -131,7 +134,9 @@ def test_gradient_of_the_parameters(field):
     with torch.no_grad():
         values = model.values(layout, positions).unsqueeze(0)
     _, here = solution(values)
-    gradient = value_gradient(model, layout, values[0], here, positions, field)
+    leaf, constants = traced_constants(layout, values[0], lambda v: model.assemble(layout, v))
+    here = dataclasses.replace(here, constants=constants)
+    gradient = value_gradient(layout, leaf, here, positions, field)
     h = 1e-3 * values.abs().clamp(min=0.1).flatten()
     displaced = torch.cat([values.flatten() + step * torch.diag(h) for step in STEPS])
     guess = here.scf.density.expand(-1, len(displaced), -1, -1)
