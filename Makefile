@@ -16,7 +16,7 @@ help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 12
 
 demo: $(VENV)/.installed ## Relax a drug molecule and draw its convergence (into demo/)
-	$(BIN)/mlseqm relax $(DRUG) --method PM3 --out demo
+	$(BIN)/mlseqm relax $(DRUG) --out demo
 
 test: $(VENV)/.installed-test ## Run the test suite
 	$(PYTEST) -n $(JOBS) $(ARGS)

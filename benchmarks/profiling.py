@@ -70,10 +70,10 @@ class Clock:
 
 
 @contextmanager
-def hooked(clock: Clock) -> Iterator[None]:
-    """Functions of HOOKS keep time."""
+def hooked(clock: Clock, hooks: tuple = HOOKS[:-1]) -> Iterator[None]:
+    """The functions of ``hooks`` keep time."""
     replaced = []
-    for name, module, path in HOOKS[:-1]:
+    for name, module, path in hooks:
         owner: Any = importlib.import_module(module)
         *parents, last = path.split(".")
         for parent in parents:
