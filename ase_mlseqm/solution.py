@@ -171,11 +171,19 @@ def solve_learned(
             guess=guess,
             field=field,
         )
-        table = table_parameters(model.method, layout.numbers)
-        isolated = isolated_atom_energy(table, layout.core_charge)
-        solution.energy = solution.atomization + layout.molecule_sum(isolated)
+        solution.energy = solution.atomization + _isolated(layout, model.method)
     if solution.gradient is not None:
         slope = value_gradient(layout, leaf, solution, positions, field)
         (response,) = torch.autograd.grad(values, at, slope)
         solution.gradient = solution.gradient + response
     return solution
+
+
+def _isolated(layout: Layout, method: str) -> Tensor:
+    """Energies (B,) of the isolated atoms of all molecules by a published table, eV."""
+
+    def make() -> Tensor:
+        table = table_parameters(method, layout.numbers)
+        return layout.molecule_sum(isolated_atom_energy(table, layout.core_charge))
+
+    return layout.once(("isolated", method), make)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +19,8 @@ from . import overlap
 from .constants import lasting
 from .parameters import elements
 from .products import N_PRODUCTS
+
+T = TypeVar("T")
 
 # orbital pairs that overlap in the local frame, in the order of their values (integrals.py)
 _XX_KINDS = (overlap.SS, overlap.SZ, overlap.ZS, overlap.ZZ, overlap.XX)
@@ -152,6 +156,16 @@ class Layout:
         for k in range(1, 4):
             owner[self.molecule[x], self.orbital[x] + k, column[x]] = 1.0
         return owner
+
+    @functools.cached_property
+    def _notes(self) -> dict:
+        return {}
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` returns, computed once: for what follows from the layout and ``key``."""
+        if key not in self._notes:
+            self._notes[key] = lasting(make)()
+        return self._notes[key]
 
     @functools.cached_property
     @lasting

@@ -33,7 +33,7 @@ class Neighbours:
 def neighbours(layout: Layout, positions: Tensor, cutoff: float) -> Neighbours:
     """All atoms of the same molecule within ``cutoff`` of (n, 3) ``positions``, and maybe more."""
     if layout.width <= ALL_PAIRS:
-        return _everybody(layout)
+        return layout.once("neighbours", lambda: _everybody(layout))
     return _near(layout, positions.detach(), cutoff)
 
 

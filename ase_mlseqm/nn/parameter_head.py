@@ -55,6 +55,19 @@ to stay positive: exp(c) is the factor of h_pp."""
 _HYDROGEN = ("U_ss", "zeta_s", "beta_s", "g_ss", "alpha", *GAUSSIANS)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Of n atoms: the table, its learned entries (n, k), which of them the atoms have (n, k), and
+    units, bounds and kinds of the corrections (1, k)."""
+
+    table: Parameters
+    base: Tensor
+    applies: Tensor
+    unit: Tensor
+    bound: Tensor
+    added: Tensor
+
+
 class ParameterHead:
     """Corrections of the parameters ``names`` of the table of ``method``."""
 
@@ -88,16 +101,29 @@ class ParameterHead:
         """Names of the columns; those of Gaussians with their index."""
         return [name if k is None else f"{name}_{k + 1}" for name, k in self.columns]
 
+    def _rows(self, layout: Layout) -> _Rows:
+        """The table's entries of the atoms of a layout."""
+        return layout.once((self.method, self.names), lambda: self._new_rows(layout))
+
+    def _new_rows(self, layout: Layout) -> _Rows:
+        table = table_parameters(self.method, layout.numbers)
+        base = torch.stack([_column(table, name, k) for name, k in self.columns], 1)
+        hydrogen = (layout.numbers == 1).unsqueeze(1)
+        row = self._hydrogen.to(base.device)
+        applies = torch.where(hydrogen, row, torch.ones_like(row))
+        device = base.device
+        return _Rows(
+            table, base, applies, *(t.to(device) for t in (self._unit, self._bound, self._added))
+        )
+
     def applies(self, layout: Layout) -> Tensor:
         """(n, n_outputs), 1 where an atom has the parameter, else 0."""
-        hydrogen = (layout.numbers == 1).unsqueeze(1)
-        row = self._hydrogen.to(layout.numbers.device)
-        return torch.where(hydrogen, row, torch.ones_like(row))
+        return self._rows(layout).applies
 
     def corrections(self, layout: Layout, outputs: Tensor) -> Tensor:
         """c (n, n_outputs) from the network's ``outputs`` (n, n_outputs)."""
-        unit, bound = self._unit.to(outputs.device), self._bound.to(outputs.device)
-        return self.applies(layout) * bound * torch.tanh(outputs * (unit / bound))
+        rows = self._rows(layout)
+        return rows.applies * rows.bound * torch.tanh(outputs * (rows.unit / rows.bound))
 
     def in_units(self, corrections: Tensor) -> Tensor:
         """Corrections in the units of :data:`CORRECTIONS`, comparable among parameters."""
@@ -105,10 +131,9 @@ class ParameterHead:
 
     def values(self, layout: Layout, corrections: Tensor) -> Tensor:
         """Corrected parameters (n, n_outputs)."""
-        table = table_parameters(self.method, layout.numbers)
-        base = torch.stack([_column(table, name, k) for name, k in self.columns], 1)
-        added = self._added.to(base.device)
-        out = torch.where(added, base + corrections, base * torch.exp(corrections))
+        rows = self._rows(layout)
+        table, base = rows.table, rows.base
+        out = torch.where(rows.added, base + corrections, base * torch.exp(corrections))
         if "g_p2" in self.names:
             at = self.columns.index(("g_p2", None))
             h_pp = 0.5 * (table.g_pp - table.g_p2)
@@ -120,7 +145,7 @@ class ParameterHead:
 
     def assemble(self, layout: Layout, values: Tensor) -> Parameters:
         """All parameters: ``values`` (n, n_outputs) where learned, the table elsewhere."""
-        table = table_parameters(self.method, layout.numbers)
+        table = self._rows(layout).table
         learned: dict[str, Tensor] = {}
         for column, (name, k) in enumerate(self.columns):
             if k is None:
