@@ -16,6 +16,11 @@ T = TypeVar("T")
 
 def load(path: Path | str, cls: type[T]) -> T:
     """Read a YAML file into ``cls``; what the file leaves out keeps its default."""
+    return from_dict(cls, read_mapping(path), str(path))
+
+
+def read_mapping(path: Path | str) -> dict[str, Any]:
+    """The settings in a YAML file."""
     import yaml
 
     path = Path(path)
@@ -30,7 +35,7 @@ def load(path: Path | str, cls: type[T]) -> T:
         values = {}
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no settings: write lines such as 'epochs: 10'")
-    return from_dict(cls, values, str(path))
+    return values
 
 
 def from_dict(cls: type[T], values: dict[str, Any], owner: str) -> T:

@@ -22,10 +22,11 @@ from .frames import (
     with_results,
     write_frames,
 )
+from .options import CalculatorOptions
 from .report import Outcome, console, results_table
 from .results import SinglePoint
 from .scf import SCFSettings
-from .summary import RunSummary
+from .summary import ARGUMENTS, RunSummary
 
 if TYPE_CHECKING:
     from .workflows.relax import RelaxConfig, RelaxResult
@@ -120,6 +121,19 @@ class Run:
         if self.problems:
             return 2
         return 1 if failed else 0
+
+
+def start(name: str, options: Any, out: Path, json_: bool, settings: Any) -> Run:
+    """A new run of a command; ``settings`` is a mapping or a dataclass."""
+    if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
+        settings = dataclasses.asdict(settings)
+    summary = RunSummary(["mlseqm", *ARGUMENTS], dataclasses.asdict(options) | settings)
+    if isinstance(options, CalculatorOptions) and options.method is None:
+        from .models import DEFAULT, model_file
+
+        chosen = options.model or DEFAULT
+        summary.model = {"name": chosen, "sha256": model_file(chosen).sha256}
+    return Run(name, options, out, json_, summary)
 
 
 def complain(sentence: str) -> None:

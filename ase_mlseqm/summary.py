@@ -36,6 +36,10 @@ UNITS = {
 }
 
 
+ARGUMENTS: list[str] = []
+"""What was typed after the program's name; set by the command line."""
+
+
 def versions() -> dict[str, str]:
     """Version of the package and of what it computes with."""
     out = {"python": platform.python_version()}

@@ -1,0 +1,102 @@
+"""Commands made from dataclasses."""
+
+import dataclasses
+
+import pytest
+import typer
+
+from ase_mlseqm import cli
+from ase_mlseqm.command import workflow_command
+from ase_mlseqm.summary import ARGUMENTS
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of a test."""
+
+    length: float = 0.5
+    """Length, Angstrom."""
+    count: int = 3
+    """Number of things."""
+    wild: bool = False
+    """Whether it is wild."""
+    grid: tuple[float, ...] = (1.0, 2.0)
+    """Grid, K."""
+    label: str | None = None
+    """Name."""
+
+
+@pytest.fixture
+def made(monkeypatch, tmp_path):
+    """The command line with one more command, and what it was called with."""
+    calls = []
+
+    def work(run, files, settings):
+        calls.append((run, files, settings))
+        return 7
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command("other")(lambda: None)
+    workflow_command(app, "make", Settings, work, "Make things.")
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.chdir(tmp_path)
+    return calls
+
+
+def test_defaults(made):
+    assert cli.main(["make", "a.xyz", "b.xyz@0", "--method", "PM3"]) == 7
+    ((run, files, settings),) = made
+    assert files == ["a.xyz", "b.xyz@0"]
+    assert settings == Settings()
+    assert run.options.method == "PM3"
+    assert run.summary.settings["length"] == 0.5
+    assert run.summary.command == ["mlseqm", *ARGUMENTS]
+
+
+def test_command_line_wins_over_the_file(made, tmp_path):
+    (tmp_path / "s.yaml").write_text("length: 2\ncount: 9\nmethod: am1\ngrid: [3, 4]\n")
+    line = ["make", "a.xyz", "--config", "s.yaml", "--count", "4", "--wild", "--charge", "-1"]
+    assert cli.main(line) == 7
+    ((run, _, settings),) = made
+    assert settings == Settings(length=2.0, count=4, wild=True, grid=(3.0, 4.0))
+    assert (run.options.method, run.options.charge) == ("AM1", -1)
+
+
+def test_lists(made):
+    assert cli.main(["make", "a.xyz", "--grid", "1,2.5, 4", "--field", "0 0 0.1"]) == 7
+    ((run, _, settings),) = made
+    assert settings.grid == (1.0, 2.5, 4.0)
+    assert run.options.field == (0.0, 0.0, 0.1)
+    assert run.summary.model["name"] == "hipnn-pm3"
+    assert len(run.summary.model["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("lenght: 2", "s.yaml: unknown keyword 'lenght': did you mean 'length'?"),
+        ("count: many", "s.yaml: count is 'many': give a whole number"),
+        ("wild: 1", "s.yaml: wild is 1: give true or false"),
+        ("- 1", "s.yaml holds no settings"),
+        ("a: [", "s.yaml is not valid YAML"),
+    ],
+)
+def test_bad_files(made, tmp_path, capsys, text, sentence):
+    (tmp_path / "s.yaml").write_text(text)
+    assert cli.main(["make", "a.xyz", "--config", "s.yaml"]) == 2
+    assert sentence in capsys.readouterr().err
+    assert made == []
+
+
+def test_bad_list(made, capsys):
+    assert cli.main(["make", "a.xyz", "--grid", "1,x"]) == 2
+    assert "--grid 1,x: give a list of numbers" in capsys.readouterr().err
+
+
+def test_help(made, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+    assert cli.main(["make", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for expected in ("Length, Angstrom. Default: 0.5.", "--no-wild", "Default: 1.0,2.0.", "--out"):
+        assert expected in text
