@@ -64,9 +64,9 @@ def trainer(out: Path, world: World | None = None, keep=None, **changes) -> Trai
 
 
 def batch_gradient(
-    model: LearnedHamiltonian, data: Dataset, world: World | None = None, **changes
+    model: LearnedHamiltonian, data: Dataset, threads: int = 1, **changes
 ) -> BatchGradient:
     """With a large weight of the corrections, without densities from before."""
     options = {"keep_densities": False, "loss": LossConfig(correction_weight=0.02), "chunk_size": 2}
     config = TrainConfig(model=model.config, **(options | changes))
-    return BatchGradient(model, data, n_orbitals(data), config, Threads(1), world or World(), CPU)
+    return BatchGradient(model, data, n_orbitals(data), config, Threads(threads), World(), CPU)

@@ -223,12 +223,13 @@ class TestLeftOut:
         assert torch.isfinite(flat(gradient)).all() and not flat(gradient).any()
 
 
-@pytest.mark.parametrize("chunk_size", [1, 2, 5])
-def test_chunks_do_not_matter(chunk_size):
+@pytest.mark.parametrize(("chunk_size", "threads"), [(1, 1), (2, 2), (5, 1)])
+def test_chunks_and_threads_do_not_matter(chunk_size, threads):
     """Errors couple the whole batch, however it is divided."""
     data, model = frames(*NAMES), learned()
-    whole, expected = batch_gradient(model, data, chunk_size=10)(np.arange(len(data)))
-    result, gradient = batch_gradient(model, data, chunk_size=chunk_size)(np.arange(len(data)))
+    batch = np.arange(len(data))
+    whole, expected = batch_gradient(model, data, chunk_size=10)(batch)
+    result, gradient = batch_gradient(model, data, threads, chunk_size=chunk_size)(batch)
     assert result.loss == pytest.approx(whole.loss, rel=1e-10)
     torch.testing.assert_close(flat(gradient), flat(expected), rtol=0, atol=2e-6)
 

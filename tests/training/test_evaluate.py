@@ -1,0 +1,62 @@
+"""Errors on labelled frames, against those of the engine."""
+
+import numpy as np
+import pytest
+import torch
+from helpers import run
+from learned import learned
+from small import CPU, batch_gradient, frames
+
+from ase_mlseqm.batch import Molecule
+from ase_mlseqm.training.batches import n_orbitals
+from ase_mlseqm.training.evaluate import evaluate_errors
+from ase_mlseqm.training.loss import ErrorSums
+from ase_mlseqm.training.parallel import Threads, World
+
+NAMES = ("H2O", "CH3CONH2", "NH3", "H2CO", "HCN")
+
+
+def errors(data, model, indices, threads=1):
+    config = batch_gradient(model, data).config
+    return config, evaluate_errors(
+        model, data, indices, n_orbitals(data), config, Threads(threads), World(), CPU
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_against_the_engine(threads):
+    data, model, indices = frames(*NAMES), learned(), np.array([4, 0, 1, 3])
+    config, found = errors(data, model, indices, threads)
+    molecules = [Molecule(data.numbers[k], data.positions[k]) for k in indices]
+    results = run(molecules, model, ("energy", "forces"))
+    energy = np.array([r.atomization_energy for r in results]) - data.atomization[indices]
+    force = np.concatenate(
+        [r.forces - data.forces[k] for r, k in zip(results, indices, strict=True)]
+    )
+    expected = (energy**2).mean() ** 0.5, abs(energy).mean(), (force**2).mean() ** 0.5
+    np.testing.assert_allclose(
+        (found.energy_rmse, found.energy_mae, found.force_rmse), expected, rtol=1e-7
+    )
+    assert found.force_mae == pytest.approx(abs(force).mean(), rel=1e-7)
+    assert (found.frames, found.unconverged) == (4, 0)
+    result, _ = batch_gradient(model, data)(indices)
+    assert found.loss(config.loss) == pytest.approx(result.loss, rel=1e-9)
+    assert all(w.grad is None for w in model.network.parameters())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_slope_of_the_loss(share):
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(20, generator=generator, dtype=torch.float64).requires_grad_()
+    sums = ErrorSums.of(values)
+    (expected,) = torch.autograd.grad(sums.term(share), values)
+    torch.testing.assert_close(
+        ErrorSums.of(values.detach()).slope(values.detach(), share), expected
+    )
+
+
+def test_no_errors():
+    """A perfect fit, or nothing that converged: neither divides by zero."""
+    for values in (torch.zeros(5, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)):
+        sums = ErrorSums.of(values)
+        assert float(sums.term(0.5)) == 0.0 and not sums.slope(values, 0.5).any()
