@@ -26,7 +26,7 @@ SHARED = (
 def workflow_command(
     app: typer.Typer,
     name: str,
-    config: type,
+    config: type[Any],
     work: Callable[[Any, list[str], Any], int],
     doc: str,
     *,
