@@ -198,7 +198,7 @@ class Trainer:
     def _end_epoch(self, log: Log | None) -> None:
         progress = self.progress
         current = [w.detach().clone() for w in self.weights]
-        self._load(self.average)
+        self.load_average()
         try:
             errors = evaluate_errors(
                 self.model,
@@ -228,6 +228,10 @@ class Trainer:
         progress.epoch, progress.in_epoch = progress.epoch + 1, 0
         if log is not None:
             self.report(row)
+
+    def load_average(self) -> None:
+        """Give the model the moving average of its weights, which is what a training is for."""
+        self._load(self.average)
 
     def _load(self, values: list[Tensor]) -> None:
         with torch.no_grad():
