@@ -32,6 +32,9 @@ if TYPE_CHECKING:  # torch is imported with the first calculator, not with this 
 MAX_DISPLACEMENT = 0.5
 """Angstrom; where an atom moved further, the last density is no better than that of free atoms."""
 
+ASE_PROPERTIES = ("energy", "forces", "charges", "dipole", "mo_energies", "density", "magmoms")
+"""What ``results`` and the next step need."""
+
 
 @functools.lru_cache(maxsize=8)
 def shared_engine(
@@ -164,7 +167,12 @@ class MLSEQM(GetOutputsMixin, Calculator):
     @property
     def singlepoint(self) -> SinglePoint | None:
         """Everything computed for the last geometry, None when there are no valid results."""
-        return self._singlepoint if self.results else None
+        if not self.results or self._singlepoint is None:
+            return None
+        if self._singlepoint.parameters is None:
+            engine, molecule, _ = self._prepare(self._some_atoms(None))
+            self._singlepoint = engine.complete(molecule, self._singlepoint)
+        return self._singlepoint
 
     def set(self, **changes: Any) -> dict[str, Any]:
         """Change keywords; returns those that changed and forgets results if any did."""
@@ -221,9 +229,10 @@ class MLSEQM(GetOutputsMixin, Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Compute everything, whatever ``properties`` are: next to the SCF it costs little."""
-        from .singlepoint import PROPERTIES
+        """Compute everything, whatever ``properties`` are: next to the SCF it costs little.
 
+        Only what ASE has no name for waits until :attr:`singlepoint` is asked for.
+        """
         atoms = self._some_atoms(atoms)
         guess = self._guess
         # whatever happens below, nothing of an earlier geometry survives it
@@ -235,7 +244,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         try:
             (point,) = engine.run(
                 [molecule],
-                PROPERTIES,
+                ASE_PROPERTIES,
                 unrestricted=self.parameters["unrestricted"],
                 field=self.parameters["field"],
                 guesses=[density],
@@ -243,7 +252,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         except errors.InputError as error:
             raise InputError(str(error)) from None
         if not point.converged:
-            raise _failure(atoms, point)
+            raise _failure(atoms, engine.complete(molecule, point))
         self.atoms = atoms
         self.results = ase_results(point)
         self._singlepoint = point

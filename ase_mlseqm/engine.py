@@ -19,6 +19,7 @@ from .batch import Molecule, collate, padded_numbers
 from .errors import InputError
 from .model import Model
 from .models import find_model
+from .properties import bond_orders
 from .results import SinglePoint, Status
 from .scf import SCFSettings
 from .singlepoint import PROPERTIES, compute, unpack
@@ -127,10 +128,14 @@ class Engine:
             raise InputError(
                 f"unknown property {sorted(unknown)[0]!r}: choose from {', '.join(PROPERTIES)}"
             )
-        jobs = [
-            self._job(index, molecule, unrestricted, guesses[index] if guesses else None)
-            for index, molecule in enumerate(molecules)
-        ]
+        jobs = []
+        for index, molecule in enumerate(molecules):
+            guess = guesses[index] if guesses else None
+            try:
+                jobs.append(self._job(index, molecule, unrestricted, guess))
+            except InputError as error:
+                which = f"molecule {index}: " if len(molecules) > 1 else ""
+                raise InputError(f"{which}{error}") from None
         if self.model.learned and any(j.molecule.charge or j.unpaired for j in jobs):
             warnings.warn(
                 f"ions and radicals are not in the training data of {self.model.name}: check "
@@ -153,6 +158,18 @@ class Engine:
 
         self._map(work, self._buckets(jobs))
         return results  # type: ignore[return-value]
+
+    def complete(self, molecule: Molecule, point: SinglePoint) -> SinglePoint:
+        """A result with bond orders and parameters, for which its density is enough."""
+        batch = collate([check(molecule, self.model, point.unrestricted)], self.device)
+        numbers = padded_numbers([molecule])
+        layout = self._topology(numbers.shape, numbers.tobytes()).layout
+        density = torch.from_numpy(point.density).to(self.device)
+        with torch.no_grad():
+            orders = bond_orders(layout, density.unsqueeze(1))[0]
+            parameters = self.model.parameters(layout, batch.positions[0])
+        values = {name: value.cpu().numpy() for name, value in parameters.items()}
+        return dataclasses.replace(point, bond_orders=orders.cpu().numpy(), parameters=values)
 
     def _job(
         self, index: int, molecule: Molecule, unrestricted: bool | None, guess: np.ndarray | None
@@ -393,7 +410,7 @@ def evaluate(
                 molecule = dataclasses.replace(molecule, charge=charges[index])
             if multiplicities is not None:
                 molecule = dataclasses.replace(molecule, multiplicity=multiplicities[index])
-            molecules.append(check(molecule, chosen, unrestricted))
+            molecules.append(molecule)
         except InputError as error:
             raise InputError(f"molecule {index}: {error}") from None
     engine = _engine(chosen, str(device), scf or SCFSettings(), max_memory)

@@ -59,6 +59,5 @@ class Snapshot:
 def _differ(old: np.ndarray, new: np.ndarray, tol: float) -> bool:
     if old.shape != new.shape:
         return True
-    different = old != new
-    # not <= instead of >: what is not a number differs from everything
-    return bool(different.any()) and not bool((np.abs(old - new) <= tol).all())
+    # not > instead of <=: what is not a number differs from everything
+    return not bool((np.abs(old - new) <= tol).all())

@@ -30,6 +30,7 @@ from ase.outputs import Properties, all_outputs
 
 from ase_mlseqm import MLSEQM, Engine, SinglePoint
 from ase_mlseqm.options import CalculatorOptions, field_docs
+from ase_mlseqm.singlepoint import PROPERTIES
 
 TIGHT = 1e-10
 """eV; SCF tolerance where numbers are differentiated."""
@@ -150,6 +151,25 @@ def test_results_have_the_names_and_shapes_of_ase():
         atoms.get_stress()
     with pytest.raises(PropertyNotPresent):
         MLSEQM().get_eigenvalues()
+
+
+@pytest.mark.parametrize("keywords", [{}, {"charge": 1}, {"model": "hipnn-pm3", "method": None}])
+@pytest.mark.filterwarnings("ignore:ions and radicals")
+def test_what_waits_until_it_is_asked_for_equals_what_the_engine_gives(keywords):
+    """Bond orders and parameters, restricted, unrestricted, and of a learned model."""
+    atoms = ethanol(**keywords)
+    atoms.get_potential_energy()
+    point = atoms.calc.singlepoint
+    engine, found, _ = atoms.calc._prepare(atoms)
+    (expected,) = engine.run([found], PROPERTIES)
+    np.testing.assert_allclose(point.bond_orders, expected.bond_orders, rtol=0, atol=1e-6)
+    assert point.bond_orders[0, 1] > 0.9
+    assert point.parameters.keys() == expected.parameters.keys()
+    for name, values in expected.parameters.items():
+        np.testing.assert_allclose(point.parameters[name], values, rtol=0, atol=1e-12)
+    assert atoms.calc.singlepoint is point
+    atoms.calc.reset()
+    assert atoms.calc.singlepoint is None
 
 
 # cache

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..nddo.fock import FockBuilder
 from . import guess as guesses
-from .density import aufbau, density_matrix
+from .density import aufbau
 from .iterate import Attempt, eigh, iterate
 from .minimise import minimise
 from .rungs import Aid, Annealing, LevelShift, OptimalDamping, PlainDIIS
@@ -186,11 +186,10 @@ def _break_symmetry(
 
 def _gap(energies: Tensor, occupied: Tensor) -> Tensor:
     """Smallest gap (B,) of either spin between the filled and the empty orbitals."""
-    n = energies.shape[-1]
-    homo = energies.gather(2, (occupied - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
-    lumo = energies.gather(2, occupied.clamp(max=n - 1).unsqueeze(2)).squeeze(2)
-    some = (occupied > 0) & (occupied < n)
-    return torch.where(some, lumo - homo, torch.full_like(homo, torch.inf)).amin(0)
+    filled = aufbau(occupied, energies.shape[-1]).bool()
+    homo = energies.masked_fill(~filled, -torch.inf).amax(-1)
+    lumo = energies.masked_fill(filled, torch.inf).amin(-1)
+    return (lumo - homo).amin(0)
 
 
 def _finish(
@@ -198,8 +197,8 @@ def _finish(
 ) -> SCFResult:
     """Orbitals, energies, and the check that the lowest orbitals are the filled ones."""
     energies, orbitals = eigh(attempt.fock)
-    filled = density_matrix(orbitals, aufbau(occupied, energies.shape[-1]), int(occupied.max()))
-    excess = (attempt.fock * (attempt.density - filled)).sum((0, 2, 3))
+    lowest = energies * aufbau(occupied, energies.shape[-1])
+    excess = (attempt.fock * attempt.density).sum((0, 2, 3)) - lowest.sum((0, 2))
     converged = (attempt.residual < tolerance) & (excess < 1e-4)
     return SCFResult(
         density=attempt.density,

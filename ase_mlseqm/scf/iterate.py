@@ -74,6 +74,8 @@ def iterate(
         if look and _any_ended(residual.tolist(), tolerance if final else 0.0, last):
             # what is not a number will not become one
             done = (residual < tolerance) & final
+            if len(active) == n_b and bool(done.all()):
+                return Attempt(density, fock, residual, result.iterations + iteration)
             store = open_ & (done | ~torch.isfinite(residual) | last)
             result.store(
                 active[store], density[:, store], fock[:, store], residual[store], iteration
