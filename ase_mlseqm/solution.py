@@ -11,7 +11,7 @@ from torch import Tensor
 from . import properties as props
 from .model import LearnedModel, Model
 from .nddo import energy as energies
-from .nddo.fock import Maps, build_maps, fock_builder, split
+from .nddo.fock import FockBuilder, Maps, build_maps, fock_builder, split
 from .nddo.gradient import position_gradient
 from .nddo.integrals import (
     Constants,
@@ -47,6 +47,66 @@ def topology(model: Model, numbers: Tensor) -> Topology:
     return Topology(layout, build_maps(layout), constants)
 
 
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """The SCF problem of a batch at given positions and parameters.
+
+    Attributes
+    ----------
+    constants, shape, integrals
+        Parameters, geometry, and the integrals made from them.
+    slopes : Integrals or None
+        Derivatives of the integrals along the bonds.
+    potential : (n, 4) or None
+        Of the electric field.
+    builder : FockBuilder
+    """
+
+    constants: Constants
+    shape: Geometry
+    integrals: Integrals
+    slopes: Integrals | None
+    potential: Tensor | None
+    builder: FockBuilder
+
+
+def set_up(
+    known: Topology,
+    constants: Constants,
+    positions: Tensor,
+    *,
+    with_gradient: bool,
+    field: Tensor | None = None,
+) -> Problem:
+    """The problem at (n, 3) ``positions`` and fixed parameters."""
+    layout = known.layout
+    shape = geometry(layout, positions)
+    ints, slopes = integrals_and_slopes(layout, constants, shape, with_gradient)
+    potential = None
+    if field is not None:
+        potential = props.field_potential(layout, constants, positions, field)
+    builder = fock_builder(layout, known.maps, constants, ints, potential)
+    return Problem(constants, shape, ints, slopes, potential, builder)
+
+
+@dataclasses.dataclass(frozen=True)
+class Populations:
+    """What derivatives of the energy need of a density: ``coefficients`` dE / d integral, and the
+    one-centre densities of the ``atoms``."""
+
+    coefficients: Integrals
+    atoms: energies.AtomDensities
+
+
+def populations(known: Topology, density: Tensor) -> Populations:
+    """Of spin densities (S, B, N, N)."""
+    parts = split(known.layout, known.maps, density)
+    return Populations(
+        energies.pair_coefficients(known.layout, parts),
+        energies.atom_densities(known.layout, parts),
+    )
+
+
 @dataclasses.dataclass
 class Solution:
     """A solved batch of B molecules with n atoms.
@@ -57,18 +117,24 @@ class Solution:
         Total energy, and that minus the isolated atoms with the same parameters, eV.
     gradient : (n, 3) or None
         dE / d position at fixed parameters, eV/Angstrom.
-    shape, coefficients, atoms
-        What derivatives with respect to the parameters need.
     """
 
-    constants: Constants
+    problem: Problem
     scf: SCFResult
+    populations: Populations
     energy: Tensor
     atomization: Tensor
     gradient: Tensor | None
-    shape: Geometry
-    coefficients: Integrals
-    atoms: energies.AtomDensities
+
+    @property
+    def constants(self) -> Constants:
+        """What the parameters determine."""
+        return self.problem.constants
+
+    @property
+    def atoms(self) -> energies.AtomDensities:
+        """One-centre densities."""
+        return self.populations.atoms
 
 
 def solve_at(
@@ -87,54 +153,50 @@ def solve_at(
     The gradient is that at fixed density: the integrals' slopes and turns, weighted with the
     density's coefficients.
     """
-    layout, maps = known.layout, known.maps
-    shape = geometry(layout, positions)
-    ints, slopes = integrals_and_slopes(layout, constants, shape, with_gradient)
-    potential = None
-    if field is not None:
-        potential = props.field_potential(layout, constants, positions, field)
-    builder = fock_builder(layout, maps, constants, ints, potential)
-    scf = solve(builder, occupied, guess, settings)
-
-    parts = split(layout, maps, scf.density)
-    atoms = energies.atom_densities(layout, parts)
-    coefficients = energies.pair_coefficients(layout, parts)
-    pair = energies.pair_energy(ints, coefficients)
+    layout = known.layout
+    problem = set_up(known, constants, positions, with_gradient=with_gradient, field=field)
+    scf = solve(problem.builder, occupied, guess, settings)
+    found = populations(known, scf.density)
+    coefficients, atoms = found.coefficients, found.atoms
+    pair = energies.pair_energy(problem.integrals, coefficients)
     one = energies.one_center_energy(layout, constants, atoms)
-    if potential is not None:
-        one = one + props.field_energy(layout, atoms, potential)
+    if problem.potential is not None:
+        one = one + props.field_energy(layout, atoms, problem.potential)
     energy = layout.molecule_sum(one) + layout.molecule_sum(pair, layout.pair_molecule)
     atomization = energy - layout.molecule_sum(constants.one.isolated)
     gradient = None
-    if slopes is not None:
-        gradient = position_gradient(layout, shape, ints, slopes, coefficients)
+    if problem.slopes is not None:
+        gradient = position_gradient(
+            layout, problem.shape, problem.integrals, problem.slopes, coefficients
+        )
         if field is not None:
             gradient = gradient + props.field_gradient(layout, atoms, field)
-    return Solution(constants, scf, energy, atomization, gradient, shape, coefficients, atoms)
+    return Solution(problem, scf, found, energy, atomization, gradient)
 
 
 def value_gradient(
     layout: Layout,
     leaf: Tensor,
-    solution: Solution,
+    problem: Problem,
+    found: Populations,
     positions: Tensor,
     field: Tensor | None = None,
 ) -> Tensor:
-    """d (energy minus isolated atoms) / d ``leaf`` (n, k), eV, from which the solution's constants
-    were made (:func:`traced_constants`)."""
+    """d (energy minus isolated atoms) / d ``leaf`` (n, k), eV, from which the problem's constants
+    were made (:func:`traced_constants`), at a fixed density."""
 
     def in_field(constants: Constants) -> Tensor:
         assert field is not None
         potential = props.field_potential(layout, constants, positions, field)
-        return props.field_energy(layout, solution.atoms, potential)
+        return props.field_energy(layout, found.atoms, potential)
 
     return parameter_gradient(
         layout,
         leaf,
-        solution.constants,
-        solution.shape,
-        solution.coefficients,
-        solution.atoms,
+        problem.constants,
+        problem.shape,
+        found.coefficients,
+        found.atoms,
         None if field is None else in_field,
     )
 
@@ -173,7 +235,9 @@ def solve_learned(
         )
         solution.energy = solution.atomization + _isolated(layout, model.method)
     if solution.gradient is not None:
-        slope = value_gradient(layout, leaf, solution, positions, field)
+        slope = value_gradient(
+            layout, leaf, solution.problem, solution.populations, positions, field
+        )
         (response,) = torch.autograd.grad(values, at, slope)
         solution.gradient = solution.gradient + response
     return solution

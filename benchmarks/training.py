@@ -47,6 +47,7 @@ HOOKS = (
     ("SCF: diagonalisation", "torch.linalg", "eigh"),
     ("SCF: DIIS", "ase_mlseqm.scf.mixing", "DIIS.extrapolate"),
     ("SCF: rest", "ase_mlseqm.solution", "solve"),
+    ("response of the density", "ase_mlseqm.training.step", "density_response"),
     ("slope with the parameters", "ase_mlseqm.training.step", "value_gradient"),
     ("backward", "torch.autograd", "grad"),
 )

@@ -4,8 +4,10 @@ With v = dL/dF,
 
     dL/dphi = dL/dE dE/dphi - [dE/dphi(R + eps v) - dE/dphi(R - eps v)] / (2 eps),
 
-and every dE/dphi is the first-order gradient at a converged density: the slope of the energy with
-the parameters, times their derivatives with the weights phi.  No back-propagation through the SCF.
+and every dE/dphi is the first-order gradient at fixed density: the slope of the energy with the
+parameters, times their derivatives with the weights phi.  The displaced densities are the converged
+one plus and minus its first-order response: the second order is the same on both sides and drops
+out of the difference.  No back-propagation through the SCF, and no SCF but the first.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ import torch
 from torch import Tensor
 
 from ..nddo.fock import build_maps
+from ..nddo.integrals import Constants
 from ..nddo.layout import Layout, build_layout
 from ..nddo.parameter_gradient import traced_constants
 from ..nn.hamiltonian import LearnedHamiltonian
 from ..scf import SCFSettings
 from ..scf.guess import n_occupied
-from ..solution import Solution, Topology, solve_at, value_gradient
+from ..scf.response import density_response
+from ..solution import Problem, Solution, Topology, populations, set_up, solve_at, value_gradient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,17 +34,12 @@ class GradientSettings:
 
     tolerance: float = 1e-8
     """SCF residual of the undisplaced molecules, eV."""
-    displaced_tolerance: float = 1e-9
-    """SCF residual of the displaced ones, eV; its error is divided by the displacement."""
     displacement: float = 1e-4
     """Largest displacement of an atom, Angstrom."""
+    response_tolerance: float = 1e-7
+    """Relative accuracy of the response of the density."""
     max_iterations: int = 60
-    """SCF iterations; molecules that need more are left out and counted."""
-    max_slope_error: float = 2e-5
-    """eV; where the difference of the energies of the displaced molecules is farther than this
-    from the work of the forces, the SCF has changed its state and the molecule is left out."""
-    max_curvature: float = 1e-3
-    """eV; the same for the sum of both energies minus twice that of the undisplaced molecule."""
+    """SCF and response iterations; molecules that need more are left out and counted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +55,16 @@ class Frames:
     energy: Tensor
     forces: Tensor
     guess: Tensor | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Displaced:
+    """Positions, learned parameters with their graph, and the SCF problem made from a leaf."""
+
+    positions: Tensor
+    values: Tensor
+    leaf: Tensor
+    problem: Problem
 
 
 class Pass:
@@ -93,6 +102,7 @@ class Pass:
         self.energy = solution.atomization
         self.forces = -(solution.gradient + response)
         self.density = solution.scf.density
+        self.solution = solution
         finite = torch.isfinite(self.energy)
         finite &= self.layout.molecule_sum((~torch.isfinite(self.forces)).any(1).double()) == 0
         self.ok = solution.scf.converged & finite
@@ -128,54 +138,60 @@ class Pass:
         size = _largest(layout, force_slope.abs().amax(1))
         eps = torch.where(size > 0, settings.displacement / size.clamp(min=1e-300), 0.0)
         step = eps[layout.molecule].unsqueeze(1) * force_slope
-        sides, guess = [], self.density
-        for sign in (1.0, -1.0):
-            positions = self.positions + sign * step
-            with torch.enable_grad():
-                values = self.model.values(layout, positions)
-            solved, slope = self._solve(
-                values, positions, settings.displaced_tolerance, guess, False
+        plus, minus = (self._displaced(self.positions + sign * step) for sign in (1.0, -1.0))
+        with torch.no_grad():
+            scf, builder = self.solution.scf, self.solution.problem.builder
+            # the perturbation of the Fock matrix at fixed density, without its second order
+            change = plus.problem.builder(scf.density) - minus.problem.builder(scf.density)
+            response = density_response(
+                builder,
+                scf,
+                self.occupied,
+                0.5 * change,
+                settings.response_tolerance,
+                settings.max_iterations,
             )
-            sides.append((values, slope, solved))
-            guess = purify(2.0 * self.density - solved.scf.density)
-        use = self._same_state(sides[0][2], sides[1][2], eps, force_slope)
+        use = self.ok & response.converged
         self.changed = self.ok & (size > 0) & ~use
-        per_eps = torch.where(use & (eps > 0), 0.5 / eps.clamp(min=1e-300), 0.0)
+        per_eps = torch.where(use & (size > 0), 0.5 / eps.clamp(min=1e-300), 0.0)
         weight = per_eps[layout.molecule].unsqueeze(1)
+        up = weight * self._slope(plus, scf.density + response.density)
+        down = weight * self._slope(minus, scf.density - response.density)
         own = energy_slope[layout.molecule].unsqueeze(1) * self.slope
-        plus, minus = ((weight * slope, values) for values, slope, _ in sides)
         with torch.enable_grad():
             total = (own.nan_to_num() * self.values).sum()
-            total = total - (plus[0].nan_to_num() * plus[1]).sum()
-            total = total + (minus[0].nan_to_num() * minus[1]).sum()
+            total = total - (up.nan_to_num() * plus.values).sum()
+            total = total + (down.nan_to_num() * minus.values).sum()
             penalty = (self.model.head.in_units(self.corrections) ** 2).sum()
             total = total + correction_weight * penalty
         weights = [w for w in self.model.network.parameters() if w.requires_grad]
         return list(torch.autograd.grad(total, weights, allow_unused=True))
 
-    def _same_state(self, plus: Solution, minus: Solution, eps: Tensor, v: Tensor) -> Tensor:
-        """Whether the displaced molecules are where the forces of the undisplaced one point."""
-        work = self.layout.molecule_sum((v * self.forces).sum(1)) * eps
-        slope = (plus.atomization - minus.atomization + 2.0 * work).abs()
-        curvature = (plus.atomization + minus.atomization - 2.0 * self.energy).abs()
-        near = slope < self.settings.max_slope_error
-        near &= curvature < self.settings.max_curvature
-        return near & plus.scf.converged & minus.scf.converged & self.ok
+    def _displaced(self, positions: Tensor) -> _Displaced:
+        with torch.enable_grad():
+            values = self.model.values(self.layout, positions)
+        leaf, constants = self._traced(values)
+        with torch.no_grad():
+            problem = set_up(self.known, constants, positions, with_gradient=False)
+        return _Displaced(positions, values, leaf, problem)
+
+    def _slope(self, at: _Displaced, density: Tensor) -> Tensor:
+        """Slope of the energy with the parameters at displaced positions and a given density."""
+        with torch.no_grad():
+            found = populations(self.known, density)
+        return value_gradient(self.layout, at.leaf, at.problem, found, at.positions)
+
+    def _traced(self, values: Tensor) -> tuple[Tensor, Constants]:
+        return traced_constants(
+            self.layout, values, lambda some: self.model.assemble(self.layout, some)
+        )
 
     def _solve(
-        self,
-        values: Tensor,
-        positions: Tensor,
-        tolerance: float,
-        guess: Tensor | None,
-        with_gradient: bool = True,
+        self, values: Tensor, positions: Tensor, tolerance: float, guess: Tensor | None
     ) -> tuple[Solution, Tensor]:
         """The solution, and the slope of its energy with the parameters ``values``."""
         settings = SCFSettings(tolerance, self.settings.max_iterations, ladder=False)
-        layout = self.layout
-        leaf, constants = traced_constants(
-            layout, values, lambda some: self.model.assemble(layout, some)
-        )
+        leaf, constants = self._traced(values)
         with torch.no_grad():
             solution = solve_at(
                 self.known,
@@ -183,16 +199,11 @@ class Pass:
                 positions,
                 self.occupied,
                 settings,
-                with_gradient=with_gradient,
+                with_gradient=True,
                 guess=guess,
             )
-        return solution, value_gradient(layout, leaf, solution, positions)
-
-
-def purify(density: Tensor) -> Tensor:
-    """McWeeny's step towards an idempotent density (S, B, N, N): 3 P^2 - 2 P^3."""
-    square = density @ density
-    return 3.0 * square - 2.0 * square @ density
+        slope = value_gradient(self.layout, leaf, solution.problem, solution.populations, positions)
+        return solution, slope
 
 
 def _largest(layout: Layout, values: Tensor) -> Tensor:

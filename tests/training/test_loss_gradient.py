@@ -4,7 +4,6 @@ The loss is computed anew from energies and forces of the engine, as the paper d
 """
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
@@ -14,6 +13,8 @@ from learned import ALL, PAPER, atoms_of, learned
 from small import CPU, batch_gradient, frames
 
 from ase_mlseqm.batch import Molecule
+from ase_mlseqm.scf.response import density_response
+from ase_mlseqm.training import step
 from ase_mlseqm.training.batches import collate
 from ase_mlseqm.training.loss import LossConfig
 from ase_mlseqm.training.step import GradientSettings, Pass
@@ -57,10 +58,10 @@ class BruteForce:
     def along(self, direction, h=1e-3):
         values = []
         start = [w.detach().clone() for w in self.weights]
-        for step in STEPS:
+        for k in STEPS:
             with torch.no_grad():
                 for weight, first, d in zip(self.weights, start, direction, strict=True):
-                    weight.copy_(first + step * h * d)
+                    weight.copy_(first + k * h * d)
             values.append(loss_of(self.model, self.data, self.loss, self.guesses)[0])
         with torch.no_grad():
             for weight, first in zip(self.weights, start, strict=True):
@@ -113,24 +114,17 @@ class TestAgainstBruteForce:
 
     def test_frozen_densities_are_noticed(self, monkeypatch):
         """Displaced molecules with the density of the undisplaced ones: a bias, not noise."""
-        solve = Pass._solve
 
-        def frozen(self, values, positions, tolerance, guess, with_gradient=True):
-            if with_gradient:
-                return solve(self, values, positions, tolerance, guess, with_gradient)
-            settings = self.settings
-            self.settings = dataclasses.replace(settings, max_iterations=1)
-            result = solve(self, values, positions, tolerance, self.density, with_gradient)
-            self.settings = settings
-            result[0].scf.converged[:] = True
-            return result
+        def frozen(*args):
+            found = density_response(*args)
+            return dataclasses.replace(found, density=torch.zeros_like(found.density))
 
         model, data = learned(), frames(*NAMES)
         calculate = batch_gradient(model, data)
         brute = BruteForce(model, data, calculate.config.loss)
-        monkeypatch.setattr(Pass, "_solve", frozen)
+        monkeypatch.setattr(step, "density_response", frozen)
         result, gradient = calculate(np.arange(len(data)))
-        assert result.changed == 0  # the checks of the energies do not see it
+        assert result.changed == 0
         assert max(brute.error(gradient, seed=seed) for seed in range(3)) > 1e-3
 
 
@@ -177,20 +171,12 @@ class TestLeftOut:
         assert result.loss == 0.0 and result.unconverged == 1
         assert not flat(gradient).any()
 
-    @pytest.mark.parametrize("what", ["one side", "both sides", "unconverged"])
-    def test_change_of_state(self, what, monkeypatch):
+    def test_response_that_does_not_converge(self, monkeypatch):
         """Of the second molecule: its part of the forces is masked."""
-        solve, sides = Pass._solve, itertools.cycle((True, False))
 
-        def jump(self, values, positions, tolerance, guess, with_gradient=True):
-            solution, slope = solve(self, values, positions, tolerance, guess, with_gradient)
-            if not with_gradient:
-                first = next(sides)
-                if what == "unconverged":
-                    solution.scf.converged[1] = not first
-                elif first or what == "both sides":
-                    solution.atomization[1] -= 1e-3 if what == "both sides" else 1e-4
-            return solution, slope
+        def failing(*args):
+            found = density_response(*args)
+            return dataclasses.replace(found, converged=torch.tensor([True, False, True]))
 
         def forces_only(scale):
             item = Pass(model, collate(data, np.arange(3), CPU), GradientSettings())
@@ -207,7 +193,7 @@ class TestLeftOut:
         skipped, others = forces_only(torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64))
         assert not skipped.changed.any()
         assert (everything - others).norm() > 0.1 * everything.norm()
-        monkeypatch.setattr(Pass, "_solve", jump)
+        monkeypatch.setattr(step, "density_response", failing)
         masked, rest = forces_only(all_of_them)
         assert masked.changed.tolist() == [False, True, False]
         torch.testing.assert_close(rest, others, rtol=0, atol=1e-6)
