@@ -41,6 +41,7 @@ from report import Report, versions
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.models import DEFAULT, model_file
+from ase_mlseqm.nn.weights import config_to_dict
 
 ROOT = Path(__file__).parents[1]
 SETS = (*FILES, OPEN)
@@ -95,6 +96,7 @@ def evaluate_set(
             [m for m, p in found.items() if not p.converged[k]],
             {m: float(e.force[k]) for m, e in errors.items()},
             {m: float(e.atomization[k]) for m, e in errors.items()},
+            {m: float(e.shifted[k]) for m, e in errors.items()},
         )
         for k in range(len(frames))
     ]
@@ -112,6 +114,7 @@ def run(options: argparse.Namespace) -> Evaluation:
         model=file.model.name,
         sha256=file.sha256,
         card=file.card,
+        config=config_to_dict(file.model.config),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions("ase-mlseqm", "torch", *(["tblite"] if GFN2 in shifts else [])),
         methods=list(shifts),

@@ -23,6 +23,10 @@ UNPAIRED = {1: 1, 6: 2, 7: 3, 8: 2}
 ACCURACY = 0.02
 """Of tblite's SCF: forces to 1e-5 eV/Angstrom (see `programs.py`)."""
 
+IPEA_SHIFT = 4.8455
+"""eV per charge that the program xtb itself takes off GFN2-xTB's energies of ions, when it
+computes ionization potentials and electron affinities."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Properties:
@@ -92,9 +96,11 @@ def _gfn2(molecules: Sequence[Molecule]) -> Properties:
         if any(z in m.numbers for m in molecules)
     }
     parts = [_tblite(molecule) for molecule in molecules]
-    isolated = [sum(atoms.get(int(z), np.nan) for z in m.numbers) for m in molecules]
+    zeros = [
+        sum(atoms.get(int(z), np.nan) for z in m.numbers) + IPEA_SHIFT * m.charge for m in molecules
+    ]
     return Properties(
-        np.concatenate([p.atomization for p in parts]) - np.array(isolated),
+        np.concatenate([p.atomization for p in parts]) - np.array(zeros),
         [p.forces[0] for p in parts],
         np.concatenate([p.dipoles for p in parts]),
         [p.charges[0] for p in parts],

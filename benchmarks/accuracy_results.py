@@ -17,8 +17,17 @@ DIGITS = 8
 
 @dataclasses.dataclass(frozen=True)
 class FrameRecord:
-    """Errors of one frame: mean |force error| (kcal/mol/Angstrom) and signed error of the raw
-    atomization energy (kcal/mol) by method; `unconverged` lists the methods that failed."""
+    """Errors of one frame by method.
+
+    Attributes
+    ----------
+    unconverged : list of str
+        The methods that failed.
+    force : dict
+        Mean over components of |error|, kcal/mol/Angstrom.
+    atomization, shifted : dict
+        Signed error of the atomization energy, raw and with the constants, kcal/mol.
+    """
 
     name: str
     smiles: str
@@ -27,6 +36,7 @@ class FrameRecord:
     unconverged: list[str]
     force: dict[str, float]
     atomization: dict[str, float]
+    shifted: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +69,8 @@ class Evaluation:
 
     Attributes
     ----------
-    model, sha256, card : str, str, dict
-        Name, checksum and card of the model file.
+    model, sha256, card, config : str, str, dict, dict
+        Name, checksum, card and architecture of the model file.
     date, versions : str
     methods : list of str
         The learned model first.
@@ -77,6 +87,7 @@ class Evaluation:
     model: str
     sha256: str
     card: dict[str, Any]
+    config: dict[str, Any]
     date: str
     versions: str
     methods: list[str]
@@ -137,7 +148,7 @@ def _summary(values: dict[str, Any]) -> Summary:
 def _frame(values: dict[str, Any]) -> FrameRecord:
     nested = {
         field: {method: _number(x) for method, x in values[field].items()}
-        for field in ("force", "atomization")
+        for field in ("force", "atomization", "shifted")
     }
     return FrameRecord(**{**values, **nested})
 

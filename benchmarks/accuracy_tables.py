@@ -13,14 +13,16 @@ from report import Report, markdown
 
 EXPLAINED = f"""\
 In brackets: {COVERED:g} % bootstrap intervals over molecules (frames of one molecule are drawn
-together; the same draws for all methods). With few molecules they are too narrow.
-All numbers are of the frames that converged with every method; the others are listed.
-Force errors are per Cartesian component. Energy differences: all pairs of frames of a molecule
-(equal SMILES), averaged over the pairs of each molecule and then over molecules with equal weight.
-Dipole error: length of the difference vector. Charges: Coulson charges of the learned model, PM3
-and AM1, Mulliken charges of GFN2-xTB, against Mulliken charges of wB97X/6-31G\\*, which is a
-comparison of conventions as much as of methods; likewise the gaps, whose zero of error depends on
-the functional."""
+together; the same draws for all methods). With few molecules they are too narrow. All numbers are
+of the frames that converged with every method; the others are listed.
+
+- Forces: errors per Cartesian component. Sizes count the heavy atoms of a frame.
+- Energy differences: all pairs of frames of a molecule (equal SMILES), averaged over the pairs of
+  each molecule and then over molecules with equal weight.
+- Dipoles: length of the difference vector.
+- Charges: Coulson charges of the learned model, PM3 and AM1, Mulliken charges of GFN2-xTB, against
+  Mulliken charges of wB97X/6-31G\\*: a comparison of conventions as much as of methods.
+- Gaps of orbital energies depend on the kind of functional in the same way."""
 
 SHIFTED = """\
 Atomization energies: energy minus that of the isolated neutral atoms. "Shifted": after adding one
@@ -29,6 +31,10 @@ frames of wB97X/6-31G\\*. Only the learned model was made for the raw number. PM
 fitted to heats of formation at 298 K, so that zero-point and thermal energies are inside their
 parameters, and neither they nor GFN2-xTB were fitted to isolated atoms; the constants take that
 off and leave what such a method can be blamed for."""
+
+
+FRAMES = """\
+F: mean |force error| (kcal/mol/Å); E: signed error of the shifted atomization energy (kcal/mol)."""
 
 
 def number(value: float, digits: int) -> str:
@@ -85,11 +91,11 @@ def group_table(run: Evaluation, found: SetResult, metric: str = "force_mae") ->
 
 
 def frame_table(run: Evaluation, frames: Iterable[FrameRecord]) -> str:
-    """Errors frame by frame."""
+    """Errors frame by frame (see FRAMES)."""
     rows = []
     for frame in frames:
         errors = [number(frame.force[m], 2) for m in run.methods]
-        errors += [number(frame.atomization[m], 1) for m in run.methods]
+        errors += [number(frame.shifted[m], 1) for m in run.methods]
         rows.append([frame.name, f"`{frame.smiles}`", *errors])
     header = ["frame", "SMILES", *(f"F {label(run, m)}" for m in run.methods)]
     return markdown(header + [f"E {label(run, m)}" for m in run.methods], rows)
@@ -121,16 +127,21 @@ def shift_table(run: Evaluation) -> str:
     return markdown(["constant, eV per atom", *elements], rows)
 
 
-def failures(run: Evaluation, found: SetResult) -> str:
-    """One paragraph on the frames that did not converge."""
+def contents(run: Evaluation, found: SetResult) -> str:
+    """One paragraph on the frames, and those that did not converge."""
+    summary = found.groups["all"]
+    start = (
+        f"{found.note} (sha256 `{found.sha256[:12]}`): {summary.frames} frames of "
+        f"{summary.molecules} molecules, {summary.pairs} pairs of frames of a molecule. "
+    )
     if not found.unconverged:
-        return f"All {len(found.frames)} frames converged with every method."
+        return start + "All converged with every method."
     listed = ", ".join(
         f"{f.name} ({', '.join(label(run, m) for m in f.unconverged)})" for f in found.unconverged
     )
     return (
-        f"{len(found.unconverged)} of {len(found.frames)} frames did not converge with every "
-        f"method and are in no number: {listed}."
+        f"{start}Another {len(found.unconverged)} did not converge with every method and are in "
+        f"no number: {listed}."
     )
 
 
@@ -138,9 +149,7 @@ def write_report(report: Report, run: Evaluation) -> None:
     """The whole evaluation."""
     report.text(f"# Accuracy of {run.model}")
     report.text(f"{run.date}; model sha256 `{run.sha256}`; {run.versions}.")
-    report.text(f"Levels: {run.card['level']}." if "level" in run.card else EXPLAINED)
-    if "level" in run.card:
-        report.text(EXPLAINED)
+    report.text(EXPLAINED)
     report.text(SHIFTED.format(frames=run.shift_frames))
     report.text(shift_table(run))
     if target_rows(run, run.sets):
@@ -149,20 +158,12 @@ def write_report(report: Report, run: Evaluation) -> None:
         if {"validation", "large_val"} & set(run.sets):
             report.text("Targets are of `test` and `large`; on the other sets a preview.")
     for name, found in run.sets.items():
-        summary = found.groups["all"]
         report.text(f"## {name}")
-        report.text(
-            f"{found.note} (sha256 `{found.sha256[:12]}`): {len(found.frames)} frames, compared "
-            f"{summary.frames} of {summary.molecules} molecules with {summary.pairs} pairs. "
-            + failures(run, found)
-        )
+        report.text(contents(run, found))
         report.text(metric_table(run, found))
         report.text(f"**Force MAE by kind and size, {METRICS['force_mae'].unit}**")
         report.text(group_table(run, found))
         shown = found.frames if name == OPEN else found.worst()
         what = "All frames" if name == OPEN else "Worst frames"
-        report.text(
-            f"**{what}**: mean force error F (kcal/mol/Å) and signed error of the raw atomization "
-            "energy E (kcal/mol)"
-        )
+        report.text(f"**{what}.** {FRAMES}")
         report.text(frame_table(run, shown))

@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.optimize import LBFGS
 from rdkit import Chem, rdBase
-from rdkit.Chem import AllChem
+from rdkit.Chem import rdDistGeom
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.label_files import write_labels
@@ -52,7 +52,7 @@ SMILES = {
 def relaxed(name: str, smiles: str) -> Atoms:
     """The PM3 minimum next to a conformer of ETKDG."""
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    if AllChem.EmbedMolecule(mol, randomSeed=SEED):
+    if rdDistGeom.EmbedMolecule(mol, randomSeed=SEED):
         raise RuntimeError(f"{name}: no conformer")
     atoms = Atoms(
         [atom.GetAtomicNum() for atom in mol.GetAtoms()], mol.GetConformer().GetPositions()

@@ -1,0 +1,257 @@
+"""Write the page on a model from its evaluations.
+
+    python benchmarks/model_card.py final/accuracy.json [MORE.json ...] --start PRETRAINED
+
+The evaluations (`accuracy.py`) are of the same model, of different sets.  `--start` names the
+model that the training was started from, whose own training is then described, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from accuracy_figures import plot_sizes
+from accuracy_methods import GFN2, IPEA_SHIFT, LEARNED, PM3
+from accuracy_metrics import METRICS
+from accuracy_results import Evaluation
+from accuracy_sets import OPEN
+from accuracy_tables import (
+    EXPLAINED,
+    FRAMES,
+    SHIFTED,
+    cell,
+    contents,
+    frame_table,
+    group_table,
+    metric_table,
+    shift_table,
+    target_table,
+)
+from report import Report, markdown
+
+from ase_mlseqm.models import model_file
+from ase_mlseqm.nn.weights import ModelFile
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "model_card.md"
+LOG = ROOT / "docs" / "test_log.csv"
+TITLES = {
+    "test": "Test fragments",
+    "large": "Larger than anything trained on",
+    "validation": "Validation fragments",
+    "large_val": "Large molecules for choosing between models",
+    "heldout": "Fit error: test fragments with the labels of pre-training",
+}
+SOURCES = """\
+Labels of pre-training, where that is part of it: the mean of the eight ANI-1x networks (Smith,
+Nebgen, Lubbers, Isayev and Roitberg, J. Chem. Phys. 148 (2018) 241733; MIT licence), a model of
+wB97X/6-31G\\* whose own force error is about 2.3 kcal/mol/Å on frames like these and 3.0 on the
+large molecules. Labels of fine-tuning: wB97X/6-31G\\* computed with PySCF (see
+[Reference data](labels.md)). Both are neutral closed shells of H, C, N and O with at most 18 atoms:
+minima of QM9 molecules (Ramakrishnan, Dral, Rupp and von Lilienfeld, Sci. Data 1 (2014) 140022),
+conformers of common organic fragments, and dimers of them, moved by Langevin dynamics at
+200-1400 K (dimers up to 400 K). A fragment of four or more heavy atoms is on one side of the split
+into training, validation and test frames only, alone and inside dimers."""
+CHOICES = """\
+Every choice (parameters, loss, data, when to stop) is made on validation fragments and the large
+molecules of `large_val`. `test`, `large` and `heldout` are final tests: the script that evaluates
+them appends every evaluation ever made to a log, of which this is all:"""
+
+
+def merge(runs: list[Evaluation]) -> Evaluation:
+    """One evaluation of all sets.
+
+    Raises
+    ------
+    SystemExit
+        When they are not of one model, or did not fit the same constants.
+    """
+    first, *others = runs
+    sets = dict(first.sets)
+    for run in others:
+        if run.sha256 != first.sha256 or run.shifts != first.shifts:
+            raise SystemExit(
+                f"{run.date} and {first.date} are evaluations of different models, or with "
+                "different constants: evaluate the sets of a card with one model and split"
+            )
+        sets |= run.sets
+    return dataclasses.replace(first, sets={k: sets[k] for k in [*TITLES, OPEN] if k in sets})
+
+
+def form(run: Evaluation) -> str:
+    """What the model is."""
+    config, network = run.config, run.config["network"]
+    elements = ", ".join(next(iter(run.shifts.values())))
+    tensors = {0: "none", 1: "l = 1", 2: "l = 1, 2"}
+    rows = [
+        ["Hamiltonian", config["method"]],
+        ["elements", elements],
+        ["parameters that the network predicts", ", ".join(f"`{p}`" for p in config["parameters"])],
+        ["table of the elements trained, too", "yes" if config["learn_table"] else "no"],
+        [
+            "interaction blocks, atom layers in each, features, sensitivities",
+            f"{network['n_blocks']}, {network['n_atom_layers']}, {network['n_features']}, "
+            f"{network['n_sensitivities']}",
+        ],
+        ["tensor sensitivities", tensors.get(network["tensor_order"], "")],
+        ["cutoff", f"{network['cutoff']:g} Å"],
+        ["licence", "BSD-3-Clause, as the package"],
+        ["sha256", f"`{run.sha256}`"],
+    ]
+    return markdown(["", run.model], rows)
+
+
+def stage(title: str, card: dict[str, Any]) -> str:
+    """One training, as its model file tells it."""
+    training = card.get("training")
+    if not training:
+        return f"{title}: the model file does not say what it was trained on."
+    files = ", ".join(f"`{name}` (`{digest[:12]}`)" for name, digest in training["files"].items())
+    return (
+        f"{title}: {training['training']} frames, and {training['validation']} for validation, of "
+        f"{files}; {' and '.join(training['levels'])}; epoch {card['epoch']}, step {card['step']} "
+        f"({', '.join(f'{k} {v}' for k, v in card.get('versions', {}).items())})."
+    )
+
+
+def history(run: Evaluation, earlier: list[ModelFile]) -> list[str]:
+    """Paragraphs on the trainings, the first one first."""
+    cards = {file.sha256: file.card for file in earlier}
+    chain = [run.card]
+    while (start := chain[-1].get("start")) in cards:
+        chain.append(cards[start])
+    titles = ["Training"] if len(chain) == 1 else ["Pre-training", *["Fine-tuning"] * len(chain)]
+    out = [stage(t, c) for t, c in zip(titles, reversed(chain), strict=False)]
+    if start:
+        out.insert(0, f"It was started from the model with sha256 `{start}`.")
+    return [*out, SOURCES]
+
+
+def limits(run: Evaluation) -> list[str]:
+    """Where it must not be trusted, with numbers where there are any."""
+
+    def found(name: str, metric: str, group: str = "all", method: str = LEARNED) -> str:
+        groups = run.sets[name].groups if name in run.sets else {}
+        if group not in groups or method not in run.methods:
+            return "not evaluated"
+        unit, digits = METRICS[metric].unit, METRICS[metric].digits
+        return f"{cell(groups[group].metrics[method][metric], digits)} {unit}".strip()
+
+    near = "test" if "test" in run.sets else "validation"
+    far = "large" if "large" in run.sets else "large_val"
+    return [
+        "**Other elements** than H, C, N and O are refused.",
+        "**Ions and radicals** are computed with a warning. Force MAE of the frames below: cations "
+        f"{found(OPEN, 'force_mae', 'cations')}, anions {found(OPEN, 'force_mae', 'anions')}, "
+        f"radicals {found(OPEN, 'force_mae', 'radicals')}; neutral closed shells (`{near}`): "
+        f"{found(near, 'force_mae')}. Proton affinities, ionization energies and electron "
+        "affinities have the errors of the atomization energies below.",
+        "**Breaking bonds, transition states**: nothing trained on is further from a minimum than "
+        "dynamics at 1400 K brings it, and a closed shell cannot break a bond evenly. Ask for "
+        "`unrestricted=True`, and check barriers against another method.",
+        f"**Larger molecules**: force MAE {found(far, 'force_mae')}, raw atomization energies "
+        f"{found(far, 'atomization_mae')} (`{far}`). The error of an energy grows with the size.",
+        "**Dispersion**: there is no term for it, neither in PM3 nor in the labels. Long-range "
+        "attraction, as in stacks and crystals, is missing.",
+        "**Heats of formation**: energies are bare electronic ones. Add zero-point and thermal "
+        "energies from a frequency calculation; PM3's heats must not be compared with them.",
+        f"**Dipoles, charges, gaps** were not trained on (`{near}`): dipole error "
+        f"{found(near, 'dipole_mae')} (PM3 {found(near, 'dipole_mae', method=PM3)}), gap MAE "
+        f"{found(near, 'gap_mae')} (PM3 {found(near, 'gap_mae', method=PM3)}).",
+        "**Excited states, solids, metals, condensed phases** were never looked at.",
+    ]
+
+
+def log_table(path: Path) -> str:
+    """Every evaluation of the final tests."""
+    columns = {m: f"{m} force_mae" for m in (LEARNED, PM3, GFN2)}
+    rows = []
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            rows.append(
+                [row["date"], f"`{row['model']}` `{row['sha256'][:12]}`", row["set"], row["frames"]]
+                + [f"{float(row[c]):.2f}" if row[c] else "–" for c in columns.values()]
+            )
+    header = ["date", "model", "set", "frames", *(f"force MAE, {m}" for m in columns)]
+    return markdown(header, rows)
+
+
+def write_card(report: Report, run: Evaluation, earlier: list[ModelFile], picture: str) -> None:
+    """The page."""
+    report.text(f"# Model card: {run.model}")
+    report.text(
+        f"Written by `benchmarks/model_card.py` from evaluations of {run.date[:10]} "
+        f"({run.versions})."
+    )
+    if not set(run.sets) & {"test", "large"}:
+        report.text("!!! warning\n    The final tests of this model have not been run yet.")
+    report.text(
+        "The Hamiltonian of PM3 with parameters that a network gives each atom from its "
+        "surroundings ([theory](learned.md)), for energies and forces of neutral closed-shell "
+        "organic molecules and their complexes."
+    )
+    report.text(form(run))
+    report.text("## Trained on")
+    for paragraph in history(run, earlier):
+        report.text(paragraph)
+    report.text("## Where it must not be trusted")
+    report.text("\n".join(f"- {line}" for line in limits(run)))
+    report.text("## Errors")
+    report.text(EXPLAINED)
+    report.text(SHIFTED.format(frames=run.shift_frames))
+    report.text(shift_table(run))
+    report.text(f"![Force MAE against the number of heavy atoms]({picture})")
+    for name, heading in TITLES.items():
+        if name in run.sets:
+            report.text(f"### {heading} (`{name}`)")
+            report.text(contents(run, run.sets[name]))
+            report.text(metric_table(run, run.sets[name]))
+            report.text(f"Force MAE by kind and size, {METRICS['force_mae'].unit}:")
+            report.text(group_table(run, run.sets[name]))
+    final = [name for name in run.sets if name in ("test", "large")]
+    report.text("### What was to be reached")
+    report.text(target_table(run, final or run.sets))
+    if OPEN in run.sets:
+        found = run.sets[OPEN]
+        report.text("### Ions and radicals")
+        report.text(
+            "Ten of each at PM3 minima whose atoms are displaced at random, against "
+            "wB97X/6-31G\\* (`benchmarks/ions_radicals.py`). No diffuse functions: the reference "
+            "itself is poor for small anions. GFN2-xTB's energies of ions have the "
+            f"{IPEA_SHIFT:g} eV per charge taken off that the program xtb takes off when it "
+            "computes ionization potentials. " + contents(run, found)
+        )
+        report.text(group_table(run, found))
+        report.text(group_table(run, found, "atomization_shifted_mae"))
+        report.text(FRAMES)
+        report.text(frame_table(run, found.frames))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("results", type=Path, nargs="+", help="accuracy.json")
+    parser.add_argument("--start", nargs="*", default=[], help="models it was started from")
+    parser.add_argument("--log", type=Path, default=LOG)
+    parser.add_argument("--out", type=Path, default=PAGE)
+    options = parser.parse_args(arguments)
+    run = merge([Evaluation.read(path) for path in options.results])
+    picture = options.out.with_name("model_card_sizes.png")
+    plot_sizes(run, picture)
+    report = Report()
+    write_card(report, run, [model_file(name) for name in options.start], picture.name)
+    report.text("## Final tests")
+    if options.log.exists():
+        report.text(CHOICES)
+        report.text(log_table(options.log))
+        report.text(f"[All numbers of it]({options.log.name}).")
+    else:
+        report.text(f"{CHOICES.split(' to a log')[0]} to a log. There is none yet.")
+    report.write(options.out)
+
+
+if __name__ == "__main__":
+    main()
