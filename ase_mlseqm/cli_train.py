@@ -123,9 +123,9 @@ def _settings(config: Path | None, preset: str | None, start: str | None) -> Any
     else:
         settings = presets.preset(preset or ("fine-tune" if start else "paper"))
     if start is not None:
-        from .nn.weights import load_model
+        from .models import model_file
 
-        settings = presets.starting_from(settings, load_model(start).model.config)
+        settings = presets.starting_from(settings, model_file(start).model.config)
     return settings
 
 

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..models import model_file
 from ..nn.hamiltonian import LearnedHamiltonian
-from ..nn.weights import load_model, save_model, seeded
+from ..nn.weights import save_model, seeded
 from ..summary import versions
 from .checkpoint import write_whole
 from .config import TrainConfig
@@ -99,7 +100,7 @@ def train(
     model = seeded(config.model, config.seed, name or out.name)
     source = None
     if start is not None:
-        source = load_model(start)
+        source = model_file(start)
         model.network.load_state_dict(source.model.network.state_dict())
     if world.chief:
         _describe(out, config, data, counts, None if source is None else source.sha256)

@@ -1,0 +1,121 @@
+"""The command ``mlseqm train``, from settings and data to a model that the calculator takes."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from ase.build import molecule
+from labelled import LEVEL, UNITS, group, write_h5
+
+from ase_mlseqm import MLSEQM, cli
+from ase_mlseqm.nn.weights import load_model
+from ase_mlseqm.training.checkpoint import read_log
+
+SETTINGS = """
+model:
+  network: {n_features: 8, n_sensitivities: 4, n_atom_layers: 1}
+  parameters: [U_ss, U_pp, alpha]
+optimizer: {learning_rate: 5e-3, warm_up: 2}
+batch_size: 4
+epochs: 2
+validation_fraction: 0.3
+"""
+SMILES = {"H2O": "O", "NH3": "N", "CH3OH": "CO", "H2CO": "C=O", "HCN": "C#N", "CO": "[C-]#[O+]"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Working directory with data and settings."""
+    monkeypatch.chdir(tmp_path)
+    groups = {name: group(name, 3) for name in SMILES}
+    path = write_h5(tmp_path / "data.h5", groups, level=LEVEL, units=UNITS)
+    with h5py.File(path, "a") as file:
+        for name, smiles in SMILES.items():
+            file[name].attrs["smiles"] = smiles
+    (tmp_path / "small.yaml").write_text(SETTINGS)
+    return tmp_path
+
+
+def train(*more):
+    return cli.main(["train", *map(str, more)])
+
+
+def test_from_files_to_a_calculator(folder, capsys):
+    assert train("small.yaml", "--data", "data.h5", "--out", "run", "--name", "mine", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["finished"] and report["progress"]["epoch"] == 2
+    files = {path.name for path in (folder / "run").iterdir()}
+    assert files == {
+        *("model.safetensors", "checkpoint.pt", "config.json", "curves.png"),
+        *("steps.csv", "epochs.csv"),
+    }
+    described = json.loads((folder / "run" / "config.json").read_text())
+    assert described["config"]["model"]["parameters"] == ["U_ss", "U_pp", "alpha"]
+    assert len(described["data"]["data.h5"]) == 64
+    counts = described["counts"]
+    assert counts["training"] + counts["validation"] == counts["frames"] == 18
+    assert [row["epoch"] for row in read_log(folder / "run" / "epochs.csv")] == ["0", "1"]
+    found = load_model(folder / "run" / "model.safetensors")
+    assert found.model.name == "mine"
+    assert found.card["training"]["levels"] == [LEVEL]
+    assert found.card["validation"]["force_mae"] == pytest.approx(
+        min(float(row["force_mae"]) for row in read_log(folder / "run" / "epochs.csv")), rel=0.5
+    )
+    atoms = molecule("CH3OH")
+    atoms.calc = MLSEQM(model=str(folder / "run" / "model.safetensors"))
+    learned = atoms.get_potential_energy()
+    atoms.calc = MLSEQM(method="PM3")
+    assert 1e-4 < abs(learned - atoms.get_potential_energy()) < 20.0
+    assert (folder / "run" / "curves.png").stat().st_size > 10_000
+
+
+def test_same_command_goes_on_and_another_is_refused(folder, capsys):
+    line = ("small.yaml", "--data", "data.h5", "--out", "run")
+    assert train(*line, "--max-hours", "1e-9") == 0
+    assert len(read_log(folder / "run" / "steps.csv")) == 1
+    assert train(*line) == 0
+    rows = read_log(folder / "run" / "steps.csv")
+    assert [int(row["step"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert train(*line) == 0  # nothing is left to do
+    assert len(read_log(folder / "run" / "steps.csv")) == len(rows)
+    capsys.readouterr()
+    assert train(*line, "--seed", "3") == 2
+    error = capsys.readouterr().err
+    assert "run holds a training with other settings (seed: 0 before, 3 now)" in error
+
+
+def test_fine_tuning_keeps_the_table(folder):
+    assert train("small.yaml", "--data", "data.h5", "--out", "run") == 0
+    start = folder / "run" / "model.safetensors"
+    tune = "epochs: 2\nvalidation_fraction: 0.3\noptimizer: {learning_rate: 1e-4}\n"
+    (folder / "tune.yaml").write_text(tune)
+    line = ("tune.yaml", "--from", start, "--data", "data.h5", "--out", "tuned")
+    assert train(*line) == 0
+    old, new = load_model(start), load_model(folder / "tuned" / "model.safetensors")
+    assert new.card["start"] == old.sha256
+    states = [file.model.network.state_dict() for file in (old, new)]
+    np.testing.assert_array_equal(states[0]["table"], states[1]["table"])
+    moved = max(float((states[0][k] - states[1][k]).abs().max()) for k in states[0])
+    assert 0.0 < moved < 0.05  # a low rate
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ((), "there is nothing to train on"),
+        (("--data", "none.h5"), "none.h5"),
+        (("--preset", "big", "--data", "data.h5"), "unknown preset 'big'"),
+        (("small.yaml", "--preset", "paper", "--data", "data.h5"), "not both"),
+        (("bad.yaml", "--data", "data.h5"), "bad.yaml: unknown keyword 'epoch'"),
+        (("--data", "data.h5", "--isolated", "H"), "--isolated H"),
+        (("--data", "data.h5", "--from", "nothing"), "unknown model 'nothing'"),
+        (("--data", "data.h5", "--gradients"), "gradients"),
+    ],
+)
+def test_bad_input(folder, capsys, line, sentence):
+    (folder / "bad.yaml").write_text("epoch: 3\n")
+    assert train(*line, "--out", "run") == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+    assert not (folder / "run" / "model.safetensors").exists()
