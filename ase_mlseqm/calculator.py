@@ -209,6 +209,16 @@ class MLSEQM(GetOutputsMixin, Calculator):
         return named | super().todict(skip_default)
 
     @property
+    def density(self) -> np.ndarray | None:
+        """Spin densities (S, N, N) that the next SCF starts from: those of the last geometry."""
+        return None if self._guess is None else self._guess.density
+
+    def start_from(self, atoms: Atoms, density: np.ndarray) -> None:
+        """Start the next SCF from ``density``, if its atoms are close to ``atoms``."""
+        _, molecule, key = self._prepare(atoms)
+        self._guess = _Guess(key, molecule.positions, density)
+
+    @property
     def atoms(self) -> Atoms | None:
         """Copy of the atoms of the last calculation."""
         return None if self._snapshot is None else self._snapshot.to_atoms()
