@@ -74,9 +74,14 @@ class Integrals:
         return Integrals(*(t.detach() for t in self.tensors()))
 
 
-def prepare(layout: Layout, parameters: Parameters) -> Constants:
-    """Everything that does not depend on the positions (differentiable in the parameters)."""
+def prepare(layout: Layout, parameters: Parameters, trace_one_center: bool = True) -> Constants:
+    """Everything that does not depend on the positions, differentiable in the parameters.
+
+    Without ``trace_one_center`` the one-centre terms have no graph.
+    """
     p = parameters
+    with torch.set_grad_enabled(trace_one_center and torch.is_grad_enabled()):
+        one = one_center(p, layout)
     heavy_mask = layout.numbers > 1
     shell = elements(layout.numbers.device).shell[layout.numbers]
     atoms = multipoles(p.zeta_s, p.zeta_p, p.g_ss, p.g_pp, p.g_p2, p.h_sp, shell, heavy_mask)
@@ -93,7 +98,7 @@ def prepare(layout: Layout, parameters: Parameters) -> Constants:
     return Constants(
         parameters=p,
         multipoles=atoms,
-        one=one_center(p, layout),
+        one=one,
         xx=pairs(xx, N_PRODUCTS, N_PRODUCTS),
         xh=pairs(xh, N_PRODUCTS, 1),
         hh=pairs(hh, 1, 1),

@@ -96,23 +96,48 @@ def one_center(parameters: Parameters, layout: Layout) -> OneCenter:
     return OneCenter(coulomb, exchange, heavy, hydrogen, hcore, isolated)
 
 
-def isolated_atom_energy(parameters: Parameters, core_charge: Tensor) -> Tensor:
-    """Energy (n,), eV, of the neutral high-spin atoms' determinants s^2 p^k (hydrogen: s^1).
+ENERGY_PARAMETERS = ("U_ss", "U_pp", "g_ss", "g_sp", "g_pp", "g_p2", "h_sp")
+"""What one-centre energies depend on, linearly."""
 
-    With hydrogen's parameters U_pp ... h_sp ignored.
-    """
-    p = parameters
+
+def isolated_atom_coefficients(core_charge: Tensor) -> Tensor:
+    """dE_iso / d :data:`ENERGY_PARAMETERS`, (n, 7), of the neutral high-spin atoms' determinants
+    s^2 p^k (hydrogen: s^1)."""
     s = core_charge.clamp(max=2.0)
     k = (core_charge - 2.0).clamp(min=0.0)
     alpha, beta = k.clamp(max=3.0), (k - 3.0).clamp(min=0.0)
     same_spin = 0.5 * (alpha * (alpha - 1) + beta * (beta - 1))
     other_spin = alpha * beta - beta
-    h_pp = 0.5 * (p.g_pp - p.g_p2)
-    energy = s * p.U_ss + (s - 1.0) * p.g_ss
-    with_p = (
-        k * (p.U_pp + 2.0 * p.g_sp - p.h_sp)
-        + same_spin * (p.g_p2 - h_pp)
-        + other_spin * p.g_p2
-        + beta * p.g_pp
-    )
-    return energy + torch.where(k > 0, with_p, torch.zeros_like(with_p))
+    # a pair of equal spin has g_p2 - (g_pp - g_p2) / 2
+    g_pp = beta - 0.5 * same_spin
+    g_p2 = 1.5 * same_spin + other_spin
+    return torch.stack((s, k, s - 1.0, 2.0 * k, g_pp, g_p2, -k), 1)
+
+
+def isolated_atom_energy(parameters: Parameters, core_charge: Tensor) -> Tensor:
+    """Energy (n,), eV, of the neutral high-spin atoms; hydrogen's other parameters do not enter."""
+    values = torch.stack([getattr(parameters, name) for name in ENERGY_PARAMETERS], 1)
+    coefficients = isolated_atom_coefficients(core_charge)
+    return torch.where(coefficients != 0, coefficients * values, 0.0).sum(1)
+
+
+def one_center_coefficients(layout: Layout, heavy: Tensor, hydrogen: Tensor) -> Tensor:
+    """dE_one / d :data:`ENERGY_PARAMETERS`, (n, 7), from packed spin populations.
+
+    Parameters
+    ----------
+    heavy : (S, n_heavy, 10)
+    hydrogen : (S, n_hydrogen)
+    """
+    coulomb, exchange = _maps(heavy.device)
+    both = 2.0 / heavy.shape[0]
+    total, t = heavy.sum(0) * both, hydrogen.sum(0) * both
+    pairs = 0.5 * (total.unsqueeze(2) * total.unsqueeze(1)).flatten(1) @ coulomb.T
+    same = (heavy.unsqueeze(3) * heavy.unsqueeze(2)).sum(0).flatten(1)
+    pairs = pairs - 0.5 * both * same @ exchange.T
+    out = total.new_zeros(len(layout.numbers), len(ENERGY_PARAMETERS))
+    p = total[:, 4] + total[:, 7] + total[:, 9]
+    out[layout.heavy] = torch.cat((torch.stack((total[:, 0], p), 1), pairs), 1)
+    out[layout.hydrogen, 0] = t
+    out[layout.hydrogen, 2] = 0.5 * (t**2 - both * (hydrogen**2).sum(0))
+    return out

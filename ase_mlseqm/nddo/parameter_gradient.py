@@ -15,9 +15,10 @@ from torch import Tensor
 from ..units import BOHR
 from . import overlap
 from .core_repulsion import core_repulsion, screening
-from .energy import AtomDensities, one_center_energy
+from .energy import AtomDensities
 from .integrals import Constants, Geometry, Integrals, overlap_blocks, prepare
 from .layout import Layout
+from .one_center import ENERGY_PARAMETERS, isolated_atom_coefficients, one_center_coefficients
 from .parameters import Parameters
 from .products import N_PRODUCTS
 from .two_center import Terms, local_integrals, term_slopes
@@ -38,7 +39,7 @@ def traced_constants(
     """
     with torch.enable_grad():
         leaf = values.detach().requires_grad_()
-        return leaf, prepare(layout, assemble(leaf))
+        return leaf, prepare(layout, assemble(leaf), trace_one_center=False)
 
 
 def parameter_gradient(
@@ -68,8 +69,9 @@ def parameter_gradient(
         bohr = shape.distance * (1.0 / BOHR)
         slopes = _repulsion_slopes(layout, constants, shape, bohr, coefficients)
         slopes += _resonance_slopes(layout, constants, shape, bohr, coefficients)
+        slopes += _one_center_slopes(layout, constants, atoms)
     with torch.enable_grad():
-        energy = (one_center_energy(layout, constants, atoms) - constants.one.isolated).sum()
+        energy = shape.distance.new_zeros(())
         if constants.core.depends_on_parameters():
             ssss = _monopoles(layout, constants, bohr).detach()
             energy = energy + core_repulsion(shape.distance, ssss, constants.core, False).sum()
@@ -79,6 +81,14 @@ def parameter_gradient(
     outputs, gradients = zip(*((o, g) for o, g in slopes if o.requires_grad), strict=True)
     (gradient,) = torch.autograd.grad(outputs, leaf, gradients)
     return gradient
+
+
+def _one_center_slopes(layout: Layout, constants: Constants, atoms: AtomDensities) -> Slopes:
+    """With respect to the parameters of the one-centre energies and of the isolated atoms."""
+    own = one_center_coefficients(layout, atoms.heavy, atoms.hydrogen)
+    isolated = layout.once("isolated", lambda: isolated_atom_coefficients(layout.core_charge))
+    parameters = [getattr(constants.parameters, name) for name in ENERGY_PARAMETERS]
+    return list(zip(parameters, (own - isolated).unbind(1), strict=True))
 
 
 def _monopoles(layout: Layout, constants: Constants, bohr: Tensor) -> Tensor:

@@ -91,26 +91,15 @@ class TermTable:
 
     Attributes
     ----------
-    a1, a2, x1, x2, y1, y2 : (2, T)
-        Factors of D1, D2 of the first and the second atom in the displacements along z, x, y.
-    rho1, rho2 : (3, T)
-        Which additive term of either atom enters.
+    displacements : (10, 4 T)
+        From D1, D2, rho_0, rho_1, rho_2 of the first and of the second atom to the displacements
+        along z, x, y and the sum of the additive terms of all T terms.
     coefficients : (T, n1 * n2)
         From terms to integrals (eV * bohr).
     """
 
-    a1: Tensor
-    a2: Tensor
-    x1: Tensor
-    x2: Tensor
-    y1: Tensor
-    y2: Tensor
-    rho1: Tensor
-    rho2: Tensor
+    displacements: Tensor
     coefficients: Tensor
-
-
-_DISPLACEMENTS = ("a1", "a2", "x1", "x2", "y1", "y2")
 
 
 @functools.cache
@@ -129,15 +118,14 @@ def term_table(n1: int, n2: int, device: torch.device) -> TermTable:
     coefficients = torch.zeros(size, n1 * n2, dtype=torch.float64)
     for row, column, coefficient in entries:
         coefficients[row, column] += coefficient * HARTREE
-    D = {name: torch.zeros(3, size, dtype=torch.float64) for name in _DISPLACEMENTS}
-    rho1, rho2 = (torch.zeros(3, size, dtype=torch.float64) for _ in range(2))
+    # rows: separations of order 0 (none), 1, 2 and additive terms of order 0, 1, 2 of either atom
+    table = torch.zeros(2, 6, 4, size, dtype=torch.float64)
     for (l1, l2, z1, z2, ((mx, nx), (my, ny))), row in index.items():
-        rho1[l1, row], rho2[l2, row] = 1.0, 1.0
-        D["a1"][l1, row], D["a2"][l2, row] = -z1, z2
-        D["x1"][l1, row], D["x2"][l2, row] = mx, nx
-        D["y1"][l1, row], D["y2"][l2, row] = my, ny
-    tensors = [D[name][1:] for name in D] + [rho1, rho2, coefficients]
-    return TermTable(*(t.contiguous().to(device) for t in tensors))
+        for atom, l, z, x, y in ((0, l1, -z1, mx, my), (1, l2, z2, nx, ny)):
+            table[atom, l, :3, row] = torch.tensor([z, x, y], dtype=torch.float64)
+            table[atom, 3 + l, 3, row] = 1.0
+    displacements = table[:, 1:].flatten(0, 1).flatten(1)
+    return TermTable(displacements.contiguous().to(device), coefficients.to(device))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,12 +140,10 @@ class Terms:
 def terms(atoms: Multipoles, i: Tensor, j: Tensor, n1: int, n2: int) -> Terms:
     """Prepare the pairs (i, j), (P,) indices into ``atoms``."""
     table = term_table(n1, n2, i.device)
-    D1, D2, rho1, rho2 = atoms.D[i], atoms.D[j], atoms.rho[i], atoms.rho[j]
-    a = D1 @ table.a1 + D2 @ table.a2
-    x = D1 @ table.x1 + D2 @ table.x2
-    y = D1 @ table.y1 + D2 @ table.y2
-    rho = rho1 @ table.rho1 + rho2 @ table.rho2
-    return Terms(a, x**2 + y**2 + rho**2, table.coefficients)
+    own = torch.cat((atoms.D, atoms.rho), 1)
+    both = torch.cat((own.index_select(0, i), own.index_select(0, j)), 1)
+    a, x, y, rho = (both @ table.displacements).chunk(4, 1)
+    return Terms(a, x * x + y * y + rho * rho, table.coefficients)
 
 
 def term_slopes(distance: Tensor, pairs: Terms, weights: Tensor) -> tuple[Tensor, Tensor]:

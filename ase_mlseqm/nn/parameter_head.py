@@ -146,14 +146,12 @@ class ParameterHead:
     def assemble(self, layout: Layout, values: Tensor) -> Parameters:
         """All parameters: ``values`` (n, n_outputs) where learned, the table elsewhere."""
         table = self._rows(layout).table
-        learned: dict[str, Tensor] = {}
-        for column, (name, k) in enumerate(self.columns):
-            if k is None:
-                learned[name] = values[:, column]
-            else:
-                block = learned.get(name, getattr(table, name))
-                parts = [block[:, :k], values[:, column : column + 1], block[:, k + 1 :]]
-                learned[name] = torch.cat(parts, 1)
+        found = dict(zip(self.columns, values.unbind(1), strict=True))
+        learned = {name: column for (name, k), column in found.items() if k is None}
+        for name in GAUSSIANS:
+            if name in self.names:
+                first = [found[name, k].unsqueeze(1) for k in range(N_LEARNED_GAUSSIANS)]
+                learned[name] = torch.cat((*first, getattr(table, name)[:, len(first) :]), 1)
         if "g_pp" in learned and "g_p2" not in learned:
             learned["g_p2"] = table.g_p2 + (learned["g_pp"] - table.g_pp)  # keeps h_pp
         return dataclasses.replace(table, **learned)
