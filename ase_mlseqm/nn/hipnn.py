@@ -18,8 +18,9 @@ from torch.nn import functional
 from ..errors import InputError
 from .neighbours import Neighbours
 
-SMALL = 1e-6
-"""Added to squared norms of tensor features, which would otherwise have a cusp at zero."""
+SMALL = 1e-3
+"""Added to squared norms of tensor features, which would otherwise have a cusp at zero; with less
+the forces change too abruptly there for the differences that they are trained by."""
 
 
 @dataclasses.dataclass(frozen=True)

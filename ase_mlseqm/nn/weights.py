@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def _tensors(model: LearnedHamiltonian) -> dict[str, Tensor]:
 def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     digest = hashlib.sha256()
     for key in ("name", "config", "card"):
-        digest.update(f"{key}={metadata[key]}\n".encode())
+        digest.update(f"{key}={metadata.get(key)}\n".encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.numpy().tobytes())
@@ -108,12 +109,12 @@ def load_model(path: Path | str) -> ModelFile:
             f"{path} is a safetensors file, but not a model of this program: give one written by "
             "`mlseqm train`"
         )
+    digest = _digest(tensors, metadata)
+    if digest != metadata.get("sha256"):
+        raise InputError(
+            f"{path} was changed after it was written (its checksum differs): copy it again"
+        )
     try:
-        digest = _digest(tensors, metadata)
-        if digest != metadata["sha256"]:
-            raise InputError(
-                f"{path} was changed after it was written (its checksum differs): copy it again"
-            )
         model = LearnedHamiltonian(
             config_from_dict(json.loads(metadata["config"])), metadata["name"]
         )
@@ -121,8 +122,8 @@ def load_model(path: Path | str) -> ModelFile:
         card = json.loads(metadata["card"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"{path} does not fit this version of the program ({error}): use the version that "
-            "wrote it"
+            f"{path} does not fit this version of the program "
+            f"({textwrap.shorten(str(error), 120)}): use the version that wrote it"
         ) from None
     model.network.requires_grad_(False)
     return ModelFile(model, card, digest)

@@ -132,13 +132,23 @@ class TestRefused:
             if changed == metadata:
                 del changed[key]
             save_file(tensors, file, changed)
-            refused(file)
+            refused(file, "not a model" if key == "format" else "its checksum differs")
 
     def test_other_number_type(self, file):
         """The same bytes read as integers."""
         content = file.read_bytes()
         file.write_bytes(content.replace(b'"F64"', b'"I64"'))
-        refused(file)
+        refused(file, "its checksum differs")
+
+    def test_another_version(self, file, monkeypatch):
+        """Whole and unchanged, but of a network that cannot be built."""
+        from ase_mlseqm.nn import weights
+
+        config = config_to_dict(learned().config)
+        for changed in ({"depth": 3}, {"network": {"tensor_order": 3}}, {"elements": [1, 6]}):
+            monkeypatch.setattr(weights, "config_to_dict", lambda _, c=changed: config | c)
+            save_model(file, learned(), CARD)
+            refused(file, "does not fit this version")
 
     def test_foreign(self, tmp_path):
         path = tmp_path / "other.safetensors"
