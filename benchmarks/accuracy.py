@@ -135,6 +135,8 @@ def run(options: argparse.Namespace) -> Evaluation:
         result.sets[name] = evaluate_set(frames, found, shifts, options.samples, options.seed)
         if log is not None and name in FINAL:
             log.append(log_row(result, name))
+        if not result.sets[name].groups:
+            raise SystemExit(f"{name}: no frame converged with every method")
         plot_forces(frames, found, result.model, name, options.out / f"forces_{name}.png")
     return result
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from accuracy_methods import AM1, GFN2, LEARNED, PM3, Properties
 from accuracy_results import Evaluation
-from accuracy_sets import SIZES, Labelled
+from accuracy_sets import OPEN, SIZES, Labelled
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -76,10 +76,16 @@ def plot_forces(
 
 
 def plot_sizes(run: Evaluation, path: Path) -> None:
-    """Force MAE against the number of heavy atoms, with intervals, one panel a set."""
-    figure = _figure(3.6 * len(run.sets) + 1.2, 3.6)
-    panels = figure.subplots(1, len(run.sets), sharey=True, squeeze=False)[0]
-    for axes, (name, found) in zip(panels, run.sets.items(), strict=True):
+    """Force MAE against the number of heavy atoms, with intervals, one panel a set.
+
+    Ions and radicals are all small and are left out.
+    """
+    sets = {name: found for name, found in run.sets.items() if name != OPEN and found.groups}
+    if not sets:
+        return
+    figure = _figure(3.6 * len(sets) + 1.2, 3.6)
+    panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+    for axes, (name, found) in zip(panels, sets.items(), strict=True):
         bins = [f"{a}-{b}" for a, b in SIZES if f"{a}-{b} heavy atoms" in found.groups]
         summaries = [found.groups[f"{b} heavy atoms"] for b in bins]
         for shift, method in enumerate(run.methods):
@@ -100,10 +106,10 @@ def plot_sizes(run: Evaluation, path: Path) -> None:
         labels = [f"{b}\n({s.molecules})" for b, s in zip(bins, summaries, strict=True)]
         axes.set_xticks(range(len(bins)), labels)
         axes.set(title=name, xlabel="heavy atoms (molecules)", xlim=(-0.5, len(bins) - 0.5))
-        axes.set_ylim(bottom=0)
         axes.grid(True, axis="y", color="0.9", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylim(bottom=0)  # of all: they share the axis
     panels[0].set_ylabel(f"force MAE ({UNIT})")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)

@@ -84,6 +84,8 @@ def log_row(run: Evaluation, name: str) -> dict[str, object]:
         "frames": len(found.frames),
         "unconverged": len(found.unconverged),
     }
-    for method, metrics in found.groups["all"].metrics.items():
+    # without a group no frame converged with every method, which is logged, too
+    summary = found.groups.get("all")
+    for method, metrics in summary.metrics.items() if summary else ():
         row |= {f"{method} {key}": f"{value.value:.6g}" for key, value in metrics.items()}
     return row

@@ -37,6 +37,16 @@ FRAMES = """\
 F: mean |force error| (kcal/mol/Å); E: signed error of the shifted atomization energy (kcal/mol)."""
 
 
+MAIN = (
+    "force_mae",
+    "energy_difference_mae",
+    "atomization_mae",
+    "atomization_shifted_mae",
+    "dipole_mae",
+)
+"""Metrics of the overview."""
+
+
 def number(value: float, digits: int) -> str:
     """A number, or a dash for NaN."""
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
@@ -58,6 +68,18 @@ def label(run: Evaluation, method: str) -> str:
 def title(metric: Metric) -> str:
     """Name and unit."""
     return f"{metric.title}, {metric.unit}" if metric.unit else metric.title
+
+
+def overview_table(run: Evaluation) -> str:
+    """The main metrics of every method on every set, in one table."""
+    rows = []
+    for name in MAIN:
+        for set_name, found in run.sets.items():
+            values = [found.groups["all"].metrics[method][name] for method in run.methods]
+            if not all(math.isnan(v.value) for v in values):
+                cells = [cell(v, METRICS[name].digits) for v in values]
+                rows.append([title(METRICS[name]), set_name, *cells])
+    return markdown(["", "set", *(label(run, m) for m in run.methods)], rows)
 
 
 def metric_table(run: Evaluation, found: SetResult, group: str = "all") -> str:
@@ -152,6 +174,8 @@ def write_report(report: Report, run: Evaluation) -> None:
     report.text(EXPLAINED)
     report.text(SHIFTED.format(frames=run.shift_frames))
     report.text(shift_table(run))
+    report.text("## Overview")
+    report.text(overview_table(run))
     if target_rows(run, run.sets):
         report.text("## Targets")
         report.text(target_table(run, run.sets))

@@ -28,6 +28,7 @@ from accuracy_tables import (
     frame_table,
     group_table,
     metric_table,
+    overview_table,
     shift_table,
     target_table,
 )
@@ -90,10 +91,10 @@ def form(run: Evaluation) -> str:
     rows = [
         ["Hamiltonian", config["method"]],
         ["elements", elements],
-        ["parameters that the network predicts", ", ".join(f"`{p}`" for p in config["parameters"])],
+        ["parameters from the network", ", ".join(f"`{p}`" for p in config["parameters"])],
         ["table of the elements trained, too", "yes" if config["learn_table"] else "no"],
         [
-            "interaction blocks, atom layers in each, features, sensitivities",
+            "blocks, atom layers in each, features, sensitivities",
             f"{network['n_blocks']}, {network['n_atom_layers']}, {network['n_features']}, "
             f"{network['n_sensitivities']}",
         ],
@@ -102,7 +103,7 @@ def form(run: Evaluation) -> str:
         ["licence", "BSD-3-Clause, as the package"],
         ["sha256", f"`{run.sha256}`"],
     ]
-    return markdown(["", run.model], rows)
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)])
 
 
 def stage(title: str, card: dict[str, Any]) -> str:
@@ -204,6 +205,8 @@ def write_card(report: Report, run: Evaluation, earlier: list[ModelFile], pictur
     report.text(EXPLAINED)
     report.text(SHIFTED.format(frames=run.shift_frames))
     report.text(shift_table(run))
+    report.text("### Overview")
+    report.text(overview_table(run))
     report.text(f"![Force MAE against the number of heavy atoms]({picture})")
     for name, heading in TITLES.items():
         if name in run.sets:

@@ -317,6 +317,21 @@ def test_unconverged_frames_are_listed_and_in_no_metric(data):
     assert "H2O[0]" not in {f.name for f in found.worst(100)}
 
 
+def test_evaluation_without_a_converged_frame_is_logged(tmp_path, data, model, monkeypatch):
+    def failing(method, molecules, name):
+        found = predict(method, molecules, name)
+        # the training frames, on which the constants are fitted, are more
+        return dataclasses.replace(found, converged=np.full(len(found), len(found) > 8))
+
+    monkeypatch.setattr(accuracy, "predict", failing)
+    log = tmp_path / "log.csv"
+    arguments = ["--model", str(model), "--data", str(data), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match="no frame converged"):
+        accuracy.main([*arguments, "--sets", "test", "--log", str(log)])
+    (row,) = csv.DictReader(log.open())
+    assert (row["frames"], row["unconverged"], row["learned force_mae"]) == ("8", "8", "")
+
+
 def test_same_smiles_in_two_groups_is_one_molecule(tmp_path):
     path = tmp_path / "set.h5"
     write_set(path, {"H2O": "O", "HCN": "C#N"})
