@@ -112,9 +112,10 @@ def stage(title: str, card: dict[str, Any]) -> str:
     if not training:
         return f"{title}: the model file does not say what it was trained on."
     files = ", ".join(f"`{name}` (`{digest[:12]}`)" for name, digest in training["files"].items())
+    levels = " and ".join(training["levels"]).replace("*", "\\*")
     return (
         f"{title}: {training['training']} frames, and {training['validation']} for validation, of "
-        f"{files}; {' and '.join(training['levels'])}; epoch {card['epoch']}, step {card['step']} "
+        f"{files}; {levels}; epoch {card['epoch']}, step {card['step']} "
         f"({', '.join(f'{k} {v}' for k, v in card.get('versions', {}).items())})."
     )
 

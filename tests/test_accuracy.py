@@ -254,7 +254,15 @@ def data(tmp_path) -> Path:
 def model(tmp_path) -> Path:
     """A model with small random corrections."""
     path = tmp_path / "small.safetensors"
-    save_model(path, learned(std=0.02), {"start": "0" * 64})
+    training = {"levels": ["wB97X/6-31G*"], "files": {"a.h5": "1" * 64}}
+    card = {
+        "training": training | {"training": 90, "validation": 10},
+        "epoch": 3,
+        "step": 40,
+        "start": "0" * 64,
+        "versions": {"torch": "2"},
+    }
+    save_model(path, learned(std=0.02), card)
     return path
 
 
@@ -284,6 +292,7 @@ def test_script_end_to_end(tmp_path, data, model, capsys):
 
     page = tmp_path / "card.md"
     model_card.main([str(out / "accuracy.json"), "--log", str(log), "--out", str(page)])
+    assert "Training: 90 frames, and 10 for validation, of `a.h5`" in page.read_text()
     assert "0000" in page.read_text() and str(tmp_path) not in page.read_text()
     capsys.readouterr()
 
