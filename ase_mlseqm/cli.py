@@ -16,10 +16,12 @@ from typing import Annotated, Any
 import typer
 from ase.calculators.calculator import CalculatorSetupError
 
+from .cli_explain import explain
 from .cli_train import train
 from .errors import InputError
 from .labelling import LabelSettings
 from .options import CalculatorOptions, field_docs
+from .summary import ARGUMENTS
 from .workflows.relax import RelaxConfig
 
 app = typer.Typer(
@@ -222,28 +224,20 @@ def _run(
     json_: bool,
     **settings: Any,
 ) -> Any:
-    from .runs import Run
-    from .summary import RunSummary
+    from .runs import start
 
-    summary = RunSummary(["mlseqm", *_arguments], dataclasses.asdict(options) | settings)
-    if isinstance(options, CalculatorOptions) and options.method is None:
-        from .models import DEFAULT, model_file
-
-        chosen = options.model or DEFAULT
-        summary.model = {"name": chosen, "sha256": model_file(chosen).sha256}
-    return Run(name, options, out, json_, summary)
+    return start(name, options, out, json_, settings)
 
 
 app.command()(train)
-
-_arguments: list[str] = []
+app.command()(explain)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    ARGUMENTS[:] = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(args=_arguments or ["--help"], prog_name="mlseqm", standalone_mode=False)
+        code = app(args=ARGUMENTS or ["--help"], prog_name="mlseqm", standalone_mode=False)
     except (InputError, CalculatorSetupError) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:

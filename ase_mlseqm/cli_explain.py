@@ -1,0 +1,84 @@
+"""The command ``mlseqm explain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .errors import InputError
+from .models import DEFAULT
+
+if TYPE_CHECKING:
+    from .nn.weights import ModelFile
+
+
+def explain(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="Structures: any file ASE reads, or FILE@index; with --dataset labelled data.",
+        ),
+    ],
+    dataset: Annotated[
+        bool, typer.Option("--dataset", help="Statistics of a data set instead of single atoms.")
+    ] = False,
+    model: Annotated[str, typer.Option("--model", help="Name or file of a learned model.")] = (
+        DEFAULT
+    ),
+    parameter: Annotated[
+        str | None,
+        typer.Option("--parameter", help="What colours the atoms of a picture; default: U_pp."),
+    ] = None,
+    max_frames: Annotated[
+        int, typer.Option("--max-frames", help="Data set: random choice of frames; 0: all.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option("--seed", help="Data set: of the random choice.")] = 0,
+    level: Annotated[
+        str | None, typer.Option("--level", help="Level of theory, where a file does not state it.")
+    ] = None,
+    units: Annotated[
+        str | None, typer.Option("--units", help="hartree or ev, where a file does not state it.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw pictures.")] = True,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the output files.")] = Path(),
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
+    ] = False,
+) -> int:
+    """Show the parameters that a learned model gives to atoms, and what they have to do with."""
+    from .engine import find_device
+    from .explain.run import ExplainRun, explain_dataset, explain_files
+    from .summary import ARGUMENTS, RunSummary
+
+    if max_frames < 0:
+        raise InputError(f"--max-frames is {max_frames}: give a positive number, or 0 for all")
+    if dataset and parameter is not None:
+        raise InputError("--parameter colours the pictures of single structures: omit --dataset")
+    found = _model(model)
+    settings = {
+        "method": found.model.name,
+        "dataset": dataset,
+        "parameter": parameter,
+        "max_frames": max_frames or None,
+        "seed": seed,
+        "level": level,
+        "units": units,
+        "device": device,
+    }
+    summary = RunSummary(["mlseqm", *ARGUMENTS], settings)
+    summary.model = {"name": model, "sha256": found.sha256}
+    run = ExplainRun(found.model.on(find_device(device)), out, json_, figure, summary)
+    if dataset:
+        return explain_dataset(run, files, max_frames or None, seed, level, units, device)
+    return explain_files(run, files, parameter)
+
+
+def _model(name: str) -> ModelFile:
+    """The model of a name or a file."""
+    from .models import model_file
+
+    return model_file(name)

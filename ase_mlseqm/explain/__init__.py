@@ -1,0 +1,1 @@
+"""What a learned Hamiltonian has learned: parameters of atoms, by their chemical environment."""

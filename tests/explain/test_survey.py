@@ -1,0 +1,110 @@
+"""Atoms and bonds of a data set: which rows belong together."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from learned import learned
+
+from ase_mlseqm import Engine
+from ase_mlseqm.batch import Molecule
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.explain.parameters import atom_parameters
+from ase_mlseqm.explain.survey import N_UNTRAINED, survey
+from ase_mlseqm.training.dataset import Dataset
+
+MOLECULES = json.loads(Path(__file__).with_name("environments.json").read_text())["molecules"]
+
+
+def arrays(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers and positions."""
+    entry = MOLECULES[name]
+    return np.array(entry["numbers"], dtype=np.int64), np.array(entry["positions"])
+
+
+def data_set(*molecules: tuple[np.ndarray, np.ndarray], frames: int = 3) -> Dataset:
+    """Some frames of every molecule, shaken; no labels."""
+    rng = np.random.default_rng(1)
+    count = frames * len(molecules)
+    return Dataset(
+        numbers=[z for z, _ in molecules for _ in range(frames)],
+        positions=[
+            x + 0.03 * rng.standard_normal(x.shape) for _, x in molecules for _ in range(frames)
+        ],
+        energies=np.zeros(count),
+        atomization=np.zeros(count),
+        forces=[np.zeros_like(x) for _, x in molecules for _ in range(frames)],
+        molecule=np.repeat(np.arange(len(molecules)), frames),
+        names=[f"set/{k}" for k in range(len(molecules))],
+        smiles=[None] * len(molecules),
+        level=["none"],
+        source=np.zeros(count, dtype=np.int64),
+    )
+
+
+def dimer(one: str, other: str) -> tuple[np.ndarray, np.ndarray]:
+    """Two molecules 6 Angstrom apart."""
+    (z1, x1), (z2, x2) = arrays(one), arrays(other)
+    x2 = x2 - x2.min(0) + x1.max(0) + (6.0, 0.0, 0.0)
+    return np.concatenate((z1, z2)), np.concatenate((x1, x2))
+
+
+def test_rows_are_the_atoms_and_bonds_of_the_frames():
+    model = learned(std=0.1)
+    data = data_set(arrays("pyrrole"), dimer("water", "acetamide"))
+    found = survey(model, data)
+    atoms, bonds = found.atoms, found.bonds
+    assert found.n_frames == 6 and found.unconverged == []
+    assert len(atoms.untrained) == N_UNTRAINED
+    molecules = [Molecule(z, x) for z, x in zip(data.numbers, data.positions, strict=True)]
+    expected = np.concatenate([p.values for p in atom_parameters(model, molecules)])
+    np.testing.assert_allclose(atoms.values, expected, rtol=1e-10)
+    points = Engine(model).run(molecules, ("energy", "bond_orders"))
+    assert len(bonds.kind) == 3 * (10 + 2 + 8)
+    for kind, a, b, length, order in zip(*dataclasses.astuple(bonds), strict=True):
+        k, i, j = atoms.frame[a], atoms.atom[a], atoms.atom[b]
+        assert atoms.frame[b] == k and kind == f"{atoms.element[a]}-{atoms.element[b]}"
+        vector = data.positions[k][i] - data.positions[k][j]
+        assert length == pytest.approx(np.linalg.norm(vector))
+        assert order == pytest.approx(points[k].bond_orders[i, j], abs=1e-6)
+    assert set(bonds.kind) == {"C-C", "C-H", "C-N", "C-O", "N-H", "O-H"}
+    assert set(atoms.hybridisation[(atoms.element == "N")]) == {"aromatic", "sp2"}
+
+
+def test_a_molecule_is_the_same_alone_and_in_a_dimer():
+    data = data_set(arrays("acetamide"), dimer("water", "acetamide"), dimer("acetamide", "phenol"))
+    atoms = survey(learned(std=0.1), data).atoms
+    assert len(set(atoms.fragment)) == 3
+    amide = atoms.fragment[(atoms.frame == 0)][0]
+    assert set(atoms.frame[atoms.fragment == amide]) == set(range(9))
+    assert (atoms.fragment == amide).sum() == 9 * 9
+
+
+def test_one_broken_bond_does_not_change_the_environment():
+    """Bonded is what most frames have; the surveyed frame need not be one of them."""
+    data = data_set(arrays("ethane"), frames=5)
+    far = data.positions[2]
+    carbon = np.flatnonzero(data.numbers[2] == 6)[1]
+    moved = np.linalg.norm(far - far[carbon], axis=1) < 1.3
+    axis = far[carbon] - far[np.flatnonzero(data.numbers[2] == 6)[0]]
+    far[moved] += 0.7 * axis
+    atoms = survey(learned(std=0.1), data).atoms
+    assert set(atoms.hybridisation[atoms.element == "C"]) == {"sp3"}
+    assert len(set(atoms.fragment)) == 1
+
+
+def test_frames_are_drawn_by_the_seed():
+    data = data_set(arrays("water"), arrays("methane"), frames=10)
+    one, same, other = (
+        survey(learned(std=0.1), data, max_frames=6, seed=seed).atoms.frame for seed in (0, 0, 1)
+    )
+    assert len(set(one)) == 6 and one.tolist() == same.tolist() != other.tolist()
+
+
+def test_unknown_elements_are_refused():
+    with pytest.raises(InputError, match="no parameters for F"):
+        survey(learned(std=0.1), data_set(arrays("fluorobenzene")))
