@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,7 +69,8 @@ def train(
     for field, value in (("epochs", epochs), ("seed", seed)):
         if value is not None:
             settings = dataclasses.replace(settings, **{field: value})
-    with _Screen(settings, quiet=json_) as screen:
+    chief = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+    with _Screen(settings, quiet=json_ or not chief) as screen:
         try:
             outcome = run.train(
                 settings,
@@ -85,7 +87,7 @@ def train(
         except KeyboardInterrupt:
             screen.say(f"interrupted; the same command goes on from {out / 'checkpoint.pt'}")
             return 130
-    if json_:
+    if json_ and chief:
         print(
             json.dumps(
                 {
@@ -147,7 +149,10 @@ class _Screen:
             TextColumn("{task.fields[text]}", markup=False),
         )
         self.bar = Progress(
-            *columns, console=self.output, transient=True, disable=not self.output.is_terminal
+            *columns,
+            console=self.output,
+            transient=True,
+            disable=quiet or not self.output.is_terminal,
         )
         self.task = self.bar.add_task("", total=None, epoch="0", text="reading")
         self.per_epoch = 1
@@ -168,9 +173,11 @@ class _Screen:
         """What the training tells."""
         if kind == "data":
             self.say(
-                f"{values['training']} frames for training, {values['validation']} for validation; "
+                f"{values['training']} frames for training, {values['validation']} for validation"
+            )
+            self.say(
                 f"left out: {values['skipped']} broken, {values['between_both_sides']} between "
-                f"both sides, {values['other_elements']} with other elements or unpaired electrons"
+                f"both sides, {values['other_elements']} of other elements or open-shell"
             )
             size = self.settings.batch_size
             self.per_epoch = max(1, values["training"] // size)
