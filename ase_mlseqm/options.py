@@ -108,9 +108,16 @@ def _vector(name: str, value: Any) -> tuple[float, ...]:
 
 def field_docs(cls: type) -> dict[str, str]:
     """The docstrings below the fields of a class, by field (empty without the source)."""
+    docs: dict[str, str] = {}
+    for base in reversed(cls.__mro__[:-1]):  # inherited fields have theirs there
+        docs |= _own_docs(base)
+    return docs
+
+
+def _own_docs(cls: type) -> dict[str, str]:
     try:
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    except OSError:
+    except (OSError, TypeError):
         return {}
     assert isinstance(body, ast.ClassDef)
     docs = {}

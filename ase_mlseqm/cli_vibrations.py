@@ -1,0 +1,80 @@
+"""The commands ``mlseqm vib`` and ``mlseqm thermo``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import typer
+
+from .command import workflow_command
+from .errors import InputError
+from .workflows.thermochemistry import ThermoConfig
+from .workflows.vibrations import VibrationsConfig
+
+if TYPE_CHECKING:
+    from .runs import Run
+
+SHAPES = ("lorentzian", "gaussian")
+
+
+@dataclasses.dataclass(frozen=True)
+class VibOptions(VibrationsConfig):
+    """Settings of ``mlseqm vib``."""
+
+    shape: str = SHAPES[0]
+    """Of the bands in the spectrum: lorentzian or gaussian."""
+    width: float = 20.0
+    """Full width of a band at half its maximum, cm-1."""
+    spectrum: bool = True
+    """Write the spectrum to NAME_spectrum.csv and .png."""
+    animate: bool = True
+    """Write an animation of every mode into the folder NAME_modes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shape not in SHAPES:
+            raise InputError(f"unknown shape {self.shape!r}: choose one of {', '.join(SHAPES)}")
+        if not 0.0 < self.width < float("inf"):
+            raise InputError(f"width is {self.width}: give a positive number")
+
+
+@dataclasses.dataclass(frozen=True)
+class ThermoOptions(ThermoConfig):
+    """Settings of ``mlseqm thermo``."""
+
+    figure: bool = True
+    """Draw H, S and G over the temperature: NAME_thermo.png."""
+
+
+def vib(run: Run, files: list[str], settings: VibOptions) -> int:
+    """Vibrations of all structures."""
+    from .runs_vibrations import vibration_runs
+
+    return vibration_runs(run, files, settings)
+
+
+def thermo(run: Run, files: list[str], settings: ThermoOptions) -> int:
+    """Thermochemistry of all structures."""
+    from .runs_vibrations import thermo_runs
+
+    return thermo_runs(run, files, settings)
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands."""
+    workflow_command(
+        app,
+        "vib",
+        VibOptions,
+        vib,
+        "Vibrations of all structures: frequencies, infrared spectrum, animated modes; "
+        "goes on where it stopped.",
+    )
+    workflow_command(
+        app,
+        "thermo",
+        ThermoOptions,
+        thermo,
+        "Thermochemistry of all structures as ideal gases; uses what vib has written.",
+    )

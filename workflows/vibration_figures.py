@@ -1,0 +1,88 @@
+"""Figures of spectra and of thermochemistry, as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ase import units
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .thermochemistry import REFERENCE, ThermoResult
+from .vibrations import VibrationsResult
+
+BLUE, RED = "#1f4e79", "#b03a2e"
+
+
+def plot_spectrum(
+    result: VibrationsResult,
+    grid: np.ndarray,
+    absorption: np.ndarray,
+    path: str | Path,
+    title: str = "",
+) -> None:
+    """Draw a broadened infrared spectrum and its lines into a PNG.
+
+    Parameters
+    ----------
+    grid, absorption : (G,) arrays
+        cm-1 and L/(mol cm), see :func:`normal_modes.spectrum`.
+    """
+    assert result.intensities is not None
+    figure = Figure(figsize=(7.2, 4.0), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot(grid, absorption, color=BLUE, linewidth=1.3)
+    axes.fill_between(grid, absorption, color=BLUE, alpha=0.12, linewidth=0)
+    axes.set_xlabel("wavenumber (cm$^{-1}$)")
+    axes.set_ylabel("molar absorption\n(L mol$^{-1}$ cm$^{-1}$)", color=BLUE)
+    axes.set_xlim(grid[-1], grid[0])  # as spectroscopists draw it
+    axes.set_ylim(0, 1.08 * max(float(absorption.max(initial=0.0)), 1e-3))
+    lines = axes.twinx()
+    real = result.frequencies > 0
+    lines.vlines(result.frequencies[real], 0, result.intensities[real], color=RED, linewidth=0.9)
+    lines.set_ylim(0, 1.08 * max(float(result.intensities.max(initial=0.0)), 1e-3))
+    lines.set_ylabel("intensity (km mol$^{-1}$)", color=RED)
+    _clean(axes)
+    lines.spines["top"].set_visible(False)
+    if len(result.imaginary):
+        title = f"{title}  ({len(result.imaginary)} imaginary: not drawn)".strip()
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, format="png")
+
+
+def plot_thermochemistry(result: ThermoResult, path: str | Path, title: str = "") -> None:
+    """Draw enthalpy, entropy and Gibbs energy against the temperature into a PNG."""
+    kcal = units.kcal / units.mol
+    order = np.argsort(result.temperatures)
+    temperatures = result.temperatures[order]
+    zero = result.enthalpies - result.enthalpy_changes
+    figure = Figure(figsize=(6.4, 7.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, middle, lower = figure.subplots(3, 1, sharex=True)
+    solid = {"color": BLUE, "marker": "o", "markersize": 3.5, "linewidth": 1.4}
+    dashed = solid | {"color": RED, "linestyle": "--", "markersize": 2.5}
+    upper.plot(temperatures, result.enthalpy_changes[order] / kcal, **solid)
+    upper.set_ylabel(f"H − H({REFERENCE:g} K)\n(kcal/mol)")
+    for axes, values, quasi, scale in (
+        (middle, result.entropies, result.entropies_quasi, 1e3 / kcal),
+        (lower, result.gibbs_energies - zero, result.gibbs_energies_quasi - zero, 1 / kcal),
+    ):
+        axes.plot(temperatures, scale * values[order], label="harmonic", **solid)
+        axes.plot(temperatures, scale * quasi[order], label="quasi-harmonic", **dashed)
+    middle.set_ylabel("S\n(cal/(mol K))")
+    middle.legend(frameon=False, fontsize=9)
+    lower.set_ylabel(f"G − H({REFERENCE:g} K)\n(kcal/mol)")
+    lower.set_xlabel("temperature (K)")
+    for axes in (upper, middle, lower):
+        _clean(axes)
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, format="png")
+
+
+def _clean(axes: Axes) -> None:
+    axes.grid(True, which="major", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
