@@ -211,6 +211,10 @@ class TestTwoProcesses:
         runs, ended = in_two_threads(tmp_path, (time.monotonic() + 1e6, time.monotonic()))
         assert ended == [False, False] and [r.progress.step for r in runs] == [1, 1]
 
+    def test_share_the_work(self):
+        parts = [World(rank, 3).share(list("abcde")) for rank in range(3)]
+        assert parts == [["a", "d"], ["b", "e"], ["c"]]
+
     @pytest.mark.slow
     def test_torchrun(self, whole, tmp_path):
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
