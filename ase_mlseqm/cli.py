@@ -17,6 +17,7 @@ import typer
 from ase.calculators.calculator import CalculatorSetupError
 
 from .cli_explain import explain
+from .cli_md import register as register_md
 from .cli_train import train
 from .errors import InputError
 from .labelling import LabelSettings
@@ -231,6 +232,7 @@ def _run(
 
 app.command()(train)
 app.command()(explain)
+register_md(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,5 +1,15 @@
 """Workflows on any ASE calculator; installed as ``ase_mlseqm.workflows``."""
 
+from .md import dynamics
+from .md_config import MDConfig, MDResult
 from .relax import Interrupted, RelaxConfig, RelaxResult, relax
 
-__all__ = ["Interrupted", "RelaxConfig", "RelaxResult", "relax"]
+__all__ = [
+    "Interrupted",
+    "MDConfig",
+    "MDResult",
+    "RelaxConfig",
+    "RelaxResult",
+    "dynamics",
+    "relax",
+]

@@ -1,0 +1,225 @@
+"""What ``mlseqm md`` does: read, run or go on, write, report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
+from ase.io import read
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from .atoms import molecule_from_atoms
+from .calculator import MLSEQM, shared_engine
+from .cli_md import MDOptions
+from .errors import InputError
+from .frames import Frame, output_folder, output_stems
+from .models import find_model
+from .report import Outcome, console
+from .results import SinglePoint
+from .runs import Run, progress_bar
+from .summary import jsonable
+from .validate import check
+from .workflows.md import dynamics
+from .workflows.md_config import Interrupted, MDResult
+from .workflows.md_figures import plot_energies, plot_spectrum
+from .workflows.replicas import replicas
+from .workflows.spectra import Spectrum, ir_spectrum, power_spectrum
+
+FEWEST = 64
+"""Frames below which no spectrum is made."""
+
+
+@dataclasses.dataclass
+class MDOutcome(Outcome):
+    """One trajectory of a run."""
+
+    name: str = ""
+    result: MDResult | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        out = super().to_dict() | {"trajectory": self.name}
+        if self.result is not None:
+            out["dynamics"] = jsonable(self.result.to_dict())
+        return out
+
+
+def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
+    """Dynamics of all frames: one after the other, or all replicas in one batch."""
+    frames = run.read(specs)
+    run.scf_settings()
+    if not frames:
+        return run.finish()
+    output_folder(run.out)
+    stems = output_stems(frame.file for frame in frames)
+    named = [(f, stems[f.file] + ("" if f.alone else f"_{f.index:04d}")) for f in frames]
+    with progress_bar(len(frames) * settings.steps, "dynamics") as advance:
+        try:
+            (_batch if settings.batched else _each)(run, named, settings, advance)
+        except KeyboardInterrupt:
+            run.interrupted = True
+    run.summary.lap("compute")
+    groups: dict[tuple[str, float], list[MDResult]] = {}
+    stem_of = {id(frame): stem for frame, stem in named}
+    for outcome in run.outcomes:
+        assert isinstance(outcome, MDOutcome)
+        if outcome.result is None or outcome.result.files is None:
+            continue
+        key = (stem_of[id(outcome.frame)], outcome.result.config.temperature)
+        groups.setdefault(key, []).append(outcome.result)
+        _write(run, outcome, settings)
+    if settings.spectra:
+        for (stem, heat), results in groups.items():
+            label = stem + (f"_{heat:g}K" if len(settings.heats) > 1 else "")
+            _spectra(run, label, [r for r in results if r.completed], settings)
+    run.summary.lap("write")
+    if run.outcomes and not run.json:
+        console().print(_table(run))
+    return run.finish()
+
+
+def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
+    calc = MLSEQM(**dataclasses.asdict(run.options))
+    config = settings.dynamics()
+    for number, (frame, stem) in enumerate(named):
+        shown = number * config.steps
+        done = shown
+
+        def step(count: int, heat: float, energy: float, frame=frame, shown=shown) -> None:
+            nonlocal done
+            advance(shown + count - done, f"{frame.name}: {heat:.0f} K, {energy:.4f} eV")
+            done = shown + count
+
+        try:
+            result = dynamics(frame.atoms, calc, config, stem=run.out / stem, callback=step)
+        except (CalculatorSetupError, InputError) as error:
+            run.problems.append(f"{frame.name}: {error}")
+            continue
+        except CalculationFailed as error:
+            failed = getattr(error, "singlepoint", None)
+            run.outcomes.append(MDOutcome(frame, failed, False, str(error), 0, name=stem))
+            continue
+        except Interrupted as stop:
+            _record(run, frame, stem, stop.result, None)
+            raise
+        _record(run, frame, stem, result, calc.singlepoint)
+        advance(shown + config.steps - done)
+
+
+def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
+    options, config = run.options, settings.dynamics()
+    model = find_model(options.method, options.model)
+    engine = shared_engine(
+        model, options.device, options.tolerance, options.max_iterations, options.max_memory
+    )
+    jobs: list[tuple[Frame, str, Atoms, float]] = []
+    for frame, stem in named:
+        try:
+            molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
+            molecule = check(molecule, model, options.unrestricted)
+        except InputError as error:
+            run.problems.append(f"{frame.name}: {error}")
+            continue
+        atoms = frame.atoms.copy()
+        atoms.info |= {"charge": molecule.charge, "multiplicity": molecule.multiplicity}
+        for heat in settings.heats:
+            for copy in range(settings.replicas):
+                jobs.append((frame, f"{stem}_{heat:g}K_{copy:02d}", atoms, heat))
+    if not jobs:
+        return
+    done = 0
+
+    def step(count: int, running: int, heat: float) -> None:
+        nonlocal done
+        advance((count - done) * len(named), f"{running} replicas, {heat:.0f} K")
+        done = count
+
+    results = replicas(
+        [atoms for _, _, atoms, _ in jobs],
+        engine,
+        config,
+        temperatures=[heat for *_, heat in jobs],
+        stems=[run.out / name for _, name, _, _ in jobs],
+        unrestricted=options.unrestricted,
+        field=options.field,
+        callback=step,
+    )
+    for (frame, name, _, _), result in zip(jobs, results, strict=True):
+        _record(run, frame, name, result, result.point)
+
+
+def _record(run: Run, frame: Frame, name: str, result: MDResult, point: SinglePoint | None) -> None:
+    run.outcomes.append(
+        MDOutcome(frame, point, result.completed, result.message, result.steps, None, name, result)
+    )
+
+
+def _write(run: Run, outcome: MDOutcome, settings: MDOptions) -> None:
+    """Remember the files of a trajectory and draw its energies."""
+    assert outcome.result is not None and outcome.result.files is not None
+    files = outcome.result.files
+    for path in (files.table, files.frames):
+        run.wrote(path)
+    if settings.figure and outcome.result.steps:
+        path = run.out / f"{outcome.name}_md.png"
+        plot_energies(outcome.result, path, f"{outcome.name}, {run.level}")
+        run.wrote(path)
+
+
+def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions) -> None:
+    """Spectra of the trajectories of one structure at one temperature, their mean."""
+    step, spacing = settings.timestep, settings.timestep * settings.interval
+    skip = 1e3 * settings.equilibration
+    timestep = step if settings.ensemble == "nve" else None
+    found: dict[str, list[Spectrum]] = {"power": [], "ir": []}
+    for result in results:
+        assert result.files is not None
+        heat = result.mean_temperature
+        options: dict[str, Any] = {"resolution": settings.resolution, "timestep": timestep}
+        first = int(np.ceil(skip / spacing))
+        frames: list[Atoms] = read(result.files.frames, index=slice(first, None))  # type: ignore[assignment]
+        if len(frames) < FEWEST:
+            continue
+        velocities = np.array([atoms.get_velocities() for atoms in frames])
+        masses = frames[0].get_masses()
+        found["power"].append(power_spectrum(velocities, masses, spacing, heat, **options))
+        dipoles = np.column_stack([result.table[f"dipole_{axis}_eA"] for axis in "xyz"])
+        dipoles = dipoles[int(np.ceil(skip / step)) :]
+        if np.isfinite(dipoles).all():
+            found["ir"].append(ir_spectrum(dipoles, step, heat, **options))
+    for kind, spectra in found.items():
+        if not spectra:
+            continue
+        mean = np.mean([spectrum.intensities for spectrum in spectra], axis=0)
+        spectrum = dataclasses.replace(spectra[0], intensities=mean)
+        csv, png = (Path(run.out) / f"{label}_{kind}.{end}" for end in ("csv", "png"))
+        spectrum.write(csv)
+        plot_spectrum(spectrum, png, f"{label}, {run.level}")
+        run.wrote(csv)
+        run.wrote(png)
+
+
+def _table(run: Run) -> Table:
+    """One line a trajectory."""
+    table = Table(title="dynamics", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table.add_column("trajectory")
+    for header in ("steps", "mean T\n[dim]K[/]", "drift\n[dim]meV/atom/ps[/]"):
+        table.add_column(header, justify="right")
+    table.add_column("end")
+    for outcome in run.outcomes:
+        assert isinstance(outcome, MDOutcome)
+        cells = ["0", "–", "–"]
+        if outcome.result is not None and outcome.result.steps:
+            slope, error = outcome.result.drift
+            drift = f"{slope:.3f} ± {error:.3f}"
+            if outcome.result.config.ensemble == "langevin":
+                drift = "–"
+            cells = [str(outcome.steps), f"{outcome.result.mean_temperature:.1f}", drift]
+        table.add_row(escape(outcome.name), *cells, escape(outcome.message))
+    return table

@@ -1,0 +1,234 @@
+"""Molecular dynamics of many molecules at once: every step is one batch of the engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+
+from ase_mlseqm import Engine, SinglePoint
+from ase_mlseqm.atoms import molecule_from_atoms
+from ase_mlseqm.batch import Molecule
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.model import Model
+from ase_mlseqm.validate import check
+
+from .extrapolation import DensityHistory
+from .md_config import MDConfig, MDResult, degrees_of_freedom, set_velocities
+from .md_log import Files, Log, row, snapshot
+
+PROPERTIES = ("energy", "forces", "dipole", "density")
+BatchCallback = Callable[[int, int, float], None]
+"""Called with (steps of the slowest replica, replicas still running, mean temperature in K)."""
+
+
+def replicas(
+    atoms: Sequence[Atoms],
+    engine: Engine | None = None,
+    config: MDConfig | None = None,
+    *,
+    temperatures: Sequence[float] | None = None,
+    stems: Sequence[str | Path] | None = None,
+    unrestricted: bool | None = None,
+    field: Sequence[float] | None = None,
+    callback: BatchCallback | None = None,
+) -> list[MDResult]:
+    """Velocity Verlet or Langevin dynamics of many molecules, one batch a step.
+
+    Langevin's equation is integrated by BAOAB (Leimkuhler and Matthews, Appl. Math. Res. Express
+    2013, 34, eq. 9), velocity Verlet is what is left of it without friction.  Random numbers of a
+    replica depend on ``config.seed`` and its place in the list alone.
+
+    Parameters
+    ----------
+    atoms : sequence of ase.Atoms
+        Starts, any molecules; not changed.  Charge and multiplicity as the calculator reads them.
+    engine : Engine, optional
+        Default: the learned model on the CPU.
+    config : MDConfig, optional
+        For all of them; ``ensemble`` nve or langevin.
+    temperatures : sequence of float, optional
+        Temperature of every replica, K; default: ``config.temperature``.
+    stems : sequence of str or Path, optional
+        Start of the names of every replica's files, as for :func:`dynamics`; a run that was cut off
+        goes on from its checkpoints.
+    unrestricted, field
+        As for :meth:`Engine.run`.
+    callback : callable, optional
+
+    Returns
+    -------
+    list of MDResult
+        In the order of ``atoms``; a replica that had to be stopped stops alone.
+
+    Raises
+    ------
+    InputError
+        When a molecule cannot be computed, or a checkpoint belongs to another run.
+    KeyboardInterrupt
+        On Ctrl-C; the checkpoints are up to date.
+    """
+    config = config or MDConfig()
+    if config.ensemble not in ("nve", "langevin"):
+        raise InputError(f"many replicas run nve or langevin, not {config.ensemble}")
+    for name, values in (("temperatures", temperatures), ("stems", stems)):
+        if values is not None and len(values) != len(atoms):
+            raise InputError(f"{len(values)} {name} for {len(atoms)} replicas: give one each")
+    engine = engine or Engine()
+    runs = []
+    for index, molecule in enumerate(atoms):
+        heat = config.temperature if temperatures is None else float(temperatures[index])
+        own = dataclasses.replace(config, temperature=heat)
+        runs.append(_Replica(molecule, own, index, None if stems is None else Path(stems[index])))
+    active = runs
+    try:
+        while active:
+            molecules = [run.molecule(engine.model, unrestricted) for run in active]
+            active = [run for run in active if run.message is None]
+            points = engine.run(
+                [molecule for molecule in molecules if molecule is not None],
+                PROPERTIES,
+                unrestricted=unrestricted,
+                field=field,
+                guesses=[run.history.predict() for run in active],
+            )
+            for run, point in zip(active, points, strict=True):
+                run.complete(point)
+            active = [run for run in active if run.message is None]
+            if callback is not None and active:
+                heat = float(np.mean([run.temperature for run in active]))
+                callback(min(run.step for run in active), len(active), heat)
+            for run in active:
+                run.move()
+    finally:
+        for run in runs:
+            if run.state:
+                run.log.checkpoint(run.state, force=True)
+    return [run.result() for run in runs]
+
+
+class _Replica:
+    """One molecule on its way; alternates between :meth:`complete` and :meth:`move`."""
+
+    def __init__(self, atoms: Atoms, config: MDConfig, index: int, stem: Path | None) -> None:
+        if atoms.constraints:
+            raise InputError("constraints are not for replicas: run this one alone")
+        self.config, self.index, self.step = config, index, 0
+        self.atoms = atoms.copy()
+        self.masses = atoms.get_masses()[:, None]
+        self.freedom = degrees_of_freedom(atoms, config.ensemble)
+        self.rng = np.random.default_rng([config.seed, index])
+        self.history = DensityHistory()
+        self.message: str | None = None
+        self.last: Atoms | None = None
+        self.failed: Atoms | None = None
+        self.point: SinglePoint | None = None
+        self.state: dict[str, Any] = {}
+        self.temperature = 0.0
+        self.log = Log(
+            None if stem is None else Files(stem),
+            config.identity(atoms) | {"replica": index},
+            config.interval,
+        )
+        self.saved = self.log.restore()
+        if self.saved is None:
+            set_velocities(self.atoms, config, self.rng)
+        else:
+            self.step = self.saved["step"]
+            self.atoms.positions = self.saved["positions"]
+            self.atoms.set_momenta(self.saved["momenta"])
+            self.rng.bit_generator.state = self.saved["rng"]
+            self.history.densities = list(self.saved["densities"])
+
+    def molecule(self, model: Model, unrestricted: bool | None) -> Molecule | None:
+        """For the engine; None when atoms have collided."""
+        try:
+            return check(molecule_from_atoms(self.atoms), model, unrestricted)
+        except InputError as error:
+            if self.last is None:
+                raise InputError(f"replica {self.index}: {error}") from None
+            self._give_up(str(error))
+            return None
+
+    def complete(self, point: SinglePoint) -> None:
+        """Second half of the velocities' step, and what is kept of it."""
+        if not point.converged:
+            self.point = point
+            self._give_up(point.message)
+            return
+        atoms = self.atoms
+        assert point.forces is not None and point.density is not None
+        new = self.saved is None
+        if new and self.step:
+            self._kick(point.forces)
+        self.forces, self.point = point.forces, point
+        earlier = np.array(self.history.densities)
+        self.history.add(point.density)
+        time_fs = self.step * self.config.timestep
+        results = {"energy": point.energy, "forces": point.forces, "dipole": point.dipole}
+        self.last = snapshot(atoms, self.step, time_fs, **results)
+        self.state = {
+            "step": self.step,
+            "positions": atoms.get_positions(),
+            "momenta": atoms.get_momenta(),
+            "rng": self.rng.bit_generator.state,
+            "densities": earlier,
+        }
+        if new:
+            values = row(time_fs, atoms, point.energy, self.freedom, None, point.dipole)
+            self.log.add(self.step, values, self.last)
+            self.log.checkpoint(self.state)
+        self.saved = None
+        self.temperature, gap = self.log.rows[-1][5], self.log.rows[-1][7]
+        reason = self.config.bounds(self.freedom).broken(self.temperature, gap)
+        if reason is not None:
+            self.message = f"stopped at step {self.step}, {reason}"
+        elif self.step >= self.config.steps:
+            self.message = f"completed {self.step} steps"
+
+    def _give_up(self, reason: str) -> None:
+        self.failed = self.atoms.copy()
+        when = f"stopped after step {self.step - 1}" if self.last else "not even started"
+        self.last = self.last or self.failed
+        self.message = f"{when}, {reason}"
+
+    def move(self) -> None:
+        """First half of the velocities' step, and the positions' step."""
+        self._kick(self.forces)
+        if self.config.ensemble == "langevin":
+            self._drift(0.5)
+            self._friction()
+            self._drift(0.5)
+        else:
+            self._drift(1.0)
+        self.step += 1
+
+    def _kick(self, forces: np.ndarray) -> None:
+        self.atoms.set_momenta(self.atoms.get_momenta() + 0.5 * self.config.dt * forces)
+
+    def _drift(self, part: float) -> None:
+        self.atoms.positions += part * self.config.dt * self.atoms.get_momenta() / self.masses
+
+    def _friction(self) -> None:
+        kept = np.exp(-self.config.friction * self.config.timestep * 1e-3)
+        width = np.sqrt((1.0 - kept**2) * self.masses * units.kB * self.config.temperature)
+        noise = self.rng.standard_normal(self.masses.shape[:1] + (3,))
+        self.atoms.set_momenta(kept * self.atoms.get_momenta() + width * noise)
+
+    def result(self) -> MDResult:
+        """What was reached."""
+        assert self.last is not None and self.message is not None
+        return MDResult(
+            atoms=self.last,
+            completed=self.message.startswith("completed"),
+            message=self.message,
+            table=self.log.table(),
+            config=self.config,
+            failed=self.failed,
+            files=self.log.files,
+            point=self.point,
+        )
