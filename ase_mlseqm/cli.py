@@ -164,8 +164,8 @@ def relax(
     out: Out = Path(),
     json_: Json = False,
 ) -> int:
-    """Relax all structures, one after the other; written to NAME_relaxed.extxyz."""
-    from .runs import relaxations
+    """Relax all structures, several as one batch; written to NAME_relaxed.extxyz."""
+    from .runs_relax import relaxations
 
     config = RelaxConfig(fmax, steps, optimizer, max_step_length)
     options = CalculatorOptions(

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .calculator import MLSEQM, scf_settings
+from .calculator import scf_settings
 from .frames import (
     Frame,
     output_folder,
@@ -29,7 +28,7 @@ from .scf import SCFSettings
 from .summary import ARGUMENTS, RunSummary
 
 if TYPE_CHECKING:
-    from .workflows.relax import RelaxConfig, RelaxResult
+    pass
 
 PREFIX = "mlseqm: "
 
@@ -221,97 +220,3 @@ def single_points(run: Run, specs: list[str], properties: list[str]) -> int:
         run.wrote(path)
     run.summary.lap("write")
     return run.finish()
-
-
-def relaxations(
-    run: Run, specs: list[str], config: RelaxConfig, *, trajectory: bool, figure: bool
-) -> int:
-    """Relax all frames one after the other; every structure is written when it is done."""
-    calc = MLSEQM(**dataclasses.asdict(run.options))
-    run.scf_settings()
-    frames = run.read(specs)
-    if not frames:
-        return run.finish()
-    output_folder(run.out)
-    stems = output_stems(frame.file for frame in frames)
-    started: set[str] = set()
-    with progress_bar(len(frames), "relaxations") as advance:
-        for frame in frames:
-            stem = stems[frame.file] + ("" if frame.alone else f"_{frame.index:04d}")
-            traj = run.out / f"{stem}.traj" if trajectory else None
-            calc.reset()  # the result must not depend on the molecule before
-            try:
-                point, result = _relax(run, calc, frame, config, traj, advance)
-            except CalculatorSetupError as error:
-                run.problems.append(f"{frame.name}: {error}")
-                if traj is not None:
-                    traj.unlink(missing_ok=True)
-                continue
-            except KeyboardInterrupt:  # before the first energy: there is nothing to keep
-                run.interrupted = True
-                break
-            run.summary.lap("compute")
-            advance()
-            if traj is not None and result is not None:
-                run.wrote(traj)
-            _write_relaxed(run, frame, point, result, stems[frame.file], started)
-            if figure and result is not None:
-                from .workflows.figures import plot_convergence
-
-                path = run.out / f"{stem}_convergence.png"
-                plot_convergence(result, path, f"{frame.name}, {run.level}")
-                run.wrote(path)
-            run.summary.lap("write")
-            if run.interrupted:
-                break
-    return run.finish()
-
-
-def _relax(
-    run: Run, calc: Any, frame: Frame, config: RelaxConfig, traj: Path | None, advance: Any
-) -> tuple[SinglePoint | None, RelaxResult | None]:
-    """Relax one frame and record its outcome; the last result and that of the relaxation."""
-    from .workflows.relax import Interrupted, relax
-
-    point: SinglePoint | None = None
-
-    def step(number: int, energy: float, fmax: float) -> None:
-        nonlocal point
-        point = calc.singlepoint
-        advance(0, f"{frame.name} step {number}: {energy:.4f} eV, {fmax:.4f} eV/Å")
-
-    try:
-        result = relax(frame.atoms, calc, config, trajectory=traj, callback=step)
-    except Interrupted as stop:
-        run.interrupted = True
-        result = stop.result
-    except CalculationFailed as error:
-        failed = getattr(error, "singlepoint", None)
-        run.outcomes.append(Outcome(frame, failed, False, str(error), steps=0))
-        return failed, None
-    run.outcomes.append(
-        Outcome(frame, point, result.converged, result.message, result.steps, result.to_dict())
-    )
-    return point, result
-
-
-def _write_relaxed(
-    run: Run,
-    frame: Frame,
-    point: SinglePoint | None,
-    result: RelaxResult | None,
-    stem: str,
-    started: set[str],
-) -> None:
-    """Append a structure to the file of its input file."""
-    if point is None:
-        return
-    atoms = frame.atoms if result is None else result.atoms
-    info = {
-        "relaxed": result is not None and result.converged,
-        "steps": 0 if result is None else result.steps,
-    }
-    path = run.out / f"{stem}_relaxed.extxyz"
-    write_frames(path, [with_results(atoms, point, **info)], append=frame.file in started)
-    started.add(frame.file)
-    run.wrote(path)

@@ -1,0 +1,210 @@
+"""What ``mlseqm relax`` does: one molecule with its trajectory, or many at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed, CalculatorError, CalculatorSetupError
+
+from .calculator import MLSEQM
+from .frames import Frame, output_folder, output_stems, with_results, write_frames
+from .report import Outcome
+from .results import SinglePoint
+from .runs import Run, progress_bar
+from .singlepoint import PROPERTIES
+
+if TYPE_CHECKING:
+    from .workflows.relax import RelaxConfig, RelaxResult
+
+SHOWN = tuple(name for name in PROPERTIES if name not in ("density", "parameters"))
+"""What is computed for the relaxed structures."""
+
+
+def relaxations(
+    run: Run, specs: list[str], config: RelaxConfig, *, trajectory: bool, figure: bool
+) -> int:
+    """Relax all frames: several as one batch, unless every step is to be kept."""
+    from .workflows.relax_many import ONE_FORCE_A_STEP
+
+    calc = MLSEQM(**dataclasses.asdict(run.options))
+    run.scf_settings()
+    frames = run.read(specs)
+    if not frames:
+        return run.finish()
+    output_folder(run.out)
+    if len(frames) > 1 and not trajectory and config.optimizer in ONE_FORCE_A_STEP:
+        _all_at_once(run, calc, frames, config, figure)
+    else:
+        _one_by_one(run, calc, frames, config, trajectory, figure)
+    return run.finish()
+
+
+def _one_by_one(
+    run: Run,
+    calc: MLSEQM,
+    frames: list[Frame],
+    config: RelaxConfig,
+    trajectory: bool,
+    figure: bool,
+) -> None:
+    """Every structure is written when it is done."""
+    stems = output_stems(frame.file for frame in frames)
+    started: set[str] = set()
+    with progress_bar(len(frames), "relaxations") as advance:
+        for frame in frames:
+            traj = run.out / f"{_stem(frame, stems)}.traj" if trajectory else None
+            calc.reset()  # the result must not depend on the molecule before
+            try:
+                point, result = _relax(run, calc, frame, config, traj, advance)
+            except CalculatorSetupError as error:
+                run.problems.append(f"{frame.name}: {error}")
+                if traj is not None:
+                    traj.unlink(missing_ok=True)
+                continue
+            except KeyboardInterrupt:  # before the first energy: there is nothing to keep
+                run.interrupted = True
+                break
+            run.summary.lap("compute")
+            advance()
+            if traj is not None and result is not None:
+                run.wrote(traj)
+            _write_relaxed(run, frame, point, result, stems[frame.file], started)
+            if figure and result is not None:
+                _draw(run, frame, result, stems)
+            run.summary.lap("write")
+            if run.interrupted:
+                break
+
+
+def _all_at_once(
+    run: Run, calc: MLSEQM, frames: list[Frame], config: RelaxConfig, figure: bool
+) -> None:
+    """Every step is one batch; the structures are written in the order of the input."""
+    from .engine import evaluate
+    from .workflows.relax_many import InterruptedMany, relax_many
+
+    stems = output_stems(frame.file for frame in frames)
+    with progress_bar(len(frames), "relaxations") as advance:
+        found: list[RelaxResult | CalculatorError | None]
+        try:
+            found = list(
+                relax_many(
+                    [frame.atoms for frame in frames],
+                    calc,
+                    config,
+                    done=lambda *_: advance(),
+                    step=lambda number, active: advance(0, f"step {number}: {active} to go"),
+                )
+            )
+        except InterruptedMany as stop:
+            run.interrupted = True
+            found = stop.results
+    run.summary.lap("compute")
+    chosen = []
+    for frame, result in zip(frames, found, strict=True):
+        if isinstance(result, CalculatorSetupError):
+            run.problems.append(f"{frame.name}: {result}")
+        elif result is not None:
+            last = frame.atoms if isinstance(result, CalculatorError) else result.atoms
+            chosen.append((frame, last, result))
+    options = run.options
+    points = evaluate(
+        [_of_frame(atoms, frame) for frame, atoms, _ in chosen],
+        options.method,
+        SHOWN,
+        options.device,
+        model=options.model,
+        charges=None if options.charge is None else [options.charge] * len(chosen),
+        multiplicities=(
+            None if options.multiplicity is None else [options.multiplicity] * len(chosen)
+        ),
+        unrestricted=options.unrestricted,
+        field=options.field,
+        scf=run.scf_settings(),
+        max_memory=options.max_memory,
+    )
+    run.summary.lap("properties")
+    started: set[str] = set()
+    for (frame, _, result), point in zip(chosen, points, strict=True):
+        if isinstance(result, CalculatorError):
+            run.outcomes.append(Outcome(frame, point, False, str(result), steps=0))
+            continue
+        run.outcomes.append(
+            Outcome(frame, point, result.converged, result.message, result.steps, result.to_dict())
+        )
+        _write_relaxed(run, frame, point, result, stems[frame.file], started)
+        if figure:
+            _draw(run, frame, result, stems)
+    run.summary.lap("write")
+
+
+def _of_frame(atoms: Atoms, frame: Frame) -> Atoms:
+    """The atoms with charge and spin as the input states them."""
+    copy = atoms.copy()
+    copy.info = dict(frame.atoms.info)
+    return copy
+
+
+def _stem(frame: Frame, stems: dict[str, str]) -> str:
+    return stems[frame.file] + ("" if frame.alone else f"_{frame.index:04d}")
+
+
+def _draw(run: Run, frame: Frame, result: RelaxResult, stems: dict[str, str]) -> None:
+    from .workflows.figures import plot_convergence
+
+    path = run.out / f"{_stem(frame, stems)}_convergence.png"
+    plot_convergence(result, path, f"{frame.name}, {run.level}")
+    run.wrote(path)
+
+
+def _relax(
+    run: Run, calc: Any, frame: Frame, config: RelaxConfig, traj: Path | None, advance: Any
+) -> tuple[SinglePoint | None, RelaxResult | None]:
+    """Relax one frame and record its outcome; the last result and that of the relaxation."""
+    from .workflows.relax import Interrupted, relax
+
+    point: SinglePoint | None = None
+
+    def step(number: int, energy: float, fmax: float) -> None:
+        nonlocal point
+        point = calc.singlepoint
+        advance(0, f"{frame.name} step {number}: {energy:.4f} eV, {fmax:.4f} eV/Å")
+
+    try:
+        result = relax(frame.atoms, calc, config, trajectory=traj, callback=step)
+    except Interrupted as stop:
+        run.interrupted = True
+        result = stop.result
+    except CalculationFailed as error:
+        failed = getattr(error, "singlepoint", None)
+        run.outcomes.append(Outcome(frame, failed, False, str(error), steps=0))
+        return failed, None
+    run.outcomes.append(
+        Outcome(frame, point, result.converged, result.message, result.steps, result.to_dict())
+    )
+    return point, result
+
+
+def _write_relaxed(
+    run: Run,
+    frame: Frame,
+    point: SinglePoint | None,
+    result: RelaxResult | None,
+    stem: str,
+    started: set[str],
+) -> None:
+    """Append a structure to the file of its input file."""
+    if point is None:
+        return
+    atoms = frame.atoms if result is None else result.atoms
+    info = {
+        "relaxed": result is not None and result.converged,
+        "steps": 0 if result is None else result.steps,
+    }
+    path = run.out / f"{stem}_relaxed.extxyz"
+    write_frames(path, [with_results(atoms, point, **info)], append=frame.file in started)
+    started.add(frame.file)
+    run.wrote(path)

@@ -1,0 +1,127 @@
+"""Many molecules relaxed at once, against one after the other with ASE."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.calculators.calculator import CalculatorError
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms, FixBondLength
+from ase.optimize import BFGS, FIRE, LBFGS
+
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.engine import Engine
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.workflows.relax import RelaxConfig
+from ase_mlseqm.workflows.relax_many import InterruptedMany, relax_many
+
+NAMES = ("H2O", "CH3OH", "NH3", "CH3CHO", "HCN", "CH4")
+CONFIG = RelaxConfig(fmax=0.02)
+
+
+def shaken(name, seed=0, size=0.08):
+    atoms = molecule(name)
+    atoms.rattle(size, seed=seed)
+    return atoms
+
+
+def alone(atoms, calc, kind=BFGS, fmax=0.02):
+    """Energy, positions and force calls of ASE's optimiser."""
+    work = atoms.copy()
+    work.calc = calc
+    optimizer = kind(work, logfile=None, maxstep=0.2)
+    assert optimizer.run(fmax=fmax, steps=500)
+    return work.get_potential_energy(), work.positions, optimizer.nsteps + 1
+
+
+@pytest.mark.parametrize("kind", [BFGS, LBFGS, FIRE])
+def test_same_steps_as_ase(kind):
+    systems = [shaken(name) for name in NAMES]
+    config = RelaxConfig(fmax=0.02, optimizer=kind.__name__)
+    results = relax_many(systems, MLSEQM(method="PM3"), config)
+    for atoms, result in zip(systems, results, strict=True):
+        energy, positions, calls = alone(atoms, MLSEQM(method="PM3"), kind)
+        assert result.converged and result.max_force < 0.02
+        assert result.energy == pytest.approx(energy, abs=1e-6)
+        np.testing.assert_allclose(result.atoms.positions, positions, atol=1e-4)
+        assert len(result.energies) == calls
+
+
+def test_five_hundred_in_one_call(monkeypatch):
+    """Every step is one batch of those that are not done yet."""
+    sizes = []
+    original = Engine.run
+
+    def run(self, molecules, *args, **keywords):
+        sizes.append(len(molecules))
+        return original(self, molecules, *args, **keywords)
+
+    monkeypatch.setattr(Engine, "run", run)
+    systems = [shaken(("H2O", "NH3", "HCN")[k % 3], seed=k) for k in range(500)]
+    results = relax_many(systems, MLSEQM(), CONFIG)
+    assert all(result.converged for result in results)
+    assert sizes[0] == 500 and sorted(sizes, reverse=True) == sizes
+    monkeypatch.undo()
+    calls = 0
+    for k in range(0, 500, 50):
+        energy, _, steps = alone(systems[k], MLSEQM())
+        assert results[k].energy == pytest.approx(energy, abs=1e-6)
+        calls += steps
+    assert sum(len(results[k].energies) for k in range(0, 500, 50)) <= 1.3 * calls
+
+
+def test_constraints():
+    fixed, bond = shaken("CH3OH"), shaken("CH3OH")
+    fixed.set_constraint(FixAtoms([0, 1]))
+    bond.set_constraint(FixBondLength(0, 1))
+    results = relax_many([fixed, bond], MLSEQM(method="PM3"), CONFIG)
+    assert all(result.converged for result in results)
+    np.testing.assert_array_equal(results[0].atoms.positions[:2], fixed.positions[:2])
+    assert results[1].atoms.get_distance(0, 1) == pytest.approx(bond.get_distance(0, 1), abs=1e-6)
+
+
+def test_any_calculator():
+    systems = [shaken(name) for name in ("H2O", "CH4")]
+    for atoms, result in zip(systems, relax_many(systems, EMT(), CONFIG), strict=True):
+        energy, _, calls = alone(atoms, EMT())
+        assert (result.energy, len(result.energies)) == (pytest.approx(energy, abs=1e-9), calls)
+
+
+def test_one_bad_molecule_does_not_stop_the_others():
+    bad = molecule("CH3SH")
+    results = relax_many([shaken("H2O"), bad, shaken("NH3")], MLSEQM(), CONFIG)
+    assert isinstance(results[1], CalculatorError)
+    assert "method='PM3'" in str(results[1])
+    assert results[0].converged and results[2].converged
+
+
+def test_step_limit_and_reports():
+    seen, counts = {}, []
+    systems = [molecule("H2O"), shaken("CH3CHO")]
+    results = relax_many(
+        systems,
+        MLSEQM(method="PM3"),
+        RelaxConfig(fmax=1e-3, max_steps=6),
+        done=lambda k, result: seen.setdefault(k, result),
+        step=lambda number, active: counts.append((number, active)),
+    )
+    assert seen == dict(enumerate(results))
+    assert results[0].converged and not results[1].converged
+    assert "not converged in 6 steps: largest force" in results[1].message
+    assert counts[0] == (0, 2) and counts[-1] == (6, 0)
+
+
+def test_interrupt_keeps_what_is_done():
+    def stop(number, active):
+        if number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedMany) as caught:
+        relax_many([shaken("H2O"), shaken("CH3OH")], MLSEQM(method="PM3"), CONFIG, step=stop)
+    assert [len(result.energies) for result in caught.value.results] == [3, 3]
+    assert all("interrupted after step 2" in r.message for r in caught.value.results)
+
+
+def test_nothing_and_nonsense():
+    assert relax_many([], MLSEQM(), CONFIG) == []
+    with pytest.raises(InputError, match="BFGS, LBFGS, FIRE for many"):
+        relax_many([molecule("H2O")], MLSEQM(), RelaxConfig(optimizer="BFGSLineSearch"))

@@ -1,0 +1,149 @@
+"""Relaxation of many molecules at once: every step is one batch.
+
+Each molecule has its own optimiser of ASE, with its own trust radius, and leaves the batch when it
+is done, so the steps are those it would take alone.  torch-sim, which relaxes batches on a GPU,
+needs Python 3.12; on a CPU the optimisers cost a few percent of the SCF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ase import Atoms, optimize
+from ase.calculators.calculator import BaseCalculator, CalculatorError
+
+from ase_mlseqm.errors import InputError
+
+from .many import Many
+from .relax import Interrupted, RelaxConfig, RelaxResult, _History
+
+Progress = Callable[[int, RelaxResult], None]
+"""Called with the place of a molecule in the list and its result when it is done."""
+ONE_FORCE_A_STEP = ("BFGS", "LBFGS", "FIRE")
+
+
+class _Relaxation:
+    """One molecule on its way."""
+
+    def __init__(self, atoms: Atoms, config: RelaxConfig) -> None:
+        self.atoms, self.config = atoms.copy(), config
+        self.history = _History(self.atoms, None, None)
+        self.optimizer = None
+
+    def observe(self) -> bool:
+        """Record the forces that were computed; whether they are small enough."""
+        self.history()
+        return self.history.max_forces[-1] <= self.config.fmax
+
+    def step(self) -> None:
+        """Move the atoms."""
+        if self.optimizer is None:
+            kind = getattr(optimize, self.config.optimizer)
+            self.optimizer = kind(self.atoms, logfile=None, maxstep=self.config.max_step_length)
+        self.optimizer.step()
+
+    def result(self, converged: bool, message: str) -> RelaxResult:
+        return self.history.result(self.config, converged, message)
+
+
+def relax_many(
+    systems: Sequence[Atoms],
+    calc: BaseCalculator,
+    config: RelaxConfig | None = None,
+    *,
+    done: Progress | None = None,
+    step: Callable[[int, int], None] | None = None,
+) -> list[RelaxResult | CalculatorError]:
+    """Relax the positions of many molecules.
+
+    Parameters
+    ----------
+    systems : sequence of ase.Atoms
+        Starts; not changed.  Constraints are respected.
+    calc : ase.calculators.calculator.BaseCalculator
+        With :class:`~ase_mlseqm.MLSEQM` all molecules of a step are one batch.
+    config : RelaxConfig, optional
+        The optimizer is one of BFGS, LBFGS and FIRE.
+    done : callable, optional
+        Called with (index, result) when a molecule is done.
+    step : callable, optional
+        Called with (step, molecules still in the batch) after every step.
+
+    Returns
+    -------
+    list
+        In the order of ``systems``; an exception for a molecule whose first structure cannot be
+        computed.  The others are not affected.
+
+    Raises
+    ------
+    InterruptedMany
+        On Ctrl-C; ``results`` holds what was done until then.
+    """
+    config = config or RelaxConfig()
+    if config.optimizer not in ONE_FORCE_A_STEP:
+        raise InputError(
+            f"{config.optimizer} relaxes one molecule at a time: choose one of "
+            f"{', '.join(ONE_FORCE_A_STEP)} for many"
+        )
+    works = [_Relaxation(atoms, config) for atoms in systems]
+    results: list[RelaxResult | CalculatorError | None] = [None] * len(works)
+    many, active = Many(calc), list(range(len(works)))
+
+    def finish(k: int, result: RelaxResult | CalculatorError) -> None:
+        results[k] = result
+        if done is not None and isinstance(result, RelaxResult):
+            done(k, result)
+
+    try:
+        for number in range(config.max_steps + 1):
+            errors = many.attempt([works[k].atoms for k in active], active)
+            going = []
+            for k, error in zip(active, errors, strict=True):
+                if error is not None:
+                    finish(k, _stopped(works[k], error))
+                elif works[k].observe():
+                    finish(k, works[k].result(True, f"converged in {number} steps"))
+                elif number == config.max_steps:
+                    finish(k, works[k].result(False, _not_converged(works[k])))
+                else:
+                    going.append(k)
+            active = going
+            if step is not None:
+                step(number, len(active))
+            if not active:
+                break
+            for k in active:
+                works[k].step()
+    except KeyboardInterrupt:
+        for k in active:
+            if works[k].history.last is not None:
+                taken = len(works[k].history.energies) - 1
+                results[k] = works[k].result(False, f"interrupted after step {taken}")
+        raise InterruptedMany(results) from None
+    return results  # type: ignore[return-value]
+
+
+class InterruptedMany(KeyboardInterrupt):
+    """Ctrl-C; ``results`` as :func:`relax_many` returns them, None where nothing was computed."""
+
+    def __init__(self, results: list[RelaxResult | CalculatorError | None]) -> None:
+        super().__init__("interrupted")
+        self.results = results
+
+
+def _stopped(work: _Relaxation, error: CalculatorError) -> RelaxResult | CalculatorError:
+    if work.history.last is None:
+        return error
+    return work.result(False, f"stopped after step {len(work.history.energies) - 1}: {error}")
+
+
+def _not_converged(work: _Relaxation) -> str:
+    config, force = work.config, work.history.max_forces[-1]
+    return (
+        f"not converged in {config.max_steps} steps: largest force {force:.3g} eV/Angstrom, asked "
+        f"for {config.fmax:g}"
+    )
+
+
+__all__ = ["Interrupted", "InterruptedMany", "relax_many"]
