@@ -131,6 +131,7 @@ def _all_at_once(
     for (frame, _, result), point in zip(chosen, points, strict=True):
         if isinstance(result, CalculatorError):
             run.outcomes.append(Outcome(frame, point, False, str(result), steps=0))
+            _write_relaxed(run, frame, point, None, stems[frame.file], started)
             continue
         run.outcomes.append(
             Outcome(frame, point, result.converged, result.message, result.steps, result.to_dict())
