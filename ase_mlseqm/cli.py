@@ -19,6 +19,7 @@ from ase.calculators.calculator import CalculatorSetupError
 from .cli_explain import explain
 from .cli_md import register as register_md
 from .cli_train import train
+from .cli_vibrations import register as register_vibrations
 from .errors import InputError
 from .labelling import LabelSettings
 from .options import CalculatorOptions, field_docs
@@ -233,6 +234,7 @@ def _run(
 app.command()(train)
 app.command()(explain)
 register_md(app)
+register_vibrations(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
