@@ -174,9 +174,9 @@ class ThreadWorld(World):
 
     def sum(self, values):
         self.desk[self.rank] = values.clone()
-        self.barrier.wait(20)
+        self.barrier.wait(60)
         total = sum(self.desk[rank] for rank in range(self.size))
-        self.barrier.wait(20)
+        self.barrier.wait(60)
         return total
 
 
