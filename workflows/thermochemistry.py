@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -147,16 +148,18 @@ def ideal_gas(found: VibrationsResult, config: ThermoConfig | None = None) -> Th
     group, number = None, config.symmetry_number
     if number is None:
         group, number = point_group(found.atoms, config.symmetry_tolerance)
-    real = found.frequencies[found.frequencies > 0]
-    gas = IdealGasThermo(
-        vib_energies=[complex(v, 0) if v > 0 else complex(0, -v) for v in _energies(found)],
-        geometry=geometry,
-        potentialenergy=found.energy,
-        atoms=found.atoms,
-        symmetrynumber=number,
-        spin=0.5 * (found.multiplicity - 1),
-        ignore_imag_modes=True,
-    )
+    energies, real = found.frequencies * units.invcm, found.frequencies[found.frequencies > 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that imaginary modes are left out is in ``messages``
+        gas = IdealGasThermo(
+            vib_energies=list(np.emath.sqrt(np.sign(energies)) * np.abs(energies)),
+            geometry=geometry,
+            potentialenergy=found.energy,
+            atoms=found.atoms,
+            symmetrynumber=number,
+            spin=0.5 * (found.multiplicity - 1),
+            ignore_imag_modes=True,
+        )
     temperatures = np.array(config.temperatures)
     enthalpies = np.array([gas.get_enthalpy(t, verbose=False) for t in temperatures])
     entropies = np.array([gas.get_entropy(t, config.pressure, verbose=False) for t in temperatures])
@@ -181,10 +184,6 @@ def ideal_gas(found: VibrationsResult, config: ThermoConfig | None = None) -> Th
         vibrations=found,
         config=config,
     )
-
-
-def _energies(found: VibrationsResult) -> np.ndarray:
-    return found.frequencies * units.invcm
 
 
 def _doubts(found: VibrationsResult) -> list[str]:

@@ -1,0 +1,256 @@
+"""Thermochemistry against MOPAC's, formulas by hand, and known symmetry numbers."""
+
+import builtins
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from ase.io import write
+from PIL import Image
+from test_vibrations import FIXED, MOPAC, build
+
+from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm.cli_vibrations import ThermoOptions
+from ase_mlseqm.options import field_docs
+from ase_mlseqm.workflows.symmetry import point_group
+from ase_mlseqm.workflows.thermochemistry import (
+    ThermoConfig,
+    heat_capacity,
+    ideal_gas,
+    quasi_harmonic_change,
+    thermochemistry,
+)
+from ase_mlseqm.workflows.vibrations import vibrations
+
+KCAL = units.kcal / units.mol
+K, H, C, NA = 1.380649e-23, 6.62607015e-34, 2.99792458e8, 6.02214076e23
+U = 1.66053906660e-27
+R = K * NA  # J/(mol K)
+J_MOL = units.J / units.mol
+
+
+@pytest.fixture(scope="module")
+def water():
+    return vibrations(build(MOPAC["H2O"]), MLSEQM(method="PM3"), FIXED)
+
+
+@pytest.mark.parametrize("name", ["H2", "N2", "H2O", "CO2", "NH3", "CH4", "CH3OH", "C2H4", "CH3"])
+def test_mopac(name):
+    """Entropies, heat capacities and heats of formation; measured: 3e-4 cal/(mol K)."""
+    pytest.importorskip("pymatgen")
+    entry = MOPAC[name]
+    found = vibrations(build(entry), MLSEQM(method="PM3"), FIXED)
+    gas = ideal_gas(found, ThermoConfig(temperatures=tuple(entry["temperatures"])))
+    entropies = gas.entropies / (KCAL / 1000)
+    if name == "CH3":  # MOPAC leaves out spin, and takes 1 for the symmetry number
+        assert (gas.point_group, gas.symmetry_number) == ("D3h", 6)
+        entropies += R / 4.184 * (np.log(6) - np.log(2))
+    np.testing.assert_allclose(entropies, entry["entropies"], atol=2e-3)
+    np.testing.assert_allclose(
+        gas.heat_capacities / (KCAL / 1000), entry["heat_capacities"], atol=2e-3
+    )
+    # MOPAC's reference is 298 K, not 298.15 K
+    np.testing.assert_allclose(
+        gas.heats_of_formation / KCAL, entry["heats_of_formation"], atol=3e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "number"),
+    [
+        ("H2O", "C2v", 2),
+        ("NH3", "C3v", 3),
+        ("CH4", "Td", 12),
+        ("C6H6", "D6h", 12),
+        ("CO2", "D∞h", 2),
+        ("HCN", "C∞v", 1),
+        ("C2H6", "D3d", 6),
+        ("HCOOH", "Cs", 1),
+        ("O", "Kh", 1),
+    ],
+)
+def test_symmetry_numbers(name, group, number):
+    pytest.importorskip("pymatgen")
+    assert point_group(molecule(name)) == (group, number)
+
+
+def test_isotopes_break_symmetry():
+    pytest.importorskip("pymatgen")
+    atoms = molecule("H2O")
+    atoms.set_masses([15.999, 2.014, 1.008])
+    assert point_group(atoms) == ("Cs", 1)
+    atoms.set_masses([15.999, 2.014, 2.014])
+    assert point_group(atoms) == ("C2v", 2)
+
+
+def test_without_pymatgen(water, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **keywords):
+        if name.startswith("pymatgen"):
+            raise ImportError
+        return real(name, *args, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(InputError, match=r"ase-mlseqm\[thermo\]"):
+        ideal_gas(water)
+    assert ideal_gas(water, ThermoConfig(symmetry_number=2)).point_group is None
+
+
+def sackur_tetrode(mass, temperature, pressure):
+    """Entropy of translation in J/(mol K)."""
+    wavelength = H / np.sqrt(2 * np.pi * mass * U * K * temperature)
+    return R * (np.log(K * temperature / pressure / wavelength**3) + 2.5)
+
+
+def test_a_lone_atom():
+    """Sackur and Tetrode, and a spin."""
+    gas = thermochemistry(Atoms("H"), MLSEQM(method="PM3"), ThermoConfig(pressure=1e5))
+    assert (gas.geometry, gas.symmetry_number) == ("monatomic", 1)
+    expected = sackur_tetrode(1.008, gas.temperatures, 1e5) + R * np.log(2)
+    np.testing.assert_allclose(gas.entropies / J_MOL, expected, rtol=1e-6)
+    np.testing.assert_allclose(gas.heat_capacities / J_MOL, 2.5 * R, rtol=1e-6)
+    energy = gas.vibrations.energy
+    np.testing.assert_allclose(
+        (gas.enthalpies - energy) / J_MOL, 2.5 * R * gas.temperatures, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["CO", "H2O"])
+def test_rotors_and_oscillators(name):
+    """All of it in SI units, formula by formula (McQuarrie, Statistical Mechanics, chapter 8)."""
+    entry = MOPAC[name]
+    found = vibrations(build(entry), MLSEQM(method="PM3"), FIXED)
+    number = 1 if name == "CO" else 2
+    gas = ideal_gas(found, ThermoConfig(symmetry_number=number))
+    t, moments = gas.temperatures, found.atoms.get_moments_of_inertia() * U * 1e-20
+    entropy = sackur_tetrode(found.atoms.get_masses().sum(), t, 101325.0)
+    rotation = 8 * np.pi**2 * K * t[:, None] * moments / H**2
+    if name == "CO":
+        entropy += R * (1 + np.log(rotation[:, -1] / number))
+        thermal = 3.5 * R * t
+    else:
+        entropy += R * (1.5 + np.log(np.sqrt(np.pi * rotation.prod(1)) / number))
+        thermal = 4.0 * R * t
+    x = H * C * 100 * found.frequencies / (K * t[:, None])
+    entropy += R * (x / np.expm1(x) - np.log1p(-np.exp(-x))).sum(1)
+    thermal += R * t * (x / 2 + x / np.expm1(x)).sum(1)
+    np.testing.assert_allclose(gas.entropies / J_MOL, entropy, rtol=1e-5)
+    np.testing.assert_allclose((gas.enthalpies - found.energy) / J_MOL, thermal, rtol=1e-5)
+    free = gas.enthalpies - t * gas.entropies
+    np.testing.assert_allclose(gas.gibbs_energies, free, rtol=0, atol=1e-12)
+
+
+def test_heat_capacity_is_the_slope_of_the_enthalpy(water):
+    gas = ideal_gas(water, ThermoConfig(temperatures=(399.9, 400.0, 400.1), symmetry_number=2))
+    slope = (gas.enthalpies[2] - gas.enthalpies[0]) / 0.2
+    assert gas.heat_capacities[1] == pytest.approx(slope, rel=1e-6)
+    cold = heat_capacity(np.array([4000.0]), np.array([1e-3]), "linear")
+    assert cold[0] == pytest.approx(3.5 * units.kB)
+
+
+def grimme(frequency, temperature, cutoff):
+    """Difference to the oscillator, J/(mol K); Grimme 2012, equations 4 to 8, in SI units."""
+    omega = C * 100 * frequency
+    mu = H / (8 * np.pi**2 * omega)
+    bounded = mu * 1e-44 / (mu + 1e-44)
+    rotor = R * (0.5 + np.log(np.sqrt(8 * np.pi**3 * bounded * K * temperature / H**2)))
+    x = H * omega / (K * temperature)
+    oscillator = R * (x / (np.exp(x) - 1) - np.log(1 - np.exp(-x)))
+    weight = 1 / (1 + (cutoff / frequency) ** 4)
+    return weight * oscillator + (1 - weight) * rotor - oscillator
+
+
+@pytest.mark.parametrize("frequency", [5.0, 40.0, 100.0, 900.0])
+def test_quasi_harmonic_entropy(frequency):
+    found = quasi_harmonic_change(np.array([frequency]), np.array([298.15, 700.0]), 100.0)
+    expected = [grimme(frequency, t, 100.0) for t in (298.15, 700.0)]
+    np.testing.assert_allclose(found / J_MOL, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_slow_modes_are_rotors(water):
+    slow = dataclasses.replace(water, frequencies=np.array([10.0, 1700.0, 3900.0]))
+    gas = ideal_gas(slow, ThermoConfig(symmetry_number=2))
+    assert (gas.entropies_quasi < gas.entropies).all()
+    np.testing.assert_allclose(
+        gas.gibbs_energies_quasi - gas.gibbs_energies,
+        gas.temperatures * (gas.entropies - gas.entropies_quasi),
+        atol=1e-12,
+    )
+    harmonic = ideal_gas(slow, ThermoConfig(symmetry_number=2, cutoff=1e-3))
+    np.testing.assert_allclose(harmonic.entropies_quasi, harmonic.entropies, rtol=1e-9)
+
+
+def test_zero_point_energies_that_count_twice(water):
+    gas = ideal_gas(water, ThermoConfig(symmetry_number=2, temperatures=(298.15,)))
+    assert "count them twice" in gas.messages[-1]
+    assert gas.heats_of_formation[0] == pytest.approx(water.heat_of_formation, abs=1e-9)
+    learned = thermochemistry(molecule("H2O"), MLSEQM(), ThermoConfig(symmetry_number=2))
+    assert learned.heats_of_formation is None and learned.messages == []
+    found = learned.vibrations
+    expected = found.energy + found.zero_point_energy
+    assert learned.enthalpies[0] - 4 * units.kB * 100.0 == pytest.approx(expected, abs=1e-6)
+
+
+def test_imaginary_modes_are_left_out(water):
+    saddle = dataclasses.replace(water, frequencies=np.array([-500.0, 1700.0, 3900.0]))
+    gas = ideal_gas(saddle, ThermoConfig(symmetry_number=2))
+    assert any("left out" in message for message in gas.messages)
+    t, modes = gas.temperatures[3], units.invcm * np.array([1700.0, 3900.0])
+    vibration = (modes / 2 + modes / np.expm1(modes / (units.kB * t))).sum()
+    expected = vibration + 4 * units.kB * t
+    assert gas.enthalpies[3] - water.energy == pytest.approx(expected, abs=1e-9)
+
+
+def test_other_calculators():
+    gas = thermochemistry(Atoms("Cu2", [(0, 0, 0), (0, 0, 2.2)]), EMT())
+    assert (gas.geometry, gas.symmetry_number) == ("linear", 2)
+    assert gas.heats_of_formation is None
+    assert json.loads(json.dumps(gas.to_dict()))["geometry"] == "linear"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperatures": ()},
+        {"temperatures": (0.0,)},
+        {"pressure": -1.0},
+        {"cutoff": 0.0},
+        {"symmetry_number": 0},
+    ],
+)
+def test_settings_that_make_no_sense(settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        ThermoConfig(**settings)
+
+
+def test_every_setting_has_its_doc():
+    assert set(ThermoOptions.__dataclass_fields__) == set(field_docs(ThermoOptions))
+
+
+def test_command(tmp_path, monkeypatch, capsys):
+    """It uses what ``vib`` has written, and writes a table, a picture and numbers."""
+    monkeypatch.chdir(tmp_path)
+    write("w.xyz", molecule("H2O"))
+    line = ["w.xyz", "--method", "PM3", "--out", "o"]
+    assert cli.main(["vib", *line, "--no-animate", "--no-spectrum"]) == 0
+    before = Path("o/w_vib.json").stat().st_mtime_ns
+    capsys.readouterr()
+    line += ["--symmetry-number", "2", "--temperatures", "298.15,500"]
+    assert cli.main(["thermo", *line]) == 0
+    out, err = capsys.readouterr()
+    assert "symmetry number 2" in out and "count them twice" in err
+    assert Path("o/w_vib.json").stat().st_mtime_ns == before
+    stored = json.loads(Path("o/w_thermo.json").read_text())["result"]
+    header, *rows = Path("o/w_thermo.csv").read_text().splitlines()
+    assert "S [cal/(mol K)]" in header and len(rows) == 2
+    entropy = float(rows[0].split(",")[header.split(",").index("S [cal/(mol K)]")])
+    assert entropy == pytest.approx(stored["entropies"][0] / KCAL * 1000, abs=1e-3)
+    with Image.open("o/w_thermo.png") as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
+    assert {(0x1F, 0x4E, 0x79), (0xB0, 0x3A, 0x2E)} <= colours

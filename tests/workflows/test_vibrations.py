@@ -1,0 +1,437 @@
+"""Vibrations against ASE's, MOPAC's, and what must be so."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import molecule
+from ase.calculators.calculator import SCFError
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
+from ase.io import read, write
+from ase.vibrations import Infrared, Vibrations
+from PIL import Image
+
+from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm.cli_vibrations import VibOptions
+from ase_mlseqm.options import field_docs
+from ase_mlseqm.workflows.hessians import second_derivatives
+from ase_mlseqm.workflows.normal_modes import (
+    INTENSITY,
+    NAPIERIAN,
+    infrared_intensities,
+    is_linear,
+    normal_modes,
+    rigid_motions,
+    spectrum,
+)
+from ase_mlseqm.workflows.vibrations import (
+    VibrationsConfig,
+    VibrationsResult,
+    isotope_masses,
+    mode_frames,
+    vibrations,
+)
+
+FIXED = VibrationsConfig(relax=False)
+REFERENCE = Path(__file__).parent.parent / "reference" / "vibrations.json"
+MOPAC = {entry["name"]: entry for entry in json.loads(REFERENCE.read_text())["molecules"]}
+
+
+def build(entry):
+    """MOPAC's own optimised geometry, with its masses."""
+    positions = np.reshape(entry["positions"], (-1, 3))
+    info = {"charge": entry["charge"], "multiplicity": entry["multiplicity"]}
+    return Atoms(entry["numbers"], positions, masses=entry["masses"], info=info)
+
+
+@pytest.fixture(scope="module")
+def relaxed():
+    """Relaxed molecules by name, and their vibrations."""
+    known = {}
+
+    def get(name):
+        if name not in known:
+            config = VibrationsConfig(fmax=1e-4)
+            known[name] = vibrations(molecule(name), MLSEQM(method="PM3"), config)
+        return known[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", MOPAC)
+def test_frequencies_and_intensities_of_mopac(name):
+    """At MOPAC's geometry; measured: 0.04 cm-1, but 2.5 cm-1 for the torsion of nitromethane."""
+    entry = MOPAC[name]
+    result = vibrations(build(entry), MLSEQM(method="PM3"), FIXED)
+    expected = np.array(entry["frequencies"])
+    assert result.frequencies.shape == expected.shape
+    sure = expected > 200
+    assert sure.sum() >= len(sure) - 1
+    np.testing.assert_allclose(result.frequencies[sure], expected[sure], atol=0.1)
+    np.testing.assert_allclose(result.frequencies, expected, atol=3.0)
+    assert result.max_force < 1e-4
+    # MOPAC's transition dipole is half of the derivative, in D/Angstrom of its normalised mode
+    derivatives = 2 * np.array(entry["transition_dipoles"])
+    intensities = 42.256 * derivatives**2 / result.reduced_masses
+    groups = np.cumsum(np.diff(expected, prepend=expected[0]) > 0.5)  # sets in any order
+    for group in range(groups[-1] + 1):
+        members = (groups == group) & sure
+        ours, theirs = result.intensities[members].sum(), intensities[members].sum()
+        assert ours == pytest.approx(theirs, rel=0.02, abs=0.5)
+    kcal = units.kcal / units.mol
+    if sure.all():
+        zero_point = result.zero_point_energy / kcal
+        assert zero_point == pytest.approx(entry["zero_point_energy_kcal_mol"], abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["H2O", "CH3OH"])
+def test_ase_vibrations(relaxed, tmp_path, name):
+    """ASE's serial differences of the same forces, and its infrared intensities."""
+    result = relaxed(name)
+    atoms = result.atoms.copy()
+    atoms.calc = MLSEQM(method="PM3", tolerance=1e-9)
+    serial = Infrared(atoms, name=str(tmp_path / "ir"), delta=1e-3)
+    serial.run()
+    frequencies = serial.get_frequencies().real[6:]
+    np.testing.assert_allclose(result.frequencies, frequencies, atol=0.5)
+    serial.read()
+    in_km_mol = serial.intensities[6:] * 42.255  # ASE: (D/Angstrom)^2/u
+    np.testing.assert_allclose(result.intensities, in_km_mol, rtol=0.01, atol=0.1)
+
+
+@pytest.mark.parametrize(("name", "zero"), [("H2O", 6), ("CO2", 5), ("C2H2", 5), ("CH3OH", 6)])
+def test_zero_modes_and_projection(relaxed, name, zero):
+    result = relaxed(name)
+    assert len(result.frequencies) == 3 * len(result.atoms) - zero
+    assert result.linear is (zero == 5)
+    smallest = np.sort(np.abs(result.unprojected))
+    assert smallest[zero - 1] < 10.0
+    high = result.frequencies > 200
+    np.testing.assert_allclose(
+        np.sort(result.unprojected)[-high.sum() :], result.frequencies[high], atol=0.5
+    )
+    assert result.messages == []
+    # modes are orthonormal with the masses, and contain no translation and no rotation
+    masses = result.atoms.get_masses()
+    weighted = (
+        result.modes * np.sqrt(masses)[:, None] / np.sqrt(result.reduced_masses)[:, None, None]
+    )
+    flat = weighted.reshape(len(weighted), -1)
+    np.testing.assert_allclose(flat @ flat.T, np.eye(len(flat)), atol=1e-10)
+    rigid = rigid_motions(result.atoms.positions, masses)
+    assert rigid.shape == (3 * len(masses), zero)
+    np.testing.assert_allclose(flat @ rigid, 0.0, atol=1e-10)
+    np.testing.assert_allclose(np.linalg.norm(result.modes.reshape(len(flat), -1), axis=1), 1.0)
+
+
+def test_diatomics_and_isotopes(relaxed):
+    """One spring: w = sqrt(k/mu); deuterium changes mu and nothing else."""
+    light = relaxed("H2")
+    atoms = light.atoms.copy()
+    atoms.calc = MLSEQM(method="PM3")
+    mass = atoms.get_masses()[0]
+    assert light.reduced_masses[0] == pytest.approx(mass / 2 * 2, rel=1e-10)  # |d| is 1, not |r|
+    axis = (atoms.positions[1] - atoms.positions[0]) / atoms.get_distance(0, 1)
+    spring = axis @ light.hessian[:3, :3] @ axis
+    # eV/Angstrom^2 and u to cm-1, by another route: J/m^2 and kg
+    omega = np.sqrt(spring * 16.02176634 / (0.5 * mass * 1.66053906660e-27))
+    assert light.frequencies[0] == pytest.approx(omega / (2 * np.pi * 2.99792458e10), rel=1e-6)
+    heavy = vibrations(
+        atoms, MLSEQM(method="PM3"), VibrationsConfig(relax=False, isotopes=("H=D",))
+    )
+    ratio = np.sqrt(2.01410177812 / mass)
+    assert light.frequencies[0] / heavy.frequencies[0] == pytest.approx(ratio, rel=1e-6)
+    assert light.intensities[0] == pytest.approx(0.0, abs=1e-6)
+    np.testing.assert_array_equal(heavy.atoms.get_masses(), 2.01410177812)
+
+
+def test_isotopes_of_an_ion_do_not_change_the_sum_rule():
+    """Teller and Redlich: the product of the frequencies follows from masses and moments alone."""
+    calc = MLSEQM(method="PM3")
+    start = vibrations(build(MOPAC["NH4"]), calc, VibrationsConfig(fmax=1e-4)).atoms
+    light = vibrations(start, calc, FIXED)
+    heavy = vibrations(start, calc, VibrationsConfig(relax=False, isotopes=("1=D",)))
+    assert light.charge == 1
+    found = np.log(heavy.frequencies).sum() - np.log(light.frequencies).sum()
+
+    def rigid(result):
+        masses, moments = result.atoms.get_masses(), result.atoms.get_moments_of_inertia()
+        atoms = -1.5 * np.log(masses).sum()
+        return atoms + 1.5 * np.log(masses.sum()) + 0.5 * np.log(moments).sum()
+
+    assert found == pytest.approx(rigid(heavy) - rigid(light), abs=2e-4)
+
+
+@pytest.mark.parametrize("name", ["H2O", "NH4", "OH", "CH3"])
+def test_moving_all_atoms_moves_the_charge(name):
+    entry = MOPAC[name]
+    found = second_derivatives(build(entry), MLSEQM(method="PM3"))
+    total = found.dipole_derivatives.reshape(-1, 3, 3).sum(0)
+    np.testing.assert_allclose(total, entry["charge"] * np.eye(3), atol=1e-4)
+
+
+def test_intensity_in_other_units():
+    """One u, one e per Angstrom: (pi N_A / 3 c^2) in SI, with the derivative in esu."""
+    esu = 4.80320471e-10
+    amu = 1.66053906660e-24
+    gaussian = np.pi * 6.02214076e23 / (3 * 2.99792458e10**2) * esu**2 / amu  # cm/mol
+    assert gaussian / 1e5 == pytest.approx(INTENSITY, rel=1e-7)
+    in_debye = INTENSITY / 4.80320471**2
+    assert in_debye == pytest.approx(42.256, abs=2e-3)
+    modes = normal_modes(
+        np.diag([0.0, 0, 5, 0, 0, 5]), np.array([[0, 0, 0], [0, 0, 1.0]]), np.ones(2)
+    )
+    slopes = np.zeros((6, 3))
+    slopes[2, 2], slopes[5, 2] = 1.0, -1.0
+    assert infrared_intensities(modes, slopes)[0] == pytest.approx(2 * INTENSITY)
+
+
+@pytest.mark.parametrize("shape", ["lorentzian", "gaussian"])
+def test_area_and_width_of_bands(shape):
+    grid = np.arange(-60000, 64000, 1.0)
+    values = spectrum(np.array([-300.0, 1500.0]), np.array([9.0, 10.0]), grid, 30.0, shape)
+    assert values.sum() == pytest.approx(10.0 * NAPIERIAN, rel=2e-3)
+    peak = values.max()
+    assert grid[values.argmax()] == 1500.0
+    assert values[grid == 1515.0][0] == pytest.approx(peak / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("positions", "linear"),
+    [
+        ([[0, 0, 0]], False),
+        ([[0, 0, 0], [1, 1, 1]], True),
+        ([[0, 0, 0], [1, 1, 1], [2.001, 2, 2]], True),
+        ([[0, 0, 0], [1, 1, 1], [2.1, 2, 2]], False),
+    ],
+)
+def test_linear(positions, linear):
+    assert is_linear(np.array(positions, dtype=float)) is linear
+
+
+def test_a_lone_atom_has_no_vibrations():
+    result = vibrations(Atoms("O"), MLSEQM(method="PM3", multiplicity=3))
+    assert result.modes.shape == (0, 1, 3)
+    assert result.intensities.shape == result.frequencies.shape == (0,)
+    assert result.zero_point_energy == 0.0
+    assert result.multiplicity == 3
+    again = VibrationsResult.from_dict(json.loads(json.dumps(result.to_dict())))
+    assert again.modes.shape == (0, 1, 3)
+
+
+def test_to_dict_and_back(relaxed):
+    result = relaxed("CH3OH")
+    again = VibrationsResult.from_dict(json.loads(json.dumps(result.to_dict())))
+    for name in ("frequencies", "modes", "intensities", "hessian", "dipole_derivatives"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(result, name))
+    assert again.config == result.config
+    assert again.energy == result.energy and again.max_force == result.max_force
+    assert again.heat_of_formation == result.heat_of_formation
+
+
+# other calculators
+
+
+@pytest.fixture
+def copper():
+    """Three atoms with ASE's EMT."""
+    return Atoms("Cu3", [(0, 0, 0), (2.3, 0, 0), (1.1, 2.0, 0)])
+
+
+def test_other_calculators(copper, tmp_path):
+    copper.set_constraint(FixAtoms([0]))
+    result = vibrations(copper, EMT(), VibrationsConfig(fmax=1e-4))
+    assert result.intensities is None and result.heat_of_formation is None
+    assert len(result.frequencies) == 3
+    free = result.atoms.copy()
+    free.set_constraint()
+    free.calc = EMT()
+    serial = Vibrations(free, name=str(tmp_path / "vib"))
+    serial.run()
+    np.testing.assert_allclose(result.frequencies, serial.get_frequencies().real[6:], atol=0.5)
+
+
+class Counting(EMT):
+    """Raises at call ``limit``."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.calls, self.limit = 0, limit
+
+    def calculate(self, *args, **keywords):
+        if self.calls == self.limit:
+            raise KeyboardInterrupt
+        self.calls += 1
+        super().calculate(*args, **keywords)
+
+
+def test_displacements_are_kept(copper, tmp_path):
+    """A run that was cut off does what was left, even behind a torn line."""
+    cache, seen = tmp_path / "cache.jsonl", []
+    with pytest.raises(KeyboardInterrupt):
+        second_derivatives(copper, Counting(7), cache=cache)
+    with cache.open("a") as file:
+        file.write('{"key": "torn')
+    calc = Counting(-1)
+    found = second_derivatives(copper, calc, cache=cache, callback=lambda *step: seen.append(step))
+    assert calc.calls == 18 - 7
+    assert seen[-1] == (18, 18)
+    np.testing.assert_array_equal(found.hessian, second_derivatives(copper, EMT()).hessian)
+    copper.positions[0, 0] += 0.1  # another molecule: nothing of the file fits
+    calc = Counting(-1)
+    second_derivatives(copper, calc, cache=cache)
+    assert calc.calls == 18
+
+
+def test_calculators_with_a_hessian(copper):
+    class Known(EMT):
+        def get_hessian(self, atoms):
+            return np.arange(81.0).reshape(9, 9)
+
+    found = second_derivatives(copper, Known())
+    assert found.asymmetry == 64.0
+    assert found.hessian[0, 1] == 5.0
+
+
+# doubts
+
+
+def planar():
+    """Ammonia at the top of its inversion."""
+    atoms = molecule("NH3")
+    atoms.positions[0, 2] = atoms.positions[1, 2]
+    return atoms
+
+
+def test_imaginary_modes_and_how_to_leave_them():
+    calc = MLSEQM(method="PM3")
+    top = vibrations(planar(), calc)
+    assert len(top.imaginary) == 1
+    (message,) = top.messages
+    assert f"1 imaginary mode ({-top.imaginary[0]:.1f}i cm-1)" in message
+    assert "relax further" in message
+    bottom = vibrations(planar(), calc, VibrationsConfig(follow=1))
+    assert not len(bottom.imaginary) and not bottom.messages
+    assert bottom.energy < top.energy - 0.1
+    assert bottom.max_force < 1e-3
+
+
+def test_no_stationary_point():
+    result = vibrations(molecule("H2O"), MLSEQM(method="AM1"), FIXED)
+    assert f"the largest force is {result.max_force:.2g} eV/Angstrom" in result.messages[0]
+    short = vibrations(molecule("H2O"), MLSEQM(method="AM1"), VibrationsConfig(max_steps=1))
+    assert "not converged in 1 steps" in short.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("isotopes", "sentence"),
+    [
+        ("H", "'H' is none"),
+        ("0=x", "'0=x' is none"),
+        ("Xy=2", "'Xy=2' is none"),
+        ("7=2.0", "fits no atom of H2O"),
+        ("C=13.003", "fits no atom of H2O"),
+        ("O=D", "is no mass of that atom"),
+        ("0=-1", "is no mass of that atom"),
+    ],
+)
+def test_isotopes_that_make_no_sense(isotopes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        isotope_masses(molecule("H2O"), (isotopes,))
+
+
+@pytest.mark.parametrize("settings", [{"fmax": 0.0}, {"step": -1.0}, {"follow": -1}])
+def test_settings_that_make_no_sense(settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        VibrationsConfig(**settings)
+
+
+def test_structures_that_make_no_sense():
+    with pytest.raises(InputError, match="pbc=False"):
+        vibrations(Atoms("Cu", cell=[3, 3, 3], pbc=True), EMT())
+    with pytest.raises(InputError, match="no atoms"):
+        vibrations(Atoms(), EMT())
+    with pytest.raises(SCFError):
+        vibrations(molecule("H2O"), MLSEQM(method="PM3", tolerance=1e-15, max_iterations=1))
+
+
+def test_every_setting_has_its_doc():
+    assert set(VibOptions.__dataclass_fields__) == set(field_docs(VibOptions))
+
+
+# command line
+
+
+def test_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write("water.xyz", molecule("H2O"))
+    assert cli.main(["vib", "water.xyz", "--method", "PM3", "--out", "o"]) == 0
+    assert "1742.1" in capsys.readouterr().out
+    stored = json.loads(Path("o/water_vib.json").read_text())
+    result = VibrationsResult.from_dict(stored["result"])
+    assert stored["units"]["intensities"] == "km/mol" and stored["method"] == "PM3"
+    rows = np.loadtxt("o/water_spectrum.csv", delimiter=",", skiprows=1)
+    expected = spectrum(result.frequencies, result.intensities, rows[:, 0], 20.0)
+    np.testing.assert_allclose(rows[:, 1], expected, rtol=1e-4, atol=1e-5)
+    with Image.open("o/water_spectrum.png") as image:
+        assert min(image.size) > 500
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
+    assert (0x1F, 0x4E, 0x79) in colours
+    for index in range(3):
+        frames = read(f"o/water_modes/mode_{index + 1:03d}.extxyz", ":")
+        assert len(frames) == 20
+        assert frames[0].info["frequency"] == pytest.approx(result.frequencies[index], abs=1e-4)
+        furthest = frames[5].positions - frames[0].positions
+        overlap = (furthest * result.modes[index]).sum() / np.linalg.norm(furthest)
+        assert overlap == pytest.approx(1.0, abs=1e-5)
+        assert np.linalg.norm(furthest, axis=1).max() == pytest.approx(0.25, abs=1e-4)
+    assert read("o/water_vib.extxyz").get_potential_energy() == pytest.approx(result.energy)
+    assert len(mode_frames(result, 0, 4)) == 4
+
+
+def test_command_with_bad_input(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write("planar.xyz", [planar(), Atoms("U")])
+    line = ["vib", "planar.xyz", "--method", "PM3", "--no-spectrum", "--no-animate", "--json"]
+    assert cli.main(line) == 2
+    out, err = capsys.readouterr()
+    (only,) = json.loads(out)["molecules"]
+    assert only["vibrations"]["n_imaginary"] == 1
+    assert "planar.xyz@0: 1 imaginary mode" in err and "planar.xyz@1: " in err
+    assert cli.main([*line[:2], "--shape", "square"]) == 2
+    assert "unknown shape 'square'" in capsys.readouterr().err
+    assert cli.main([*line, "--max-steps", "0"]) == 2
+    assert "not converged in 0 steps" in capsys.readouterr().err
+
+
+def test_killed_run_goes_on(tmp_path):
+    """What was written is used; the rest is computed; the answers are those of one run."""
+    names = ["CH3OH", "C2H6", "CH3CHO", "H2CO"]
+    write(tmp_path / "many.xyz", [molecule(name) for name in names])
+    line = [sys.executable, "-m", "ase_mlseqm.cli", "vib", "many.xyz", "--method", "PM3"]
+    line += ["--no-animate", "--no-spectrum", "--out"]
+
+    def start(out):
+        return subprocess.Popen([*line, out], cwd=tmp_path, stdout=subprocess.DEVNULL)
+
+    first = tmp_path / "a" / "many_0000_vib.json"
+    job = start("a")
+    while not first.exists() and job.poll() is None:
+        time.sleep(0.01)
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    kept = first.stat().st_mtime_ns
+    assert start("a").wait() == 0
+    assert start("b").wait() == 0
+    assert first.stat().st_mtime_ns == kept
+    for index in range(len(names)):
+        runs = (tmp_path / run / f"many_{index:04d}_vib.json" for run in "ab")
+        one, other = (json.loads(path.read_text())["result"] for path in runs)
+        np.testing.assert_allclose(one["frequencies"], other["frequencies"], atol=0.01)
