@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def plot_distributions(
     most = [names[k] for k in np.argsort(-counts)[:MAX_ROWS] if counts[k] >= MIN_ATOMS]
     order = sorted(most, key=lambda name: (_rank(name), -counts[names == name][0]))
     have = np.flatnonzero(~np.isnan(table))
-    columns = min(3, len(have))
+    columns = min(3 if len(have) <= 9 else 4, len(have))
     n_rows = -(-len(have) // columns)
     height = 0.75 + 0.26 * max(len(order), 3)
     figure = Figure(figsize=(3.1 * columns + 1.6, height * n_rows + 0.5), dpi=140)
@@ -102,25 +103,27 @@ def plot_correlations(found: list[Correlation], path: Path, title: str = "") -> 
     """Draw Spearman's correlations of all kinds of bonds and parameters into a PNG."""
     kinds = list(dict.fromkeys(c.bond for c in found))
     labels = list(dict.fromkeys(c.parameter for c in found))
-    figure = Figure(figsize=(2 * (0.5 * len(labels) + 1), 2 * (0.36 * len(kinds) + 1.1)), dpi=140)
+    rows, columns = (2, 2) if len(labels) <= 12 else (4, 1)
+    size = (columns * (0.5 * len(labels) + 1), rows * (0.36 * len(kinds) + 0.5) + 1.2)
+    figure = Figure(figsize=size, dpi=140)
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained")
-    panels = figure.subplots(2, 2, sharex=True, sharey=True)
-    for row, of in enumerate(("mean", "difference")):
-        for panel, target in zip(panels[row], TARGETS, strict=True):
-            matrix = np.full((len(kinds), len(labels)), np.nan)
-            for c in found:
-                if (c.of, c.target) == (of, target):
-                    matrix[kinds.index(c.bond), labels.index(c.parameter)] = c.spearman
-            image = panel.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-            for (i, j), value in np.ndenumerate(matrix):
-                if np.isfinite(value):
-                    colour = "white" if abs(value) > 0.6 else "black"
-                    text = f"{value:.2f}".replace("0.", ".")
-                    panel.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
-            panel.set_title(f"{of} of both atoms, bond {target}", fontsize=9)
-            panel.set_xticks(range(len(labels)), labels, rotation=60)
-            panel.set_yticks(range(len(kinds)), kinds)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True)
+    shown = itertools.product(("mean", "difference"), TARGETS)
+    for panel, (of, target) in zip(panels.flat, shown, strict=True):
+        matrix = np.full((len(kinds), len(labels)), np.nan)
+        for c in found:
+            if (c.of, c.target) == (of, target):
+                matrix[kinds.index(c.bond), labels.index(c.parameter)] = c.spearman
+        image = panel.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+        for (i, j), value in np.ndenumerate(matrix):
+            if np.isfinite(value):
+                colour = "white" if abs(value) > 0.6 else "black"
+                text = f"{value:.2f}".replace("0.", ".")
+                panel.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
+        panel.set_title(f"{of} of both atoms, bond {target}", fontsize=9)
+        panel.set_xticks(range(len(labels)), labels, rotation=60)
+        panel.set_yticks(range(len(kinds)), kinds)
     figure.colorbar(image, ax=panels, label="Spearman's rank correlation", shrink=0.8)
     figure.suptitle(title, fontsize=11)
     figure.savefig(path, format="png")

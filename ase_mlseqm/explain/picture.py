@@ -16,6 +16,8 @@ from matplotlib.patches import Circle
 
 RADIUS, HYDROGEN_RADIUS = 0.36, 0.26
 """Of the discs, Angstrom."""
+CLEAR = 1.0
+"""Distance of two atoms on paper from which on neither hides the other, Angstrom."""
 MISSING = "#d9d9d9"
 """Colour of atoms without a number."""
 TILTS = np.radians((-30, -20, -10, 0, 10, 20, 30))
@@ -35,7 +37,7 @@ def project(positions: np.ndarray) -> np.ndarray:
     views = [straight @ _tilt(a, b).T for a, b in itertools.product(TILTS, TILTS)]
     # by as much as it must: a flat molecule stays flat
     cost = [
-        _overlap(view) + 0.5 * (a * a + b * b)
+        _overlap(view) + 0.3 * (a * a + b * b)
         for view, (a, b) in zip(views, itertools.product(TILTS, TILTS), strict=True)
     ]
     return views[int(np.argmin(cost))]
@@ -50,8 +52,8 @@ def _tilt(a: float, b: float) -> np.ndarray:
 
 def _overlap(view: np.ndarray) -> float:
     i, j = np.triu_indices(len(view), 1)
-    squared = ((view[i, :2] - view[j, :2]) ** 2).sum(1)
-    return float(np.exp(-squared / (2 * RADIUS**2)).sum())
+    apart = np.linalg.norm(view[i, :2] - view[j, :2], axis=1)
+    return float((np.maximum(0.0, 1.0 - apart / CLEAR) ** 2).sum())
 
 
 def draw_molecule(

@@ -166,9 +166,10 @@ def explain_dataset(
     """Parameters by environment over a data set, and what they say about it."""
     from ..training.readers import read
     from .correlation import correlations
-    from .statistics import accuracies, distributions
+    from .statistics import accuracies, distributions, require_sklearn
     from .survey import survey
 
+    require_sklearn()
     data = read(list(files), level=level, units=units)
     run.summary.lap("read")
     total = min(len(data), max_frames or len(data))

@@ -7,6 +7,7 @@ molecule on both sides, and intervals come from a bootstrap that draws molecules
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,19 +112,24 @@ def accuracy(
     )
 
 
-def _told_right(values: np.ndarray, kinds: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
-    """Which rows (n,) a linear and a nearest-neighbour classifier tell, not having seen them."""
-    try:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-        from sklearn.neighbors import KNeighborsClassifier
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-    except ImportError:
+def require_sklearn() -> None:
+    """Raise :class:`InputError` where scikit-learn is missing."""
+    if importlib.util.find_spec("sklearn") is None:
         raise InputError(
             "how well parameters tell the hybridisation needs scikit-learn: "
             "pip install 'ase-mlseqm[explain]'"
-        ) from None
+        )
+
+
+def _told_right(values: np.ndarray, kinds: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
+    """Which rows (n,) a linear and a nearest-neighbour classifier tell, not having seen them."""
+    require_sklearn()
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     classifiers = (LogisticRegression(max_iter=1000), KNeighborsClassifier(NEIGHBOURS))
     return [

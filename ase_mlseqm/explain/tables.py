@@ -184,7 +184,7 @@ def _range(values: Sequence[float]) -> str:
 def correlation_table(found: list[Correlation]) -> Table:
     """The closest correlation for every kind of bond, with its length and with its order."""
     table = Table(
-        title="Closest correlation of a parameter with bond length and bond order",
+        title="Closest of all correlations of a parameter with bond length and bond order",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         title_style="bold",

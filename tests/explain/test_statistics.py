@@ -59,7 +59,7 @@ def test_rare_kinds_are_left_out():
 
 
 def test_the_missing_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(InputError, match=r"scikit-learn: pip install 'ase-mlseqm\[explain\]'"):
         accuracy(RANDOM.normal(size=(360, 2)), KINDS, GROUPS)
 
