@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
+from .nddo.constants import lasting
 from .nddo.energy import AtomDensities
 from .nddo.integrals import Constants
 from .nddo.layout import Layout
 from .nddo.parameters import elements
-from .nddo.products import WEIGHT
+from .nddo.products import N_PRODUCTS, WEIGHT
 from .units import BOHR
 
 DIAGONAL = (0, 4, 7, 9)  # ss, xx, yy, zz
@@ -18,7 +21,16 @@ SP = slice(1, 4)
 
 def net_charges(layout: Layout, atoms: AtomDensities) -> Tensor:
     """Coulson charges (n,), e."""
-    return -atoms.net[:, DIAGONAL].sum(1)
+    return atoms.net @ _minus_trace(atoms.net.device)
+
+
+@functools.cache
+@lasting
+def _minus_trace(device: torch.device) -> Tensor:
+    """(10,) weights that take minus the trace of packed products."""
+    weights = torch.zeros(N_PRODUCTS, dtype=torch.float64, device=device)
+    weights[list(DIAGONAL)] = -1.0
+    return weights
 
 
 def spin_populations(layout: Layout, atoms: AtomDensities) -> Tensor:

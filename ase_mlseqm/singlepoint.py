@@ -68,7 +68,7 @@ def compute(
 ) -> BatchResult:
     """Energies and properties of a batch."""
     layout = known.layout
-    positions = batch.positions.flatten(0, 1)[layout.slot]
+    positions = batch.positions.flatten(0, 1).index_select(0, layout.slot)
     occupied = n_occupied(layout, batch.charge, batch.multiplicity, unrestricted)
     forces = "forces" in properties
     if known.constants is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import torch
@@ -27,8 +28,14 @@ def _symbol(number: int) -> str:
 
 def electron_counts(numbers: np.ndarray) -> tuple[int, int]:
     """Valence electrons of the neutral atoms and number of orbitals."""
+    return _electron_counts(numbers.astype(np.int64, copy=False).tobytes())
+
+
+@functools.lru_cache(maxsize=1024)
+def _electron_counts(numbers: bytes) -> tuple[int, int]:
+    array = np.frombuffer(numbers, dtype=np.int64)
     core = elements(torch.device("cpu")).core_charge.numpy()
-    return int(core[numbers].sum()), int(np.where(numbers > 1, 4, 1).sum())
+    return int(core[array].sum()), int(np.where(array > 1, 4, 1).sum())
 
 
 def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) -> Molecule:
@@ -113,14 +120,16 @@ def check_geometry(numbers: np.ndarray, positions: np.ndarray) -> None:
 def closest_pair(positions: np.ndarray) -> tuple[int, int, float] | None:
     """Two atoms closer than :data:`MIN_DISTANCE`, or None."""
     from scipy.spatial import cKDTree
+    from scipy.spatial.distance import pdist
 
     if len(positions) < 2:
         return None
     if len(positions) < 64:
-        difference = positions[:, None] - positions[None]
-        squared = np.einsum("ijk,ijk->ij", difference, difference)
-        squared[np.diag_indices(len(positions))] = np.inf
-        i, j = divmod(int(squared.argmin()), len(positions))
+        distances = pdist(positions)
+        k = int(distances.argmin())
+        if distances[k] >= MIN_DISTANCE:
+            return None
+        i, j = (int(index[k]) for index in np.triu_indices(len(positions), 1))
     else:
         pairs = cKDTree(positions).query_pairs(MIN_DISTANCE)
         if not pairs:

@@ -112,6 +112,8 @@ def solve(
         _break_symmetry(builder, occupied, result, settings)
     suspicious = result.iterations > _ordinary_iterations(builder.layout.n_orbitals, tol)
     suspicious |= ~result.converged | (_gap(result.mo_energies, occupied) < SMALL_GAP)
+    if not bool(suspicious.any()):
+        return result
     # a lone atom keeps the configuration s^2 p^k, on which isolated-atom energies rest
     suspicious &= ~result.converged | (builder.layout.n_atoms > 1)
     where = (suspicious & torch.isfinite(result.residual)).nonzero().squeeze(1)

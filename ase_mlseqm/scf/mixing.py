@@ -37,9 +37,9 @@ class DIIS:
         self.filled = m = max(self.filled, at + 1)
         # errors are kept at unit size: the system stays solvable over many orders of magnitude
         scale = residual.clamp(min=1e-100).reciprocal()
-        row = _rows(error) * scale.unsqueeze(1)
+        row = self.error.select(1, at)
+        torch.mul(_rows(error), scale.unsqueeze(1), out=row)
         self.fock.select(1, at).copy_(_rows(fock))
-        self.error.select(1, at).copy_(row)
         self.scale.select(1, at).copy_(scale)
         overlaps = torch.bmm(self.error.narrow(1, 0, m), row.unsqueeze(2)).squeeze(2)
         overlaps.select(1, at).add_(1e-13)
