@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parent / "structures"
 SEED = 7
 SPIRAL = [1, 7, 9, 11, 13, 15, 27, 29, 31, 33, 35, 37]  # of D5h C70
 SEQUENCE = "ADGAVLTNFYIA"  # 176 atoms
+TRIPEPTIDE = "CC(=O)N[C@@H](CO)C(=O)N[C@@H](C)C(=O)NCC(=O)NC"  # Ac-Ser-Ala-Gly-NHMe, 40 atoms
 PHI, PSI = -57.0, -47.0  # degrees, alpha helix
 
 
@@ -94,6 +95,7 @@ def main() -> None:
         "ethanol": (molecule("CH3CH2OH"), "ase.build.molecule: G2 geometry, MP2/6-31G(d)"),
         "benzene": (molecule("C6H6"), "ase.build.molecule: G2 geometry, MP2/6-31G(d)"),
         "aspirin": (relaxed_conformer("CC(=O)Oc1ccccc1C(=O)O"), mmff),
+        "tripeptide": (relaxed_conformer(TRIPEPTIDE), f"{TRIPEPTIDE}; {mmff}"),
         "coronene": (relaxed_conformer("c1cc2ccc3ccc4ccc5ccc6ccc1c7c2c3c4c5c67"), mmff),
         "c70": (c70(), f"D5h, face spiral {spiral}, PM3 minimum (ase-mlseqm)"),
         "peptide": (

@@ -196,14 +196,15 @@ def set_velocities(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> 
         if not atoms.has("momenta"):
             raise InputError("there are no velocities to start with: leave out keep_velocities")
         return
+    freedom = degrees_of_freedom(atoms, config.ensemble)
+    if freedom < 1:
+        raise InputError(f"{atoms.get_chemical_formula()} cannot move: use langevin")
     masses = atoms.get_masses()[:, None]
     noise = rng.standard_normal((len(atoms), 3))
     atoms.set_momenta(noise * np.sqrt(masses * units.kB * config.temperature))
     if not atoms.constraints and config.ensemble != "langevin":
         Stationary(atoms, preserve_temperature=False)
-        ZeroRotation(atoms, preserve_temperature=False)
-    freedom = degrees_of_freedom(atoms, config.ensemble)
-    if freedom < 1:
-        raise InputError(f"{atoms.get_chemical_formula()} cannot move: use langevin")
+        with np.errstate(divide="ignore", invalid="ignore"):  # linear molecules
+            ZeroRotation(atoms, preserve_temperature=False)
     now = 2.0 * atoms.get_kinetic_energy() / (freedom * units.kB)
     atoms.set_momenta(atoms.get_momenta() * np.sqrt(config.temperature / now))

@@ -1,0 +1,114 @@
+"""Spectra of oscillators whose lines, widths and intensities are known, and of water."""
+
+import numpy as np
+import pytest
+from ase import units
+from ase.build import molecule
+from ase.io import read
+from ase.optimize import BFGS
+from PIL import Image
+
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.workflows import MDConfig, dynamics
+from ase_mlseqm.workflows.md_figures import plot_spectrum
+from ase_mlseqm.workflows.spectra import CM, KM_MOL, ir_spectrum, power_spectrum
+
+LINES = (700.0, 1500.0, 3600.0)
+MASS, HEAT, INTERVAL = 2.0, 300.0, 1.0
+SLOPE = 0.3  # of the dipole, e
+
+
+@pytest.fixture(scope="module")
+def oscillator():
+    """Positions and velocities of one atom with kT in each of three lines."""
+    time = INTERVAL * np.arange(20000)[:, None]
+    omega = 2.0 * np.pi * CM * np.array(LINES)
+    speed = np.sqrt(2.0 * units.kB * HEAT / MASS)
+    return (
+        speed * np.sin(omega * time) / (omega / units.fs),
+        speed * np.cos(omega * time)[:, None, :],
+    )
+
+
+def test_power_spectrum_of_oscillators(oscillator):
+    spectrum = power_spectrum(oscillator[1], np.array([MASS]), INTERVAL, HEAT)
+    np.testing.assert_allclose(spectrum.peaks(), LINES, atol=0.1)
+    assert spectrum.resolution == pytest.approx(10.0, rel=0.01)
+    x, y = spectrum.wavenumbers, spectrum.intensities
+    assert np.trapezoid(y, x) == pytest.approx(3.0, rel=1e-3)
+    near = abs(x - LINES[1]) < 50
+    fine = np.linspace(LINES[1] - 50, LINES[1] + 50, 5001)
+    high = fine[np.interp(fine, x[near], y[near]) > 0.5 * y[near].max()]
+    assert np.ptp(high) == pytest.approx(10.0, rel=0.05)
+
+
+def test_absorption_is_that_of_the_double_harmonic_approximation(oscillator):
+    dipoles = 1.7 + SLOPE * oscillator[0]
+    spectrum = ir_spectrum(dipoles, INTERVAL, HEAT)
+    np.testing.assert_allclose(spectrum.peaks(), LINES, atol=0.1)
+    # 42.256 km/mol for (1 Debye/Angstrom)^2 / amu
+    expected = 42.2561 * (SLOPE / units.Debye) ** 2 / MASS
+    assert expected == pytest.approx(KM_MOL * SLOPE**2 / MASS, rel=1e-5)
+    for line in LINES:
+        near = abs(spectrum.wavenumbers - line) < 60
+        area = np.trapezoid(spectrum.intensities[near], spectrum.wavenumbers[near])
+        assert area == pytest.approx(expected, rel=2e-3)
+
+
+def test_lines_of_velocity_verlet_are_put_right():
+    timestep, line = 0.5, 3600.0
+    omega = 2.0 * np.pi * CM * line
+    x, v, found = 1.0, 0.0, []
+    for _ in range(12000):
+        v -= 0.5 * timestep * omega**2 * x
+        x += timestep * v
+        v -= 0.5 * timestep * omega**2 * x
+        found.append(v)
+    signal = np.zeros((len(found), 1, 3))
+    signal[:, 0, 0] = found
+    raw = power_spectrum(signal, np.ones(1), timestep, HEAT)
+    put_right = power_spectrum(signal, np.ones(1), timestep, HEAT, timestep=timestep)
+    assert raw.peaks()[0] == pytest.approx(line * (1 + (omega * timestep) ** 2 / 24), abs=1.0)
+    assert put_right.peaks()[0] == pytest.approx(line, abs=0.1)
+    areas = [np.trapezoid(s.intensities, s.wavenumbers) for s in (raw, put_right)]
+    assert areas[0] == pytest.approx(areas[1], rel=1e-3)
+
+
+def test_water_vibrates_at_its_harmonic_frequencies(tmp_path):
+    atoms = molecule("H2O")
+    atoms.calc = MLSEQM(method="PM3")
+    BFGS(atoms, logfile=None).run(fmax=1e-3)
+    weights = np.repeat(atoms.get_masses(), 3) ** -0.5
+    hessian = atoms.calc.get_hessian(atoms) * weights * weights[:, None]
+    harmonic = np.sqrt(np.linalg.eigvalsh(hessian)[-3:]) * units.fs / (2.0 * np.pi * CM)
+    config = MDConfig(temperature=5.0, steps=1500, interval=2)
+    result = dynamics(atoms, MLSEQM(method="PM3"), config, stem=tmp_path / "w")
+    frames = read(result.files.frames, ":")
+    velocities = np.array([frame.get_velocities() for frame in frames])
+    spectrum = power_spectrum(
+        velocities, atoms.get_masses(), 1.0, result.mean_temperature, timestep=0.5
+    )
+    # a trajectory of 750 fs has a resolution of 89/cm, and the stretches are 120/cm apart
+    np.testing.assert_allclose(spectrum.peaks(0.02), harmonic, atol=20.0)
+    assert np.trapezoid(spectrum.intensities, spectrum.wavenumbers) == pytest.approx(3.0, rel=0.05)
+
+
+def test_files(oscillator, tmp_path):
+    spectrum = ir_spectrum(SLOPE * oscillator[0], INTERVAL, HEAT)
+    spectrum.write(tmp_path / "s.csv")
+    assert (tmp_path / "s.csv").read_text().startswith("wavenumber_1/cm,absorption_km*cm/mol\n")
+    table = np.loadtxt(tmp_path / "s.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(table[:, 0], spectrum.wavenumbers, atol=1e-4)
+    plot_spectrum(spectrum, tmp_path / "s.png", "oscillator", marks=LINES)
+    with Image.open(tmp_path / "s.png") as image:
+        assert min(image.size) > 500
+
+
+def test_input_that_makes_no_sense():
+    few = np.zeros((10, 1, 3))
+    with pytest.raises(InputError, match="10 frames are too few for a spectrum"):
+        power_spectrum(few, np.ones(1), 1.0, 300.0)
+    with pytest.raises(InputError, match="not finite"):
+        ir_spectrum(np.full((100, 3), np.nan), 1.0, 300.0)
+    with pytest.raises(InputError, match="resolution is 0"):
+        ir_spectrum(np.zeros((100, 3)), 1.0, 300.0, resolution=0.0)
