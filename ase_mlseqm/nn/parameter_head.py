@@ -79,6 +79,9 @@ class ParameterHead:
                 if unknown
                 else "no parameters to learn were named"
             )
+        twice = [name for name in names if list(names).count(name) > 1]
+        if twice:
+            raise InputError(f"the parameter {twice[0]!r} is named twice")
         self.names, self.method = tuple(names), method
         self.columns = tuple(
             (name, k if name in GAUSSIANS else None)

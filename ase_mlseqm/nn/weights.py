@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..nddo.parameters import table_parameters
 from .hamiltonian import HamiltonianConfig, LearnedHamiltonian
 from .hipnn import HIPNNConfig
+from .parameter_head import CORRECTIONS
 
 FORMAT = "ase-mlseqm learned Hamiltonian 1"
 
@@ -35,6 +37,15 @@ def config_from_dict(values: dict[str, Any]) -> HamiltonianConfig:
     )
 
 
+def foundation(config: HamiltonianConfig) -> str:
+    """JSON of what the weights rest on besides the architecture: the entries of the published table
+    for the model's elements, and the units and bounds of the corrections."""
+    table = table_parameters(config.method, torch.tensor(config.elements))
+    rules = {name: dataclasses.asdict(CORRECTIONS[name]) for name in config.parameters}
+    values = {name: column.tolist() for name, column in table.items()}
+    return json.dumps({"table": values, "corrections": rules}, sort_keys=True)
+
+
 def _tensors(model: LearnedHamiltonian) -> dict[str, Tensor]:
     state = model.network.state_dict()
     return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
@@ -42,7 +53,7 @@ def _tensors(model: LearnedHamiltonian) -> dict[str, Tensor]:
 
 def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     digest = hashlib.sha256()
-    for key in ("name", "config", "card"):
+    for key in ("name", "config", "foundation", "card"):
         digest.update(f"{key}={metadata.get(key)}\n".encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -67,6 +78,7 @@ def save_model(path: Path | str, model: LearnedHamiltonian, card: dict[str, Any]
         "format": FORMAT,
         "name": model.name,
         "config": json.dumps(config_to_dict(model.config), sort_keys=True),
+        "foundation": foundation(model.config),
         "card": json.dumps(card, sort_keys=True),
     }
     metadata["sha256"] = _digest(tensors, metadata)
@@ -115,9 +127,10 @@ def load_model(path: Path | str) -> ModelFile:
             f"{path} was changed after it was written (its checksum differs): copy it again"
         )
     try:
-        model = LearnedHamiltonian(
-            config_from_dict(json.loads(metadata["config"])), metadata["name"]
-        )
+        config = config_from_dict(json.loads(metadata["config"]))
+        if metadata["foundation"] != foundation(config):
+            raise ValueError("its table of parameters or the bounds of its corrections differ")
+        model = LearnedHamiltonian(config, metadata["name"])
         model.network.load_state_dict(tensors)
         card = json.loads(metadata["card"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -75,16 +75,18 @@ def density_response(
     direction = better.clone()
     product = (rest * better).sum((1, 2))
     converged = torch.linalg.vector_norm(rest, dim=(1, 2)) <= target
+    stuck = torch.zeros_like(converged)
     check_every = 1 if change.device.type == "cpu" else 4
     for iteration in range(1, max_iterations + 1):
         image = apply(direction)
         curvature = (direction * image).sum((1, 2))
         # a molecule that is done, or not at a minimum, stands still
-        step = torch.where(converged | (curvature <= 0), 0.0, product / curvature)
+        stuck = stuck | ~(curvature > 0)
+        step = torch.where(converged | stuck, 0.0, product / curvature)
         rotation = rotation + step.view(-1, 1, 1) * direction
         rest = rest - step.view(-1, 1, 1) * image
         converged = converged | (torch.linalg.vector_norm(rest, dim=(1, 2)) <= target)
-        if iteration % check_every == 0 and bool(converged.all()):
+        if iteration % check_every == 0 and bool((converged | stuck).all()):
             break
         better = rest / gap
         new = (rest * better).sum((1, 2))

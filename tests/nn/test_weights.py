@@ -1,5 +1,6 @@
 """Model files: what is written comes back to the last bit, and nothing else is accepted."""
 
+import dataclasses
 import json
 import os
 import pickle
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from ase_mlseqm import InputError
 from ase_mlseqm.nn.hamiltonian import HamiltonianConfig
 from ase_mlseqm.nn.hipnn import HIPNNConfig
+from ase_mlseqm.nn.parameter_head import CORRECTIONS
 from ase_mlseqm.nn.weights import (
     config_from_dict,
     config_to_dict,
@@ -121,7 +123,7 @@ class TestRefused:
             refused(file)
             content[place] ^= bit
 
-    @pytest.mark.parametrize("key", ["name", "config", "card", "sha256", "format"])
+    @pytest.mark.parametrize("key", ["name", "config", "foundation", "card", "sha256", "format"])
     def test_changed_metadata(self, file, key):
         import safetensors
 
@@ -176,3 +178,14 @@ class TestRefused:
         assert not marker.exists()
         pickle.loads(pickle.dumps(Harmful()))
         assert marker.exists()  # it would have
+
+
+def test_another_table_is_refused(tmp_path, monkeypatch):
+    """Weights are corrections of certain numbers, within certain bounds."""
+    path = tmp_path / "model.safetensors"
+    save_model(path, learned(), {})
+    load_model(path)
+    looser = dataclasses.replace(CORRECTIONS["U_pp"], bound=20.0)
+    monkeypatch.setitem(CORRECTIONS, "U_pp", looser)
+    with pytest.raises(InputError, match="bounds of its corrections differ"):
+        load_model(path)
