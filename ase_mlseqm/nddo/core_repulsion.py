@@ -70,6 +70,30 @@ def screening(distance: Tensor, constants: CoreConstants) -> Tensor:
     return constants.zz * (scale * decay[0] + decay[1])
 
 
+def core_slopes(
+    distance: Tensor, ssss: Tensor, constants: CoreConstants
+) -> list[tuple[Tensor, Tensor]]:
+    """Exponents and Gaussians, and the derivatives of the extra repulsion with respect to them.
+
+    Parameters
+    ----------
+    ssss : (P,)
+        (ss|ss) in eV.
+    """
+    decay = torch.exp(-constants.alpha * distance)
+    scale = 1.0 + constants.scaled * (distance - 1.0)
+    outer = -constants.zz * distance * ssss
+    slopes = [(constants.alpha, outer * torch.stack((scale * decay[0], decay[1])))]
+    if constants.gaussians is not None:
+        K, L, M = constants.gaussians
+        displacement = distance.unsqueeze(1) - M
+        shape = torch.exp(-L * displacement**2) * (constants.zz / distance).unsqueeze(1)
+        slopes.append((K, shape))
+        slopes.append((L, -K * displacement**2 * shape))
+        slopes.append((M, 2.0 * K * L * displacement * shape))
+    return slopes
+
+
 def core_repulsion(
     distance: Tensor, ssss: Tensor, constants: CoreConstants, slopes: bool
 ) -> Tensor:

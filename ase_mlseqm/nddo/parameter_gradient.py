@@ -12,16 +12,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..units import BOHR
+from ..units import BOHR, HARTREE
 from . import overlap
-from .core_repulsion import core_repulsion, screening
+from .core_repulsion import core_slopes, screening
 from .energy import AtomDensities
 from .integrals import Constants, Geometry, Integrals, overlap_blocks, prepare
 from .layout import Layout
 from .one_center import ENERGY_PARAMETERS, isolated_atom_coefficients, one_center_coefficients
 from .parameters import Parameters
 from .products import N_PRODUCTS
-from .two_center import Terms, local_integrals, term_slopes
+from .two_center import Terms, term_slopes
 
 Slopes = list[tuple[Tensor, Tensor]]
 """Quantities with a graph, and the derivatives of the energy with respect to them."""
@@ -69,15 +69,12 @@ def parameter_gradient(
         bohr = shape.distance * (1.0 / BOHR)
         slopes = _repulsion_slopes(layout, constants, shape, bohr, coefficients)
         slopes += _resonance_slopes(layout, constants, shape, bohr, coefficients)
+        slopes += _core_slopes(layout, constants, shape, bohr)
         slopes += _one_center_slopes(layout, constants, atoms)
-    with torch.enable_grad():
-        energy = shape.distance.new_zeros(())
-        if constants.core.depends_on_parameters():
-            ssss = _monopoles(layout, constants, bohr).detach()
-            energy = energy + core_repulsion(shape.distance, ssss, constants.core, False).sum()
-        if more is not None:
-            energy = energy + more(constants).sum()
-    slopes = [(energy, torch.ones_like(energy)), *slopes]
+    if more is not None:
+        with torch.enable_grad():
+            energy = more(constants).sum()
+        slopes.append((energy, torch.ones_like(energy)))
     outputs, gradients = zip(*((o, g) for o, g in slopes if o.requires_grad), strict=True)
     (gradient,) = torch.autograd.grad(outputs, leaf, gradients)
     return gradient
@@ -91,19 +88,14 @@ def _one_center_slopes(layout: Layout, constants: Constants, atoms: AtomDensitie
     return list(zip(parameters, (own - isolated).unbind(1), strict=True))
 
 
-def _monopoles(layout: Layout, constants: Constants, bohr: Tensor) -> Tensor:
-    """(ss|ss) of all pairs, (1, P) eV."""
-    return torch.cat(
-        [
-            local_integrals(bohr[kind], terms, False)[..., 0]
-            for kind, terms in (
-                (layout.xx, constants.xx),
-                (layout.xh, constants.xh),
-                (layout.hh, constants.hh),
-            )
-        ],
-        1,
-    )
+def _core_slopes(layout: Layout, constants: Constants, shape: Geometry, bohr: Tensor) -> Slopes:
+    """With respect to the exponents and Gaussians of the core repulsion."""
+    if not constants.core.depends_on_parameters():
+        return []
+    rho = constants.multipoles.rho[:, 0]
+    radius = rho.index_select(0, layout.first) + rho.index_select(0, layout.second)
+    ssss = HARTREE * torch.addcmul(radius * radius, bohr, bohr).rsqrt()
+    return core_slopes(shape.distance, ssss, constants.core)
 
 
 def _repulsion_slopes(
