@@ -24,6 +24,7 @@ from .options import CalculatorOptions, check_names, keyword_table
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:  # torch is imported with the first calculator, not with this module
+    from .derivatives import HessianResult
     from .engine import Engine
     from .model import Model
     from .results import SinglePoint
@@ -271,6 +272,10 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     def get_hessian(self, atoms: Atoms | None = None) -> np.ndarray:
         """Second derivatives of the energy, (3N, 3N), eV/Angstrom^2; constraints do not count."""
+        return self.second_derivatives(atoms).hessian
+
+    def second_derivatives(self, atoms: Atoms | None = None, step: float = 1e-3) -> HessianResult:
+        """Hessian and dipole derivatives from displacements of ``step`` Angstrom, in one batch."""
         from .derivatives import NotConvergedError, hessian
 
         atoms = self._some_atoms(atoms)
@@ -279,9 +284,10 @@ class MLSEQM(GetOutputsMixin, Calculator):
         if self._guess is not None and self._guess.serves(key, molecule.positions):
             density = self._guess.density
         try:
-            result = hessian(
+            return hessian(
                 engine,
                 molecule,
+                step=step,
                 unrestricted=self.parameters["unrestricted"],
                 field=self.parameters["field"],
                 guess=density,
@@ -290,7 +296,6 @@ class MLSEQM(GetOutputsMixin, Calculator):
             raise InputError(str(error)) from None
         except NotConvergedError as error:
             raise SCFError(f"{atoms.get_chemical_formula()}: {error}") from None
-        return result.hessian
 
     def _some_atoms(self, atoms: Atoms | None) -> Atoms:
         found = self.atoms if atoms is None else atoms

@@ -9,20 +9,19 @@ import typer
 
 from .command import workflow_command
 from .errors import InputError
+from .workflows.normal_modes import SHAPES
 from .workflows.thermochemistry import ThermoConfig
 from .workflows.vibrations import VibrationsConfig
 
 if TYPE_CHECKING:
     from .runs import Run
 
-SHAPES = ("lorentzian", "gaussian")
-
 
 @dataclasses.dataclass(frozen=True)
 class VibOptions(VibrationsConfig):
     """Settings of ``mlseqm vib``."""
 
-    shape: str = SHAPES[0]
+    shape: str = "lorentzian"
     """Of the bands in the spectrum: lorentzian or gaussian."""
     width: float = 20.0
     """Full width of a band at half its maximum, cm-1."""

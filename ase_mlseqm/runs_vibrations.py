@@ -18,6 +18,7 @@ from rich.table import Table
 
 from .calculator import MLSEQM
 from .cli_vibrations import ThermoOptions, VibOptions
+from .errors import InputError
 from .frames import Frame, output_folder, output_stems, with_results, write_frames
 from .report import MAX_COLUMNS, Outcome, console
 from .runs import Run, complain, progress_bar
@@ -122,7 +123,7 @@ def _each(run: Run, specs: list[str], settings: VibrationsConfig, label: str, wr
                 calc.get_property("energy", result.atoms)
                 run.summary.lap("compute")
                 details, messages, table = write(frame, stem, result)
-            except (CalculatorSetupError, ValueError) as error:
+            except (CalculatorSetupError, InputError) as error:
                 run.problems.append(f"{frame.name}: {error}")
                 continue
             except CalculationFailed as error:

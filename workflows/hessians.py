@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError, SCFError
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
 from ase_mlseqm import MLSEQM
 
@@ -74,28 +74,15 @@ def second_derivatives(
 
 
 def _batched(atoms: Atoms, calc: MLSEQM, step: float) -> SecondDerivatives:
-    from ase_mlseqm.derivatives import NotConvergedError, hessian
+    from ase_mlseqm.nddo.parameters import elements
 
-    calc.get_property("energy", atoms)  # its errors, and the density to start from
-    point = calc.singlepoint
-    engine, molecule, _ = calc._prepare(atoms)
-    assert point is not None
-    try:
-        found = hessian(
-            engine,
-            molecule,
-            step=step,
-            unrestricted=calc.parameters["unrestricted"],
-            field=calc.parameters["field"],
-            guess=point.density,
-        )
-    except NotConvergedError as error:
-        raise SCFError(f"{atoms.get_chemical_formula()}: {error}") from None
+    calc.get_property("energy", atoms)  # the density to start from, and the charge
+    assert calc.singlepoint is not None
+    charge = calc.singlepoint.charge
+    found = calc.second_derivatives(atoms, step)
     # the engine's dipole is about the centre of mass, which moves with an atom
-    masses = atoms.copy()
-    masses.set_masses("defaults")
-    shares = masses.get_masses() / masses.get_masses().sum()
-    moved = molecule.charge * np.kron(shares[:, None], np.eye(3))
+    masses = elements("cpu").mass.numpy()[atoms.numbers]
+    moved = charge * np.kron(masses[:, None] / masses.sum(), np.eye(3))
     return SecondDerivatives(found.hessian, found.asymmetry, found.dipole_derivatives + moved)
 
 

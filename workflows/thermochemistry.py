@@ -28,9 +28,7 @@ ROTOR = 1e-44 / (units._amu * 1e-20)
 class ThermoConfig(VibrationsConfig):
     """Settings of thermochemistry, and of the vibrations it needs."""
 
-    temperatures: tuple[float, ...] = (
-        *(100.0, 200.0, 298.15, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0, 900.0, 1000.0),
-    )
+    temperatures: tuple[float, ...] = (200.0, 298.15, 400.0, 500.0, 600.0, 800.0, 1000.0)
     """Temperatures, K."""
     pressure: float = 101325.0
     """Pressure, Pa."""

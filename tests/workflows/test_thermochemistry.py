@@ -3,6 +3,7 @@
 import builtins
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -190,7 +191,9 @@ def test_zero_point_energies_that_count_twice(water):
     gas = ideal_gas(water, ThermoConfig(symmetry_number=2, temperatures=(298.15,)))
     assert "count them twice" in gas.messages[-1]
     assert gas.heats_of_formation[0] == pytest.approx(water.heat_of_formation, abs=1e-9)
-    learned = thermochemistry(molecule("H2O"), MLSEQM(), ThermoConfig(symmetry_number=2))
+    learned = thermochemistry(
+        molecule("H2O"), MLSEQM(), ThermoConfig(symmetry_number=2, temperatures=(100.0,))
+    )
     assert learned.heats_of_formation is None and learned.messages == []
     found = learned.vibrations
     expected = found.energy + found.zero_point_energy
@@ -254,3 +257,11 @@ def test_command(tmp_path, monkeypatch, capsys):
     with Image.open("o/w_thermo.png") as image:
         colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
     assert {(0x1F, 0x4E, 0x79), (0xB0, 0x3A, 0x2E)} <= colours
+
+
+def test_the_page(capsys):
+    """The example in the documentation runs."""
+    page = Path(__file__).parents[2] / "docs" / "vibrations.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    exec(compile(code, str(page), "exec"), {})
+    assert "nan" not in capsys.readouterr().out
