@@ -18,6 +18,7 @@ from ase.calculators.calculator import CalculatorSetupError
 
 from .cli_explain import explain
 from .cli_md import register as register_md
+from .cli_reactions import register as register_reactions
 from .cli_train import train
 from .cli_vibrations import register as register_vibrations
 from .errors import InputError
@@ -235,6 +236,7 @@ app.command()(train)
 app.command()(explain)
 register_md(app)
 register_vibrations(app)
+register_reactions(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,6 +31,7 @@ def workflow_command(
     doc: str,
     *,
     files: str = "Any file ASE reads, all its frames; or FILE@index.",
+    required: bool = True,
 ) -> None:
     """Add a command to ``app`` that runs a workflow.
 
@@ -45,6 +46,8 @@ def workflow_command(
         Called with the Run, the files, and an instance of ``config``; returns the exit code.
     doc : str
         Help of the command, and of its files.
+    required : bool
+        Whether there must be files.
     """
     fields = [f for f in dataclasses.fields(CalculatorOptions) if f.name in SHARED]
     own = list(dataclasses.fields(config))
@@ -61,12 +64,16 @@ def workflow_command(
             bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
         ],
     }
-    defaults = {"files": inspect.Parameter.empty, "out": Path(), "json_": False}
+    defaults = {
+        "files": inspect.Parameter.empty if required else None,
+        "out": Path(),
+        "json_": False,
+    }
 
     def command(**given: Any) -> int:
         from .runs import start
 
-        paths, out, json_ = given.pop("files"), given.pop("out"), given.pop("json_")
+        paths, out, json_ = given.pop("files") or [], given.pop("out"), given.pop("json_")
         source = given.pop("config")
         values = {} if source is None else read_mapping(source)
         owner = name if source is None else str(source)

@@ -1,0 +1,295 @@
+"""Reaction paths: barriers known otherwise, equality with plain ASE, bad input, resuming."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.calculator import SCFError
+from ase.calculators.emt import EMT
+from ase.io import read, write
+from ase.mep import NEB
+from PIL import Image
+from reactions import hop, inversion, isomerisation, rotation, torsion
+from scipy.optimize import minimize
+
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.workflows.many import Many
+from ase_mlseqm.workflows.neb import NEBConfig, align, first_path, neb
+from ase_mlseqm.workflows.reaction_figures import plot_profile
+from ase_mlseqm.workflows.relax import RelaxConfig, relax
+
+
+def pm3(**options):
+    return MLSEQM(method="PM3", **options)
+
+
+@pytest.fixture(scope="module")
+def ammonia():
+    return neb(*inversion(), pm3(), NEBConfig(images=7, fmax=0.02))
+
+
+def test_inversion_goes_through_the_planar_molecule(ammonia):
+    angles = np.radians([0, 120, 240])
+    ring = np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1)
+    flat = relax(Atoms("NH3", [(0, 0, 0), *ring]), pm3(), RelaxConfig(fmax=1e-3))
+    assert ammonia.converged
+    assert ammonia.max_force < 0.02
+    barrier = flat.energy - ammonia.energies[0]
+    assert ammonia.barrier == pytest.approx(barrier, abs=2e-4)
+    assert ammonia.reverse_barrier == pytest.approx(barrier, abs=2e-4)
+    assert ammonia.reaction_energy == pytest.approx(0.0, abs=1e-4)
+    assert ammonia.top == 3
+    top = ammonia.images[3].positions
+    assert np.linalg.svd(top - top.mean(0))[1][-1] < 0.02
+    assert ammonia.intermediates == []
+
+
+def test_result_as_json_and_picture(ammonia, tmp_path):
+    stored = json.loads(json.dumps(ammonia.to_dict()))
+    assert stored["barrier"] == ammonia.barrier
+    assert len(stored["positions"]) == len(stored["path_length"]) == 7
+    assert stored["config"]["images"] == 7
+    plot_profile(ammonia, tmp_path / "p.png", "ammonia")
+    with Image.open(tmp_path / "p.png") as picture:
+        assert picture.size[0] > 600
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 20
+
+
+def test_torsion_equals_a_scan_of_the_dihedral():
+    """The scan minimises the energy over the five other internal coordinates."""
+    calc = pm3(tolerance=1e-9)
+    cis, trans = torsion()
+    result = neb(cis, trans, calc, NEBConfig(images=7, fmax=0.02))
+    assert result.converged
+
+    def energy(internal, angle):
+        r1, r2, r3, a1, a2 = internal
+        atoms = Atoms("HONO", [(-r1, 0, 0), (0, 0, 0), (0, r2, 0), (0, r2, r3)])
+        atoms.set_angle(0, 1, 2, a1 * 50, indices=[0])
+        atoms.set_angle(1, 2, 3, a2 * 50, indices=[3])
+        atoms.set_dihedral(0, 1, 2, 3, angle, indices=[0])
+        return calc.get_potential_energy(atoms)
+
+    internal = np.array([0.95, 1.4, 1.17, 2.2, 2.2])
+    scan = []
+    for angle in (96, 102, 108):
+        found = minimize(energy, internal, args=(angle,), options={"gtol": 2e-3, "eps": 1e-4})
+        internal = found.x
+        scan.append(found.fun)
+    a, b, c = np.polyfit((-1, 0, 1), scan, 2)
+    assert a < 0
+    top = c - b**2 / (4 * a)
+    assert result.barrier == pytest.approx(top - result.energies[0], abs=1e-3)
+
+
+def test_a_path_through_atoms_bends():
+    result = neb(*isomerisation(), pm3(), NEBConfig(images=7))
+    assert result.converged
+    assert 0 < result.top < 6
+    angle = result.images[result.top].get_angle(0, 1, 2)
+    assert 50 < angle < 130
+    shortest = min(
+        image.get_all_distances()[np.triu_indices(3, 1)].min() for image in result.images
+    )
+    assert shortest > 0.9
+
+
+def test_batch_equals_plain_ase():
+    """Same start, same number of steps, images in turn with ASE's own band."""
+    tight = {"tolerance": 1e-9}
+    settings = NEBConfig(images=5, max_steps=6, climb_fmax=100.0)
+    images, problems = first_path(*inversion(), pm3(**tight), settings)
+    assert problems == []
+    result = neb(*inversion(), pm3(**tight), settings)
+    for image in images:
+        image.calc = pm3(**tight)
+    band = NEB(images, k=settings.spring, method="improvedtangent", climb=True)
+    for _ in range(3):  # the same forces on the same path
+        ours = [image.copy() for image in images]
+        Many(pm3(**tight))(ours)
+        for one, other in zip(ours, images, strict=True):
+            np.testing.assert_allclose(one.get_forces(), other.get_forces(), atol=1e-8)
+        band.set_positions(band.get_positions() + 0.01 * band.get_forces())
+    from ase.optimize import BFGS
+
+    BFGS(band, logfile=None, maxstep=0.1).run(fmax=0.02, steps=60)
+    energies = [image.get_potential_energy() for image in images]
+    assert result.barrier == pytest.approx(max(energies) - energies[0], abs=2e-3)
+    full = neb(*inversion(), pm3(**tight), dataclasses.replace(settings, fmax=0.01, max_steps=60))
+    assert full.barrier == pytest.approx(max(energies) - energies[0], abs=1e-4)
+
+
+def test_guesses_change_nothing():
+    images, _ = first_path(*inversion(), pm3(), NEBConfig(images=5))
+    many = Many(pm3(tolerance=1e-9))
+    many(images)
+    cold = [image.get_forces().copy() for image in images]
+    many(images)
+    for image, forces in zip(images, cold, strict=True):
+        np.testing.assert_allclose(image.get_forces(), forces, atol=1e-8)
+    assert many.evaluations == 10
+
+
+def test_other_calculators():
+    steps = []
+    result = neb(
+        *hop(),
+        EMT(),
+        NEBConfig(images=5, fmax=0.05),
+        callback=lambda step, energies, force: steps.append((step, len(energies), force)),
+    )
+    assert result.converged, result.message
+    assert 0.2 < result.barrier < 0.5
+    np.testing.assert_array_equal(result.images[2].positions[:4], result.images[0].positions[:4])
+    assert result.reaction_energy == pytest.approx(0.0, abs=1e-3)
+    assert [step for step, _, _ in steps] == list(range(result.steps + 1))
+    assert steps[-1][2] == result.max_force
+
+
+def test_position_and_orientation_of_the_product_do_not_matter(ammonia):
+    up, down = inversion()
+    turn = rotation()
+    down.positions = down.positions @ (turn * np.sign(np.linalg.det(turn))) + 7.0
+    result = neb(up, down, pm3(), NEBConfig(images=7, fmax=0.02))
+    assert result.barrier == pytest.approx(ammonia.barrier, abs=2e-4)
+
+
+def test_alignment():
+    up, _ = inversion()
+    moved = up.copy()
+    turn = rotation()
+    moved.positions = moved.positions @ (turn * np.sign(np.linalg.det(turn))) + 3.0
+    align(moved, up)
+    np.testing.assert_allclose(moved.positions, up.positions, atol=1e-5)
+    line = Atoms("HCN", [(0, 0, -1.06), (0, 0, 0), (0, 0, 1.16)])
+    again = line.copy()
+    again.positions += 1.0
+    align(again, line)
+    np.testing.assert_allclose(again.positions, line.positions, atol=1e-8)
+
+
+def test_ends_that_do_not_match():
+    up, down = inversion()
+    with pytest.raises(InputError, match="different orders: atom 0 is N here and H there"):
+        neb(up, down[[1, 0, 2, 3]], EMT())
+    with pytest.raises(InputError, match="the reactant is H3N, the product CHN"):
+        neb(up, isomerisation()[0], EMT())
+    with pytest.raises(InputError, match="no atoms"):
+        neb(Atoms(), Atoms(), EMT())
+    down.info["charge"] = 1
+    with pytest.raises(InputError, match="charge or multiplicity"):
+        neb(up, down, pm3())
+    with pytest.raises(InputError, match="the same structure once they are relaxed"):
+        neb(up, up, pm3())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"images": 2}, "images is 2"),
+        ({"fmax": 0.0}, "fmax is 0.0"),
+        ({"optimizer": "newton"}, "unknown optimizer 'newton'"),
+        ({"max_steps": -1}, "max_steps is -1"),
+    ],
+)
+def test_bad_settings(change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        NEBConfig(**change)
+
+
+def test_what_did_not_converge_says_so(monkeypatch):
+    result = neb(*hop(), EMT(), NEBConfig(images=5, max_steps=0))
+    assert not result.converged
+    assert result.steps == 0
+    assert "not converged in 0 steps" in result.message
+    import ase_mlseqm.workflows.neb as module
+
+    def lame(atoms, calc, config):
+        return relax(atoms, calc, dataclasses.replace(config, max_steps=1))
+
+    monkeypatch.setattr(module, "relax", lame)
+    result = neb(*hop(), EMT(), NEBConfig(images=5))
+    assert not result.converged
+    assert "the reactant is not relaxed" in result.message
+
+
+def test_failure_on_the_way_keeps_the_last_path():
+    class Failing(EMT):
+        calls = 0
+
+        def calculate(self, *args, **keywords):
+            Failing.calls += 1
+            if Failing.calls > 23:
+                raise SCFError("no")
+            super().calculate(*args, **keywords)
+
+    settings = NEBConfig(images=5, relax_ends=False)
+    result = neb(*hop(), Failing(), settings)
+    assert not result.converged
+    assert "stopped after step 3: structure 3: no" in result.message
+    assert np.isfinite(result.energies).all()
+    with pytest.raises(SCFError):
+        neb(*hop(), Failing(), settings)
+
+
+def test_resumed_run_gives_the_same_path(tmp_path):
+    file = tmp_path / "path.extxyz"
+    settings = NEBConfig(images=5, fmax=0.02)
+    whole = neb(*hop(), EMT(), settings)
+    part = neb(*hop(), EMT(), dataclasses.replace(settings, max_steps=5), path=file)
+    assert not part.converged
+    assert [image.info["neb_image"] for image in read(file, ":")] == list(range(5))
+    steps = []
+    rest = neb(*hop(), EMT(), settings, path=file, callback=lambda step, *_: steps.append(step))
+    assert rest.converged
+    assert steps[0] == 5
+    assert rest.barrier == pytest.approx(whole.barrier, abs=1e-3)
+    done = neb(*hop(), EMT(), settings, path=file)
+    assert done.converged
+    assert done.steps == rest.steps
+    assert done.barrier == pytest.approx(rest.barrier, abs=1e-8)
+
+
+def test_files_of_other_runs_are_not_resumed(tmp_path):
+    file = tmp_path / "path.extxyz"
+    neb(*hop(), EMT(), NEBConfig(images=5, max_steps=3), path=file)
+    result = neb(*hop(), EMT(), NEBConfig(images=4, max_steps=1), path=file)
+    assert len(result.images) == len(read(file, ":")) == 4
+    assert result.steps == 1
+    file.write_text("nonsense")
+    assert neb(*hop(), EMT(), NEBConfig(images=4, max_steps=1), path=file).steps == 1
+
+
+def test_killed_run_goes_on(tmp_path):
+    """SIGKILL at step 4; a second process finishes with the answer of an undisturbed run."""
+    write(tmp_path / "r.xyz", hop()[0])
+    write(tmp_path / "p.xyz", hop()[1])
+    script = """
+        import os, signal, sys
+        from ase.calculators.emt import EMT
+        from ase.io import read
+        from ase_mlseqm.workflows.neb import NEBConfig, neb
+        def step(number, energies, force):
+            if number == int(sys.argv[1]):
+                os.kill(os.getpid(), signal.SIGKILL)
+        settings = NEBConfig(images=5, fmax=0.02)
+        result = neb(read("r.xyz"), read("p.xyz"), EMT(), settings, path="n.xyz", callback=step)
+        print(result.barrier, result.converged)
+    """
+    line = [sys.executable, "-c", textwrap.dedent(script)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    first = subprocess.run([*line, "4"], cwd=tmp_path, env=environment, check=False)
+    assert first.returncode == -signal.SIGKILL
+    assert read(tmp_path / "n.xyz", 0).info["step"] in (3, 4)
+    ends = read(tmp_path / "r.xyz"), read(tmp_path / "p.xyz")
+    rest = neb(*ends, EMT(), NEBConfig(images=5, fmax=0.02), path=tmp_path / "n.xyz")
+    whole = neb(*ends, EMT(), NEBConfig(images=5, fmax=0.02))
+    assert rest.converged and whole.converged
+    assert rest.barrier == pytest.approx(whole.barrier, abs=1e-3)

@@ -1,0 +1,200 @@
+"""Transition states: one imaginary mode, the right ends, and the commands on reactions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from ase.io import read, write
+from PIL import Image
+from reactions import inversion, isomerisation, torsion
+
+from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm.workflows.irc import bofill, quadratic_step
+from ase_mlseqm.workflows.neb import NEBConfig, neb
+from ase_mlseqm.workflows.reaction_figures import plot_irc
+from ase_mlseqm.workflows.ts import TSConfig, bonds, distance, ts
+
+RDB7 = Path(__file__).parents[3] / "shared" / "data" / "rdb7_subset"
+
+
+def pm3():
+    return MLSEQM(method="PM3")
+
+
+@pytest.fixture(scope="module")
+def bent():
+    """HCN to HNC with the dimer, from a guess by hand."""
+    guess = Atoms("HCN", [(0, 1.2, 0.55), (0, 0, 0), (0, 0, 1.17)])
+    ends = isomerisation()
+    return ts(guess, pm3(), TSConfig(refiner="dimer"), reactant=ends[0], product=ends[1])
+
+
+def test_isomerisation(bent):
+    assert bent.converged, bent.message
+    assert bent.connects
+    assert len(bent.imaginary) == 1
+    assert bent.imaginary[0] < -1000
+    assert len(bent.modes.frequencies) == 3
+    forward, back = bent.minima
+    assert bonds(forward.atoms) == {(0, 1), (1, 2)}
+    assert bonds(back.atoms) == {(0, 2), (1, 2)}
+    for minimum, barrier in zip(bent.minima, bent.barriers, strict=True):
+        energies = [bent.energy, *(atoms.get_potential_energy() for atoms in minimum.path)]
+        assert (np.diff(energies) < 0).all()
+        assert minimum.atoms.get_potential_energy() == pytest.approx(bent.energy - barrier)
+    assert all(
+        with_ < without
+        for with_, without in zip(bent.barriers_zero_point, bent.barriers, strict=True)
+    )
+
+
+def test_barrier_equals_that_of_the_path(bent):
+    path = neb(*isomerisation(), pm3(), NEBConfig(images=7, fmax=0.03))
+    assert path.barrier == pytest.approx(bent.barriers[0], abs=1e-3)
+    assert path.reverse_barrier == pytest.approx(bent.barriers[1], abs=1e-3)
+
+
+def test_result_as_json_and_picture(bent, tmp_path):
+    stored = json.loads(json.dumps(bent.to_dict()))
+    assert stored["connects"] is True
+    assert stored["imaginary"] == bent.imaginary.tolist()
+    plot_irc(bent, tmp_path / "i.png", "HCN")
+    with Image.open(tmp_path / "i.png") as picture:
+        assert picture.size[0] > 600
+
+
+def test_wrong_ends_are_noticed(bent):
+    hcn, _ = isomerisation()
+    result = ts(bent.atoms, pm3(), TSConfig(refiner="dimer"), reactant=hcn, product=hcn)
+    assert result.connects is False
+    assert not result.converged
+    assert "does not connect" in result.message
+
+
+def test_mirror_images_are_told_apart():
+    flat = Atoms("NH3", [(0, 0, 0), (1, 0, 0.05), (-0.5, 0.87, 0), (-0.5, -0.87, 0)])
+    up, down = inversion()
+    result = ts(flat, pm3(), TSConfig(refiner="dimer"), reactant=up, product=down)
+    assert result.connects
+    assert result.barriers[0] == pytest.approx(result.barriers[1], abs=1e-4)
+    assert distance(result.minima[0].atoms, up) < 0.1 < distance(result.minima[1].atoms, up)
+
+
+def test_a_minimum_is_no_transition_state():
+    result = ts(molecule("H2O"), pm3(), TSConfig(refiner="dimer", max_steps=0))
+    assert not result.converged
+    assert "0 imaginary modes instead of one" in result.message
+    assert result.minima == []
+    assert result.barriers == []
+
+
+@pytest.mark.slow
+def test_sella():
+    pytest.importorskip("sella")
+    path = neb(*torsion(), pm3(), NEBConfig(images=7))
+    ends = {"reactant": path.images[0], "product": path.images[-1]}
+    found = [
+        ts(path.images[path.top], pm3(), TSConfig(refiner=refiner), **ends)
+        for refiner in ("sella", "dimer")
+    ]
+    assert all(result.converged and result.connects for result in found)
+    assert found[0].energy == pytest.approx(found[1].energy, abs=1e-4)
+
+
+def test_sella_that_is_missing(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"ase-mlseqm\[ts\]"):
+        ts(molecule("H2O"), EMT(), TSConfig(refiner="sella"))
+
+
+def test_bad_input():
+    with pytest.raises(InputError, match="unknown refiner"):
+        TSConfig(refiner="newton")
+    with pytest.raises(InputError, match="irc_step is -1"):
+        TSConfig(irc_step=-1.0)
+    with pytest.raises(InputError, match="2 atoms"):
+        ts(molecule("N2"), EMT())
+    with pytest.raises(InputError, match="atoms of the guess"):
+        ts(molecule("H2O"), EMT(), reactant=molecule("NH3"))
+
+
+def test_steps_of_the_reaction_coordinate():
+    """On a quadratic surface steepest descent is exact: compared with very many tiny steps."""
+    hessian = np.array([[2.0, 0.3], [0.3, -0.4]])
+    start = np.array([0.3, 0.1])
+    x, length = start.copy(), 0.0
+    while length < 0.2:
+        gradient = hessian @ x
+        x = x - 1e-5 * gradient / np.linalg.norm(gradient)
+        length = np.linalg.norm(x - start)
+    step = quadratic_step(hessian @ start, hessian, 0.2)
+    np.testing.assert_allclose(start + step, x, atol=1e-4)
+    moved = np.array([0.2, -0.1])
+    wrong = np.eye(2)
+    updated = wrong + bofill(wrong, moved, hessian @ moved)
+    np.testing.assert_allclose(updated @ moved, hessian @ moved, atol=1e-12)
+    np.testing.assert_allclose(updated, updated.T)
+
+
+def test_commands(tmp_path, monkeypatch, capsys):
+    """Two reactions of which one is nonsense; then the transition state of the other."""
+    monkeypatch.chdir(tmp_path)
+    for name, (reactant, product) in {"good": torsion(), "bad": torsion()}.items():
+        folder = tmp_path / "all" / name
+        folder.mkdir(parents=True)
+        write(folder / "r000001.xyz", reactant)
+        write(folder / "p000001.xyz", product if name == "good" else product[[1, 0, 2, 3]])
+        write(folder / "ts000001.xyz", reactant)
+    line = ["neb", "--reactions", "all", "--method", "PM3", "--images", "5", "--out", "o"]
+    assert cli.main(line) == 2
+    said = capsys.readouterr()
+    assert "bad: the atoms of reactant and product are in different orders" in said.err
+    assert "reverse barrier" in said.out
+    stored = json.loads((tmp_path / "o" / "good_neb.json").read_text())
+    assert stored["method"] == "PM3"
+    assert stored["result"]["converged"]
+    path = tmp_path / "o" / "good_path.extxyz"
+    assert len(read(path, ":")) == 5
+    assert (tmp_path / "o" / "good_profile.png").exists()
+    assert not (tmp_path / "o" / "bad_path.extxyz").exists()
+    line = ["ts", str(path), "--method", "PM3", "--refiner", "dimer", "--out", "o", "--json"]
+    assert cli.main(line) == 0
+    said = capsys.readouterr()
+    (told,) = json.loads(said.out)["molecules"]
+    assert told["ts"]["connects"] is True
+    assert told["ts"]["barriers"][0] == pytest.approx(stored["result"]["barrier"], abs=2e-3)
+    assert "zero-point energies already" in said.err
+    for name in ("ts", "irc", "minima"):
+        assert (tmp_path / "o" / f"good_{name}.extxyz").exists()
+
+
+def test_commands_refuse(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write("r.xyz", torsion()[0])
+    for line, sentence in (
+        (["neb", "r.xyz"], "1 files given: give REACTANT and PRODUCT"),
+        (["neb", "--reactions", "nowhere"], "nowhere: no such folder"),
+        (["neb", "r.xyz", "none.xyz"], "none.xyz: no such file"),
+        (["neb", "r.xyz", "r.xyz", "--images", "1"], "images is 1"),
+    ):
+        assert cli.main([*line, "--method", "PM3"]) == 2
+        assert sentence in capsys.readouterr().err
+    Path("empty.xyz").touch()
+    assert cli.main(["neb", "empty.xyz", "r.xyz"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RDB7.is_dir(), reason="needs the subset of RDB7")
+def test_reactions_of_rdb7():
+    """The structure that PM3 finds on the path of a published reaction has one imaginary mode."""
+    folder = min(RDB7.glob("rxn*"), key=lambda f: len(read(next(f.glob("r*.xyz")))))
+    ends = [read(next(folder.glob(f"{kind}[0-9]*.xyz"))) for kind in "rp"]
+    path = neb(*ends, MLSEQM(), NEBConfig(fmax=0.1, max_steps=300))
+    assert path.converged, path.message
+    assert path.barrier > 0.3
+    found = ts(path.images[path.top], MLSEQM(), TSConfig(refiner="dimer"))
+    assert len(found.imaginary) == 1
