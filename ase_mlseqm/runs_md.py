@@ -28,7 +28,7 @@ from .summary import jsonable
 from .validate import check
 from .workflows.md import dynamics
 from .workflows.md_config import Interrupted, MDResult
-from .workflows.md_figures import plot_energies, plot_spectrum
+from .workflows.md_figures import plot_energies, plot_spectrum, with_error
 from .workflows.replicas import replicas
 from .workflows.spectra import Spectrum, ir_spectrum, power_spectrum
 
@@ -216,8 +216,7 @@ def _table(run: Run) -> Table:
         assert isinstance(outcome, MDOutcome)
         cells = ["0", "–", "–"]
         if outcome.result is not None and outcome.result.steps:
-            slope, error = outcome.result.drift
-            drift = f"{slope:.3f} ± {error:.3f}"
+            drift = with_error(*outcome.result.drift)
             if outcome.result.config.ensemble == "langevin":
                 drift = "–"
             cells = [str(outcome.steps), f"{outcome.result.mean_temperature:.1f}", drift]

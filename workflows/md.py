@@ -89,7 +89,9 @@ class _Simulation:
         self.freedom = degrees_of_freedom(atoms, config.ensemble)
         self.rng = np.random.default_rng(config.seed)
         self.log = Log(
-            None if stem is None else Files(Path(stem)), config.identity(atoms), config.interval
+            None if stem is None else Files(Path(stem)),
+            config.identity(atoms) | {"calculator": _identity(calc)},
+            config.interval,
         )
         self.last: Atoms | None = None
         self.state: dict[str, Any] = {}
@@ -114,7 +116,7 @@ class _Simulation:
         while reason is None and dyn.nsteps < self.config.steps:
             self._guess()
             try:
-                dyn.step()
+                dyn.step()  # type: ignore[attr-defined]
                 dyn.nsteps += 1
                 reason = self._complete(dyn)
             except CalculatorError as error:
@@ -200,9 +202,26 @@ def integrator(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> Mole
         return bussi
     chain = NoseHooverChainNVT(atoms, config.dt, config.temperature, time)
     chain._thermostat = NoseHooverChainThermostat(
-        freedom / 3, atoms.get_masses()[:, None], config.temperature, time
+        freedom / 3,  # type: ignore[arg-type]
+        atoms.get_masses()[:, None],
+        config.temperature,
+        time,
     )
     return chain
+
+
+def _identity(calc: BaseCalculator) -> dict[str, Any]:
+    """What of a calculator decides on energies, JSON-able; of others than ours the class only."""
+    if not isinstance(calc, MLSEQM):
+        return {"class": type(calc).__name__}
+    from ase_mlseqm.models import DEFAULT, model_file
+
+    named = calc.todict()
+    for name in ("device", "max_memory"):
+        named.pop(name, None)
+    if "model" in named:
+        named["sha256"] = model_file(named["model"] or DEFAULT).sha256
+    return named
 
 
 def _thermostat(dyn: MolecularDynamics) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def plot_energies(result: MDResult, path: str | Path, title: str = "") -> None:
     figure = Figure(figsize=(6.8, 6.8), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     upper, middle, lower = figure.subplots(3, 1, sharex=True)
-    thin = {"linewidth": 1.0}
+    thin = {"linewidth": 1.0 if len(time) < 1500 else 0.4}
     upper.plot(time, table["potential_eV"] - table["potential_eV"][0], color=BLUE, **thin)
     upper.plot(time, table["kinetic_eV"], color=RED, **thin)
     _label(upper, "potential, from the start", BLUE, 0.01)
@@ -43,7 +43,7 @@ def plot_energies(result: MDResult, path: str | Path, title: str = "") -> None:
     else:
         slope, error = result.drift
         kind = "total energy" if config.ensemble == "nve" else "total energy and thermostat"
-        text = f"{kind}: drift {_pair(slope, error)} meV/atom/ps"
+        text = f"{kind}: drift {with_error(slope, error)} meV/atom/ps"
         if np.isfinite(slope):
             ps = table["time_fs"] / 1e3
             middle.plot(time, slope * (ps - ps.mean()), color="0.2", linestyle="--", linewidth=1.0)
@@ -89,7 +89,7 @@ def plot_spectrum(
     figure.savefig(path, format="png")
 
 
-def _pair(value: float, error: float) -> str:
+def with_error(value: float, error: float) -> str:
     """A number with its standard error, to the error's second digit."""
     if not (np.isfinite(value) and np.isfinite(error)):
         return "–"

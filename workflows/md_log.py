@@ -166,7 +166,7 @@ class Log:
         self._text, self._frames = "", []
         self._sizes = [path.stat().st_size if path.exists() else 0 for path in self._paths()]
         arrays: dict[str, Any] = {}
-        plain = {}
+        plain: dict[str, Any] = {}
         for name, value in state.items():
             (arrays if isinstance(value, np.ndarray) else plain)[name] = value
         about = {"identity": self.identity, "sizes": self._sizes, "state": plain}

@@ -83,7 +83,8 @@ def replicas(
     for index, molecule in enumerate(atoms):
         heat = config.temperature if temperatures is None else float(temperatures[index])
         own = dataclasses.replace(config, temperature=heat)
-        runs.append(_Replica(molecule, own, index, None if stems is None else Path(stems[index])))
+        stem = None if stems is None else Path(stems[index])
+        runs.append(_Replica(molecule, own, index, stem, engine.model.name))
     active = runs
     try:
         while active:
@@ -114,7 +115,9 @@ def replicas(
 class _Replica:
     """One molecule on its way; alternates between :meth:`complete` and :meth:`move`."""
 
-    def __init__(self, atoms: Atoms, config: MDConfig, index: int, stem: Path | None) -> None:
+    def __init__(
+        self, atoms: Atoms, config: MDConfig, index: int, stem: Path | None, model: str
+    ) -> None:
         if atoms.constraints:
             raise InputError("constraints are not for replicas: run this one alone")
         self.config, self.index, self.step = config, index, 0
@@ -131,7 +134,7 @@ class _Replica:
         self.temperature = 0.0
         self.log = Log(
             None if stem is None else Files(stem),
-            config.identity(atoms) | {"replica": index},
+            config.identity(atoms) | {"replica": index, "model": model},
             config.interval,
         )
         self.saved = self.log.restore()

@@ -228,6 +228,8 @@ def test_another_run_is_not_continued(grid, tmp_path):
     config = MDConfig(timestep=1.0, seed=3)
     with pytest.raises(InputError, match="other timestep, seed: remove it"):
         dynamics(grid, Springs(grid.positions), config, stem=tmp_path / "a")
+    with pytest.raises(InputError, match="other calculator: remove it"):
+        dynamics(grid, MLSEQM(method="PM3"), COLD, stem=tmp_path / "a")
     (tmp_path / "a_md.checkpoint.npz").write_bytes(b"broken")
     with pytest.raises(InputError, match="cannot be continued"):
         dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "a")
