@@ -23,8 +23,8 @@ class _Side:
 
     atoms: Atoms
     hessian: np.ndarray
+    before: tuple[np.ndarray, np.ndarray]
     path: list[Atoms] = dataclasses.field(default_factory=list)
-    before: tuple[np.ndarray, np.ndarray] | None = None
     done: bool = False
 
 
@@ -61,7 +61,8 @@ def irc(
     root = np.sqrt(np.repeat(saddle.get_masses(), 3))
     weighted = hessian / np.outer(root, root)
     start = root * mode.ravel() / np.linalg.norm(root * mode.ravel())
-    sides = [_Side(saddle.copy(), weighted.copy()) for _ in range(2)]
+    top = (root * saddle.positions.ravel(), np.zeros_like(root))
+    sides = [_Side(saddle.copy(), weighted, top) for _ in range(2)]
     for side, sign in zip(sides, (1.0, -1.0), strict=True):
         side.atoms.set_constraint()
         side.atoms.positions += (sign * step * start / root).reshape(-1, 3)
@@ -88,13 +89,11 @@ def _advance(side: _Side, root: np.ndarray, step: float, fmax: float) -> None:
         side.done = True
         return
     x, gradient = side.atoms.positions.ravel() * root, -forces.ravel() / root
-    if side.before is not None:
-        side.hessian = side.hessian + bofill(
-            side.hessian, x - side.before[0], gradient - side.before[1]
-        )
+    moved, change = x - side.before[0], gradient - side.before[1]
+    side.hessian = side.hessian + bofill(side.hessian, moved, change)
     side.before = (x, gradient)
-    moved = x + quadratic_step(gradient, side.hessian, step)
-    side.atoms.positions = (moved / root).reshape(-1, 3)
+    there = x + quadratic_step(gradient, side.hessian, step)
+    side.atoms.positions = (there / root).reshape(-1, 3)
 
 
 def quadratic_step(gradient: np.ndarray, hessian: np.ndarray, length: float) -> np.ndarray:

@@ -25,6 +25,7 @@ from ase.utils.forcecurve import ForceFit, fit_images
 
 from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.pymatgen_io import as_atoms
 
 from .many import Many
 from .relax import RelaxConfig, frozen, relax
@@ -51,7 +52,7 @@ class NEBConfig:
     """Largest force of the band on any atom of the converged path, eV/Angstrom."""
     max_steps: int = 500
     """Steps after which the path is given up."""
-    spring: float = 0.1
+    spring: float = 2.0
     """Constant of the springs between neighbours, eV/Angstrom^2."""
     climb: bool = True
     """Whether the highest image climbs to the top."""
@@ -243,6 +244,7 @@ def neb(
     ase.calculators.calculator.CalculatorError
         When the ends or the first path cannot be computed.
     """
+    reactant, product = as_atoms(reactant), as_atoms(product)
     config = config or NEBConfig()
     check_ends(reactant, product)
     file = None if path is None else Path(path)

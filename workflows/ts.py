@@ -15,6 +15,7 @@ from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.pymatgen_io import as_atoms
 
 from .hessians import second_derivatives
 from .irc import irc
@@ -42,9 +43,9 @@ class TSConfig:
     """Steps of the refinement after which it is given up."""
     irc: bool = True
     """Whether the imaginary mode is followed down both sides."""
-    irc_step: float = 0.1
+    irc_step: float = 0.05
     """Step of the reaction coordinate, Angstrom u^(1/2)."""
-    irc_steps: int = 100
+    irc_steps: int = 200
     """Largest number of these steps on either side."""
     ends_fmax: float = 0.005
     """Largest force on any atom of the minima that are found, eV/Angstrom."""
@@ -198,6 +199,8 @@ def ts(
     ase.calculators.calculator.CalculatorError
         When the guess or a displaced structure cannot be computed.
     """
+    guess = as_atoms(guess)
+    reactant, product = (x if x is None else as_atoms(x) for x in (reactant, product))
     config = config or TSConfig()
     for end in (reactant, product):
         if end is not None and not np.array_equal(end.numbers, guess.numbers):

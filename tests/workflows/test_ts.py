@@ -190,7 +190,7 @@ def test_commands_refuse(tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 @pytest.mark.skipif(not RDB7.is_dir(), reason="needs the subset of RDB7")
 def test_reactions_of_rdb7():
-    """The structure that PM3 finds on the path of a published reaction has one imaginary mode."""
+    """The top of the path of a published reaction leads to one imaginary mode."""
     folder = min(RDB7.glob("rxn*"), key=lambda f: len(read(next(f.glob("r*.xyz")))))
     ends = [read(next(folder.glob(f"{kind}[0-9]*.xyz"))) for kind in "rp"]
     path = neb(*ends, MLSEQM(), NEBConfig(fmax=0.1, max_steps=300))
