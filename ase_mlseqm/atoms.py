@@ -8,6 +8,7 @@ import numpy as np
 
 from .batch import Molecule
 from .errors import InputError
+from .pymatgen_io import as_atoms
 
 
 def _integer(value: Any, name: str) -> int:
@@ -72,4 +73,5 @@ def molecule_from_atoms(
     atoms: Any, charge: int | None = None, multiplicity: int | None = None
 ) -> Molecule:
     """The molecule of ``atoms`` (see :func:`charge_and_multiplicity`)."""
+    atoms = as_atoms(atoms)
     return Molecule.from_atoms(atoms, *charge_and_multiplicity(atoms, charge, multiplicity))

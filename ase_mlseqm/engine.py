@@ -364,7 +364,7 @@ def evaluate(
 
     Parameters
     ----------
-    systems : sequence of ase.Atoms or Molecule
+    systems : sequence of ase.Atoms, Molecule or pymatgen Molecule
         Charge and multiplicity of ``Atoms`` are read as the calculator does (``info``, initial
         charges and magnetic moments), unless the two arguments below are given.
     method : str, optional

@@ -15,6 +15,7 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT, NoseHooverChainThermost
 from ase.md.verlet import VelocityVerlet
 
 from ase_mlseqm import MLSEQM
+from ase_mlseqm.pymatgen_io import as_atoms
 
 from .extrapolation import DensityHistory
 from .md_config import Interrupted, MDConfig, MDResult, degrees_of_freedom, set_velocities
@@ -60,7 +61,7 @@ def dynamics(
     Interrupted
         On Ctrl-C after the first structure.
     """
-    simulation = _Simulation(atoms, calc, config or MDConfig(), stem, callback)
+    simulation = _Simulation(as_atoms(atoms), calc, config or MDConfig(), stem, callback)
     try:
         return simulation.run()
     except KeyboardInterrupt:

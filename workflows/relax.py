@@ -14,6 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.pymatgen_io import as_atoms
 
 OPTIMIZERS = ("BFGS", "LBFGS", "FIRE", "BFGSLineSearch")
 
@@ -195,7 +196,7 @@ def relax(
         On Ctrl-C after the first structure.
     """
     config = config or RelaxConfig()
-    work = atoms.copy()
+    work = as_atoms(atoms).copy()
     work.calc = calc
     writer = None if trajectory is None else Trajectory(str(trajectory), "w")
     history = _History(work, writer, callback)

@@ -13,6 +13,7 @@ from ase import Atoms, optimize
 from ase.calculators.calculator import BaseCalculator, CalculatorError
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.pymatgen_io import as_atoms
 
 from .many import Many
 from .relax import Interrupted, RelaxConfig, RelaxResult, _History
@@ -26,7 +27,7 @@ class _Relaxation:
     """One molecule on its way."""
 
     def __init__(self, atoms: Atoms, config: RelaxConfig) -> None:
-        self.atoms, self.config = atoms.copy(), config
+        self.atoms, self.config = as_atoms(atoms).copy(), config
         self.history = _History(self.atoms, None, None)
         self.optimizer = None
 

@@ -15,6 +15,7 @@ from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.model import Model
+from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.validate import check
 
 from .extrapolation import DensityHistory
@@ -84,7 +85,7 @@ def replicas(
         heat = config.temperature if temperatures is None else float(temperatures[index])
         own = dataclasses.replace(config, temperature=heat)
         stem = None if stems is None else Path(stems[index])
-        runs.append(_Replica(molecule, own, index, stem, engine.model.name))
+        runs.append(_Replica(as_atoms(molecule), own, index, stem, engine.model.name))
     active = runs
     try:
         while active:

@@ -15,6 +15,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.pymatgen_io import as_atoms
 
 from .hessians import Progress, second_derivatives
 from .normal_modes import infrared_intensities, normal_modes
@@ -193,7 +194,7 @@ def vibrations(
     ase.calculators.calculator.CalculatorError
         When a structure cannot be computed.
     """
-    config = config or VibrationsConfig()
+    config, atoms = config or VibrationsConfig(), as_atoms(atoms)
     if atoms.pbc.any() or not len(atoms):
         raise InputError(
             "vibrations are those of a molecule: "
