@@ -18,6 +18,7 @@ from ase.calculators.calculator import CalculatorSetupError
 
 from .cli_explain import explain
 from .cli_md import register as register_md
+from .cli_phonons import register as register_phonons
 from .cli_reactions import register as register_reactions
 from .cli_train import train
 from .cli_vibrations import register as register_vibrations
@@ -236,6 +237,7 @@ app.command()(train)
 app.command()(explain)
 register_md(app)
 register_vibrations(app)
+register_phonons(app)
 register_reactions(app)
 
 

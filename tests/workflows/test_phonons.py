@@ -1,0 +1,269 @@
+"""Phonons by phonopy against this package's vibrations, and of crystals."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.calculator import SCFError
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
+from ase.io import read, write
+from ase.phonons import Phonons as ASEPhonons
+
+from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm.workflows import phonons as module
+from ase_mlseqm.workflows.phonons import PhononsConfig, PhononsResult, phonons
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, isotope_masses, vibrations
+
+phonopy = pytest.importorskip("phonopy", minversion="4")
+
+FIXED = PhononsConfig(relax=False)
+
+
+def pm3(**options):
+    return MLSEQM(method="PM3", **options)
+
+
+def at(phonon, point):
+    """phonopy's own frequencies at a q point, cm-1."""
+    return phonon.run_qpoints([point]).frequencies[0] * 33.35641
+
+
+@pytest.fixture(scope="module")
+def relaxed():
+    """Relaxed molecules by name, and their vibrations."""
+    known = {}
+
+    def get(name):
+        if name not in known:
+            known[name] = vibrations(molecule(name), pm3(), VibrationsConfig(fmax=1e-4))
+        return known[name]
+
+    return get
+
+
+@pytest.mark.parametrize("symmetry", [True, False])
+@pytest.mark.parametrize("name", ["H2O", "HCN", "CH3OH", "CH3CHO"])
+def test_molecule_in_a_box(relaxed, name, symmetry):
+    """Two independent codes agree to 0.5 cm-1; measured: 0.001."""
+    expected = relaxed(name).frequencies
+    config = dataclasses.replace(FIXED, symmetry=symmetry)
+    result = phonons(relaxed(name).atoms, pm3(), config)
+    assert result.frequencies.shape == (3 * len(result.atoms),)
+    rigid, found = np.split(result.frequencies, [-len(expected)])
+    np.testing.assert_allclose(found, expected, atol=0.5)
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert np.abs(rigid).max() < 10.0
+    assert result.messages == []
+    if not symmetry:
+        assert result.calculations == 6 * len(result.atoms)
+
+
+def test_learned_model():
+    start = vibrations(molecule("H2O"), MLSEQM(), VibrationsConfig(fmax=1e-4))
+    result = phonons(start.atoms, MLSEQM(), FIXED)
+    np.testing.assert_allclose(result.frequencies[-3:], start.frequencies, atol=0.5)
+
+
+def test_ions_isotopes_and_fields():
+    """What the calculation depends on reaches the displaced structures."""
+    ion = Atoms("H3O", molecule("NH3").positions[[1, 2, 3, 0]], info={"charge": 1})
+    expected = vibrations(ion, pm3(), VibrationsConfig(fmax=1e-4))
+    found = phonons(expected.atoms, pm3(), FIXED)
+    np.testing.assert_allclose(found.frequencies[-6:], expected.frequencies, atol=0.5)
+    heavy = molecule("H2O")
+    heavy.set_masses(isotope_masses(heavy, ("1=D",)))
+    for calc in (pm3(), pm3(field=(0.3, 0.5, 0.2))):
+        expected = vibrations(heavy, calc, VibrationsConfig(fmax=1e-4))
+        found = phonons(expected.atoms, calc, FIXED)
+        # a field turns a dipole: those rotations are no longer free
+        high = expected.frequencies > 1000
+        assert high.sum() == 3
+        np.testing.assert_allclose(found.frequencies[-3:], expected.frequencies[high], atol=3.0)
+    assert found.calculations == 18  # no symmetry is left
+
+
+def test_eigenvectors_and_sum_rule(relaxed):
+    result = phonons(relaxed("H2O").atoms, pm3(), FIXED)
+    vectors = result.eigenvectors.reshape(9, 9)
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(9), atol=1e-10)
+    # the displacements of a vibration are those of the other code
+    modes = result.eigenvectors[-3:] / np.sqrt(result.atoms.get_masses())[:, None]
+    modes /= np.linalg.norm(modes, axis=(1, 2))[:, None, None]
+    overlaps = np.abs((modes * relaxed("H2O").modes).sum((1, 2)))
+    np.testing.assert_allclose(overlaps, 1.0, atol=1e-4)
+    np.testing.assert_allclose(result.force_constants.sum(0), 0.0, atol=1e-8)
+    np.testing.assert_allclose(at(result.to_phonopy(), [0, 0, 0]), result.frequencies, atol=0.01)
+
+
+def test_calculator_sees_free_molecules(relaxed):
+    """Whatever the box is."""
+    atoms = relaxed("H2O").atoms.copy()
+    wide = phonons(atoms, pm3(), dataclasses.replace(FIXED, vacuum=20.0))
+    atoms.cell = [3.0, 3.0, 3.0]  # means nothing without periodicity
+    atoms.set_constraint(FixAtoms([0]))
+    before = atoms.copy()
+    narrow = phonons(atoms, pm3(), dataclasses.replace(FIXED, vacuum=0.5))
+    np.testing.assert_allclose(narrow.frequencies[-3:], wide.frequencies[-3:], atol=1e-3)
+    assert before == atoms and atoms.constraints
+    assert not narrow.atoms.pbc.any()
+
+
+def test_relaxes_first():
+    result = phonons(molecule("H2O"), pm3(), PhononsConfig(fmax=1e-4))
+    assert result.max_force < 1e-4 and result.frequencies[-1] == pytest.approx(3988.7, abs=0.5)
+    doubtful = phonons(molecule("H2O"), pm3(), FIXED)
+    assert "no stationary point" in doubtful.messages[0]
+    given_up = phonons(molecule("H2O"), pm3(), PhononsConfig(max_steps=0))
+    assert "not converged in 0 steps" in given_up.messages[0]
+
+
+def test_imaginary():
+    planar = Atoms("NH3", [[0, 0, 0], [0.99, 0, 0], [-0.495, 0.857, 0], [-0.495, -0.857, 0]])
+    result = phonons(planar, pm3(), PhononsConfig(fmax=1e-3))
+    assert len(result.imaginary) == 1 and "1 imaginary" in result.messages[0]
+
+
+def test_one_atom():
+    result = phonons(Atoms("H"), pm3(), FIXED)
+    np.testing.assert_allclose(result.frequencies, 0.0, atol=0.1)
+
+
+def test_crystal(tmp_path):
+    """Another calculator, a supercell: ASE's phonons at Gamma and at a zone boundary."""
+    cell = bulk("Al", cubic=True)
+    result = phonons(cell, EMT(), PhononsConfig(supercell=(2, 2, 2)))
+    assert result.calculations == 2  # by symmetry
+    assert result.force_constants.shape == (32, 32, 3, 3)
+    np.testing.assert_allclose(result.frequencies[:3], 0.0, atol=1e-3)
+    full = PhononsConfig(supercell=(2, 2, 2), symmetry=False)
+    whole = phonons(cell, EMT(), full)
+    assert whole.calculations == 24
+    np.testing.assert_allclose(whole.frequencies, result.frequencies, atol=0.05)
+    serial = ASEPhonons(cell, EMT(), supercell=(2, 2, 2), name=tmp_path / "p", delta=0.01)
+    serial.run()
+    serial.read(acoustic=True)
+    points = [[0, 0, 0], [0.5, 0, 0]]
+    phonon = result.to_phonopy()
+    for point, energies in zip(points, serial.band_structure(points), strict=True):
+        np.testing.assert_allclose(at(phonon, point), np.sort(energies) * 8065.544, atol=0.2)
+    wavenumbers, density = result.density_of_states()
+    assert np.trapezoid(density, wavenumbers) == pytest.approx(12.0, rel=0.01)
+
+
+def test_round_trip(relaxed):
+    result = phonons(relaxed("HCN").atoms, pm3(), FIXED)
+    again = PhononsResult.from_dict(json.loads(json.dumps(result.to_dict())))
+    assert again.to_dict() == result.to_dict()
+    assert again.config == result.config
+
+
+@pytest.mark.parametrize("info", [{}, {"charge": 1}])
+def test_periodic_cells_are_refused(info):
+    silicon = bulk("Si")
+    silicon.info |= info
+    for config in (FIXED, PhononsConfig(supercell=(2, 2, 2))):
+        with pytest.raises(InputError, match="periodic cells are not supported yet"):
+            phonons(silicon, pm3(), config)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "config", "words"),
+    [
+        (Atoms(), {}, "no atoms"),
+        (molecule("H2O"), {"supercell": (2, 1, 1)}, "not repeated"),
+        (Atoms("Al", pbc=True), {}, "three vectors"),
+    ],
+)
+def test_bad_structures(atoms, config, words):
+    with pytest.raises(InputError, match=words):
+        phonons(atoms, EMT(), PhononsConfig(**config))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"fmax": 0.0},
+        {"step": -1.0},
+        {"vacuum": float("nan")},
+        {"max_steps": -1},
+        {"supercell": (1, 1)},
+        {"supercell": (0, 1, 1)},
+    ],
+)
+def test_bad_settings(values):
+    with pytest.raises(InputError, match=next(iter(values))):
+        PhononsConfig(**values)
+
+
+def test_failures(monkeypatch):
+    with pytest.raises(SCFError):
+        phonons(molecule("H2O"), pm3(max_iterations=1), FIXED)
+    monkeypatch.setitem(sys.modules, "phonopy", None)
+    with pytest.raises(InputError, match=r"ase-mlseqm\[phonons\]"):
+        phonons(molecule("H2O"), pm3(), FIXED)
+
+
+def test_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write("water.xyz", [molecule("H2O"), molecule("HCN")])
+    write("si.extxyz", bulk("Si"))
+    line = ["phonons", "water.xyz", "--method", "PM3", "--out", "o"]
+    assert cli.main([*line, "si.extxyz"]) == 2
+    out, err = capsys.readouterr()
+    assert "1742.1" in out and "si.extxyz: periodic cells are not supported yet" in err
+    stored = json.loads(Path("o/water_0000_phonons.json").read_text())
+    assert stored["units"]["frequencies"].startswith("cm-1") and "phonopy" not in stored["result"]
+    rows = np.loadtxt("o/water_0000_phonons.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(rows[:, 1], stored["result"]["frequencies"], atol=1e-4)
+    assert read("o/water_0000_phonons.extxyz").get_potential_energy() == pytest.approx(
+        stored["result"]["energy"], abs=1e-6
+    )
+    loaded = phonopy.load("o/water_0000_phonopy.yaml", produce_fc=False, log_level=0)
+    np.testing.assert_allclose(at(loaded, [0, 0, 0])[-3:], rows[-3:, 1], atol=0.01)
+
+    def never(*_, **__):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("ase_mlseqm.runs_phonons.phonons", never)
+    assert cli.main([*line, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["molecules"][0]["phonons"]["frequencies"] == stored["result"]["frequencies"]
+    with pytest.raises(AssertionError, match="computed again"):
+        cli.main([*line, "--step", "0.002"])
+
+
+def test_killed_run_goes_on(tmp_path):
+    """What was written is used; the rest is computed; the answers are those of one run."""
+    names = ["CH3OH", "CH3CHO", "H2O"]
+    write(tmp_path / "many.xyz", [molecule(name) for name in names])
+    line = [sys.executable, "-m", "ase_mlseqm.cli", "phonons", "many.xyz", "--method", "PM3"]
+
+    def start():
+        return subprocess.Popen([*line, "--out", "a"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+
+    first, last = (tmp_path / "a" / f"many_000{k}_phonons.json" for k in (0, 2))
+    job = start()
+    while not first.exists() and job.poll() is None:
+        time.sleep(0.005)
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    kept = first.stat().st_mtime_ns
+    assert start().wait() == 0
+    assert first.stat().st_mtime_ns == kept
+    expected = phonons(molecule("H2O"), pm3(), PhononsConfig())
+    found = json.loads(last.read_text())["result"]["frequencies"]
+    np.testing.assert_allclose(found[-3:], expected.frequencies[-3:], atol=0.01)
+
+
+def test_module_does_without_phonopy():
+    code = f"import sys, {module.__name__}; assert 'phonopy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
