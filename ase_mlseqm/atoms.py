@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .batch import Molecule
 from .errors import InputError
+from .molecule import Molecule
 from .pymatgen_io import as_atoms
 
 

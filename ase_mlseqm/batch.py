@@ -1,59 +1,17 @@
-"""Molecules as the engine sees them: one (:class:`Molecule`) or many, padded (:class:`Batch`)."""
+"""Many molecules, padded (:class:`Batch`)."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import InputError
+from .molecule import Molecule
 
-
-@dataclasses.dataclass(frozen=True)
-class Molecule:
-    """One molecule with A atoms.
-
-    Attributes
-    ----------
-    numbers : (A,) int array
-        Atomic numbers.
-    positions : (A, 3) float array
-        Angstrom.
-    charge : int
-        Total charge, e.
-    multiplicity : int or None
-        2S + 1; None means the lowest that the electron count allows.
-    """
-
-    numbers: np.ndarray
-    positions: np.ndarray
-    charge: int = 0
-    multiplicity: int | None = None
-
-    @classmethod
-    def from_atoms(cls, atoms: Any, charge: int = 0, multiplicity: int | None = None) -> Molecule:
-        """From any object with ``numbers``, ``positions`` and ``pbc`` (an ``ase.Atoms``).
-
-        Raises
-        ------
-        InputError
-            When the cell is periodic.
-        """
-        if np.any(getattr(atoms, "pbc", False)):
-            raise InputError(
-                "periodic cells are not supported yet: set atoms.pbc = False to compute the "
-                "molecule in vacuum"
-            )
-        return cls(
-            np.asarray(atoms.numbers, dtype=np.int64),
-            np.array(atoms.positions, dtype=np.float64),
-            charge,
-            multiplicity,
-        )
+__all__ = ["Batch", "Molecule", "collate", "padded_numbers"]
 
 
 @dataclasses.dataclass(frozen=True)

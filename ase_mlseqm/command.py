@@ -105,7 +105,7 @@ def _option(field: dataclasses.Field, hint: Any, doc: str) -> Any:
     """Annotated type of an option that is None unless given."""
     kind = _plain(hint)
     flag = f"--{field.name.replace('_', '-')}"
-    default = "" if field.default is None else f" Default: {_shown(field.default)}."
+    default = "" if field.default in (None, "", ()) else f" Default: {_shown(field.default)}."
     help_ = f"{doc}{default}"
     if kind is bool:
         return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_)]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import InputError
-from .model import METHODS, Model, PlainModel
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch is imported with the first model
+    from .model import Model
     from .nn.weights import ModelFile
 
 DEFAULT = "hipnn-pm3"
@@ -56,6 +56,8 @@ def find_model(method: str | None = None, model: str | Path | None = None) -> Mo
         )
     if method is None:
         return model_file(DEFAULT if model is None else model).model
+    from .model import METHODS, PlainModel
+
     name = method.upper()
     if name not in METHODS:
         hint = f"; for a learned Hamiltonian give model={method!r}" if method in installed() else ""

@@ -579,3 +579,11 @@ def test_other_errors_are_not_hidden(mlseqm, monkeypatch):
     monkeypatch.setattr(Engine, "run", broken)
     with pytest.raises(ZeroDivisionError):
         mlseqm("sp", "a.xyz")
+
+
+def test_help_does_not_wait_for_torch():
+    """Nor for anything else that only some commands need."""
+    heavy = ("torch", "h5py", "sklearn", "pymatgen", "phonopy", "pyscf", "sella")
+    code = f"import sys, ase_mlseqm.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -12,7 +12,6 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
-from ase_mlseqm.derivatives import TIGHT
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
@@ -303,6 +302,8 @@ def _precise(calc: BaseCalculator) -> BaseCalculator:
     """The calculator for displaced structures: their differences are divided by a small step."""
     if not isinstance(calc, MLSEQM):
         return calc
+    from ase_mlseqm.derivatives import TIGHT  # torch comes with it
+
     tolerance = min(TIGHT, calc.parameters["tolerance"] or TIGHT)
     return MLSEQM(**{**calc.parameters, "tolerance": tolerance})
 
