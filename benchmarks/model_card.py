@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +184,13 @@ def log_table(path: Path) -> str:
     return markdown(header, rows)
 
 
-def write_card(report: Report, run: Evaluation, earlier: list[ModelFile], picture: str) -> None:
+def write_card(
+    report: Report,
+    run: Evaluation,
+    earlier: list[ModelFile],
+    picture: str,
+    curves: Sequence[str] = (),
+) -> None:
     """The page."""
     report.text(f"# Model card: {run.model}")
     report.text(
@@ -200,6 +208,8 @@ def write_card(report: Report, run: Evaluation, earlier: list[ModelFile], pictur
     report.text("## Trained on")
     for paragraph in history(run, earlier):
         report.text(paragraph)
+    for k, curve in enumerate(curves, 1):
+        report.text(f"![Losses and errors of training {k}]({curve})")
     report.text("## Where it must not be trusted")
     report.text("\n".join(f"- {line}" for line in limits(run)))
     report.text("## Errors")
@@ -239,6 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("results", type=Path, nargs="+", help="accuracy.json")
     parser.add_argument("--start", nargs="*", default=[], help="models it was started from")
+    parser.add_argument("--curves", nargs="*", type=Path, default=[], help="folders of trainings")
     parser.add_argument("--log", type=Path, default=LOG)
     parser.add_argument("--out", type=Path, default=PAGE)
     options = parser.parse_args(arguments)
@@ -246,7 +257,12 @@ def main(arguments: list[str] | None = None) -> None:
     picture = options.out.with_name("model_card_sizes.png")
     plot_sizes(run, picture)
     report = Report()
-    write_card(report, run, [model_file(name) for name in options.start], picture.name)
+    curves = []
+    for k, folder in enumerate(options.curves, 1):
+        curve = options.out.with_name(f"model_card_curves_{k}.png")
+        shutil.copyfile(folder / "curves.png", curve)
+        curves.append(curve.name)
+    write_card(report, run, [model_file(name) for name in options.start], picture.name, curves)
     report.text("## Final tests")
     if options.log.exists():
         report.text(CHOICES)
