@@ -1,7 +1,7 @@
 """Conservation of energy in dynamics of a peptide, and the time of a step.
 
     python benchmarks/dynamics.py --out results/dynamics
-    python benchmarks/dynamics.py --method PM3 --steps 50 --out /tmp/dynamics
+    python benchmarks/dynamics.py --method PM3 --steps 50 --out dynamics
 
 Ac-Ser-Ala-Gly-NHMe (40 atoms) is brought to the temperature by Langevin dynamics; from there it
 runs without a thermostat, once in full and twice for a short time at the time step and at half of

@@ -106,9 +106,7 @@ def build(
         noise = torch.randn(layer.weight.shape, generator=generator, dtype=torch.float64)
         layer.weight.data.copy_(0.01 * noise)
     sizes = n_orbitals(data)
-    return BatchGradient(
-        model.on(device), data, sizes, config, Threads(threads), World(), device
-    )
+    return BatchGradient(model.on(device), data, sizes, config, Threads(threads), World(), device)
 
 
 def main() -> None:

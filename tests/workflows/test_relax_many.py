@@ -64,7 +64,8 @@ def test_five_hundred_in_one_call(monkeypatch):
     calls = 0
     for k in range(0, 500, 50):
         energy, _, steps = alone(systems[k], MLSEQM())
-        assert results[k].energy == pytest.approx(energy, abs=1e-6)
+        # what forces of 0.02 eV/A leave: F^2 / 2k is 4e-6 eV for a stiff bond
+        assert results[k].energy == pytest.approx(energy, abs=1e-5)
         calls += steps
     assert sum(len(results[k].energies) for k in range(0, 500, 50)) <= 1.3 * calls
 
