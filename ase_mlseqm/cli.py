@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -244,6 +245,12 @@ register_reactions(app)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     ARGUMENTS[:] = sys.argv[1:] if arguments is None else arguments
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        return _main()
+
+
+def _main() -> int:
     try:
         code = app(args=ARGUMENTS or ["--help"], prog_name="mlseqm", standalone_mode=False)
     except (InputError, CalculatorSetupError) as error:
@@ -260,6 +267,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _refuse(error.format_message())
     return code if isinstance(code, int) else 0
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """One line, as everything else that is said beside the results."""
+    print(f"mlseqm: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _refuse(sentence: str) -> int:

@@ -587,3 +587,15 @@ def test_help_does_not_wait_for_torch():
     code = f"import sys, ase_mlseqm.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_radicals_with_the_learned_model_are_warned_of(tmp_path):
+    """In one line, and in what is written."""
+    write(tmp_path / "a.xyz", molecule("CH3"))
+    line = [sys.executable, "-m", "ase_mlseqm.cli", "sp", "a.xyz"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == (
+        "mlseqm: warning: ions and radicals are not in the training data of hipnn-pm3: check "
+        "these results against another method\n"
+    )
+    assert read(tmp_path / "a_sp.extxyz").info["status"] == "not_in_training"
