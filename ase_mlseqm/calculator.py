@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +49,19 @@ def shared_engine(
     from .engine import Engine
 
     return Engine(model, device, scf_settings(tolerance, max_iterations), max_memory)
+
+
+def engine_for(keywords: Mapping[str, Any]) -> Engine:
+    """The shared engine of a calculator with these keywords."""
+    from .models import find_model
+
+    return shared_engine(
+        find_model(keywords["method"], keywords["model"]),
+        keywords["device"],
+        keywords["tolerance"],
+        keywords["max_iterations"],
+        keywords["max_memory"],
+    )
 
 
 def scf_settings(tolerance: float | None, max_iterations: int | None) -> SCFSettings:
@@ -306,18 +319,11 @@ class MLSEQM(GetOutputsMixin, Calculator):
     def _prepare(self, atoms: Atoms) -> tuple[Engine, Any, tuple]:
         """The engine, the molecule, and what has to be equal for a density to be of use."""
         from .atoms import molecule_from_atoms
-        from .models import find_model
 
         given = self.parameters
         try:
             molecule = molecule_from_atoms(atoms, given["charge"], given["multiplicity"])
-            engine = shared_engine(
-                find_model(given["method"], given["model"]),
-                given["device"],
-                given["tolerance"],
-                given["max_iterations"],
-                given["max_memory"],
-            )
+            engine = engine_for(given)
         except errors.InputError as error:
             raise InputError(str(error)) from None
         key = (

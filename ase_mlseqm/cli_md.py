@@ -9,6 +9,7 @@ import typer
 
 from .command import workflow_command
 from .errors import InputError
+from .options import require_positive
 from .workflows.md_config import MDConfig
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ class MDOptions(MDConfig):
         super().__post_init__()
         if self.replicas < 1:
             raise InputError(f"replicas is {self.replicas}: give 1 or more")
-        if not 0.0 < self.resolution < float("inf"):
-            raise InputError(f"resolution is {self.resolution}: give a positive number")
+        require_positive(self, "resolution")
         if not 0.0 <= self.equilibration < float("inf"):
             raise InputError(f"equilibration is {self.equilibration}: give zero or more")
         if self.temperatures is not None:

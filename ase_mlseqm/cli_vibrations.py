@@ -9,6 +9,7 @@ import typer
 
 from .command import workflow_command
 from .errors import InputError
+from .options import require_positive
 from .workflows.normal_modes import SHAPES
 from .workflows.thermochemistry import ThermoConfig
 from .workflows.vibrations import VibrationsConfig
@@ -34,8 +35,7 @@ class VibOptions(VibrationsConfig):
         super().__post_init__()
         if self.shape not in SHAPES:
             raise InputError(f"unknown shape {self.shape!r}: choose one of {', '.join(SHAPES)}")
-        if not 0.0 < self.width < float("inf"):
-            raise InputError(f"width is {self.width}: give a positive number")
+        require_positive(self, "width")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -115,6 +115,11 @@ def output_stems(files: Iterable[str]) -> dict[str, str]:
     return stems
 
 
+def output_stem(frame: Frame, stems: dict[str, str]) -> str:
+    """Start of the names of the output files of one frame."""
+    return stems[frame.file] + ("" if frame.alone else f"_{frame.index:04d}")
+
+
 def with_results(atoms: Atoms, point: SinglePoint, **info: Any) -> Atoms:
     """Copy of ``atoms`` that carries a result as ASE's file formats store it.
 

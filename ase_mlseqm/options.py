@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import operator
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .errors import InputError
@@ -88,6 +88,33 @@ def _positive(name: str, value: Any) -> float:
     if not 0.0 < number < float("inf"):
         raise InputError(f"{name} is {value!r}: give a positive number")
     return number
+
+
+def require_positive(settings: Any, *names: str) -> None:
+    """Raise :class:`InputError` for the first of these fields that is no positive finite number.
+
+    None, where a field may be that, passes.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not 0.0 < value < float("inf"):
+            raise InputError(f"{name} is {value}: give a positive number")
+
+
+def require_not_negative(settings: Any, *names: str) -> None:
+    """Raise :class:`InputError` for the first of these fields that is below zero."""
+    for name in names:
+        if getattr(settings, name) < 0:
+            raise InputError(f"{name} is {getattr(settings, name)}: give zero or more")
+
+
+def choose(settings: Any, name: str, known: Sequence[str]) -> None:
+    """Replace a field of frozen settings by the one of ``known`` it is, whatever its case."""
+    value = getattr(settings, name)
+    names = {one.lower(): one for one in known}
+    if value.lower() not in names:
+        raise InputError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
+    object.__setattr__(settings, name, names[value.lower()])
 
 
 def _truth(name: str, value: Any) -> bool:

@@ -16,11 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from .atoms import molecule_from_atoms
-from .calculator import MLSEQM, shared_engine
+from .calculator import MLSEQM, engine_for
 from .cli_md import MDOptions
 from .errors import InputError
-from .frames import Frame, output_folder, output_stems
-from .models import find_model
+from .frames import Frame, output_folder, output_stem, output_stems
 from .report import Outcome, console
 from .results import SinglePoint
 from .runs import Run, progress_bar
@@ -58,7 +57,7 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
         return run.finish()
     output_folder(run.out)
     stems = output_stems(frame.file for frame in frames)
-    named = [(f, stems[f.file] + ("" if f.alone else f"_{f.index:04d}")) for f in frames]
+    named = [(frame, output_stem(frame, stems)) for frame in frames]
     with progress_bar(len(frames) * settings.steps, "dynamics") as advance:
         try:
             (_batch if settings.batched else _each)(run, named, settings, advance)
@@ -114,15 +113,12 @@ def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, adv
 
 def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
     options, config = run.options, settings.dynamics()
-    model = find_model(options.method, options.model)
-    engine = shared_engine(
-        model, options.device, options.tolerance, options.max_iterations, options.max_memory
-    )
+    engine = engine_for(dataclasses.asdict(options))
     jobs: list[tuple[Frame, str, Atoms, float]] = []
     for frame, stem in named:
         try:
             molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
-            molecule = check(molecule, model, options.unrestricted)
+            molecule = check(molecule, engine.model, options.unrestricted)
         except InputError as error:
             run.problems.append(f"{frame.name}: {error}")
             continue

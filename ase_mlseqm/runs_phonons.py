@@ -15,10 +15,11 @@ from rich.table import Table
 
 from .calculator import MLSEQM
 from .errors import InputError
-from .frames import Frame, output_folder, output_stems, with_results, write_frames
+from .frames import Frame, output_folder, output_stem, output_stems, with_results, write_frames
 from .report import MAX_COLUMNS, Outcome, console
 from .runs import Run, complain, progress_bar
 from .summary import jsonable, versions
+from .wholefile import write_whole
 from .workflows.phonons import PhononsConfig, PhononsResult, phonons
 
 UNITS = {
@@ -57,7 +58,7 @@ def phonon_runs(run: Run, specs: list[str], settings: PhononsConfig) -> int:
     tables: list[Table] = []
     with progress_bar(len(frames), "phonons") as advance:
         for frame in frames:
-            stem = stems[frame.file] + ("" if frame.alone else f"_{frame.index:04d}")
+            stem = output_stem(frame, stems)
             calc.reset()  # the result must not depend on the molecule before
             try:
                 result = _phonons(run, calc, frame, stem, settings, advance)
@@ -127,9 +128,7 @@ def _phonons(
         "fingerprint": key,
         "result": result.to_dict(),
     }
-    part = path.with_suffix(".part")  # the file is there as a whole or not at all
-    part.write_text(json.dumps(jsonable(content), indent=1) + "\n")
-    part.replace(path)
+    write_whole(path, (json.dumps(jsonable(content), indent=1) + "\n").encode())
     run.wrote(path)
     return result
 

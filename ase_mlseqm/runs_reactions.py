@@ -20,7 +20,7 @@ from rich.table import Table
 from .calculator import MLSEQM
 from .cli_reactions import NEBOptions
 from .errors import InputError
-from .frames import Frame, output_folder, output_stems, read_frames, write_frames
+from .frames import Frame, output_folder, output_stem, output_stems, read_frames, write_frames
 from .report import Outcome, console
 from .runs import Run, complain, progress_bar
 from .summary import jsonable, versions
@@ -237,8 +237,7 @@ def _guesses(run: Run, files: Sequence[str]) -> list[_Reaction]:
             found.append(_Reaction(file, stems[file].removesuffix("_path"), structures))
             continue
         for frame in members:
-            stem = stems[file] + ("" if frame.alone else f"_{frame.index:04d}")
-            found.append(_Reaction(frame.name, stem, [frame.atoms]))
+            found.append(_Reaction(frame.name, output_stem(frame, stems), [frame.atoms]))
     return found
 
 

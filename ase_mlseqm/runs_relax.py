@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorError, CalculatorSetupError
 
 from .calculator import MLSEQM
-from .frames import Frame, output_folder, output_stems, with_results, write_frames
+from .frames import Frame, output_folder, output_stem, output_stems, with_results, write_frames
 from .report import Outcome
 from .results import SinglePoint
 from .runs import Run, progress_bar
@@ -55,7 +55,7 @@ def _one_by_one(
     started: set[str] = set()
     with progress_bar(len(frames), "relaxations") as advance:
         for frame in frames:
-            traj = run.out / f"{_stem(frame, stems)}.traj" if trajectory else None
+            traj = run.out / f"{output_stem(frame, stems)}.traj" if trajectory else None
             calc.reset()  # the result must not depend on the molecule before
             try:
                 point, result = _relax(run, calc, frame, config, traj, advance)
@@ -149,14 +149,10 @@ def _of_frame(atoms: Atoms, frame: Frame) -> Atoms:
     return copy
 
 
-def _stem(frame: Frame, stems: dict[str, str]) -> str:
-    return stems[frame.file] + ("" if frame.alone else f"_{frame.index:04d}")
-
-
 def _draw(run: Run, frame: Frame, result: RelaxResult, stems: dict[str, str]) -> None:
     from .workflows.figures import plot_convergence
 
-    path = run.out / f"{_stem(frame, stems)}_convergence.png"
+    path = run.out / f"{output_stem(frame, stems)}_convergence.png"
     plot_convergence(result, path, f"{frame.name}, {run.level}")
     run.wrote(path)
 

@@ -19,10 +19,11 @@ from rich.table import Table
 from .calculator import MLSEQM
 from .cli_vibrations import ThermoOptions, VibOptions
 from .errors import InputError
-from .frames import Frame, output_folder, output_stems, with_results, write_frames
+from .frames import Frame, output_folder, output_stem, output_stems, with_results, write_frames
 from .report import MAX_COLUMNS, Outcome, console
 from .runs import Run, complain, progress_bar
 from .summary import jsonable, versions
+from .wholefile import write_whole
 from .workflows.normal_modes import spectrum
 from .workflows.thermochemistry import ThermoResult, ideal_gas
 from .workflows.vibrations import (
@@ -116,7 +117,7 @@ def _each(run: Run, specs: list[str], settings: VibrationsConfig, label: str, wr
     tables: list[Table] = []
     with progress_bar(len(frames), label) as advance:
         for frame in frames:
-            stem = stems[frame.file] + ("" if frame.alone else f"_{frame.index:04d}")
+            stem = output_stem(frame, stems)
             calc.reset()  # the result must not depend on the molecule before
             try:
                 result = _vibrations(run, calc, frame, stem, settings, advance)
@@ -201,11 +202,9 @@ def _fingerprint(run: Run, frame: Frame, config: VibrationsConfig) -> str:
 
 
 def _write_json(run: Run, path: Path, content: dict[str, Any]) -> None:
-    """Write a file that is there as a whole or not at all."""
     about = {"method": run.level, "model": run.summary.model, "versions": versions()}
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(jsonable(about | {"units": UNITS} | content), indent=1) + "\n")
-    part.replace(path)
+    text = json.dumps(jsonable(about | {"units": UNITS} | content), indent=1) + "\n"
+    write_whole(path, text.encode())
     run.wrote(path)
 
 

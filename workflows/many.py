@@ -15,7 +15,7 @@ from ase.calculators.calculator import (
 )
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm.calculator import MAX_DISPLACEMENT, MLSEQM, shared_engine
+from ase_mlseqm.calculator import MAX_DISPLACEMENT, MLSEQM, engine_for
 
 
 class Many:
@@ -86,17 +86,10 @@ class Many:
     ) -> list[dict[str, Any] | CalculatorError]:
         from ase_mlseqm.atoms import molecule_from_atoms
         from ase_mlseqm.errors import InputError
-        from ase_mlseqm.models import find_model
         from ase_mlseqm.validate import check
 
         given = self.calc.parameters
-        engine = shared_engine(
-            find_model(given["method"], given["model"]),
-            given["device"],
-            given["tolerance"],
-            given["max_iterations"],
-            given["max_memory"],
-        )
+        engine = engine_for(given)
         results: list[dict[str, Any] | CalculatorError] = []
         molecules, chosen = [], []
         for k, atoms in enumerate(structures):

@@ -10,6 +10,7 @@ from ase import Atoms, units
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.options import require_positive
 from ase_mlseqm.results import SinglePoint
 
 from .md_log import Bounds, Files
@@ -50,10 +51,7 @@ class MDConfig:
             raise InputError(
                 f"unknown ensemble {self.ensemble!r}: choose one of {', '.join(ENSEMBLES)}"
             )
-        for name in ("timestep", "temperature", "friction", "coupling_time", "max_gap"):
-            value = getattr(self, name)
-            if not 0.0 < value < float("inf"):
-                raise InputError(f"{name} is {value}: give a positive number")
+        require_positive(self, "timestep", "temperature", "friction", "coupling_time", "max_gap")
         if not self.max_heating > 1.0:
             raise InputError(f"max_heating is {self.max_heating}: give a number above 1")
         for name, least in (("steps", 1), ("interval", 1), ("seed", 0)):

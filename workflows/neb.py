@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import itertools
 import json
 from collections.abc import Callable
@@ -25,7 +26,9 @@ from ase.utils.forcecurve import ForceFit, fit_images
 
 from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.options import choose, require_not_negative, require_positive
 from ase_mlseqm.pymatgen_io import as_atoms
+from ase_mlseqm.wholefile import write_whole
 
 from .many import Many
 from .relax import RelaxConfig, frozen, relax
@@ -68,20 +71,11 @@ class NEBConfig:
     """Largest force on any atom of the relaxed ends, eV/Angstrom."""
 
     def __post_init__(self) -> None:
-        names = {name.lower(): name for name in OPTIMIZERS}
-        if self.optimizer.lower() not in names:
-            raise InputError(
-                f"unknown optimizer {self.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}"
-            )
-        object.__setattr__(self, "optimizer", names[self.optimizer.lower()])
-        for name in ("fmax", "spring", "climb_fmax", "max_step_length", "ends_fmax"):
-            value = getattr(self, name)
-            if not 0.0 < value < float("inf"):
-                raise InputError(f"{name} is {value}: give a positive number")
+        choose(self, "optimizer", OPTIMIZERS)
+        require_positive(self, "fmax", "spring", "climb_fmax", "max_step_length", "ends_fmax")
         if self.images < 3:
             raise InputError(f"images is {self.images}: give 3 or more, both ends included")
-        if self.max_steps < 0:
-            raise InputError(f"max_steps is {self.max_steps}: give zero or more")
+        require_not_negative(self, "max_steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -417,9 +411,9 @@ class _Record:
             notes["problems"] = "; ".join(self.problems)
         for number, image in enumerate(self.images):
             image.info.update(notes, neb_image=number)
-        part = file.with_name(file.name + ".part")
-        write(part, self.images, format="extxyz")
-        part.replace(file)  # whoever is cut off here leaves a whole file
+        text = io.StringIO()
+        write(text, self.images, format="extxyz")
+        write_whole(file, text.getvalue().encode())
 
 
 def _key(reactant: Atoms, product: Atoms, calc: BaseCalculator, config: NEBConfig) -> str:

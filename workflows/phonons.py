@@ -13,6 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.options import require_not_negative, require_positive
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .hessians import BATCHED_STEP, FOREIGN_STEP
@@ -52,12 +53,8 @@ class PhononsConfig:
     """Symmetrise the force constants, and let translations cost no energy."""
 
     def __post_init__(self) -> None:
-        for name in ("fmax", "step", "vacuum"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < float("inf"):
-                raise InputError(f"{name} is {value}: give a positive number")
-        if self.max_steps < 0:
-            raise InputError(f"max_steps is {self.max_steps}: give zero or more")
+        require_positive(self, "fmax", "step", "vacuum")
+        require_not_negative(self, "max_steps")
         if len(self.supercell) != 3 or min(self.supercell) < 1:
             raise InputError(f"supercell is {self.supercell}: give three positive whole numbers")
 

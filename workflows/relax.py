@@ -13,7 +13,7 @@ from ase.calculators.calculator import BaseCalculator, CalculatorError, all_prop
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
 
-from ase_mlseqm.errors import InputError
+from ase_mlseqm.options import choose, require_not_negative, require_positive
 from ase_mlseqm.pymatgen_io import as_atoms
 
 OPTIMIZERS = ("BFGS", "LBFGS", "FIRE", "BFGSLineSearch")
@@ -35,18 +35,9 @@ class RelaxConfig:
     """Largest displacement of an atom in one step, Angstrom."""
 
     def __post_init__(self) -> None:
-        names = {name.lower(): name for name in OPTIMIZERS}
-        if self.optimizer.lower() not in names:
-            raise InputError(
-                f"unknown optimizer {self.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}"
-            )
-        object.__setattr__(self, "optimizer", names[self.optimizer.lower()])
-        for name in ("fmax", "max_step_length"):
-            value = getattr(self, name)
-            if not 0.0 < value < float("inf"):
-                raise InputError(f"{name} is {value}: give a positive number")
-        if self.max_steps < 0:
-            raise InputError(f"max_steps is {self.max_steps}: give zero or more")
+        choose(self, "optimizer", OPTIMIZERS)
+        require_positive(self, "fmax", "max_step_length")
+        require_not_negative(self, "max_steps")
 
 
 @dataclasses.dataclass(frozen=True)

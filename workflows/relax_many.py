@@ -16,7 +16,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .many import Many
-from .relax import Interrupted, RelaxConfig, RelaxResult, _History
+from .relax import RelaxConfig, RelaxResult, _History
 
 Progress = Callable[[int, RelaxResult], None]
 """Called with the place of a molecule in the list and its result when it is done."""
@@ -145,6 +145,3 @@ def _not_converged(work: _Relaxation) -> str:
         f"not converged in {config.max_steps} steps: largest force {force:.3g} eV/Angstrom, asked "
         f"for {config.fmax:g}"
     )
-
-
-__all__ = ["Interrupted", "InterruptedMany", "relax_many"]

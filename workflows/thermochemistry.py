@@ -13,6 +13,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.thermochemistry import IdealGasThermo
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.options import require_positive
 
 from .symmetry import point_group
 from .vibrations import VibrationsConfig, VibrationsResult, vibrations
@@ -42,10 +43,7 @@ class ThermoConfig(VibrationsConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("pressure", "symmetry_tolerance", "cutoff"):
-            value = getattr(self, name)
-            if not 0.0 < value < float("inf"):
-                raise InputError(f"{name} is {value}: give a positive number")
+        require_positive(self, "pressure", "symmetry_tolerance", "cutoff")
         if not self.temperatures or not all(0 < t < float("inf") for t in self.temperatures):
             raise InputError("temperatures: give one or more positive numbers, K")
         if self.symmetry_number is not None and self.symmetry_number < 1:

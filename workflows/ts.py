@@ -15,6 +15,7 @@ from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.options import require_not_negative, require_positive
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .hessians import second_derivatives
@@ -56,13 +57,8 @@ class TSConfig:
             raise InputError(
                 f"unknown refiner {self.refiner!r}: choose one of {', '.join(REFINERS)}"
             )
-        for name in ("fmax", "irc_step", "ends_fmax"):
-            value = getattr(self, name)
-            if not 0.0 < value < float("inf"):
-                raise InputError(f"{name} is {value}: give a positive number")
-        for name in ("max_steps", "irc_steps"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}: give zero or more")
+        require_positive(self, "fmax", "irc_step", "ends_fmax")
+        require_not_negative(self, "max_steps", "irc_steps")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.options import require_not_negative, require_positive
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .hessians import Progress, second_derivatives
@@ -48,13 +49,8 @@ class VibrationsConfig:
     """Masses, u, of single atoms (counted from zero) or elements, such as 0=13.00335,H=D."""
 
     def __post_init__(self) -> None:
-        for name in ("fmax", "push", "step"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < float("inf"):
-                raise InputError(f"{name} is {value}: give a positive number")
-        for name in ("max_steps", "follow"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}: give zero or more")
+        require_positive(self, "fmax", "push", "step")
+        require_not_negative(self, "max_steps", "follow")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from ..errors import InputError
-from ..frames import output_folder, output_stems, read_frames
+from ..frames import output_folder, output_stem, output_stems, read_frames
 from ..report import console
 from ..runs import complain, progress_bar
 from ..summary import RunSummary, jsonable
@@ -96,7 +96,7 @@ def explain_files(run: ExplainRun, specs: Sequence[str], parameter: str | None) 
     for file, found in by_file.items():
         tables.write_parameters(run.path(f"{stems[file]}_parameters.csv"), found)
         if run.figure:
-            _pictures(run, found, stems[file], parameter)
+            _pictures(run, found, stems, parameter)
     shown = [
         table
         for structure in structures[:SHOWN]
@@ -131,7 +131,9 @@ def _explained(run: ExplainRun, specs: Sequence[str]) -> list[Explained]:
     return [Explained(*parts) for parts in zip(frames, linked, around, parameters, strict=True)]
 
 
-def _pictures(run: ExplainRun, structures: Sequence[Explained], stem: str, parameter: str) -> None:
+def _pictures(
+    run: ExplainRun, structures: Sequence[Explained], stems: dict[str, str], parameter: str
+) -> None:
     """Draw the structures of one file, all with the same colours."""
     from .picture import draw_molecule
 
@@ -141,13 +143,12 @@ def _pictures(run: ExplainRun, structures: Sequence[Explained], stem: str, param
     label = f"{parameter}: change from {run.model.method} ({unit(parameter)})"
     for structure, numbers in zip(structures, values, strict=True):
         frame = structure.frame
-        number = "" if frame.alone else f"_{frame.index:04d}"
         draw_molecule(
             frame.atoms.numbers,
             frame.atoms.positions,
             structure.linked,
             numbers,
-            run.path(f"{stem}{number}_{parameter}.png"),
+            run.path(f"{output_stem(frame, stems)}_{parameter}.png"),
             label=label,
             title=f"{Path(frame.name).name}, {run.model.name}",
             limit=float(limit),

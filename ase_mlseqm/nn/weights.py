@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..nddo.parameters import table_parameters
+from ..wholefile import write_whole
 from .hamiltonian import HamiltonianConfig, LearnedHamiltonian
 from .hipnn import HIPNNConfig
 from .parameter_head import CORRECTIONS
@@ -70,8 +71,6 @@ def save_model(path: Path | str, model: LearnedHamiltonian, card: dict[str, Any]
         What a reader should know (training data, level, errors, licence), JSON-able.
     """
     from safetensors.torch import save
-
-    from ..training.checkpoint import write_whole
 
     tensors = _tensors(model)
     metadata = {

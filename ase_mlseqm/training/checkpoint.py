@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whenever the process is killed."""
+"""Checkpoints and logs of a training that may be killed at any moment."""
 
 from __future__ import annotations
 
@@ -11,16 +11,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file such that a reader sees the old one or the new one."""
-    new = path.with_name(path.name + ".new")
-    with open(new, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
+from ..wholefile import write_whole
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..nn.hamiltonian import LearnedHamiltonian
-from .batches import collate
+from .batches import chunks, collate
 from .config import TrainConfig
 from .dataset import Dataset
 from .loss import LossConfig
@@ -55,8 +55,7 @@ def evaluate_errors(
     device: torch.device,
 ) -> Errors:
     """Errors on the frames ``indices``."""
-    ordered = indices[np.argsort(-sizes[indices], kind="stable")]
-    parts = np.array_split(ordered, max(1, -(-len(ordered) // config.chunk_size)))
+    parts = chunks(indices, sizes, config.chunk_size)
 
     def first(part: np.ndarray) -> Pass:
         item = Pass(model, collate(data, part, device), config.gradient)

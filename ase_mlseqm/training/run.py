@@ -19,7 +19,7 @@ from ..models import model_file
 from ..nn.hamiltonian import LearnedHamiltonian
 from ..nn.weights import save_model, seeded
 from ..summary import versions
-from .checkpoint import write_whole
+from ..wholefile import write_whole
 from .config import TrainConfig
 from .curves import draw_curves
 from .dataset import Dataset
