@@ -66,11 +66,12 @@ def dipoles(
 def field_potential(
     layout: Layout, constants: Constants, positions: Tensor, field: Tensor
 ) -> Tensor:
-    """What a uniform ``field`` (3,), V/Angstrom, adds to an atom's orbitals, (n, 4) eV.
+    """What a ``field`` (3,), or (n, 3) with that of every atom's molecule, V/Angstrom, adds to an
+    atom's orbitals, (n, 4) eV.
 
     Column 0: the diagonal; columns 1 to 3: the elements between s and p_x, p_y, p_z.
     """
-    diagonal = about_center_of_mass(layout, positions) @ field
+    diagonal = (about_center_of_mass(layout, positions) * field).sum(1)
     sp = BOHR * constants.multipoles.D[:, :1] * field
     return torch.cat((diagonal.unsqueeze(1), sp), 1)
 

@@ -62,23 +62,22 @@ class HIPNNConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
-    """Where the neighbours are: ``distance`` (n, K) and ``direction`` (n, K, 3)."""
+    """Where the neighbours are: ``distance`` (G, P, Q) and ``direction`` (G, P, Q, 3)."""
 
-    index: Tensor
-    real: Tensor
+    neighbours: Neighbours
     distance: Tensor
     direction: Tensor
 
 
 def surroundings(positions: Tensor, neighbours: Neighbours) -> Surroundings:
     """Distances and unit vectors from (n, 3) ``positions``, differentiable."""
-    vectors = positions[neighbours.index] - positions.unsqueeze(1)
+    others = positions[neighbours.index].unsqueeze(1)
+    vectors = others - positions[neighbours.centre].unsqueeze(2)
     # the padding gets a harmless vector: the derivative of the norm at zero is not a number
     harmless = vectors.new_tensor([1.0, 0.0, 0.0])
-    vectors = torch.where(neighbours.real.unsqueeze(2), vectors, harmless)
-    distance = torch.linalg.vector_norm(vectors, dim=2)
-    direction = vectors / distance.unsqueeze(2)
-    return Surroundings(neighbours.index, neighbours.real, distance, direction)
+    vectors = torch.where(neighbours.real.unsqueeze(3), vectors, harmless)
+    distance = torch.linalg.vector_norm(vectors, dim=3)
+    return Surroundings(neighbours, distance, vectors / distance.unsqueeze(3))
 
 
 class Sensitivity(nn.Module):
@@ -94,16 +93,16 @@ class Sensitivity(nn.Module):
         self.width = nn.Parameter(torch.full((n,), width, dtype=torch.float64))
 
     def forward(self, around: Surroundings) -> Tensor:
-        """Sensitivities (n, S, K)."""
-        offset = around.distance.reciprocal().unsqueeze(1) - self.centre.view(1, -1, 1)
-        gauss = torch.exp(-0.5 * (offset / self.width.view(1, -1, 1)) ** 2)
-        inside = around.real & (around.distance < self.cutoff)
+        """Sensitivities (G, P, Q, S)."""
+        scaled = (around.distance.reciprocal().unsqueeze(3) - self.centre) / self.width
+        inside = around.neighbours.real & (around.distance < self.cutoff)
         cut = torch.cos(around.distance * (0.5 * math.pi / self.cutoff)) ** 2
-        return gauss * torch.where(inside, cut, torch.zeros_like(cut)).unsqueeze(1)
+        cut = torch.where(inside, cut, torch.zeros_like(cut))
+        return torch.exp(-0.5 * scaled**2) * cut.unsqueeze(3)
 
 
 def _tensors(direction: Tensor, order: int) -> Tensor:
-    """Irreducible tensors (n, K, 1, 4 or 9) of unit vectors: 1, r, and r r - 1/3.
+    """Irreducible tensors (..., M = 1, 4 or 9) of unit vectors (..., 3): 1, r, and r r - 1/3.
 
     Scaled such that the square norm of each order is one.
     """
@@ -138,19 +137,34 @@ class Interaction(nn.Module):
 
     def forward(self, features: Tensor, around: Surroundings) -> Tensor:
         """From (n, n_in) to (n, n_out), before the activation."""
-        weights = self.sensitivity(around)
-        near = features[around.index]
-        if not self.order:
-            return self.mix((weights @ near).flatten(1)) + self.own(features)
-        tensors = _tensors(around.direction, self.order)
-        # (n, M, S, K) @ (n, 1, K, F)
-        moments = tensors.mT.unsqueeze(2) * weights.unsqueeze(1)
-        mixed = self.mix((moments @ near.unsqueeze(1)).flatten(2))
+        mixed = self._moments(features, around)
         out = mixed[:, 0] + self.own(features)
         for order, (start, stop) in enumerate(((1, 4), (4, 9))[: self.order]):
             norm = torch.sqrt((mixed[:, start:stop] ** 2).sum(1) + SMALL)
             out = out + self.moment[order] * (norm - SMALL**0.5)
         return out
+
+    def _moments(self, features: Tensor, around: Surroundings) -> Tensor:
+        """Moments (n, M, n_out) of the neighbours' features, mixed."""
+        near = around.neighbours
+        groups, size = near.centre.shape
+        n_in, n_out = features.shape[1], self.mix.out_features
+        weights = self.sensitivity(around)
+        tensors = _tensors(around.direction, self.order)
+        if size == 1:
+            # (n, K, M S)^T @ (n, K, n_in)
+            kernel = (tensors.unsqueeze(4) * weights.unsqueeze(3)).view(
+                groups, near.index.shape[1], -1
+            )
+            moments = kernel.mT @ features[near.index]
+            return self.mix(moments.view(groups, tensors.shape[3], -1))
+        # atoms that look at the same others share what the weights make of these: mixing comes
+        # first, once for every neighbour and not for every component of the tensors
+        weight = self.mix.weight.view(n_out, -1, n_in).permute(2, 1, 0)
+        sources = (features @ weight.reshape(n_in, -1))[near.index].view(groups, -1, n_out)
+        kernel = tensors.mT.contiguous().unsqueeze(4) * weights.unsqueeze(2)
+        mixed = kernel.view(groups, size * tensors.shape[3], -1) @ sources
+        return mixed.view(groups * size, tensors.shape[3], n_out)[near.place]
 
 
 class Block(nn.Module):

@@ -10,24 +10,32 @@ from torch import Tensor
 from ..nddo.layout import Layout
 
 ALL_PAIRS = 64
-"""Atoms of the largest molecule up to which all other atoms are listed: the list then does not
-depend on the positions, and the cutoff function removes what lies beyond it."""
+"""Atoms of the largest molecule up to which all atoms of a molecule look at each other: the list
+then does not depend on the positions, and the cutoff function removes what lies beyond it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """At most K neighbours of n atoms.
+    """G groups of at most P atoms that look at the same Q atoms.
+
+    A group is a molecule, or, for large ones, a single atom (P = 1).
 
     Attributes
     ----------
-    index : (n, K) int64
-        Neighbours; an atom that lacks some lists itself.
-    real : (n, K) bool
-        False where the list is padded.
+    centre : (G, P) int64
+        Atoms of the groups; filled up with any.
+    index : (G, Q) int64
+        Atoms they look at; filled up with any.
+    real : (G, P, Q) bool
+        False for what was filled up, and for an atom and itself.
+    place : (n,) int64
+        Where the atoms are among the G P centres.
     """
 
+    centre: Tensor
     index: Tensor
     real: Tensor
+    place: Tensor
 
 
 def neighbours(layout: Layout, positions: Tensor, cutoff: float) -> Neighbours:
@@ -38,15 +46,14 @@ def neighbours(layout: Layout, positions: Tensor, cutoff: float) -> Neighbours:
 
 
 def _everybody(layout: Layout) -> Neighbours:
-    device = layout.molecule.device
-    counts = layout.n_atoms[layout.molecule]
-    start = (layout.n_atoms.cumsum(0) - layout.n_atoms)[layout.molecule]
-    own = torch.arange(len(start), device=device) - start
-    column = torch.arange(max(layout.width - 1, 1), device=device).expand(len(start), -1)
-    real = column < (counts - 1).unsqueeze(1)
-    other = column + (column >= own.unsqueeze(1)) + start.unsqueeze(1)
-    myself = torch.arange(len(start), device=device).unsqueeze(1)
-    return Neighbours(torch.where(real, other, myself), real)
+    device, width = layout.molecule.device, layout.width
+    column = torch.arange(width, device=device)
+    present = column < layout.n_atoms.unsqueeze(1)
+    start = layout.n_atoms.cumsum(0) - layout.n_atoms
+    index = torch.where(present, start.unsqueeze(1) + column, start.unsqueeze(1))
+    real = present.unsqueeze(2) & present.unsqueeze(1) & (column.unsqueeze(1) != column)
+    own = torch.arange(len(layout.molecule), device=device) - start[layout.molecule]
+    return Neighbours(index, index, real, layout.molecule * width + own)
 
 
 def _near(layout: Layout, positions: Tensor, cutoff: float) -> Neighbours:
@@ -56,12 +63,12 @@ def _near(layout: Layout, positions: Tensor, cutoff: float) -> Neighbours:
 
     points = positions.cpu().numpy()
     ends = layout.n_atoms.cumsum(0).tolist()
-    found, start = [], 0
+    pairs_of, start = [], 0
     for end in ends:
         pairs = cKDTree(points[start:end]).query_pairs(cutoff, output_type="ndarray")
-        found.append(pairs.astype(np.int64) + start)
+        pairs_of.append(pairs.astype(np.int64) + start)
         start = end
-    half = np.concatenate(found)
+    half = np.concatenate(pairs_of)
     centre, other = np.concatenate((half, half[:, ::-1])).T
     order = np.lexsort((other, centre))
     centre, other = centre[order], other[order]
@@ -72,4 +79,6 @@ def _near(layout: Layout, positions: Tensor, cutoff: float) -> Neighbours:
     column = np.arange(len(centre)) - first[centre]
     index[centre, column], real[centre, column] = other, True
     device = positions.device
-    return Neighbours(torch.from_numpy(index).to(device), torch.from_numpy(real).to(device))
+    centres = torch.arange(len(points), device=device)
+    found = torch.from_numpy(real).to(device).unsqueeze(1)
+    return Neighbours(centres.unsqueeze(1), torch.from_numpy(index).to(device), found, centres)

@@ -60,5 +60,8 @@ def collate(data: Dataset, indices: Sequence[int] | np.ndarray, device: torch.de
         numbers[row, :n] = data.numbers[k]
         positions[row, :n] = data.positions[k]
         forces[row, :n] = data.forces[k]
-    arrays = (numbers, positions, data.atomization[np.asarray(indices)], forces)
+    chosen = np.asarray(indices)
+    arrays = [numbers, positions, data.atomization[chosen], forces]
+    if data.dipoles is not None:
+        arrays.append(data.dipoles[chosen])
     return Frames(*(torch.from_numpy(array).to(device) for array in arrays))

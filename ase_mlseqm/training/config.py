@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 
 from ..nn.hamiltonian import HamiltonianConfig
+from ..options import choose
 from .loss import LossConfig
 from .step import GradientSettings
+
+KINDS = ("adamw", "muon")
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW, its schedule, and the moving average of the weights."""
+    """How the weights change, the schedule, and the moving average of the weights."""
 
+    kind: str = "adamw"
+    """'adamw', or 'muon', which needs far fewer steps, for the matrices inside the network."""
     learning_rate: float = 1e-3
     """Largest learning rate."""
     final_learning_rate: float = 1e-5
@@ -25,6 +30,10 @@ class OptimizerConfig:
     """Largest norm of the gradient."""
     average: float = 0.999
     """Decay of the moving average of the weights, which is what is validated and kept."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown optimisers."""
+        choose(self, "kind", KINDS)
 
 
 @dataclasses.dataclass(frozen=True)

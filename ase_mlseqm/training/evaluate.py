@@ -19,7 +19,8 @@ from .steps import batch_sums
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
-    """RMSE and MAE of atomization energies (eV) and force components (eV/Angstrom).
+    """RMSE and MAE of atomization energies (eV), force components (eV/Angstrom), and dipole
+    components (e*Angstrom) of the frames that have them.
 
     ``unconverged`` frames are counted, and not in the errors.
     """
@@ -28,6 +29,8 @@ class Errors:
     energy_mae: float
     force_rmse: float
     force_mae: float
+    dipole_rmse: float
+    dipole_mae: float
     correction: float
     frames: int
     unconverged: int
@@ -37,9 +40,11 @@ class Errors:
         share = config.rmse_share
         energy = 2.0 * (share * self.energy_rmse + (1 - share) * self.energy_mae)
         force = 2.0 * (share * self.force_rmse + (1 - share) * self.force_mae)
+        dipole = 2.0 * (share * self.dipole_rmse + (1 - share) * self.dipole_mae)
         return (
             config.energy_weight * energy
             + config.force_weight * force
+            + config.dipole_weight * dipole
             + config.correction_weight * self.correction
         )
 
@@ -63,13 +68,5 @@ def evaluate_errors(
         return item
 
     passes = threads.map(first, world.share(parts))
-    energies, forces, corrections, unconverged = batch_sums(model, passes, world, device)
-    return Errors(
-        energy_rmse=float(energies.rmse),
-        energy_mae=float(energies.mae),
-        force_rmse=float(forces.rmse),
-        force_mae=float(forces.mae),
-        correction=float(corrections.squares / corrections.count.clamp(min=1.0)),
-        frames=len(indices),
-        unconverged=unconverged,
-    )
+    sums = batch_sums(model, passes, world, device)
+    return Errors(**sums.errors(), frames=len(indices), unconverged=sums.unconverged)

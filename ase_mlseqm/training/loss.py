@@ -1,7 +1,7 @@
 """The loss of Zhou et al. (PNAS 119 (2022) e2120333119): RMSE plus MAE of energies and forces.
 
-Both couple all molecules of a batch, so they are computed from sums over the whole batch, on every
-process alike, and only then differentiated.
+The error of dipoles can be added.  Every term couples all molecules of a batch, so it is computed
+from sums over the whole batch, on every process alike, and only then differentiated.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from torch import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms of the loss; energies in eV, forces in eV/Angstrom."""
+    """Weights of the terms; energies in eV, forces in eV/Angstrom, dipoles in e*Angstrom."""
 
     force_weight: float = 1.0
     """Of RMSE + MAE of the force components."""
     energy_weight: float = 0.5
     """Of RMSE + MAE of the atomization energies of molecules."""
+    dipole_weight: float = 0.0
+    """Of RMSE + MAE of the dipole components, of the frames that have them."""
     rmse_share: float = 0.5
     """Share of the RMSE in the sum of RMSE and MAE; 0.5 is the paper's equal weight."""
     correction_weight: float = 1e-3

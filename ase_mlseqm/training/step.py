@@ -1,8 +1,9 @@
-"""Gradient of a loss on energies and forces, without second derivatives.
+"""Gradient of a loss on energies, forces and dipoles, without second derivatives.
 
-With v = dL/dF,
+With v = dL/dF and w = dL/dmu, forces and dipoles being derivatives with respect to positions and
+the electric field,
 
-    dL/dphi = dL/dE dE/dphi - [dE/dphi(R + eps v) - dE/dphi(R - eps v)] / (2 eps),
+    dL/dphi = dL/dE dE/dphi - [dE/dphi(R + eps v, eps w) - dE/dphi(R - eps v, -eps w)] / (2 eps),
 
 and every dE/dphi is the first-order gradient at fixed density: the slope of the energy with the
 parameters, times their derivatives with the weights phi.  The displaced densities are the converged
@@ -22,6 +23,7 @@ from ..nddo.integrals import Constants
 from ..nddo.layout import Layout, build_layout
 from ..nddo.parameter_gradient import traced_constants
 from ..nn.hamiltonian import LearnedHamiltonian
+from ..properties import dipoles
 from ..scf import SCFSettings
 from ..scf.guess import n_occupied
 from ..scf.response import density_response
@@ -47,21 +49,24 @@ class Frames:
     """Labelled frames as padded tensors.
 
     ``numbers`` (B, A) and ``positions`` (B, A, 3) in Angstrom, zero-padded; ``energy`` (B,),
-    atomization energies in eV; ``forces`` (B, A, 3), eV/Angstrom; ``guess`` (1, B, N, N) or None.
+    atomization energies in eV; ``forces`` (B, A, 3), eV/Angstrom; ``dipole`` (B, 3), e*Angstrom,
+    NaN where unknown, or None; ``guess`` (1, B, N, N) or None.
     """
 
     numbers: Tensor
     positions: Tensor
     energy: Tensor
     forces: Tensor
+    dipole: Tensor | None = None
     guess: Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Displaced:
-    """Positions, learned parameters with their graph, and the SCF problem made from a leaf."""
+    """Positions, field, learned parameters with their graph, and the problem made from a leaf."""
 
     positions: Tensor
+    field: Tensor | None
     values: Tensor
     leaf: Tensor
     problem: Problem
@@ -102,6 +107,9 @@ class Pass:
         self.energy = solution.atomization
         self.forces = -(solution.gradient + response)
         self.density = solution.scf.density
+        self.dipole = dipoles(
+            self.layout, solution.constants, solution.populations.atoms, self.positions
+        ).detach()
         self.solution = solution
         finite = torch.isfinite(self.energy)
         finite &= self.layout.molecule_sum((~torch.isfinite(self.forces)).any(1).double()) == 0
@@ -116,12 +124,25 @@ class Pass:
         """Errors (n, 3) of the forces, eV/Angstrom."""
         return self.forces - self.labels
 
+    def dipole_errors(self) -> Tensor:
+        """Errors (B, 3) of the dipoles, e*Angstrom; NaN where unknown."""
+        known = self.frames.dipole
+        return torch.full_like(self.dipole, torch.nan) if known is None else self.dipole - known
+
+    def dipole_ok(self) -> Tensor:
+        """(B,) whether the dipole is known and the molecule is used."""
+        return self.ok & ~self.dipole_errors().isnan().any(1)
+
     def atom_ok(self) -> Tensor:
         """(n,) whether the atom's molecule is used."""
         return self.ok[self.layout.molecule]
 
     def second(
-        self, energy_slope: Tensor, force_slope: Tensor, correction_weight: Tensor
+        self,
+        energy_slope: Tensor,
+        force_slope: Tensor,
+        correction_weight: Tensor,
+        dipole_slope: Tensor | None = None,
     ) -> list[Tensor | None]:
         """Gradient of the loss with respect to the weights of the network.
 
@@ -133,12 +154,19 @@ class Pass:
             dL/dF, likewise.
         correction_weight : ()
             Factor of the sum of squares of the corrections, in their units.
+        dipole_slope : (B, 3), optional
+            dL/dmu, likewise.
         """
         layout, settings = self.layout, self.settings
         size = _largest(layout, force_slope.abs().amax(1))
+        if dipole_slope is not None:
+            size = torch.maximum(size, dipole_slope.abs().amax(1))
         eps = torch.where(size > 0, settings.displacement / size.clamp(min=1e-300), 0.0)
         step = eps[layout.molecule].unsqueeze(1) * force_slope
-        plus, minus = (self._displaced(self.positions + sign * step) for sign in (1.0, -1.0))
+        field = None
+        if dipole_slope is not None and dipole_slope.any():
+            field = (eps.unsqueeze(1) * dipole_slope)[layout.molecule]
+        plus, minus = (self._displaced(sign, step, field) for sign in (1.0, -1.0))
         with torch.no_grad():
             scf, builder = self.solution.scf, self.solution.problem.builder
             # the perturbation of the Fock matrix at fixed density, without its second order
@@ -167,19 +195,21 @@ class Pass:
         weights = [w for w in self.model.network.parameters() if w.requires_grad]
         return list(torch.autograd.grad(total, weights, allow_unused=True))
 
-    def _displaced(self, positions: Tensor) -> _Displaced:
+    def _displaced(self, sign: float, step: Tensor, field: Tensor | None) -> _Displaced:
+        positions = self.positions + sign * step
+        field = None if field is None else sign * field
         with torch.enable_grad():
             values = self.model.values(self.layout, positions)
         leaf, constants = self._traced(values)
         with torch.no_grad():
-            problem = set_up(self.known, constants, positions, with_gradient=False)
-        return _Displaced(positions, values, leaf, problem)
+            problem = set_up(self.known, constants, positions, with_gradient=False, field=field)
+        return _Displaced(positions, field, values, leaf, problem)
 
     def _slope(self, at: _Displaced, density: Tensor) -> Tensor:
         """Slope of the energy with the parameters at displaced positions and a given density."""
         with torch.no_grad():
             found = populations(self.known, density)
-        return value_gradient(self.layout, at.leaf, at.problem, found, at.positions)
+        return value_gradient(self.layout, at.leaf, at.problem, found, at.positions, at.field)
 
     def _traced(self, values: Tensor) -> tuple[Tensor, Constants]:
         return traced_constants(

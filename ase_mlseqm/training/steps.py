@@ -13,7 +13,7 @@ from .batches import chunks, collate
 from .config import TrainConfig
 from .dataset import Dataset
 from .densities import DensityCache
-from .loss import ErrorSums
+from .loss import ErrorSums, LossConfig
 from .parallel import Threads, World
 from .step import Frames, Pass
 
@@ -22,7 +22,7 @@ from .step import Frames, Pass
 class StepResult:
     """Loss and errors of a batch before the step.
 
-    ``loss`` without the penalties' weight decay; RMSE and MAE in eV and eV/Angstrom;
+    ``loss`` without the penalties' weight decay; RMSE and MAE in eV, eV/Angstrom and e*Angstrom;
     ``correction`` the mean square correction; ``unconverged`` and ``changed`` count the molecules
     left out because their SCF did not converge or changed its state.
     """
@@ -32,6 +32,8 @@ class StepResult:
     energy_mae: float
     force_rmse: float
     force_mae: float
+    dipole_rmse: float
+    dipole_mae: float
     correction: float
     unconverged: int
     changed: int
@@ -59,26 +61,9 @@ class BatchGradient:
         loss = self.config.loss
         parts = self.world.share(chunks(batch, self.sizes, self.config.chunk_size))
         passes = self.threads.map(self._first, parts)
-        energies, forces, corrections, unconverged = batch_sums(
-            self.model, passes, self.world, self.device
-        )
-        penalty = loss.correction_weight / corrections.count.clamp(min=1.0)
-
-        def second(item: Pass) -> list[Tensor | None]:
-            energy_slope = energies.slope(item.energy_errors(), loss.rmse_share)
-            force_slope = forces.slope(item.force_errors(), loss.rmse_share)
-            zero = torch.zeros_like(energy_slope)
-            return item.second(
-                torch.where(item.ok, loss.energy_weight * energy_slope, zero),
-                torch.where(
-                    item.atom_ok().unsqueeze(1),
-                    loss.force_weight * force_slope,
-                    torch.zeros_like(force_slope),
-                ),
-                penalty,
-            )
-
-        gradients = self.threads.map(second, passes)
+        sums = batch_sums(self.model, passes, self.world, self.device)
+        penalty = loss.correction_weight / sums.corrections.count.clamp(min=1.0)
+        gradients = self.threads.map(lambda item: self._second(item, sums, penalty), passes)
         weights = [w for w in self.model.network.parameters() if w.requires_grad]
         total = []
         for index, weight in enumerate(weights):
@@ -93,20 +78,10 @@ class BatchGradient:
                 flat[:-1].split([w.numel() for w in weights]), weights, strict=True
             )
         ]
-        mean_square = corrections.squares / corrections.count.clamp(min=1.0)
-        value = (
-            loss.energy_weight * energies.term(loss.rmse_share)
-            + loss.force_weight * forces.term(loss.rmse_share)
-            + loss.correction_weight * mean_square
-        )
         result = StepResult(
-            loss=float(value),
-            energy_rmse=float(energies.rmse),
-            energy_mae=float(energies.mae),
-            force_rmse=float(forces.rmse),
-            force_mae=float(forces.mae),
-            correction=float(mean_square),
-            unconverged=unconverged,
+            loss=float(sums.loss(loss)),
+            **sums.errors(),
+            unconverged=sums.unconverged,
             changed=int(flat[-1]),
         )
         return result, total
@@ -119,6 +94,25 @@ class BatchGradient:
             self.cache.keep(indices, item.density, item.ok)
         return item
 
+    def _second(self, item: Pass, sums: BatchSums, penalty: Tensor) -> list[Tensor | None]:
+        loss = self.config.loss
+
+        def slope(kind: ErrorSums, weight: float, errors: Tensor, use: Tensor) -> Tensor:
+            slopes = weight * kind.slope(errors, loss.rmse_share)
+            return torch.where(use.view(-1, *[1] * (errors.dim() - 1)), slopes, 0.0)
+
+        dipoles = None
+        if loss.dipole_weight:
+            dipoles = slope(
+                sums.dipoles, loss.dipole_weight, item.dipole_errors(), item.dipole_ok()
+            )
+        return item.second(
+            slope(sums.energies, loss.energy_weight, item.energy_errors(), item.ok),
+            slope(sums.forces, loss.force_weight, item.force_errors(), item.atom_ok()),
+            penalty,
+            dipoles,
+        )
+
     def _with_guess(self, frames: Frames, indices: np.ndarray) -> Frames:
         if self.cache is None:
             return frames
@@ -126,22 +120,54 @@ class BatchGradient:
         return dataclasses.replace(frames, guess=guess)
 
 
+@dataclasses.dataclass(frozen=True)
+class BatchSums:
+    """Sums of the errors and of the corrections of a batch, over all processes."""
+
+    energies: ErrorSums
+    forces: ErrorSums
+    dipoles: ErrorSums
+    corrections: ErrorSums
+    unconverged: int
+
+    @property
+    def mean_square(self) -> Tensor:
+        """Mean square correction."""
+        return self.corrections.squares / self.corrections.count.clamp(min=1.0)
+
+    def loss(self, config: LossConfig) -> Tensor:
+        """The loss of the batch."""
+        return (
+            config.energy_weight * self.energies.term(config.rmse_share)
+            + config.force_weight * self.forces.term(config.rmse_share)
+            + config.dipole_weight * self.dipoles.term(config.rmse_share)
+            + config.correction_weight * self.mean_square
+        )
+
+    def errors(self) -> dict[str, float]:
+        """RMSE and MAE by the name of the quantity, and the mean square correction."""
+        kinds = {"energy": self.energies, "force": self.forces, "dipole": self.dipoles}
+        out: dict[str, float] = {}
+        for name, kind in kinds.items():
+            out |= {f"{name}_rmse": float(kind.rmse), f"{name}_mae": float(kind.mae)}
+        return {**out, "correction": float(self.mean_square)}
+
+
 def batch_sums(
     model: LearnedHamiltonian, passes: list[Pass], world: World, device: torch.device
-) -> tuple[ErrorSums, ErrorSums, ErrorSums, int]:
-    """Sums of the energy errors, force errors and corrections of all processes, and the number of
-    molecules that did not converge."""
-    rows = [torch.zeros(10, dtype=torch.float64, device=device)]
+) -> BatchSums:
+    """Sums over the molecules of all processes; those that did not converge are only counted."""
+    rows = [torch.zeros(13, dtype=torch.float64, device=device)]
     for item in passes:
-        applies = model.head.applies(item.layout).sum()
         corrections = ErrorSums.of(model.head.in_units(item.corrections.detach()))
-        corrections.count = applies
+        corrections.count = model.head.applies(item.layout).sum()
         sums = (
             ErrorSums.of(item.energy_errors()[item.ok]),
             ErrorSums.of(item.force_errors()[item.atom_ok()]),
+            ErrorSums.of(item.dipole_errors()[item.dipole_ok()]),
             corrections,
         )
         rows.append(torch.cat([s.stack() for s in sums] + [(~item.ok).sum().double().view(1)]))
     total = world.sum(torch.stack(rows).sum(0))
-    energies, forces, corrections = (ErrorSums(*total[k : k + 3]) for k in (0, 3, 6))
-    return energies, forces, corrections, int(total[9])
+    energies, forces, dipoles, corrections = (ErrorSums(*total[k : k + 3]) for k in range(0, 12, 3))
+    return BatchSums(energies, forces, dipoles, corrections, int(total[12]))

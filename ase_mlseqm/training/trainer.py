@@ -16,9 +16,10 @@ from torch import Tensor
 from ..nn.hamiltonian import LearnedHamiltonian
 from .batches import epoch_batches, n_orbitals
 from .checkpoint import Log, load_state, save_state
-from .config import OptimizerConfig, TrainConfig
+from .config import TrainConfig
 from .dataset import Dataset
 from .evaluate import Errors, evaluate_errors
+from .optimizer import Optimizer, learning_rate
 from .parallel import Threads, World
 from .steps import BatchGradient, StepResult
 
@@ -86,10 +87,7 @@ class Trainer:
         self.world, self.threads = world or World(), Threads(threads)
         self.weights = [w for w in self.model.network.parameters() if w.requires_grad]
         self.average = [w.detach().clone() for w in self.weights]
-        options = config.optimizer
-        self.adam = torch.optim.AdamW(
-            self.weights, lr=options.learning_rate, weight_decay=options.weight_decay
-        )
+        self.optimizer = Optimizer(self.model.network, config.optimizer)
         self.gradient = BatchGradient(
             self.model, data, self.sizes, config, self.threads, self.world, self.device
         )
@@ -173,12 +171,7 @@ class Trainer:
         rate = learning_rate(options, progress.step, total)
         self._between_steps = False  # an interrupt from here on must not be saved
         if math.isfinite(norm):
-            scale = min(1.0, options.clip / max(norm, 1e-300))
-            for weight, g in zip(self.weights, gradient, strict=True):
-                weight.grad = g * scale
-            for group in self.adam.param_groups:
-                group["lr"] = rate
-            self.adam.step()
+            self.optimizer.step(gradient, norm, rate)
             # short at first, so that the start is forgotten
             decay = min(options.average, (1.0 + progress.step) / (10.0 + progress.step))
             with torch.no_grad():
@@ -244,7 +237,7 @@ class Trainer:
         state = {
             "weights": [w.detach() for w in self.weights],
             "average": self.average,
-            "optimizer": self.adam.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "progress": dataclasses.asdict(self.progress),
         }
         save_state(self.checkpoint, state)
@@ -253,17 +246,5 @@ class Trainer:
         state = load_state(self.checkpoint, self.device)
         self._load(state["weights"])
         self.average = [t.to(self.device) for t in state["average"]]
-        self.adam.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
-
-
-def learning_rate(options: OptimizerConfig, step: int, total: int) -> float:
-    """Linear warm-up, then a cosine to the final rate."""
-    if step < options.warm_up:
-        return options.learning_rate * (step + 1) / options.warm_up
-    span = max(1, total - options.warm_up)
-    fraction = min(1.0, (step - options.warm_up) / span)
-    fall = 0.5 * (1.0 + math.cos(math.pi * fraction))
-    return options.final_learning_rate + fall * (
-        options.learning_rate - options.final_learning_rate
-    )

@@ -168,7 +168,7 @@ class TestNeighbours:
             layout, positions = atoms_of(chain)
             near = neighbours._near(layout, positions, 6.0)
             lengths.append(near.index.shape[1])
-            i, j = near.real.nonzero().T
+            i, _, j = near.real.nonzero().T
             distance = (positions[near.index[i, j]] - positions[i]).norm(dim=1)
             assert distance.max() <= 6.0 and (distance > 0).all()
         assert lengths == [8, 8, 8]  # four on either side

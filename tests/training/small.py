@@ -52,7 +52,7 @@ def trainer(out: Path, world: World | None = None, keep=None, **changes) -> Trai
     network = HIPNNConfig(n_features=8, n_sensitivities=4, n_atom_layers=1)
     options = {
         "model": HamiltonianConfig(network),
-        "optimizer": OptimizerConfig(learning_rate=5e-3, warm_up=3, average=0.9),
+        "optimizer": OptimizerConfig("muon", 5e-3, warm_up=3, average=0.9),
         "batch_size": 4,
         "chunk_size": 2,
         "epochs": 4,

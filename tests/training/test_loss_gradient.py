@@ -31,7 +31,8 @@ def loss_of(model, data, loss, guesses=None):
     """The loss of all frames, and their densities."""
     molecules = molecules_of(data)
     settings = TIGHT if guesses is None else FOLLOW
-    results = run(molecules, model, ("energy", "forces", "density"), settings, guesses=guesses)
+    wanted = ("energy", "forces", "density", "dipole")
+    results = run(molecules, model, wanted, settings, guesses=guesses)
     energy = np.array([r.atomization_energy for r in results]) - data.atomization
     force = np.concatenate([(r.forces - f) for r, f in zip(results, data.forces, strict=True)])
     layout, positions = atoms_of(*molecules)
@@ -41,7 +42,11 @@ def loss_of(model, data, loss, guesses=None):
     heavy, hydrogen = (9, 2) if model.head.names == PAPER else (18, 11)
     n_corrections = sum(heavy if z > 1 else hydrogen for z in layout.numbers.tolist())
     value = loss.correction_weight * (corrections**2).sum() / n_corrections
-    for weight, errors in ((loss.force_weight, force), (loss.energy_weight, energy)):
+    terms = [(loss.force_weight, force), (loss.energy_weight, energy)]
+    if loss.dipole_weight:
+        dipole = np.array([r.dipole for r in results]) - data.dipoles
+        terms.append((loss.dipole_weight, dipole[~np.isnan(dipole)]))
+    for weight, errors in terms:
         root, mean = np.sqrt((errors**2).mean()), np.abs(errors).mean()
         value += weight * 2.0 * (loss.rmse_share * root + (1.0 - loss.rmse_share) * mean)
     return value, [r.density for r in results]
@@ -94,7 +99,7 @@ class TestAgainstBruteForce:
     @pytest.mark.parametrize("case", CASES)
     def test_all_weights(self, case, share):
         model, data = learned(*CASES[case][0]), frames(*CASES[case][1])
-        loss = LossConfig(1.0, 0.5, share, 0.02)
+        loss = LossConfig(1.0, 0.5, rmse_share=share, correction_weight=0.02)
         calculate = batch_gradient(model, data, loss=loss)
         result, gradient = calculate(np.arange(len(data)))
         assert result.unconverged == result.changed == 0
@@ -102,6 +107,19 @@ class TestAgainstBruteForce:
         assert result.loss == pytest.approx(brute.value, abs=1e-6)
         errors = [brute.error(gradient, seed=seed) for seed in range(3)]
         assert max(errors) < BOUND
+
+    @pytest.mark.parametrize("others", [0.0, 1.0])
+    def test_dipoles(self, others):
+        """Alone and with the rest; those of one frame are not known."""
+        model, data = learned(*CASES["paper"][0]), frames(*NAMES)
+        dipoles = 0.5 * np.random.default_rng(0).standard_normal((len(data), 3))
+        dipoles[1] = np.nan
+        data = dataclasses.replace(data, dipoles=dipoles)
+        loss = LossConfig(others, 0.5 * others, dipole_weight=0.7, correction_weight=0.0)
+        result, gradient = (calculate := batch_gradient(model, data, loss=loss))(np.arange(5))
+        brute = BruteForce(model, data, calculate.config.loss)
+        assert result.loss == pytest.approx(brute.value, abs=1e-6)
+        assert max(brute.error(gradient, seed=seed) for seed in range(3)) < BOUND
 
     def test_single_layers(self):
         parameters, names = CASES["all parameters, tensors"]
@@ -133,7 +151,7 @@ def flat(gradient):
 
 
 def with_stretched_co(data):
-    """One more frame, the SCF of which does not converge."""
+    """One more frame, the SCF of which needs more iterations than the others."""
     molecule = Molecule(np.array([6, 8]), np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]))
     one = data.select([0])
     return type(data).concatenate(
@@ -151,10 +169,11 @@ def with_stretched_co(data):
 
 class TestLeftOut:
     LOSS = LossConfig(correction_weight=0.0)
+    FEW = GradientSettings(max_iterations=25)
 
     def test_unconverged(self):
         data, model = with_stretched_co(frames(*NAMES)), learned()
-        calculate = batch_gradient(model, data, loss=self.LOSS, chunk_size=3)
+        calculate = batch_gradient(model, data, loss=self.LOSS, chunk_size=3, gradient=self.FEW)
         good, expected = calculate(np.arange(len(NAMES)))
         result, gradient = calculate(np.arange(len(data)))
         assert (good.unconverged, result.unconverged, result.changed) == (0, 1, 0)
@@ -167,7 +186,8 @@ class TestLeftOut:
 
     def test_nothing_converged(self):
         data = with_stretched_co(frames("H2O")).select([1])
-        result, gradient = batch_gradient(learned(), data, loss=self.LOSS)(np.arange(1))
+        calculate = batch_gradient(learned(), data, loss=self.LOSS, gradient=self.FEW)
+        result, gradient = calculate(np.arange(1))
         assert result.loss == 0.0 and result.unconverged == 1
         assert not flat(gradient).any()
 

@@ -97,7 +97,7 @@ class TestGoingOn:
     def test_interrupted_update(self, calls, whole, tmp_path):
         """Half of the weights are already new."""
         run = trainer(tmp_path, checkpoint_seconds=0.0)
-        step, left = run.adam.step, [calls]
+        step, left = run.optimizer.parts[0].step, [calls]
 
         def interrupted():
             left[0] -= 1
@@ -105,7 +105,7 @@ class TestGoingOn:
             if not left[0]:
                 raise KeyboardInterrupt
 
-        run.adam.step = interrupted
+        run.optimizer.parts[0].step = interrupted
         with pytest.raises(KeyboardInterrupt):
             run.run()
         assert trainer(tmp_path).run()
