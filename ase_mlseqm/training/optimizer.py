@@ -29,13 +29,16 @@ class Optimizer:
             inside = {layer.weight for layer in layers if isinstance(layer, nn.Linear)}
         matrices = [w for w in self.weights if w in inside]
         others = [w for w in self.weights if w not in inside]
-        decay = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
+        rate, decay = options.learning_rate, options.weight_decay
         self.parts: list[torch.optim.Optimizer] = []
         if matrices:
-            muon = torch.optim.Muon(matrices, **decay, adjust_lr_fn="match_rms_adamw")
-            self.parts.append(muon)
+            self.parts.append(
+                torch.optim.Muon(
+                    matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+                )
+            )
         if others:
-            self.parts.append(torch.optim.AdamW(others, **decay))
+            self.parts.append(torch.optim.AdamW(others, lr=rate, weight_decay=decay))
 
     def step(self, gradient: list[Tensor], norm: float, rate: float) -> None:
         """One step against ``gradient``, of the given norm, with learning rate ``rate``."""
