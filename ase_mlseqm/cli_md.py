@@ -9,7 +9,7 @@ import typer
 
 from .command import workflow_command
 from .errors import InputError
-from .options import require_positive
+from .options import base_settings, require_positive
 from .workflows.md_config import MDConfig
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ class MDOptions(MDConfig):
 
     def dynamics(self) -> MDConfig:
         """Those of one trajectory."""
-        names = [field.name for field in dataclasses.fields(MDConfig)]
-        own = {name: getattr(self, name) for name in names} | {"temperature": self.heats[0]}
-        return MDConfig(**own)
+        return dataclasses.replace(base_settings(self, MDConfig), temperature=self.heats[0])
 
 
 def md(run: Run, files: list[str], settings: MDOptions) -> int:

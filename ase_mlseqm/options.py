@@ -117,6 +117,11 @@ def choose(settings: Any, name: str, known: Sequence[str]) -> None:
     object.__setattr__(settings, name, names[value.lower()])
 
 
+def base_settings(settings: Any, cls: Any) -> Any:
+    """What ``settings`` have of a class that theirs is made from."""
+    return cls(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(cls)})
+
+
 def _truth(name: str, value: Any) -> bool:
     if value not in (True, False):
         raise InputError(f"{name} is {value!r}: give True or False")

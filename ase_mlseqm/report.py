@@ -45,8 +45,8 @@ class Outcome:
         One sentence on how it ended.
     steps : int or None
         Steps of a relaxation.
-    relaxation : dict or None
-        Its result, JSON-able.
+    details : dict
+        Results of the workflow by its name, for JSON.
     """
 
     frame: Frame
@@ -54,7 +54,7 @@ class Outcome:
     converged: bool
     message: str
     steps: int | None = None
-    relaxation: dict[str, Any] | None = None
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able dictionary; numbers that do not exist are None."""
@@ -74,11 +74,9 @@ class Outcome:
             heat = self.point.heat_of_formation
             if heat is not None:
                 out["heat_of_formation_kcal_mol"] = heat * EV_TO_KCAL
-        if self.relaxation is not None:
-            out["relaxation"] = self.relaxation
         out["converged"] = self.converged
         out["message"] = self.message
-        return jsonable(out)
+        return jsonable(out | self.details)
 
 
 def max_force(point: SinglePoint) -> float | None:

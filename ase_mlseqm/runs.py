@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -25,10 +25,8 @@ from .options import CalculatorOptions
 from .report import Outcome, console, results_table
 from .results import SinglePoint
 from .scf import SCFSettings
-from .summary import ARGUMENTS, RunSummary
-
-if TYPE_CHECKING:
-    pass
+from .summary import ARGUMENTS, RunSummary, jsonable, versions
+from .wholefile import write_whole
 
 PREFIX = "mlseqm: "
 
@@ -84,6 +82,13 @@ class Run:
         """Remember an output file."""
         if str(path) not in self.summary.files:
             self.summary.files.append(str(path))
+
+    def write_json(self, path: Path, units: dict[str, str], **content: Any) -> None:
+        """Write results with what they were computed with; the file is whole or not at all."""
+        about = {"method": self.level, "model": self.summary.model, "versions": versions()}
+        record = jsonable(about | {"units": units} | content)
+        write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        self.wrote(path)
 
     def finish(self) -> int:
         """Write the summary, print the report, and return the exit code."""

@@ -152,7 +152,15 @@ def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, ad
 
 def _record(run: Run, frame: Frame, name: str, result: MDResult, point: SinglePoint | None) -> None:
     run.outcomes.append(
-        MDOutcome(frame, point, result.completed, result.message, result.steps, None, name, result)
+        MDOutcome(
+            frame,
+            point,
+            result.completed,
+            result.message,
+            result.steps,
+            name=name,
+            result=result,
+        )
     )
 
 

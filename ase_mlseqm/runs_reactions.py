@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -21,27 +19,18 @@ from .calculator import MLSEQM
 from .cli_reactions import NEBOptions
 from .errors import InputError
 from .frames import Frame, output_folder, output_stem, output_stems, read_frames, write_frames
+from .options import base_settings
 from .report import Outcome, console
 from .runs import Run, complain, progress_bar
-from .summary import jsonable, versions
 from .units import EV_TO_KCAL
 from .workflows.neb import NEBConfig, NEBResult, neb
 from .workflows.reaction_figures import plot_irc, plot_profile
 from .workflows.ts import TSConfig, TSResult, ts
 
+UNITS = {"energies, barriers": "eV", "forces": "eV/Angstrom", "lengths": "Angstrom"}
 COUNTED_TWICE = (
     "the parameters of {} contain zero-point energies already: use the barriers without them"
 )
-
-
-@dataclasses.dataclass
-class ReactionOutcome(Outcome):
-    """One reaction of a run."""
-
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        return super().to_dict() | jsonable(self.details)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +45,10 @@ class _Reaction:
 def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
     """Paths of all reactions, one after the other; the images of each are one batch."""
     reactions = _reactions(run, files, settings.reactions)
-    names = [field.name for field in dataclasses.fields(NEBConfig)]
-    config = NEBConfig(**{name: getattr(settings, name) for name in names})
+    config = base_settings(settings, NEBConfig)
     rows: list[tuple[str, list[float], bool]] = []
 
-    def work(reaction: _Reaction, calc: MLSEQM, say: Callable[[str], None]) -> ReactionOutcome:
+    def work(reaction: _Reaction, calc: MLSEQM, say: Callable[[str], None]) -> Outcome:
         file = run.out / f"{reaction.stem}_path.extxyz"
 
         def step(number: int, energies: list[float], force: float) -> None:
@@ -69,7 +57,7 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
 
         result: NEBResult = neb(*reaction.structures, calc, config, path=file, callback=step)
         run.wrote(file)
-        _write_json(run, run.out / f"{reaction.stem}_neb.json", result.to_dict())
+        run.write_json(run.out / f"{reaction.stem}_neb.json", UNITS, result=result.to_dict())
         picture = run.out / f"{reaction.stem}_profile.png"
         plot_profile(result, picture, f"{reaction.name}, {run.level}")
         run.wrote(picture)
@@ -86,7 +74,7 @@ def ts_runs(run: Run, files: Sequence[str], config: TSConfig) -> int:
     reactions = _guesses(run, files)
     rows: list[tuple[str, list[float], bool]] = []
 
-    def work(reaction: _Reaction, calc: MLSEQM, say: Callable[[str], None]) -> ReactionOutcome:
+    def work(reaction: _Reaction, calc: MLSEQM, say: Callable[[str], None]) -> Outcome:
         guess, *ends = reaction.structures
         reactant, product = ends or (None, None)
         result: TSResult = ts(
@@ -110,7 +98,7 @@ def ts_runs(run: Run, files: Sequence[str], config: TSConfig) -> int:
             file = stem.with_name(f"{stem.name}_{kind}.extxyz")
             write_frames(file, frames)
             run.wrote(file)
-        _write_json(run, stem.with_name(f"{stem.name}_ts.json"), result.to_dict())
+        run.write_json(stem.with_name(f"{stem.name}_ts.json"), UNITS, result=result.to_dict())
         pairs = zip(result.barriers, result.barriers_zero_point, strict=True)
         rows.append((reaction.name, list(itertools.chain(*pairs)), result.converged))
         return _outcome(reaction, calc, result.atoms, result, "ts")
@@ -126,7 +114,7 @@ def _each(
     run: Run,
     reactions: list[_Reaction],
     label: str,
-    work: Callable[[_Reaction, MLSEQM, Callable[[str], None]], ReactionOutcome],
+    work: Callable[[_Reaction, MLSEQM, Callable[[str], None]], Outcome],
     table: Callable[[], Table],
 ) -> int:
     """Do every reaction; what goes wrong with one does not stop the others."""
@@ -145,7 +133,7 @@ def _each(
                 run.problems.append(f"{reaction.name}: {error}")
             except (CalculatorError, np.linalg.LinAlgError, RuntimeError) as error:
                 frame = Frame(reaction.name, 0, reaction.structures[0], True)
-                run.outcomes.append(ReactionOutcome(frame, None, False, str(error)))
+                run.outcomes.append(Outcome(frame, None, False, str(error)))
             except KeyboardInterrupt:
                 run.interrupted = True
                 break
@@ -158,12 +146,12 @@ def _each(
 
 def _outcome(
     reaction: _Reaction, calc: MLSEQM, atoms: Atoms, result: NEBResult | TSResult, kind: str
-) -> ReactionOutcome:
+) -> Outcome:
     calc.get_property("energy", atoms)
     left_out = ("positions", "numbers", "config", "minima")
     details = {key: value for key, value in result.to_dict().items() if key not in left_out}
     frame = Frame(reaction.name, 0, atoms, True)
-    return ReactionOutcome(
+    return Outcome(
         frame,
         calc.singlepoint,
         result.converged,
@@ -247,14 +235,6 @@ def _bare(atoms: Atoms) -> Atoms:
     for name in ("neb_key", "neb_image", "step", "climbing", "max_force", "problems"):
         copy.info.pop(name, None)
     return copy
-
-
-def _write_json(run: Run, path: Path, result: dict[str, Any]) -> None:
-    about = {"method": run.level, "model": run.summary.model, "versions": versions()}
-    units = {"units": {"energies, barriers": "eV", "forces": "eV/Angstrom", "lengths": "Angstrom"}}
-    content = jsonable(about | units | {"result": result})
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    run.wrote(path)
 
 
 def _table(run: Run, header: Sequence[str], rows: Sequence[tuple[str, list[float], bool]]) -> Table:

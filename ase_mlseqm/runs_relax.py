@@ -133,9 +133,7 @@ def _all_at_once(
             run.outcomes.append(Outcome(frame, point, False, str(result), steps=0))
             _write_relaxed(run, frame, point, None, stems[frame.file], started)
             continue
-        run.outcomes.append(
-            Outcome(frame, point, result.converged, result.message, result.steps, result.to_dict())
-        )
+        run.outcomes.append(_outcome(frame, point, result))
         _write_relaxed(run, frame, point, result, stems[frame.file], started)
         if figure:
             _draw(run, frame, result, stems)
@@ -179,10 +177,13 @@ def _relax(
         failed = getattr(error, "singlepoint", None)
         run.outcomes.append(Outcome(frame, failed, False, str(error), steps=0))
         return failed, None
-    run.outcomes.append(
-        Outcome(frame, point, result.converged, result.message, result.steps, result.to_dict())
-    )
+    run.outcomes.append(_outcome(frame, point, result))
     return point, result
+
+
+def _outcome(frame: Frame, point: SinglePoint | None, result: RelaxResult) -> Outcome:
+    details = {"relaxation": result.to_dict()}
+    return Outcome(frame, point, result.converged, result.message, result.steps, details)
 
 
 def _write_relaxed(

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import units
-from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
 from rich import box
 from rich.table import Table
 
-from .calculator import MLSEQM
 from .cli_vibrations import ThermoOptions, VibOptions
-from .errors import InputError
-from .frames import Frame, output_folder, output_stem, output_stems, with_results, write_frames
-from .report import MAX_COLUMNS, Outcome, console
-from .runs import Run, complain, progress_bar
-from .summary import jsonable, versions
-from .wholefile import write_whole
+from .frames import Frame, output_folder, write_frames
+from .options import base_settings
+from .runs import Run
+from .runs_frames import Account, Workflow, each_frame
 from .workflows.normal_modes import spectrum
 from .workflows.thermochemistry import ThermoResult, ideal_gas
 from .workflows.vibrations import (
@@ -49,25 +41,14 @@ UNITS = {
 KCAL = units.kcal / units.mol
 
 
-@dataclasses.dataclass
-class VibrationOutcome(Outcome):
-    """One molecule of a run, with its vibrations and thermochemistry."""
-
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        return super().to_dict() | jsonable(self.details)
-
-
-Writer = Callable[[Frame, str, VibrationsResult], tuple[dict[str, Any], list[str], Table]]
+LEFT_OUT = ("hessian", "dipole_derivatives", "modes", "config", "unprojected")
+"""What the report of a run does not repeat."""
 
 
 def vibration_runs(run: Run, specs: list[str], settings: VibOptions) -> int:
     """Vibrations of all frames, one after the other."""
 
-    def write(
-        frame: Frame, stem: str, result: VibrationsResult
-    ) -> tuple[dict[str, Any], list[str], Table]:
+    def write(frame: Frame, stem: str, result: VibrationsResult) -> Account:
         if settings.spectrum and result.intensities is not None and len(result.frequencies):
             _write_spectrum(run, frame, stem, result, settings)
         if settings.animate and len(result.frequencies):
@@ -76,136 +57,36 @@ def vibration_runs(run: Run, specs: list[str], settings: VibOptions) -> int:
                 frames = mode_frames(result, index)
                 write_frames(folder / f"mode_{index + 1:03d}.extxyz", frames)
             run.wrote(folder)
-        left_out = ("hessian", "dipole_derivatives", "modes", "config", "unprojected")
-        details = {k: v for k, v in result.to_dict().items() if k not in left_out}
-        return {"vibrations": details}, result.messages, _modes_table(frame, result)
+        details = {k: v for k, v in result.to_dict().items() if k not in LEFT_OUT}
+        return Account({"vibrations": details}, result.messages, _modes_table(frame, result))
 
-    return _each(run, specs, settings, "vibrations", write)
+    return each_frame(run, specs, _workflow("vibrations", settings), write)
 
 
 def thermo_runs(run: Run, specs: list[str], settings: ThermoOptions) -> int:
     """Thermochemistry of all frames, one after the other."""
 
-    def write(
-        frame: Frame, stem: str, result: VibrationsResult
-    ) -> tuple[dict[str, Any], list[str], Table]:
+    def write(frame: Frame, stem: str, result: VibrationsResult) -> Account:
         gas = ideal_gas(result, settings)
         header, rows = thermo_rows(gas)
         _write_csv(run, run.out / f"{stem}_thermo.csv", header, rows)
-        _write_json(run, run.out / f"{stem}_thermo.json", {"result": gas.to_dict()})
+        run.write_json(run.out / f"{stem}_thermo.json", UNITS, result=gas.to_dict())
         if settings.figure:
             from .workflows.vibration_figures import plot_thermochemistry
 
             path = run.out / f"{stem}_thermo.png"
             plot_thermochemistry(gas, path, f"{frame.name}, {run.level}")
             run.wrote(path)
-        return {"thermochemistry": gas.to_dict()}, gas.messages, _thermo_table(frame, gas)
+        details = {"thermochemistry": gas.to_dict()}
+        return Account(details, gas.messages, _thermo_table(frame, gas))
 
-    return _each(run, specs, settings, "thermochemistry", write)
-
-
-def _each(run: Run, specs: list[str], settings: VibrationsConfig, label: str, write: Writer) -> int:
-    """Compute the vibrations of every frame, or read what an earlier run wrote, and report."""
-    calc = MLSEQM(**dataclasses.asdict(run.options))
-    run.scf_settings()
-    frames = run.read(specs)
-    if not frames:
-        return run.finish()
-    output_folder(run.out)
-    stems = output_stems(frame.file for frame in frames)
-    notes: list[str] = []
-    tables: list[Table] = []
-    with progress_bar(len(frames), label) as advance:
-        for frame in frames:
-            stem = output_stem(frame, stems)
-            calc.reset()  # the result must not depend on the molecule before
-            try:
-                result = _vibrations(run, calc, frame, stem, settings, advance)
-                calc.get_property("energy", result.atoms)
-                run.summary.lap("compute")
-                details, messages, table = write(frame, stem, result)
-            except (CalculatorSetupError, InputError) as error:
-                run.problems.append(f"{frame.name}: {error}")
-                continue
-            except CalculationFailed as error:
-                failed = getattr(error, "singlepoint", None)
-                run.outcomes.append(VibrationOutcome(frame, failed, False, str(error)))
-                continue
-            except KeyboardInterrupt:
-                run.interrupted = True
-                break
-            finally:
-                advance()
-            point = calc.singlepoint
-            assert point is not None
-            path = run.out / f"{stem}_vib.extxyz"
-            write_frames(path, [with_results(result.atoms, point)])
-            run.wrote(path)
-            converged = result.max_force <= settings.fmax or not settings.relax
-            run.outcomes.append(
-                VibrationOutcome(frame, point, converged, "; ".join(messages), details=details)
-            )
-            if converged:
-                notes += [f"{frame.name}: {message}" for message in messages]
-            tables.append(table)
-            run.summary.lap("write")
-    if not run.json and len(frames) <= MAX_COLUMNS:
-        for table in tables:
-            console().print(table)
-    for note in notes:
-        complain(note)
-    return run.finish()
+    return each_frame(run, specs, _workflow("thermochemistry", settings), write)
 
 
-def _vibrations(
-    run: Run, calc: MLSEQM, frame: Frame, stem: str, settings: VibrationsConfig, advance: Any
-) -> VibrationsResult:
-    """The vibrations of a frame: those in its file, or new ones, which are written there."""
-    names = [field.name for field in dataclasses.fields(VibrationsConfig)]
-    config = VibrationsConfig(**{name: getattr(settings, name) for name in names})
-    path = run.out / f"{stem}_vib.json"
-    key = _fingerprint(run, frame, config)
-    try:
-        stored = json.loads(path.read_text())
-        if stored["fingerprint"] == key:
-            run.wrote(path)
-            return VibrationsResult.from_dict(stored["result"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # there is none, or none that can be used
-
-    def step(number: int, energy: float, fmax: float) -> None:
-        advance(0, f"{frame.name} step {number}: {energy:.4f} eV, {fmax:.4f} eV/Å")
-
-    result = vibrations(frame.atoms, calc, config, relax_callback=step)
-    _write_json(run, path, {"fingerprint": key, "result": result.to_dict()})
-    return result
-
-
-def _fingerprint(run: Run, frame: Frame, config: VibrationsConfig) -> str:
-    """What the vibrations depend on, as one word."""
-    atoms = frame.atoms
-    names = ("charge", "multiplicity", "spin")
-    words = [
-        atoms.numbers.tolist(),
-        atoms.positions.tolist(),
-        atoms.get_masses().tolist(),
-        atoms.get_initial_charges().tolist(),
-        atoms.get_initial_magnetic_moments().tolist(),
-        [str(atoms.info.get(name)) for name in names],
-        [str(constraint.todict()) for constraint in atoms.constraints],
-        dataclasses.asdict(run.options),
-        run.summary.model,
-        dataclasses.asdict(config),
-        versions()["ase-mlseqm"],
-    ]
-    return hashlib.sha256(repr(words).encode()).hexdigest()
-
-
-def _write_json(run: Run, path: Path, content: dict[str, Any]) -> None:
-    about = {"method": run.level, "model": run.summary.model, "versions": versions()}
-    text = json.dumps(jsonable(about | {"units": UNITS} | content), indent=1) + "\n"
-    write_whole(path, text.encode())
-    run.wrote(path)
+def _workflow(label: str, settings: VibrationsConfig) -> Workflow:
+    # the same for both commands: each goes on from the files of the other
+    config = base_settings(settings, VibrationsConfig)
+    return Workflow(label, "vib", vibrations, VibrationsResult, config, UNITS)
 
 
 def _write_csv(run: Run, path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
