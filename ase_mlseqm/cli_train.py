@@ -18,7 +18,8 @@ def train(
         Path | None, typer.Argument(metavar="[CONFIG]", help="YAML file with settings.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="Settings with a name: paper or fine-tune.")
+        str | None,
+        typer.Option("--preset", help="Settings with a name: paper, hipnn-pm3 or fine-tune."),
     ] = None,
     data: Annotated[
         list[str] | None,

@@ -48,6 +48,9 @@ class TrainConfig:
     """Accuracy of the gradient."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """Optimiser."""
+    repeats: tuple[int, ...] = ()
+    """How often the frames of each data file are taken in an epoch, in the order of the files; one
+    number is enough where the rest is taken once."""
     batch_size: int = 64
     """Frames of a step."""
     chunk_size: int = 32

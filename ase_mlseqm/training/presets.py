@@ -6,10 +6,21 @@ import dataclasses
 
 from ..errors import InputError
 from ..nn.hamiltonian import HamiltonianConfig
+from ..nn.hipnn import HIPNNConfig
+from ..nn.parameter_head import CORRECTIONS
 from .config import OptimizerConfig, TrainConfig
+from .loss import LossConfig
 
+SHIPPED = tuple(CORRECTIONS)
 PRESETS = {
     "paper": TrainConfig(model=HamiltonianConfig(), epochs=30),
+    "hipnn-pm3": TrainConfig(
+        model=HamiltonianConfig(HIPNNConfig(tensor_order=1), SHIPPED),
+        loss=LossConfig(dipole_weight=0.5),
+        optimizer=OptimizerConfig("muon", 4e-3, weight_decay=0.02, clip=100.0),
+        epochs=14,
+        patience=20,
+    ),
     "fine-tune": TrainConfig(
         optimizer=OptimizerConfig(learning_rate=1e-4, final_learning_rate=1e-6, warm_up=20),
         epochs=50,
@@ -18,7 +29,8 @@ PRESETS = {
         batch_size=32,
     ),
 }
-"""``paper``: Zhou et al., PNAS 119 (2022) e2120333119.  ``fine-tune``: what ``--from`` takes."""
+"""``paper``: Zhou et al., PNAS 119 (2022) e2120333119.  ``hipnn-pm3``: the shipped model's.
+``fine-tune``: what ``--from`` takes."""
 
 
 def preset(name: str) -> TrainConfig:

@@ -97,6 +97,7 @@ def train(
         "other_elements": foreign,
         "skipped": len(data.skipped),
     }
+    training = _repeated(data, training, config)
     model = seeded(config.model, config.seed, name or out.name)
     source = None
     if start is not None:
@@ -156,6 +157,19 @@ def _known(data: Dataset, indices: np.ndarray, config: TrainConfig) -> tuple[np.
         for k in indices
     ]
     return indices[np.array(good, dtype=bool)], len(good) - sum(good)
+
+
+def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.ndarray:
+    """The frames as often as the settings want those of their file."""
+    files = len(data.level)
+    if len(config.repeats) > files or any(times < 0 for times in config.repeats):
+        raise InputError(
+            f"repeats {list(config.repeats)} does not fit {files} data files: give one number, 0 "
+            "or more, for each"
+        )
+    times = np.ones(files, dtype=np.int64)
+    times[: len(config.repeats)] = config.repeats
+    return np.repeat(indices, times[data.source[indices]])
 
 
 def _describe(

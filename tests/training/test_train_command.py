@@ -85,6 +85,16 @@ def test_same_command_goes_on_and_another_is_refused(folder, capsys):
     assert "run holds a training with other settings (seed: 0 before, 3 now)" in error
 
 
+def test_frames_of_a_file_taken_more_often(folder):
+    once = (folder / "small.yaml").read_text()
+    steps = []
+    for times in (1, 3):
+        (folder / "often.yaml").write_text(f"{once}repeats: [{times}]\n")
+        assert train("often.yaml", "--data", "data.h5", "--out", f"run{times}") == 0
+        steps.append(len(read_log(folder / f"run{times}" / "steps.csv")))
+    assert steps == [2 * (15 // 4), 2 * (45 // 4)]  # whole batches of 4, 2 epochs
+
+
 def test_fine_tuning_keeps_the_table(folder):
     assert train("small.yaml", "--data", "data.h5", "--out", "run") == 0
     start = folder / "run" / "model.safetensors"
@@ -108,6 +118,7 @@ def test_fine_tuning_keeps_the_table(folder):
         (("--preset", "big", "--data", "data.h5"), "unknown preset 'big'"),
         (("small.yaml", "--preset", "paper", "--data", "data.h5"), "not both"),
         (("bad.yaml", "--data", "data.h5"), "bad.yaml: unknown keyword 'epoch'"),
+        (("often.yaml", "--data", "data.h5"), "repeats [1, 2] does not fit 1 data files"),
         (("--data", "data.h5", "--isolated", "H"), "--isolated H"),
         (("--data", "data.h5", "--from", "nothing"), "unknown model 'nothing'"),
         (("--data", "data.h5", "--gradients"), "gradients"),
@@ -115,6 +126,7 @@ def test_fine_tuning_keeps_the_table(folder):
 )
 def test_bad_input(folder, capsys, line, sentence):
     (folder / "bad.yaml").write_text("epoch: 3\n")
+    (folder / "often.yaml").write_text("repeats: [1, 2]\n")
     assert train(*line, "--out", "run") == 2
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
