@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,8 @@ SHARED = (
     *("tolerance", "max_iterations"),
 )
 """Options of the calculator that every command has."""
+SWITCHES = {"unrestricted": "--unrestricted/--restricted"}
+"""Names of switches of which --no-... says less."""
 
 
 def workflow_command(
@@ -32,6 +34,7 @@ def workflow_command(
     *,
     files: str = "Any file ASE reads, all its frames; or FILE@index.",
     required: bool = True,
+    aliases: Mapping[str, str] | None = None,
 ) -> None:
     """Add a command to ``app`` that runs a workflow.
 
@@ -48,14 +51,20 @@ def workflow_command(
         Help of the command, and of its files.
     required : bool
         Whether there must be files.
+    aliases : mapping, optional
+        Second names of options, such as ``--steps``, by field.
     """
+    aliases = aliases or {}
     fields = [f for f in dataclasses.fields(CalculatorOptions) if f.name in SHARED]
     own = list(dataclasses.fields(config))
     docs = field_docs(CalculatorOptions) | field_docs(config)
     hints = typing.get_type_hints(CalculatorOptions) | typing.get_type_hints(config)
     kinds: dict[str, Any] = {
         "files": Annotated[list[str], typer.Argument(metavar="FILE", help=files)],
-        **{f.name: _option(f, hints[f.name], docs.get(f.name, "")) for f in (*own, *fields)},
+        **{
+            f.name: _option(f, hints[f.name], docs.get(f.name, ""), aliases.get(f.name))
+            for f in (*own, *fields)
+        },
         "config": Annotated[
             Path | None, typer.Option("--config", help="YAML file with any of these options.")
         ],
@@ -101,17 +110,20 @@ def workflow_command(
     app.command(name)(command)
 
 
-def _option(field: dataclasses.Field, hint: Any, doc: str) -> Any:
+def _option(field: dataclasses.Field, hint: Any, doc: str, alias: str | None) -> Any:
     """Annotated type of an option that is None unless given."""
     kind = _plain(hint)
     flag = f"--{field.name.replace('_', '-')}"
     default = "" if field.default in (None, "", ()) else f" Default: {_shown(field.default)}."
-    help_ = f"{doc}{default}"
+    names = [flag] if alias is None else [flag, alias]
+    settings: dict[str, Any] = {"help": f"{doc}{default}"}
     if kind is bool:
-        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_)]
-    if kind not in (int, float, str):
-        return Annotated[str | None, typer.Option(flag, metavar="A,B,...", help=help_)]
-    return Annotated[kind | None, typer.Option(flag, help=help_)]
+        names = [SWITCHES.get(field.name, f"{flag}/--no-{flag[2:]}")]
+    elif kind == tuple[float, float, float]:
+        settings["metavar"] = "X Y Z"
+    elif kind not in (int, float, str):
+        kind, settings["metavar"] = str, "A,B,..."
+    return Annotated[kind | None, typer.Option(*names, **settings)]
 
 
 def _plain(hint: Any) -> Any:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def progress_bar(total: int, label: str) -> Iterator[Any]:
         yield advance
 
 
-def single_points(run: Run, specs: list[str], properties: list[str]) -> int:
+def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
     """Evaluate all frames in one call and write them."""
     from .atoms import molecule_from_atoms
     from .engine import evaluate, find_device

@@ -4,41 +4,40 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorError, CalculatorSetupError
 
 from .calculator import MLSEQM
+from .cli_points import RelaxOptions
 from .frames import Frame, output_folder, output_stem, output_stems, with_results, write_frames
+from .options import base_settings
 from .report import Outcome
 from .results import SinglePoint
 from .runs import Run, progress_bar
 from .singlepoint import PROPERTIES
-
-if TYPE_CHECKING:
-    from .workflows.relax import RelaxConfig, RelaxResult
+from .workflows.relax import RelaxConfig, RelaxResult
 
 SHOWN = tuple(name for name in PROPERTIES if name not in ("density", "parameters"))
 """What is computed for the relaxed structures."""
 
 
-def relaxations(
-    run: Run, specs: list[str], config: RelaxConfig, *, trajectory: bool, figure: bool
-) -> int:
+def relaxations(run: Run, specs: list[str], settings: RelaxOptions) -> int:
     """Relax all frames: several as one batch, unless every step is to be kept."""
     from .workflows.relax_many import ONE_FORCE_A_STEP
 
+    config = base_settings(settings, RelaxConfig)
     calc = MLSEQM(**dataclasses.asdict(run.options))
     run.scf_settings()
     frames = run.read(specs)
     if not frames:
         return run.finish()
     output_folder(run.out)
-    if len(frames) > 1 and not trajectory and config.optimizer in ONE_FORCE_A_STEP:
-        _all_at_once(run, calc, frames, config, figure)
+    if len(frames) > 1 and not settings.trajectory and config.optimizer in ONE_FORCE_A_STEP:
+        _all_at_once(run, calc, frames, config, settings.figure)
     else:
-        _one_by_one(run, calc, frames, config, trajectory, figure)
+        _one_by_one(run, calc, frames, config, settings.trajectory, settings.figure)
     return run.finish()
 
 

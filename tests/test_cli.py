@@ -85,7 +85,10 @@ def test_help_is_made_of_the_field_docs(mlseqm, monkeypatch):
         for name in ("method", "charge", "multiplicity", "unrestricted", "field", "device"):
             assert f"--{name}" in text
             assert docs[name] in text
+        assert "--unrestricted / --restricted" in text
+        assert "--field X Y Z" in text
         assert all(doc in text for doc in more.values())
+    assert "--max-steps, --steps" in text
     code, out, _ = mlseqm()
     assert code == 0
     assert "relax" in out

@@ -63,7 +63,7 @@ def test_command_line_wins_over_the_file(made, tmp_path):
 
 
 def test_lists(made):
-    assert cli.main(["make", "a.xyz", "--grid", "1,2.5, 4", "--field", "0 0 0.1"]) == 7
+    assert cli.main(["make", "a.xyz", "--grid", "1,2.5, 4", "--field", "0", "0", "0.1"]) == 7
     ((run, _, settings),) = made
     assert settings.grid == (1.0, 2.5, 4.0)
     assert run.options.field == (0.0, 0.0, 0.1)

@@ -1,0 +1,77 @@
+"""The commands ``mlseqm sp`` and ``mlseqm relax``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import typer
+
+from .command import workflow_command
+from .errors import InputError
+from .workflows.relax import RelaxConfig
+
+if TYPE_CHECKING:
+    from .runs import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class PointOptions:
+    """Settings of ``mlseqm sp``."""
+
+    properties: tuple[str, ...] = (
+        *("energy", "forces", "charges", "dipole", "mo_energies", "magmoms"),
+    )
+    """What to compute, separated by commas."""
+
+    def __post_init__(self) -> None:
+        from .singlepoint import PROPERTIES  # torch comes with it
+
+        for name in self.properties:
+            if name not in PROPERTIES:
+                raise InputError(f"unknown property {name!r}: choose from {', '.join(PROPERTIES)}")
+        asked = tuple(dict.fromkeys(("energy", *self.properties)))
+        object.__setattr__(self, "properties", asked)
+
+
+@dataclasses.dataclass(frozen=True)
+class RelaxOptions(RelaxConfig):
+    """Settings of ``mlseqm relax``."""
+
+    trajectory: bool = False
+    """Write every step to NAME.traj."""
+    figure: bool = True
+    """Draw the convergence: NAME_convergence.png."""
+
+
+def sp(run: Run, files: list[str], settings: PointOptions) -> int:
+    """Single points of all structures."""
+    from .runs import single_points
+
+    return single_points(run, files, settings.properties)
+
+
+def relax(run: Run, files: list[str], settings: RelaxOptions) -> int:
+    """Relaxations of all structures."""
+    from .runs_relax import relaxations
+
+    return relaxations(run, files, settings)
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands."""
+    workflow_command(
+        app,
+        "sp",
+        PointOptions,
+        sp,
+        "Single points of all structures, in one batch; written to NAME_sp.extxyz.",
+    )
+    workflow_command(
+        app,
+        "relax",
+        RelaxOptions,
+        relax,
+        "Relax all structures, several as one batch; written to NAME_relaxed.extxyz.",
+        aliases={"max_steps": "--steps"},
+    )
