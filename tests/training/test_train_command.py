@@ -126,7 +126,7 @@ def test_fine_tuning_keeps_the_table(folder):
 )
 def test_bad_input(folder, capsys, line, sentence):
     (folder / "bad.yaml").write_text("epoch: 3\n")
-    (folder / "often.yaml").write_text("repeats: [1, 2]\n")
+    (folder / "often.yaml").write_text("repeats: [1, 2]\nvalidation_fraction: 0.3\n")
     assert train(*line, "--out", "run") == 2
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
