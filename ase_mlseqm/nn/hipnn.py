@@ -21,6 +21,8 @@ from .neighbours import Neighbours
 SMALL = 1e-3
 """Added to squared norms of tensor features, which would otherwise have a cusp at zero; with less
 the forces change too abruptly there for the differences that they are trained by."""
+SHARED = 16
+"""Features from which on it is cheaper to mix them before the moments are taken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,24 +149,23 @@ class Interaction(nn.Module):
     def _moments(self, features: Tensor, around: Surroundings) -> Tensor:
         """Moments (n, M, n_out) of the neighbours' features, mixed."""
         near = around.neighbours
-        groups, size = near.centre.shape
+        groups, size, others = around.distance.shape
         n_in, n_out = features.shape[1], self.mix.out_features
         weights = self.sensitivity(around)
-        tensors = _tensors(around.direction, self.order)
-        if size == 1:
-            # (n, K, M S)^T @ (n, K, n_in)
-            kernel = (tensors.unsqueeze(4) * weights.unsqueeze(3)).view(
-                groups, near.index.shape[1], -1
-            )
-            moments = kernel.mT @ features[near.index]
-            return self.mix(moments.view(groups, tensors.shape[3], -1))
+        tensors = _tensors(around.direction, self.order).mT.contiguous()
+        n_moments = tensors.shape[2]
+        if size == 1 or n_in < SHARED:
+            # (G, P M S, Q) @ (G, Q, n_in)
+            kernel = tensors.unsqueeze(3) * weights.mT.contiguous().unsqueeze(2)
+            moments = kernel.view(groups, -1, others) @ features[near.index]
+            return self.mix(moments.view(groups * size, n_moments, -1)[near.place])
         # atoms that look at the same others share what the weights make of these: mixing comes
         # first, once for every neighbour and not for every component of the tensors
         weight = self.mix.weight.view(n_out, -1, n_in).permute(2, 1, 0)
         sources = (features @ weight.reshape(n_in, -1))[near.index].view(groups, -1, n_out)
-        kernel = tensors.mT.contiguous().unsqueeze(4) * weights.unsqueeze(2)
-        mixed = kernel.view(groups, size * tensors.shape[3], -1) @ sources
-        return mixed.view(groups * size, tensors.shape[3], n_out)[near.place]
+        kernel = tensors.unsqueeze(4) * weights.unsqueeze(2)
+        mixed = kernel.view(groups, size * n_moments, -1) @ sources
+        return mixed.view(groups * size, n_moments, n_out)[near.place]
 
 
 class Block(nn.Module):
