@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
-from ase.io import read
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -187,11 +186,10 @@ def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions)
         heat = result.mean_temperature
         options: dict[str, Any] = {"resolution": settings.resolution, "timestep": timestep}
         first = int(np.ceil(skip / spacing))
-        frames: list[Atoms] = read(result.files.frames, index=slice(first, None))  # type: ignore[assignment]
-        if len(frames) < FEWEST:
+        velocities = result.files.trajectory.velocities(first)
+        if len(velocities) < FEWEST:
             continue
-        velocities = np.array([atoms.get_velocities() for atoms in frames])
-        masses = frames[0].get_masses()
+        masses = result.atoms.get_masses()
         found["power"].append(power_spectrum(velocities, masses, spacing, heat, **options))
         dipoles = np.column_stack([result.table[f"dipole_{axis}_eA"] for axis in "xyz"])
         dipoles = dipoles[int(np.ceil(skip / step)) :]

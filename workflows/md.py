@@ -41,9 +41,10 @@ def dynamics(
         are extrapolated from the last steps.
     config : MDConfig, optional
     stem : str or Path, optional
-        Start of the names of the files: STEM_md.csv with a line for every step, STEM_md.extxyz with
-        the frames, and STEM_md.checkpoint.npz.  Where that exists the run goes on from it, with the
-        same random numbers; the result is that of a run that was never interrupted.
+        Start of the names of the files: STEM_md.csv with a line for every step, STEM_md.extxyz (or
+        .h5md, as ``config.format`` says) with the frames, and STEM_md.checkpoint.npz.  Where that
+        exists the run goes on from it, with the same random numbers; the result is that of a run
+        that was never interrupted.
     callback : callable, optional
         Called with (step, temperature in K, total energy in eV) after every step.
 
@@ -90,7 +91,7 @@ class _Simulation:
         self.freedom = degrees_of_freedom(atoms, config.ensemble)
         self.rng = np.random.default_rng(config.seed)
         self.log = Log(
-            None if stem is None else Files(Path(stem)),
+            None if stem is None else Files(Path(stem), config.format),
             config.identity(atoms) | {"calculator": _identity(calc)},
             config.interval,
         )

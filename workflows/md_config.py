@@ -14,6 +14,7 @@ from ase_mlseqm.options import require_positive
 from ase_mlseqm.results import SinglePoint
 
 from .md_log import Bounds, Files
+from .trajectory import FORMATS
 
 ENSEMBLES = ("nve", "langevin", "bussi", "nose-hoover")
 
@@ -32,6 +33,8 @@ class MDConfig:
     """Number of steps, those of an earlier run that is continued included."""
     interval: int = 4
     """Steps between two frames of the trajectory."""
+    format: str = "extxyz"
+    """Of the trajectory: extxyz or h5md (HDF5; needs h5py)."""
     friction: float = 10.0
     """Friction of langevin, 1/ps."""
     coupling_time: float = 100.0
@@ -51,6 +54,9 @@ class MDConfig:
             raise InputError(
                 f"unknown ensemble {self.ensemble!r}: choose one of {', '.join(ENSEMBLES)}"
             )
+        object.__setattr__(self, "format", self.format.lower())
+        if self.format not in FORMATS:
+            raise InputError(f"unknown format {self.format!r}: choose one of {', '.join(FORMATS)}")
         require_positive(self, "timestep", "temperature", "friction", "coupling_time", "max_gap")
         if not self.max_heating > 1.0:
             raise InputError(f"max_heating is {self.max_heating}: give a number above 1")

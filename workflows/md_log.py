@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import write
 
 from ase_mlseqm.errors import InputError
+
+from .trajectory import Trajectory, trajectory
 
 COLUMNS = (
     *("step", "time_fs", "total_eV", "potential_eV", "kinetic_eV", "temperature_K"),
@@ -25,6 +26,8 @@ COLUMNS = (
 
 CHECKPOINT_SECONDS = 5.0
 """Shortest time between two checkpoints; what lies behind the last one is computed again."""
+CHECKPOINT_COST = 0.2
+"""Seconds that one may take; where it takes longer they are further apart by as much."""
 
 StepCallback = Callable[[int, float, float], None]
 """Called with step, temperature (K) and total energy (eV)."""
@@ -66,6 +69,7 @@ class Files:
     """Paths of the files of one trajectory that start with ``stem``."""
 
     stem: Path
+    format: str = "extxyz"
 
     @property
     def table(self) -> Path:
@@ -74,8 +78,13 @@ class Files:
 
     @property
     def frames(self) -> Path:
-        """extxyz with positions, momenta, forces and energy."""
-        return self.stem.with_name(f"{self.stem.name}_md.extxyz")
+        """Positions, velocities, forces, energy and dipole moment of every ``interval`` steps."""
+        return self.stem.with_name(f"{self.stem.name}_md.{self.format}")
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """The file ``frames``."""
+        return trajectory(self.frames)
 
     @property
     def checkpoint(self) -> Path:
@@ -86,8 +95,8 @@ class Files:
 class Log:
     """Keeps the table of one trajectory, and writes it, the frames and checkpoints.
 
-    Table and frames are only appended to; the checkpoint knows how long they were when it was
-    written, and is replaced in one piece.  A process may be killed at any moment.
+    Table and frames only grow; the checkpoint knows how long they were when it was written, and is
+    replaced in one piece.  A process may be killed at any moment.
 
     Parameters
     ----------
@@ -102,43 +111,48 @@ class Log:
     def __init__(self, files: Files | None, identity: dict[str, Any], interval: int) -> None:
         self.files, self.identity, self.interval = files, identity, interval
         self.rows: list[tuple[float, ...]] = []
-        self._sizes = [0, 0]
+        self._trajectory = None if files is None else files.trajectory
         self._text = ",".join(COLUMNS) + "\n"
         self._frames: list[Atoms] = []
-        self._written = time.monotonic()
+        self._written, self._cost = time.monotonic(), 0.0
 
     def restore(self) -> dict[str, Any] | None:
         """The state of the last checkpoint, if there is one; later lines and frames are cut off."""
-        if self.files is None:
+        if self.files is None or self._trajectory is None:
             return None
-        if not self.files.checkpoint.exists():
-            for path in (self.files.table, self.files.frames):
-                path.unlink(missing_ok=True)
+        table, frames, path = self.files.table, self.files.frames, self.files.checkpoint
+        if not path.exists():
+            table.unlink(missing_ok=True)
+            frames.unlink(missing_ok=True)
             return None
-        path = self.files.checkpoint
         try:
             with np.load(path, allow_pickle=False) as data:
                 state: dict[str, Any] = {name: data[name] for name in data.files}
             about = json.loads(str(state.pop("about")))
-            for file, size in zip(self._paths(), about["sizes"], strict=True):
-                if size or file.exists():
-                    if file.stat().st_size < size:
+            changed = [k for k, v in self.identity.items() if about["identity"].get(k) != v]
+            if not changed:
+                for file, size, least in zip(
+                    (table, frames),
+                    (table.stat().st_size, self._trajectory.size()),
+                    about["sizes"],
+                    strict=True,
+                ):
+                    if size < least:
                         raise ValueError(f"{file.name} is shorter than it was")
-                    os.truncate(file, size)
-            lines = self.files.table.read_text().splitlines()[1:]
+                os.truncate(table, about["sizes"][0])
+                self._trajectory.cut(about["sizes"][1])
+                lines = table.read_text().splitlines()[1:]
         except (ValueError, KeyError, OSError, TypeError) as error:
             raise InputError(
                 f"{path} cannot be continued ({error}): remove it to start anew"
             ) from None
-        if about["identity"] != self.identity:
-            old, new = about["identity"], self.identity
-            changed = [key for key in new if old.get(key) != new[key]]
+        if changed:
             raise InputError(
                 f"{path} belongs to a run with other {', '.join(changed)}: remove it to start "
                 "anew, or write elsewhere"
             )
         self.rows = [tuple(float(word) for word in line.split(",")) for line in lines]
-        self._sizes, self._text = about["sizes"], ""
+        self._text = ""
         return state | about["state"]
 
     def add(self, step: int, row: tuple[float, ...], atoms: Atoms) -> None:
@@ -154,22 +168,25 @@ class Log:
 
         Arrays of ``state`` are stored as they are, anything else as JSON.
         """
-        if self.files is None:
+        if self.files is None or self._trajectory is None:
             return
-        if not force and time.monotonic() - self._written < CHECKPOINT_SECONDS:
+        start = time.monotonic()
+        # a trajectory in HDF5 is copied every time: rarely when it is long
+        pause = CHECKPOINT_SECONDS * max(1.0, self._cost / CHECKPOINT_COST)
+        if not force and start - self._written < pause:
             return
         if self._text:
             with self.files.table.open("a") as file:
                 file.write(self._text)
         if self._frames:
-            write(self.files.frames, self._frames, format="extxyz", append=True)
+            self._trajectory.append(self._frames)
         self._text, self._frames = "", []
-        self._sizes = [path.stat().st_size if path.exists() else 0 for path in self._paths()]
         arrays: dict[str, Any] = {}
         plain: dict[str, Any] = {}
         for name, value in state.items():
             (arrays if isinstance(value, np.ndarray) else plain)[name] = value
-        about = {"identity": self.identity, "sizes": self._sizes, "state": plain}
+        sizes = [self.files.table.stat().st_size, self._trajectory.size()]
+        about = {"identity": self.identity, "sizes": sizes, "state": plain}
         temporary = self.files.checkpoint.with_suffix(".tmp")
         with temporary.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)
@@ -177,15 +194,12 @@ class Log:
             os.fsync(file.fileno())
         temporary.replace(self.files.checkpoint)
         self._written = time.monotonic()
+        self._cost = self._written - start
 
     def table(self) -> dict[str, np.ndarray]:
         """The columns by name."""
         values = np.array(self.rows).reshape(-1, len(COLUMNS))
         return dict(zip(COLUMNS, values.T.copy(), strict=True))
-
-    def _paths(self) -> tuple[Path, Path]:
-        assert self.files is not None
-        return self.files.table, self.files.frames
 
 
 def snapshot(atoms: Atoms, step: int, time_fs: float, **results: Any) -> Atoms:

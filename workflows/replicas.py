@@ -134,7 +134,7 @@ class _Replica:
         self.state: dict[str, Any] = {}
         self.temperature = 0.0
         self.log = Log(
-            None if stem is None else Files(stem),
+            None if stem is None else Files(stem, config.format),
             config.identity(atoms) | {"replica": index, "model": model},
             config.interval,
         )
