@@ -218,18 +218,27 @@ def orbital_pairs(zeta_a: Tensor, zeta_b: Tensor, tables: PairTables) -> Orbital
     )
 
 
-def exponent_slopes(distance: Tensor, pairs: OrbitalPairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Overlaps (Q,) and their derivatives with respect to ``mean``, ``difference``, ``norms``."""
+def _radial(distance: Tensor, pairs: OrbitalPairs) -> tuple[Tensor, Tensor, Tensor]:
+    """sum c_kl A_k B_l and the same with A_{k+1} and with B_{l+1}, (Q,) each.
+
+    The latter two are minus the derivatives of the first with respect to p and x.
+    """
     half = 0.5 * distance
     size = pairs.coefficients.shape[-1]
     A = a_integrals(half * pairs.mean, size)
     B = b_integrals(half * pairs.difference, size)
-    power = half**pairs.power
     left = A.unfold(1, size, 1) @ pairs.coefficients  # of A_k and of A_{k+1}
-    value, steep_a = (left * B[:, None, :-1]).sum(-1).unbind(1)
-    steep_b = (left[:, 0] * B[:, 1:]).sum(-1)
+    value, steep_p = (left * B[:, None, :-1]).sum(-1).unbind(1)
+    return value, steep_p, (left[:, 0] * B[:, 1:]).sum(-1)
+
+
+def exponent_slopes(distance: Tensor, pairs: OrbitalPairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Overlaps (Q,) and their derivatives with respect to ``mean``, ``difference``, ``norms``."""
+    half = 0.5 * distance
+    value, steep_p, steep_x = _radial(distance, pairs)
+    power = half**pairs.power
     scale = pairs.norms * power
-    return scale * value, -half * scale * steep_a, -half * scale * steep_b, power * value
+    return scale * value, -half * scale * steep_p, -half * scale * steep_x, power * value
 
 
 def local_overlaps(distance: Tensor, pairs: OrbitalPairs, slopes: bool) -> Tensor:
@@ -238,16 +247,13 @@ def local_overlaps(distance: Tensor, pairs: OrbitalPairs, slopes: bool) -> Tenso
     With ``slopes`` (2, Q): also their derivatives per bohr.
     """
     half = 0.5 * distance
-    size = pairs.coefficients.shape[-1]
-    order = size if slopes else size - 1  # a derivative needs the next higher integrals
-    A = a_integrals(half * pairs.mean, order)
-    B = b_integrals(half * pairs.difference, order)
     scale = pairs.norms * half**pairs.power
-    if not slopes:
+    if not slopes:  # without the next higher integrals, which only derivatives need
+        order = pairs.coefficients.shape[-1] - 1
+        A = a_integrals(half * pairs.mean, order)
+        B = b_integrals(half * pairs.difference, order)
         left = (A.unsqueeze(1) @ pairs.coefficients).squeeze(1)
         return (scale * (left * B).sum(-1)).unsqueeze(0)
-    left = A.unfold(1, size, 1) @ pairs.coefficients  # of A_k and of A_{k+1}
-    value, steep_a = (left * B[:, None, :-1]).sum(-1).unbind(1)
-    steep_b = (left[:, 0] * B[:, 1:]).sum(-1)
-    steep = pairs.mean * steep_a + pairs.difference * steep_b
+    value, steep_p, steep_x = _radial(distance, pairs)
+    steep = pairs.mean * steep_p + pairs.difference * steep_x
     return torch.stack((scale * value, scale * (pairs.power * value / distance - 0.5 * steep)))
