@@ -46,7 +46,7 @@ class RelaxOptions(RelaxConfig):
 
 def sp(run: Run, files: list[str], settings: PointOptions) -> int:
     """Single points of all structures."""
-    from .runs import single_points
+    from .runs_points import single_points
 
     return single_points(run, files, settings.properties)
 

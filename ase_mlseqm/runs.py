@@ -1,4 +1,4 @@
-"""What ``mlseqm sp`` and ``mlseqm relax`` do: read, compute, write, report."""
+"""What the commands share: the state of a run, its files, its report and its exit code."""
 
 from __future__ import annotations
 
@@ -6,25 +6,16 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .calculator import scf_settings
-from .frames import (
-    Frame,
-    output_folder,
-    output_stems,
-    read_frames,
-    with_results,
-    write_frames,
-)
+from .frames import Frame, read_frames
 from .options import CalculatorOptions
 from .report import Outcome, console, results_table
-from .results import SinglePoint
-from .scf import SCFSettings
 from .summary import ARGUMENTS, RunSummary, jsonable, versions
 from .wholefile import write_whole
 
@@ -61,11 +52,10 @@ class Run:
 
         return self.options.method or self.options.model or DEFAULT
 
-    def scf_settings(self) -> SCFSettings:
-        """Settings of the SCF; the summary gets them with their defaults."""
+    def note_scf(self) -> None:
+        """Put the settings of the SCF with their defaults into the summary."""
         settings = scf_settings(self.options.tolerance, self.options.max_iterations)
         self.summary.settings |= dataclasses.asdict(settings)
-        return settings
 
     def read(self, specs: list[str]) -> list[Frame]:
         """The frames of all files."""
@@ -165,63 +155,3 @@ def progress_bar(total: int, label: str) -> Iterator[Any]:
             progress.update(task, advance=steps, text=text)
 
         yield advance
-
-
-def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
-    """Evaluate all frames in one call and write them."""
-    from .atoms import molecule_from_atoms
-    from .engine import evaluate, find_device
-    from .errors import InputError
-    from .models import find_model
-    from .validate import check
-
-    options = run.options
-    model = find_model(options.method, options.model)
-    find_device(options.device)
-    frames, molecules = [], []
-    for frame in run.read(specs):
-        try:
-            molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
-            molecules.append(check(molecule, model, options.unrestricted))
-            frames.append(frame)
-        except InputError as error:
-            run.problems.append(f"{frame.name}: {error}")
-    if not frames:
-        return run.finish()
-    output_folder(run.out)
-    settings = run.scf_settings()
-    results: dict[int, SinglePoint] = {}
-    with progress_bar(len(frames), "single points") as advance:
-
-        def done(index: int, point: SinglePoint) -> None:  # called from several threads
-            results[index] = point
-            advance()
-
-        try:
-            evaluate(
-                molecules,
-                options.method,
-                properties,
-                options.device,
-                model=options.model,
-                unrestricted=options.unrestricted,
-                field=options.field,
-                scf=settings,
-                max_memory=options.max_memory,
-                callback=done,
-            )
-        except KeyboardInterrupt:
-            run.interrupted = True
-    run.summary.lap("compute")
-    by_file: dict[str, list[Any]] = {}
-    for index, point in sorted(results.items()):
-        frame = frames[index]
-        run.outcomes.append(Outcome(frame, point, point.converged, point.message))
-        by_file.setdefault(frame.file, []).append(with_results(frame.atoms, point))
-    stems = output_stems(frame.file for frame in frames)
-    for file, atoms in by_file.items():
-        path = run.out / f"{stems[file]}_sp.extxyz"
-        write_frames(path, atoms)
-        run.wrote(path)
-    run.summary.lap("write")
-    return run.finish()

@@ -51,7 +51,7 @@ class MDOutcome(Outcome):
 def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
     """Dynamics of all frames: one after the other, or all replicas in one batch."""
     frames = run.read(specs)
-    run.scf_settings()
+    run.note_scf()
     if not frames:
         return run.finish()
     output_folder(run.out)

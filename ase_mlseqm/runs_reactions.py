@@ -121,7 +121,7 @@ def _each(
     if not reactions:
         return run.finish()
     calc = MLSEQM(**dataclasses.asdict(run.options))
-    run.scf_settings()
+    run.note_scf()
     output_folder(run.out)
     with progress_bar(len(reactions), label) as advance:
         for reaction in reactions:

@@ -9,7 +9,8 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorError, CalculatorSetupError
 
-from .calculator import MLSEQM
+from .atoms import molecule_from_atoms
+from .calculator import MLSEQM, engine_for
 from .cli_points import RelaxOptions
 from .frames import Frame, output_folder, output_stem, output_stems, with_results, write_frames
 from .options import base_settings
@@ -29,7 +30,7 @@ def relaxations(run: Run, specs: list[str], settings: RelaxOptions) -> int:
 
     config = base_settings(settings, RelaxConfig)
     calc = MLSEQM(**dataclasses.asdict(run.options))
-    run.scf_settings()
+    run.note_scf()
     frames = run.read(specs)
     if not frames:
         return run.finish()
@@ -82,7 +83,6 @@ def _all_at_once(
     run: Run, calc: MLSEQM, frames: list[Frame], config: RelaxConfig, figure: bool
 ) -> None:
     """Every step is one batch; the structures are written in the order of the input."""
-    from .engine import evaluate
     from .workflows.relax_many import InterruptedMany, relax_many
 
     stems = output_stems(frame.file for frame in frames)
@@ -110,20 +110,14 @@ def _all_at_once(
             last = frame.atoms if isinstance(result, CalculatorError) else result.atoms
             chosen.append((frame, last, result))
     options = run.options
-    points = evaluate(
-        [_of_frame(atoms, frame) for frame, atoms, _ in chosen],
-        options.method,
+    points = engine_for(dataclasses.asdict(options)).run(
+        [
+            molecule_from_atoms(_of_frame(atoms, frame), options.charge, options.multiplicity)
+            for frame, atoms, _ in chosen
+        ],
         SHOWN,
-        options.device,
-        model=options.model,
-        charges=None if options.charge is None else [options.charge] * len(chosen),
-        multiplicities=(
-            None if options.multiplicity is None else [options.multiplicity] * len(chosen)
-        ),
         unrestricted=options.unrestricted,
         field=options.field,
-        scf=run.scf_settings(),
-        max_memory=options.max_memory,
     )
     run.summary.lap("properties")
     started: set[str] = set()

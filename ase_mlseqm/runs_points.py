@@ -1,0 +1,63 @@
+"""What ``mlseqm sp`` does: read, compute, write, report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from .atoms import molecule_from_atoms
+from .calculator import engine_for
+from .errors import InputError
+from .frames import output_folder, output_stems, with_results, write_frames
+from .report import Outcome
+from .results import SinglePoint
+from .runs import Run, progress_bar
+from .validate import check
+
+
+def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
+    """Evaluate all frames in one call and write them."""
+    options, engine = run.options, engine_for(dataclasses.asdict(run.options))
+    frames, molecules = [], []
+    for frame in run.read(specs):
+        try:
+            molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
+            molecules.append(check(molecule, engine.model, options.unrestricted))
+            frames.append(frame)
+        except InputError as error:
+            run.problems.append(f"{frame.name}: {error}")
+    if not frames:
+        return run.finish()
+    output_folder(run.out)
+    run.note_scf()
+    results: dict[int, SinglePoint] = {}
+    with progress_bar(len(frames), "single points") as advance:
+
+        def done(index: int, point: SinglePoint) -> None:  # called from several threads
+            results[index] = point
+            advance()
+
+        try:
+            engine.run(
+                molecules,
+                properties,
+                unrestricted=options.unrestricted,
+                field=options.field,
+                callback=done,
+            )
+        except KeyboardInterrupt:
+            run.interrupted = True
+    run.summary.lap("compute")
+    by_file: dict[str, list[Any]] = {}
+    for index, point in sorted(results.items()):
+        frame = frames[index]
+        run.outcomes.append(Outcome(frame, point, point.converged, point.message))
+        by_file.setdefault(frame.file, []).append(with_results(frame.atoms, point))
+    stems = output_stems(frame.file for frame in frames)
+    for file, atoms in by_file.items():
+        path = run.out / f"{stems[file]}_sp.extxyz"
+        write_frames(path, atoms)
+        run.wrote(path)
+    run.summary.lap("write")
+    return run.finish()
