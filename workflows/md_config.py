@@ -12,6 +12,7 @@ from ase.md.velocitydistribution import Stationary, ZeroRotation
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_positive
 from ase_mlseqm.results import SinglePoint
+from ase_mlseqm.summary import jsonable
 
 from .md_log import Bounds, Files
 from .trajectory import FORMATS
@@ -86,6 +87,7 @@ class MDConfig:
         return settings | {
             "atoms": atoms.numbers.tolist(),
             "positions": atoms.positions.round(8).tolist(),
+            "constraints": [jsonable(c.todict()) for c in atoms.constraints],
         }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms, units
+from ase.constraints import FixAtoms
 
 from ase_mlseqm import Engine, SinglePoint
 from ase_mlseqm.atoms import molecule_from_atoms
@@ -48,6 +49,7 @@ def replicas(
     ----------
     atoms : sequence of ase.Atoms
         Starts, any molecules; not changed.  Charge and multiplicity as the calculator reads them.
+        FixAtoms is respected, other constraints are refused.
     engine : Engine, optional
         Default: the learned model on the CPU.
     config : MDConfig, optional
@@ -119,8 +121,10 @@ class _Replica:
     def __init__(
         self, atoms: Atoms, config: MDConfig, index: int, stem: Path | None, model: str
     ) -> None:
-        if atoms.constraints:
-            raise InputError("constraints are not for replicas: run this one alone")
+        for constraint in atoms.constraints:
+            if not isinstance(constraint, FixAtoms):
+                kind = type(constraint).__name__
+                raise InputError(f"{kind} is not for replicas, which know FixAtoms: run this alone")
         self.config, self.index, self.step = config, index, 0
         self.atoms = atoms.copy()
         self.masses = atoms.get_masses()[:, None]
@@ -211,6 +215,7 @@ class _Replica:
             self._drift(1.0)
         self.step += 1
 
+    # set_momenta() leaves fixed atoms without momentum, so that they neither drift nor get noise
     def _kick(self, forces: np.ndarray) -> None:
         self.atoms.set_momenta(self.atoms.get_momenta() + 0.5 * self.config.dt * forces)
 

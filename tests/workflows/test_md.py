@@ -1,5 +1,6 @@
 """Dynamics on any calculator: physics, restart, bounds, replicas, the command."""
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.calculator import Calculator, CalculatorError, SCFError
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixBondLengths
 from ase.io import read
 from PIL import Image
 
@@ -214,6 +215,42 @@ def test_killed_run_goes_on(tmp_path):
     same(result, dynamics(Octahedron("Cu", 2), EMT(), config))
 
 
+KILLED_REPLICAS = """
+import os, sys
+from ase.build import molecule
+from ase_mlseqm import Engine
+from ase_mlseqm.workflows import MDConfig, md_log
+from ase_mlseqm.workflows.replicas import replicas
+md_log.CHECKPOINT_SECONDS = 0.0
+config = MDConfig(ensemble="langevin", steps=20)
+checkpoint, calls = md_log.Log.checkpoint, []
+def kill_between_two_replicas(*args, **keywords):
+    checkpoint(*args, **keywords)
+    calls.append(1)
+    if len(calls) == 3 * 9 + 2:
+        os.kill(os.getpid(), 9)
+md_log.Log.checkpoint = kill_between_two_replicas
+stems = [f"{sys.argv[1]}/{k}" for k in range(3)]
+replicas([molecule("H2O")] * 3, Engine("PM3"), config, stems=stems)
+"""
+
+
+def test_killed_replicas_go_on(tmp_path):
+    line = [sys.executable, "-c", KILLED_REPLICAS, str(tmp_path)]
+    assert subprocess.run(line, check=False).returncode == -signal.SIGKILL
+    # the last one has not reached the step of the others
+    lines = [len((tmp_path / f"{k}_md.csv").read_text().splitlines()) for k in range(3)]
+    assert lines == [11, 11, 10]
+    config = MDConfig(ensemble="langevin", steps=20)
+    start = [molecule("H2O")] * 3
+    stems = [tmp_path / str(k) for k in range(3)]
+    results = replicas(start, Engine("PM3"), config, stems=stems)
+    for result, whole in zip(results, replicas(start, Engine("PM3"), config), strict=True):
+        assert result.completed
+        for name in whole.table:
+            np.testing.assert_allclose(result.table[name], whole.table[name], rtol=0, atol=1e-9)
+
+
 def test_interrupted_run_goes_on(grid, tmp_path):
     fail = {12: KeyboardInterrupt()}
     with pytest.raises(Interrupted) as caught:
@@ -362,8 +399,28 @@ def test_constraints(grid):
     result = dynamics(grid, Springs(grid.positions + 0.01), COLD)
     assert (result.atoms.positions[:2] == grid.positions[:2]).all()
     assert (result.atoms.positions[2:] != grid.positions[2:]).all()
-    with pytest.raises(InputError, match="constraints"):
-        replicas([grid], SpringEngine(grid.positions), COLD)
+    moved = SpringEngine(grid.positions + 0.01)
+    for ensemble in ("nve", "langevin"):
+        config = dataclasses.replace(COLD, ensemble=ensemble)
+        (replica,) = replicas([grid], moved, config)
+        assert (replica.atoms.positions[:2] == grid.positions[:2]).all()
+        assert (replica.atoms.positions[2:] != grid.positions[2:]).all()
+        assert replica.table["temperature_K"][0] == pytest.approx(300.0)
+    grid.set_constraint(FixBondLengths([(0, 1)]))
+    with pytest.raises(InputError, match="FixBondLengths is not for replicas, which know FixAtoms"):
+        replicas([grid], moved, COLD)
+
+
+def test_replicas_with_fixed_atoms_are_those_of_ase(warm, tmp_path):
+    warm.set_constraint(FixAtoms([1]))
+    config = MDConfig(steps=8, keep_velocities=True)
+    (replica,) = replicas([warm], Engine("PM3"), config, stems=[tmp_path / "w"])
+    alone = dynamics(warm, MLSEQM(method="PM3"), config)
+    np.testing.assert_allclose(alone.atoms.positions, replica.atoms.positions, atol=1e-10)
+    np.testing.assert_allclose(alone.table["total_eV"], replica.table["total_eV"], atol=1e-8)
+    warm.set_constraint()
+    with pytest.raises(InputError, match="other constraints: remove it"):
+        replicas([warm], Engine("PM3"), config, stems=[tmp_path / "w"])
 
 
 @pytest.mark.parametrize(
