@@ -22,6 +22,7 @@ from .cli_phonons import register as register_phonons
 from .cli_points import register as register_points
 from .cli_reactions import register as register_reactions
 from .cli_train import train
+from .cli_transferability import register as register_transferability
 from .cli_vibrations import register as register_vibrations
 from .errors import InputError
 from .summary import ARGUMENTS
@@ -83,6 +84,7 @@ register_md(app)
 register_vibrations(app)
 register_phonons(app)
 register_reactions(app)
+register_transferability(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,148 @@
+"""What ``mlseqm transferability`` does: find data, run the tests, write the report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from .frames import output_folder
+from .report import console
+from .runs import complain, progress_bar
+from .summary import ARGUMENTS, RunSummary, jsonable, versions
+from .wholefile import write_whole
+
+if TYPE_CHECKING:
+    from .workflows.transferability.config import TransferabilityConfig
+    from .workflows.transferability.run import Section
+
+
+def transferability_run(
+    config: TransferabilityConfig, data: Path, out: Path, json_: bool = False
+) -> int:
+    """Run all tests; the exit code is 1 when something could not be computed.
+
+    Raises
+    ------
+    InputError
+        When the settings or the data cannot be used.
+    """
+    from .errors import InputError
+    from .workflows.transferability.files import find_files
+    from .workflows.transferability.methods import methods
+    from .workflows.transferability.registry import TESTS
+    from .workflows.transferability.run import choose_tests, run_test
+
+    found = find_files(data, TESTS)
+    tests = choose_tests(TESTS, found, config.tests)
+    if not tests:
+        raise InputError(f"{data}: there is no file for any test; see the documentation for names")
+    chosen = methods(config)
+    output_folder(out)
+    summary = RunSummary(["mlseqm", *ARGUMENTS], dataclasses.asdict(config))
+    sections: list[Section] = []
+    problems: list[str] = []
+    interrupted = False
+    for test in tests:
+        with contextlib.ExitStack() as stack:
+
+            def start(test: Any, method: Any, total: int, stack: Any = stack) -> Any:
+                stack.close()  # the bar of the method before
+                return stack.enter_context(progress_bar(total, f"{test.name} {method.name}"))
+
+            try:
+                sections.append(run_test(test, chosen, found[test.name], config, out, start))
+            except InputError as error:
+                problems.append(f"{test.name}: {error}")
+            except KeyboardInterrupt:
+                interrupted = True
+                break
+        summary.lap(test.name)
+    names = [method.name for method in chosen]
+    _write(sections, names, config, out, summary, problems, interrupted)
+    _show(sections, names, summary, json_)
+    for problem in problems:
+        complain(problem)
+    if interrupted:
+        complain(f"interrupted; {len(sections)} tests are in the report, a rerun goes on")
+        return 130
+    if problems:
+        return 2
+    return 1 if any(o.failures for s in sections for o in s.outcomes.values()) else 0
+
+
+def _write(
+    sections: Sequence[Section],
+    names: list[str],
+    config: TransferabilityConfig,
+    out: Path,
+    summary: RunSummary,
+    problems: list[str],
+    interrupted: bool,
+) -> None:
+    """The report, the tables and the summary of the run."""
+    from .workflows.transferability.report import About, report
+    from .workflows.transferability.run import write_failures, write_summary
+
+    facts = {
+        "methods": ", ".join(names),
+        "computed": summary.started,
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }
+    write_summary(out / "summary.csv", sections)
+    write_failures(out / "failures.csv", sections)
+    page = out / "transferability.html"
+    write_whole(page, report(sections, About(names, facts)).encode())
+    files = [page, out / "summary.csv", out / "failures.csv"]
+    for section in sections:
+        files.append(out / f"{section.test.name}.csv")
+        if section.figure is not None:
+            files.append(section.figure)
+    summary.files = [str(path) for path in files]
+    summary.results = jsonable(
+        {section.test.name: dict(_results(section)) for section in sections}
+        | {"refused": problems, "interrupted": interrupted}
+    )
+    summary.lap("report")
+    summary.write(out / "mlseqm_transferability.json")
+
+
+def _results(section: Section) -> Iterator[tuple[str, Any]]:
+    """Metrics and numbers of failures of every method."""
+    for method, metrics in section.metrics.items():
+        yield (
+            method,
+            {
+                "failures": len(section.outcomes[method].failures),
+                "metrics": {m.name: {"unit": m.unit} | m.interval._asdict() for m in metrics},
+            },
+        )
+    yield "cases", section.cases
+    yield "files", section.files
+
+
+def _show(sections: Sequence[Section], names: list[str], summary: RunSummary, json_: bool) -> None:
+    """The report on the screen."""
+    if json_:
+        print(json.dumps(summary.to_dict(), ensure_ascii=False, allow_nan=False))
+        return
+    output = console()
+    for section in sections:
+        table = Table(title=f"{section.test.title} ({section.cases} cases)", title_justify="left")
+        table.add_column("metric")
+        for name in names:
+            table.add_column(name, justify="right")
+        for group in zip(*(section.metrics[name] for name in names), strict=True):
+            first = group[0]
+            label = f"{first.name} ({first.unit})" if first.unit else first.name
+            table.add_row(label, *(f"{m.interval.value:.{m.digits}f}" for m in group))
+        table.add_row("failures", *(str(len(section.outcomes[n].failures)) for n in names))
+        output.print(table)
+    seconds = sum(summary.timings.values())
+    written = f"{len(summary.files)} files, among them {summary.files[0]}"
+    output.print(f"{seconds:.1f} s. Wrote {written}", markup=False)

@@ -1,0 +1,299 @@
+"""The command, its files, its report, and that it goes on where it stopped."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from transfer import PLAIN, metrics, table, write_labels
+
+from ase_mlseqm import cli
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.workflows.transferability import methods as found_methods
+from ase_mlseqm.workflows.transferability.base import Case, Outcome, common
+from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
+from ase_mlseqm.workflows.transferability.files import find_files
+from ase_mlseqm.workflows.transferability.methods import Semiempirical, methods
+from ase_mlseqm.workflows.transferability.registry import TESTS
+from ase_mlseqm.workflows.transferability.run import choose_tests
+from ase_mlseqm.workflows.transferability.statistics import (
+    correlation,
+    mean,
+    pair_difference,
+    slope,
+)
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+ONLY = ("--tests", "extensibility", "--tests", "large")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    return write_labels(folder / "dft_large.h5").parent
+
+
+def run(data, out, *more):
+    return cli.main(
+        ["transferability", "--data", str(data), "--out", str(out), "--samples", "200", *ONLY]
+        + ["--method", "PM3", "--method", "AM1", *more]
+    )
+
+
+@pytest.fixture(scope="module")
+def done(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    assert run(data, out) == 0
+    return out
+
+
+def test_files(done):
+    names = {path.name for path in done.iterdir()}
+    assert names == {
+        *("extensibility.csv", "extensibility.png", "large.csv", "large.png", "summary.csv"),
+        *("failures.csv", "transferability.html", "mlseqm_transferability.json", "results"),
+    }
+    rows = table(done / "extensibility.csv")
+    assert len(rows) == 2 * 2 * 6
+    assert set(rows[0]) == {
+        *("method", "case", "molecule", "formula", "heavy_atoms"),
+        *("force_mae", "atomization_error"),
+    }
+    summary = json.loads((done / "mlseqm_transferability.json").read_text())
+    assert set(summary["results"]["large"]["PM3"]["metrics"]) >= {"force MAE", "gap MAE"}
+    assert summary["results"]["large"]["files"]["dft_large.h5"]
+
+
+def test_the_method_that_made_the_labels_has_no_error(done):
+    for test in ("extensibility", "large"):
+        for (method, name), value in metrics(done, test).items():
+            if name.endswith(("MAE", "error", "per heavy atom")) and not name.startswith("slope"):
+                assert value < 1e-3 if method == "AM1" else value > 1e-2, (method, name)
+    assert metrics(done, "large")["AM1", "gap correlation"] == pytest.approx(1.0)
+
+
+def test_report_needs_no_network(done):
+    page = (done / "transferability.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    assert "http" not in page
+    cases = json.loads(
+        re.search(r'id="cases">(.*?)</script>', page, re.DOTALL)[1].replace("<\\/", "</")
+    )
+    assert len(cases) == page.count("<canvas ") == 2 * 2 * 3
+    assert all(len(c["positions"]) == len(c["numbers"]) == len(c["values"]) for c in cases)
+    assert cases[0]["bonds"]
+
+
+def test_report_opens_in_a_browser(done):
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip("no Chromium")
+    page = (done / "transferability.html").as_uri()
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * 0.0.0.0")
+    found = subprocess.run(
+        [browser, *options, "--virtual-time-budget=2000", "--dump-dom", page],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert len(re.findall(r'data-drawn="\d+"', found.stdout)) == 12, found.stderr[-500:]
+
+
+def test_a_rerun_computes_what_is_missing_only(data, done, tmp_path, monkeypatch):
+    out = tmp_path / "again"
+    shutil.copytree(done, out)
+    (out / "results" / "large_PM3.json").unlink()
+    asked = []
+    points = Semiempirical.points
+
+    def counted(self, systems, *rest, **more):
+        asked.append((self.name, len(systems)))
+        return points(self, systems, *rest, **more)
+
+    monkeypatch.setattr(Semiempirical, "points", counted)
+    assert run(data, out) == 0
+    assert asked == [("PM3", 12)]
+    assert (out / "summary.csv").read_text() == (done / "summary.csv").read_text()
+    # other data, other results
+    write_labels(tmp_path / "dft_large.h5", ("CH4", "C2H6"))
+    assert run(tmp_path, out) == 0
+    assert len(asked) == 5
+
+
+def test_failures_are_counted_and_in_no_mean(data, done, tmp_path, monkeypatch, capsys):
+    points = Semiempirical.points
+
+    def broken(self, systems, *rest, **more):
+        found = points(self, systems, *rest, **more)
+        if self.name == "AM1":
+            found[3] = found_methods.Point(failed="the SCF\ndid not converge")
+        return found
+
+    monkeypatch.setattr(Semiempirical, "points", broken)
+    assert run(data, tmp_path) == 1
+    failed = table(tmp_path / "failures.csv")
+    assert [row["reason"] for row in failed] == ["the SCF did not converge"] * 2
+    rows = table(tmp_path / "large.csv")
+    case = failed[0]["case"]
+    assert [row["method"] for row in rows if row["case"] == case] == ["PM3"]
+    # PM3's own mean leaves the case out, too
+    assert metrics(tmp_path, "large")["PM3", "force MAE"] != pytest.approx(
+        metrics(done, "large")["PM3", "force MAE"], abs=1e-9
+    )
+    assert "1 failures" in (tmp_path / "transferability.html").read_text()
+
+
+def test_common_cases():
+    rows = [{"case": name, "x": k} for k, name in enumerate("aabc")]
+    one, two = Outcome(rows), Outcome(rows[:3])
+    two.fail("b", "why")
+    assert {m: [r["x"] for r in found] for m, found in common({"1": one, "2": two}).items()} == {
+        "1": [0, 1],
+        "2": [0, 1],
+    }
+
+
+def test_outcome_to_json_and_back():
+    outcome = Outcome([{"case": "a", "x": np.nan, "y": 1.5}], seconds=2.0)
+    outcome.fail("b", "no  energy")
+    outcome.worst = [Case("a[0]", "force", 1.0, "eV", [1], [[0.0, 0.0, 0.0]])] * 2
+    outcome.keep_worst(3)
+    from ase_mlseqm.summary import jsonable
+
+    again = Outcome.from_dict(json.loads(json.dumps(jsonable(outcome.to_dict()))))
+    assert np.isnan(again.rows[0].pop("x"))
+    assert again.rows == [{"case": "a", "y": 1.5}]
+    assert (again.failures, again.worst) == (outcome.failures, outcome.worst)
+    assert len(again.worst) == 1
+
+
+# statistics
+
+
+def test_slope_and_its_interval():
+    rng = np.random.default_rng(3)
+    x = rng.integers(1, 20, 200).astype(float)
+    found = slope(x, 2.0 + 0.5 * x + rng.standard_normal(200), 500, 0)
+    assert found.low < 0.5 < found.high
+    assert found.high - found.low < 0.1
+    expected = np.polynomial.Polynomial.fit(x, 1 + 0.5 * x, 1).convert().coef[1]
+    assert slope(x, 1 + 0.5 * x, 10, 0).value == pytest.approx(expected)
+    assert np.isnan(slope(np.ones(5), np.arange(5.0), 10, 0).value)
+
+
+def test_means_and_correlations():
+    found = mean(np.array([1.0, 2.0, 3.0, np.nan]), 100, 0)
+    assert (found.value, found.count) == (2.0, 3)
+    assert 1.0 <= found.low < 2.0 < found.high <= 3.0
+    assert np.isnan(mean(np.array([]), 100, 0).value)
+    assert np.isnan(mean(np.array([1.0, 2.0]), 100, 0).low)
+    x = np.arange(10.0)
+    assert correlation(x, -3 * x + 1, 50, 0).value == pytest.approx(-1.0)
+    assert pair_difference(np.array([5.0, 6.0, 8.0])) == pytest.approx(2.0)
+    assert np.isnan(pair_difference(np.array([5.0])))
+
+
+# which data, which methods
+
+
+def test_manifest(tmp_path):
+    write_labels(tmp_path / "mine.h5", ("CH4",))
+    assert not find_files(tmp_path, TESTS)["large"]
+    manifest = tmp_path / "transferability.yaml"
+    manifest.write_text("large: [mine.h5]\n")
+    assert [p.name for p in find_files(tmp_path, TESTS)["large"]] == ["mine.h5"]
+    manifest.write_text("large: his.h5\n")
+    with pytest.raises(InputError, match=r"there is no 'his\.h5'"):
+        find_files(tmp_path, TESTS)
+    manifest.write_text("big: [mine.h5]\n")
+    with pytest.raises(InputError, match="unknown test 'big'"):
+        find_files(tmp_path, TESTS)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--tests", "size"), "unknown test 'size'"),
+        (("--peer", "gfn1"), "unknown peer 'gfn1'"),
+        (("--method", "PM6"), "unknown method 'PM6'"),
+        (("--model", "nothing"), "unknown model 'nothing'"),
+        (("--method", "PM3"), "PM3 is given twice"),
+        (("--samples", "-1"), "samples is -1"),
+    ],
+)
+def test_refusals(data, tmp_path, capsys, more, sentence):
+    assert run(data, tmp_path / "out", *more) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_no_data(tmp_path, capsys):
+    assert run(tmp_path, tmp_path / "out") == 2
+    assert "extensibility: the data folder has no dft_test.h5 or" in capsys.readouterr().err
+    assert run(tmp_path / "nowhere", tmp_path / "out") == 2
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_broken_file(data, tmp_path, capsys):
+    (tmp_path / "dft_large.h5").write_text("nothing")
+    assert run(tmp_path, tmp_path / "out") == 2
+    assert "large: dft_large.h5: cannot be read" in capsys.readouterr().err
+
+
+def test_settings_from_a_file(data, tmp_path, capsys):
+    file = tmp_path / "settings.yaml"
+    file.write_text("method: [MNDO]\ntests: [large]\nworst: 0\n")
+    arguments = ["--data", str(data), "--out", str(tmp_path / "out"), "--config", str(file)]
+    assert cli.main(["transferability", *arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert next(iter(found["results"]["large"]["MNDO"]["metrics"])) == "force MAE"
+    assert found["settings"]["worst"] == 0
+    file.write_text("methods: [MNDO]\n")
+    assert cli.main(["transferability", *arguments]) == 2
+    assert "unknown keyword 'methods'" in capsys.readouterr().err
+
+
+def test_default_methods():
+    assert [m.name for m in methods(TransferabilityConfig())] == ["hipnn-pm3", "PM3"]
+    assert [m.name for m in methods(PLAIN)] == ["PM3", "AM1"]
+    assert not methods(PLAIN)[0].bare
+
+
+def test_interrupted(data, tmp_path, monkeypatch, capsys):
+    points, calls = Semiempirical.points, []
+
+    def stopped(self, *rest, **more):
+        calls.append(self.name)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return points(self, *rest, **more)
+
+    monkeypatch.setattr(Semiempirical, "points", stopped)
+    assert run(data, tmp_path) == 130
+    assert "interrupted; 1 tests are in the report" in capsys.readouterr().err
+    assert (tmp_path / "transferability.html").exists()
+    assert not (tmp_path / "large.csv").exists()
+
+
+def test_every_test_says_what_it_is():
+    names = [test.name for test in TESTS]
+    assert len(set(names)) == len(names)
+    for test in TESTS:
+        assert test.title and test.question.endswith(("?", ".")) and test.columns
+        assert test.patterns or not test.needs_files
+        assert set(test.settings) <= set(TransferabilityConfig.__dataclass_fields__)
+    assert choose_tests(TESTS, {t.name: [] for t in TESTS}, ()) == [
+        t for t in TESTS if not t.needs_files
+    ]
+
+
+def test_python_interface(data, tmp_path):
+    import dataclasses
+
+    config = dataclasses.replace(PLAIN, tests=("large",))
+    assert transferability_run(config, data, tmp_path) == 0

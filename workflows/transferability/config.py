@@ -1,0 +1,39 @@
+"""Settings of the tests of transferability."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.options import require_not_negative, require_positive
+
+PEERS = ("gfn2",)
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferabilityConfig:
+    """Settings of the tests of transferability."""
+
+    tests: tuple[str, ...] = ()
+    """Tests to run; default: all that the data allow."""
+    model: tuple[str, ...] = ()
+    """Names or files of learned models; default, without a method: hipnn-pm3."""
+    method: tuple[str, ...] = ()
+    """MNDO, AM1 or PM3, to stand beside the models; default, without a model: PM3."""
+    peer: tuple[str, ...] = ()
+    """Methods of other programs: gfn2 (GFN2-xTB by tblite)."""
+    device: str = "cpu"
+    """Of the models and methods of this package: cpu or cuda."""
+    worst: int = 3
+    """Worst cases that the report shows, of every method in every test."""
+    samples: int = 2000
+    """Bootstrap samples behind an interval."""
+    seed: int = 0
+    """Of the bootstrap and of initial velocities."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "samples")
+        require_not_negative(self, "worst", "seed")
+        for name in self.peer:
+            if name.lower() not in PEERS:
+                raise InputError(f"unknown peer {name!r}: choose from {', '.join(PEERS)}")

@@ -1,0 +1,181 @@
+"""Test 1: do errors grow with the size of the molecule?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase.formula import Formula
+
+from ase_mlseqm.units import EV_TO_KCAL
+
+from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .config import TransferabilityConfig
+from .labelled import Frames, load_frames
+from .methods import Method
+from .statistics import Interval, by_molecule, mean, pair_difference, slope
+from .style import colours, legend, markers, new_figure, plain, save
+
+BINS = 8
+"""Sizes are drawn in at most so many groups of about equal numbers of molecules."""
+PANELS = (
+    ("forces", "force MAE (kcal/mol/Å)"),
+    ("relative energies", "energy differences (kcal/mol)"),
+    ("atomization", "|error| of atomization energy\nper heavy atom (kcal/mol)"),
+)
+"""Error and label of every panel; the last with one constant per element fitted."""
+METRICS = (
+    ("forces", "force MAE", "kcal/mol/Å"),
+    ("relative energies", "energy difference MAE", "kcal/mol"),
+    ("raw atomization", "raw atomization MAE per heavy atom", "kcal/mol"),
+    ("atomization", "atomization MAE per heavy atom", "kcal/mol"),
+)
+"""Error, name, unit."""
+
+
+class Extensibility(TransferTest):
+    """Energy and force errors against the number of heavy atoms."""
+
+    name = "extensibility"
+    title = "Extensibility"
+    question = "Do errors grow with the size of the molecule?"
+    patterns = ("dft_test.h5", "dft_large.h5", "extensibility*.h5", "extensibility*.extxyz")
+    columns = {
+        "molecule": "name or SMILES",
+        "formula": "composition",
+        "heavy_atoms": "atoms that are no hydrogen",
+        "force_mae": "mean |error| of the 3A force components, kcal/mol/Angstrom",
+        "atomization_error": "signed error of the atomization energy, kcal/mol",
+    }
+
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Frames:
+        """Labelled frames."""
+        return load_frames(files)
+
+    def compute(
+        self, method: Method, data: Frames, config: TransferabilityConfig, advance: Advance
+    ) -> Outcome:
+        """Energies and forces of all frames."""
+        outcome = Outcome()
+        systems = data.systems
+        for k, point in enumerate(method.points(systems, done=advance)):
+            case = data.cases[k]
+            if point.failed:
+                outcome.fail(case, point.failed)
+                continue
+            wrong = data.force_errors(k, point)
+            force = float(np.abs(wrong).mean())
+            outcome.rows.append(
+                {
+                    "case": case,
+                    "molecule": data.names[k],
+                    "formula": systems[k].get_chemical_formula(),
+                    "heavy_atoms": data.heavy(k),
+                    "force_mae": force,
+                    "atomization_error": float(point.atomization - data.data.atomization[k])
+                    * EV_TO_KCAL,
+                }
+            )
+            atoms = np.linalg.norm(wrong, axis=1)
+            outcome.worst.append(Case.of(case, "force MAE", force, "kcal/mol/Å", systems[k], atoms))
+        return outcome
+
+    def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
+        """Means over molecules, and slopes against the number of heavy atoms."""
+        found = per_molecule(rows)
+        out = []
+        for key, name, unit in METRICS:
+            x, y = found["heavy atoms"], found[key]
+            out.append(Metric(name, unit, mean(y, config.samples, config.seed)))
+            steep = slope(x, y, config.samples, config.seed)
+            out.append(Metric(f"slope of {name}", f"{unit} per heavy atom", steep, 3, None))
+        return out
+
+    def draw(self, rows: dict[str, list[Row]], path: Path, config: TransferabilityConfig) -> bool:
+        """Means of groups of sizes with intervals, and the fitted lines."""
+        figure = new_figure(10.5, 3.9)
+        panels = figure.subplots(1, 3)
+        found = {method: per_molecule(own) for method, own in rows.items()}
+        colour, marker = colours(rows), markers(rows)
+        for axes, (key, label) in zip(panels, PANELS, strict=True):
+            for shift, (method, values) in enumerate(found.items()):
+                x, y = values["heavy atoms"], values[key]
+                known = np.isfinite(y)
+                if not known.any():
+                    continue
+                x, y = x[known], y[known]
+                centres, means = _groups(x, y, config)
+                offset = 0.12 * (shift - (len(found) - 1) / 2)
+                middle = np.array([m.value for m in means])
+                errors = np.abs(np.array([(m.low, m.high) for m in means]).T - middle)
+                axes.errorbar(
+                    centres + offset,
+                    middle,
+                    yerr=np.nan_to_num(errors),
+                    color=colour[method],
+                    marker=marker[method],
+                    markersize=4,
+                    linestyle="",
+                    capsize=2.5,
+                    label=method,
+                )
+                if np.ptp(x) > 0:
+                    line = np.polynomial.Polynomial.fit(x, y, 1)
+                    ends = np.array([x.min(), x.max()])
+                    axes.plot(ends, line(ends), color=colour[method], linewidth=1.2)
+            axes.set(xlabel="heavy atoms", ylabel=label)
+            axes.set_ylim(bottom=0)
+            plain(axes)
+        legend(figure, panels[0])
+        return save(figure, path)
+
+
+def per_molecule(rows: list[Row]) -> dict[str, np.ndarray]:
+    """Means over the frames of every molecule: size, and the errors of :data:`METRICS`, (M,)."""
+    names = [row["molecule"] for row in rows]
+    formulas = {row["molecule"]: row["formula"] for row in rows}
+    heavy = by_molecule(names, column(rows, "heavy_atoms"))
+    force = by_molecule(names, column(rows, "force_mae"))
+    energy = by_molecule(names, column(rows, "atomization_error"))
+    nothing = np.array([np.nan])
+    size = np.array([v[0] for v in heavy.values()])
+    offset = np.array([energy.get(n, nothing).mean() for n in heavy])
+    fitted = offset - element_constants([formulas[n] for n in heavy], offset)
+    return {
+        "heavy atoms": size,
+        "forces": np.array([force[n].mean() for n in heavy]),
+        "relative energies": np.array([pair_difference(energy.get(n, nothing)) for n in heavy]),
+        "raw atomization": np.abs(offset) / np.maximum(size, 1),
+        "atomization": np.abs(fitted) / np.maximum(size, 1),
+    }
+
+
+def element_constants(formulas: Sequence[str], errors: np.ndarray) -> np.ndarray:
+    """What one constant per element explains of errors (M,), by least squares.
+
+    Energies of free atoms differ between methods for reasons that no reaction shows.
+    """
+    counts = [Formula(formula).count() for formula in formulas]
+    elements = sorted({element for count in counts for element in count})
+    matrix = np.array([[count.get(e, 0) for e in elements] for count in counts], dtype=float)
+    known = np.isfinite(errors)
+    if not known.any():
+        return np.zeros(len(errors))
+    constants, *_ = np.linalg.lstsq(matrix[known], errors[known], rcond=None)
+    return matrix @ constants
+
+
+def _groups(
+    x: np.ndarray, y: np.ndarray, config: TransferabilityConfig
+) -> tuple[np.ndarray, list[Interval]]:
+    """Mean size and mean error of groups of molecules of like size."""
+    sizes = np.unique(x)
+    if len(sizes) > BINS:
+        edges = np.unique(np.quantile(x, np.linspace(0, 1, BINS + 1)))
+        place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    else:
+        place = np.searchsorted(sizes, x)
+    groups = [place == k for k in np.unique(place)]
+    centres = np.array([x[g].mean() for g in groups])
+    return centres, [mean(y[g], config.samples, config.seed) for g in groups]

@@ -1,0 +1,59 @@
+"""Which files of a data folder belong to which test."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from ase_mlseqm.configfile import read_mapping
+from ase_mlseqm.errors import InputError
+
+from .base import TransferTest
+
+MANIFEST = "transferability.yaml"
+
+
+def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Path]]:
+    """Files and folders of every test.
+
+    Those whose names match the patterns of a test; where the folder holds a manifest
+    ``transferability.yaml`` (name of a test: list of names or patterns), what that says of a test
+    replaces its patterns.
+
+    Raises
+    ------
+    InputError
+        When there is no such folder, or the manifest names what does not exist.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give that of the data (--data)")
+    tests = list(tests)
+    manifest = folder / MANIFEST
+    said = read_mapping(manifest) if manifest.exists() else {}
+    unknown = set(said) - {test.name for test in tests}
+    if unknown:
+        names = ", ".join(test.name for test in tests)
+        raise InputError(f"{manifest}: unknown test {min(unknown)!r}: choose from {names}")
+    found = {}
+    for test in tests:
+        patterns = said.get(test.name, test.patterns)
+        patterns = [patterns] if isinstance(patterns, str) else list(patterns or ())
+        matches = {str(p): sorted(folder.glob(str(p))) for p in patterns}
+        missing = [pattern for pattern, paths in matches.items() if not paths]
+        if test.name in said and missing:
+            raise InputError(f"{manifest}: {test.name}: there is no {missing[0]!r} in {folder}")
+        found[test.name] = list(dict.fromkeys(p for paths in matches.values() for p in paths))
+    return found
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder with their names."""
+    digest = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        if file != path:
+            digest.update(str(file.relative_to(path)).encode())
+        with open(file, "rb") as content:
+            while block := content.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,86 @@
+"""Labelled frames for the tests of energies and forces."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from ase_mlseqm.training.dataset import Dataset
+from ase_mlseqm.training.readers import read
+from ase_mlseqm.units import EV_TO_KCAL
+
+from .methods import Point
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """F labelled frames.
+
+    Attributes
+    ----------
+    data : Dataset
+    cases : list of F str
+        Molecule and number of the frame, as in ``nicotine[0]``.
+    names : list of F str
+        The molecule of every frame.
+    """
+
+    data: Dataset
+    cases: list[str]
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def systems(self) -> list[Atoms]:
+        """The structures."""
+        pairs = zip(self.data.numbers, self.data.positions, strict=True)
+        return [Atoms(numbers=z, positions=x) for z, x in pairs]
+
+    def heavy(self, k: int) -> int:
+        """Atoms of frame k that are no hydrogen."""
+        return int((self.data.numbers[k] > 1).sum())
+
+    def force_errors(self, k: int, point: Point) -> np.ndarray:
+        """(A, 3), kcal/mol/Angstrom."""
+        assert point.forces is not None
+        return (point.forces - self.data.forces[k]) * EV_TO_KCAL
+
+
+def load_frames(files: Sequence[Path]) -> Frames:
+    """All frames of files that ``mlseqm train`` reads; equal SMILES are one molecule."""
+    data = read(list(files))
+    names = _names(files)
+    labels = [
+        names.get(group) or smiles or group.partition("/")[2]
+        for group, smiles in zip(data.names, data.smiles, strict=True)
+    ]
+    seen: dict[str, int] = {}
+    cases, molecules = [], []
+    for m in data.molecule:
+        label = labels[m]
+        seen[label] = seen.get(label, -1) + 1
+        cases.append(f"{label}[{seen[label]}]")
+        molecules.append(label)
+    return Frames(data, cases, molecules)
+
+
+def _names(files: Sequence[Path]) -> dict[str, str]:
+    """The attribute ``name`` of the groups of HDF5 files that have one, by file stem and group."""
+    out: dict[str, str] = {}
+    for path in files:
+        if path.suffix.lower() not in (".h5", ".hdf5"):
+            continue
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            for key, group in file.items():
+                name = group.attrs.get("name")
+                if name is not None:
+                    out[f"{path.stem}/{key}"] = str(name)
+    return out

@@ -1,0 +1,256 @@
+"""Methods that stand beside each other: learned models, MNDO, AM1, PM3 and GFN2-xTB."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+import importlib.metadata
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from ase.data import ground_state_magnetic_moments
+
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
+from ase_mlseqm.calculator import engine_for
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.models import DEFAULT, find_model, model_file
+from ase_mlseqm.options import CalculatorOptions
+from ase_mlseqm.units import BOHR, HARTREE
+from ase_mlseqm.validate import check
+
+from .config import TransferabilityConfig
+
+PROPERTIES = ("energy", "forces", "dipole", "charges", "mo_energies")
+ACCURACY = 0.02
+"""Of tblite's SCF: forces to 1e-5 eV/Angstrom."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One structure with one method; None or NaN where ``failed`` says why.
+
+    Attributes
+    ----------
+    energy, atomization, gap : float
+        eV; total, relative to the isolated neutral atoms, lowest empty minus highest filled level.
+    forces : (A, 3) array
+        eV/Angstrom.
+    dipole : (3,) array
+        e*Angstrom.
+    charges : (A,) array
+        e.
+    failed : str
+        Empty when all is well.
+    """
+
+    energy: float = np.nan
+    forces: np.ndarray | None = None
+    dipole: np.ndarray | None = None
+    charges: np.ndarray | None = None
+    gap: float = np.nan
+    atomization: float = np.nan
+    failed: str = ""
+
+
+class Method(abc.ABC):
+    """Something that computes molecules.
+
+    Attributes
+    ----------
+    name : str
+        In tables and pictures.
+    identity : str
+        What its results depend on.
+    bare : bool
+        Whether energies are electronic ones, to which a zero-point energy may be added; those of
+        MNDO, AM1 and PM3 contain it.
+    """
+
+    name: str
+    identity: str
+    bare: bool = True
+
+    @abc.abstractmethod
+    def points(
+        self,
+        systems: Sequence[Atoms],
+        properties: Sequence[str] = ("energy", "forces"),
+        unrestricted: bool | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> list[Point]:
+        """Every structure; charge and multiplicity are those in its ``info``."""
+
+    @abc.abstractmethod
+    def calculator(self, **keywords: Any) -> BaseCalculator:
+        """A calculator of ASE; failures are ASE's exceptions."""
+
+
+class Semiempirical(Method):
+    """A learned model or a published method of this package."""
+
+    def __init__(self, method: str | None, model: str | None, device: str = "cpu") -> None:
+        self.options = CalculatorOptions(method=method, model=model, device=device)
+        self.name = find_model(self.options.method, model).name
+        checksum = "" if model is None else model_file(model).sha256
+        self.bare = model is not None
+        self.identity = f"{self.name} {checksum} {importlib.metadata.version('ase-mlseqm')}"
+
+    def calculator(self, **keywords: Any) -> BaseCalculator:
+        """The calculator of this package."""
+        return MLSEQM(**(dataclasses.asdict(self.options) | keywords))
+
+    def points(
+        self,
+        systems: Sequence[Atoms],
+        properties: Sequence[str] = ("energy", "forces"),
+        unrestricted: bool | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> list[Point]:
+        """All structures as one batch; what cannot be computed does not stop the others."""
+        engine = engine_for(dataclasses.asdict(self.options))
+        out: list[Point] = [Point()] * len(systems)
+        molecules, places = [], []
+        for k, atoms in enumerate(systems):
+            try:
+                molecules.append(check(molecule_from_atoms(atoms), engine.model, unrestricted))
+                places.append(k)
+            except InputError as error:
+                out[k] = Point(failed=str(error))
+                if done is not None:
+                    done()
+
+        def one(index: int, point: Any) -> None:
+            if done is not None:
+                done()
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="ions and radicals")
+            found = engine.run(
+                molecules, tuple(properties), unrestricted=unrestricted, callback=one
+            )
+        for k, point in zip(places, found, strict=True):
+            out[k] = _point(point)
+        return out
+
+
+def _point(found: Any) -> Point:
+    if not found.converged:
+        return Point(failed=found.message)
+    return Point(
+        found.energy,
+        found.forces,
+        found.dipole,
+        found.charges,
+        np.nan if found.gap is None else found.gap,
+        np.nan if found.atomization_energy is None else found.atomization_energy,
+    )
+
+
+class GFN2(Method):
+    """GFN2-xTB by tblite (Bannwarth, Ehlert, Grimme, J. Chem. Theory Comput. 15 (2019) 1652)."""
+
+    name = "GFN2-xTB"
+
+    def __init__(self) -> None:
+        try:
+            import tblite.interface  # noqa: F401
+        except ImportError:
+            raise InputError(
+                "GFN2-xTB needs tblite: pip install 'ase-mlseqm[peers]', or leave out --peer gfn2"
+            ) from None
+        self.identity = f"{self.name} {importlib.metadata.version('tblite')}"
+
+    def calculator(self, **keywords: Any) -> BaseCalculator:
+        """The calculator of tblite; it has no unrestricted singlets."""
+        from tblite.ase import TBLite
+
+        keywords.pop("unrestricted", None)
+        return TBLite(method="GFN2-xTB", accuracy=ACCURACY, verbosity=0, **keywords)
+
+    def points(
+        self,
+        systems: Sequence[Atoms],
+        properties: Sequence[str] = ("energy", "forces"),
+        unrestricted: bool | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> list[Point]:
+        """One structure after the other."""
+        out = []
+        for atoms in systems:
+            try:
+                out.append(self._one(atoms))
+            except (InputError, RuntimeError, ValueError) as error:
+                out.append(Point(failed=str(error)))
+            if done is not None:
+                done()
+        return out
+
+    def _one(self, atoms: Atoms) -> Point:
+        charge, multiplicity = charge_and_multiplicity(atoms)
+        if multiplicity is None:
+            multiplicity = 1 + (int(atoms.numbers.sum()) - charge) % 2
+        found = _tblite(atoms.numbers, atoms.positions, charge, multiplicity - 1)
+        energy = found.get("energy") * HARTREE
+        isolated = sum(_isolated(int(z)) for z in atoms.numbers)
+        filled = found.get("orbital-occupations")
+        # spin channels, where there are several, are not comparable
+        levels = found.get("orbital-energies") if np.ndim(filled) == 1 else np.array([])
+        highest = int(np.flatnonzero(filled > 0.5)[-1]) if len(levels) else 0
+        gap = np.diff(levels[highest : highest + 2]) * HARTREE
+        return Point(
+            energy,
+            -found.get("gradient") * HARTREE / BOHR,
+            found.get("dipole") * BOHR,
+            found.get("charges"),
+            float(gap[0]) if len(gap) else np.nan,
+            energy - isolated,
+        )
+
+
+def _tblite(numbers: np.ndarray, positions: np.ndarray, charge: int, unpaired: int) -> Any:
+    from tblite.interface import Calculator
+
+    calculator = Calculator(
+        "GFN2-xTB", numbers, positions / BOHR, charge=float(charge), uhf=unpaired
+    )
+    calculator.set("verbosity", 0)
+    calculator.set("accuracy", ACCURACY)
+    return calculator.singlepoint()
+
+
+@functools.lru_cache(maxsize=128)
+def _isolated(number: int) -> float:
+    """Energy of the atom in its ground state, eV."""
+    unpaired = round(ground_state_magnetic_moments[number])
+    found = _tblite(np.array([number]), np.zeros((1, 3)), 0, unpaired)
+    return float(found.get("energy") * HARTREE)
+
+
+def methods(config: TransferabilityConfig) -> list[Method]:
+    """All that is asked for, the learned models first; their names differ.
+
+    Raises
+    ------
+    InputError
+        When one of them does not exist or is given twice.
+    """
+    asked_nothing = not config.model and not config.method
+    models = (DEFAULT,) if asked_nothing else config.model
+    plain = ("PM3",) if asked_nothing else config.method
+    out: list[Method] = [Semiempirical(None, name, config.device) for name in models]
+    out += [Semiempirical(name, None, config.device) for name in plain]
+    out += [GFN2() for _ in config.peer]
+    names: dict[str, int] = {}
+    for method in out:
+        names[method.name] = names.get(method.name, 0) + 1
+        if names[method.name] > 1:
+            if method.identity in {m.identity for m in out if m is not method}:
+                raise InputError(f"{method.name} is given twice: leave one out")
+            method.name = f"{method.name} ({names[method.name]})"
+    return out

@@ -1,0 +1,196 @@
+"""Runs tests with methods, and keeps every result that is complete."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.summary import jsonable, versions
+from ase_mlseqm.wholefile import write_whole
+
+from .base import Advance, Failure, Metric, Outcome, TransferTest, common
+from .config import TransferabilityConfig
+from .files import checksum
+from .methods import Method
+
+Start = Callable[[TransferTest, Method, int], Advance]
+"""Called before a test runs with a method and the number of its steps."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """All about one test.
+
+    Attributes
+    ----------
+    outcomes : dict
+        :class:`Outcome` by method.
+    files : dict
+        SHA-256 by name.
+    metrics : dict
+        Metrics by method; of the cases that all methods share, where the test is paired.
+    cases : int
+        Number of these cases.
+    figure : Path or None
+    """
+
+    test: TransferTest
+    outcomes: dict[str, Outcome]
+    files: dict[str, str]
+    metrics: dict[str, list[Metric]]
+    cases: int
+    figure: Path | None
+
+
+def run_test(
+    test: TransferTest,
+    methods: Sequence[Method],
+    files: Sequence[Path],
+    config: TransferabilityConfig,
+    out: Path,
+    start: Start,
+) -> Section:
+    """One test with all methods; what an earlier run has kept is read.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be used.
+    """
+    sums = {path.name: checksum(path) for path in files}
+    data: Any = None
+    outcomes: dict[str, Outcome] = {}
+    for method in methods:
+        path = out / "results" / f"{test.name}_{_slug(method.name)}.json"
+        key = _fingerprint(test, method, sums, config)
+        outcome = _kept(path, key)
+        if outcome is None:
+            data = test.load(files, config) if data is None else data
+            began = time.perf_counter()
+            outcome = test.compute(method, data, config, start(test, method, len(data)))
+            outcome.keep_worst(config.worst)
+            outcome.seconds = time.perf_counter() - began
+            path.parent.mkdir(parents=True, exist_ok=True)
+            about = {"test": test.name, "method": method.name, "versions": versions()}
+            record = about | {"fingerprint": key, "files": sums, "outcome": outcome.to_dict()}
+            write_whole(path, json.dumps(jsonable(record)).encode())
+        outcomes[method.name] = outcome
+    return _section(test, outcomes, sums, config, out)
+
+
+def _section(
+    test: TransferTest,
+    outcomes: dict[str, Outcome],
+    sums: dict[str, str],
+    config: TransferabilityConfig,
+    out: Path,
+) -> Section:
+    rows = common(outcomes) if test.paired else {m: o.rows for m, o in outcomes.items()}
+    cases = {row["case"] for found in rows.values() for row in found}
+    figure = out / f"{test.name}.png"
+    drawn = bool(cases) and test.draw(rows, figure, config)
+    write_rows(out / f"{test.name}.csv", test, outcomes)
+    return Section(
+        test,
+        outcomes,
+        sums,
+        {method: test.metrics(found, config) for method, found in rows.items()},
+        len(cases),
+        figure if drawn else None,
+    )
+
+
+def write_rows(path: Path, test: TransferTest, outcomes: dict[str, Outcome]) -> None:
+    """Tidy CSV: one line a case and method, also of the cases that other methods lack."""
+    names = ["method", "case", *test.columns]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        for method, outcome in outcomes.items():
+            for row in outcome.rows:
+                writer.writerow({"method": method} | {k: _text(v) for k, v in row.items()})
+
+
+def write_summary(path: Path, sections: Sequence[Section]) -> None:
+    """Tidy CSV of all metrics with their intervals, and of the number of failures."""
+    names = ("test", "method", "metric", "unit", "value", "low", "high", "molecules", "failures")
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for section in sections:
+            for method, metrics in section.metrics.items():
+                failures = len(section.outcomes[method].failures)
+                for m in metrics:
+                    *numbers, count = m.interval
+                    cells = [_text(value) for value in numbers]
+                    writer.writerow(
+                        [section.test.name, method, m.name, m.unit, *cells, count, failures]
+                    )
+
+
+def write_failures(path: Path, sections: Sequence[Section]) -> None:
+    """CSV of everything that could not be computed."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("test", "method", "case", "reason"))
+        for section, method, failure in all_failures(sections):
+            writer.writerow((section.test.name, method, failure.case, failure.reason))
+
+
+def all_failures(sections: Sequence[Section]) -> list[tuple[Section, str, Failure]]:
+    """Every failure with its test and method."""
+    return [(s, m, f) for s in sections for m, o in s.outcomes.items() for f in o.failures]
+
+
+def choose_tests(
+    tests: Sequence[TransferTest], found: dict[str, list[Path]], names: Sequence[str]
+) -> list[TransferTest]:
+    """Those that were asked for, or all that have data.
+
+    Raises
+    ------
+    InputError
+        When one that was asked for does not exist or has no data.
+    """
+    known = {test.name: test for test in tests}
+    for name in names:
+        if name not in known:
+            raise InputError(f"unknown test {name!r}: choose from {', '.join(known)}")
+        if known[name].needs_files and not found[name]:
+            wanted = " or ".join(known[name].patterns)
+            raise InputError(f"{name}: the data folder has no {wanted}")
+    if names:
+        return [known[name] for name in dict.fromkeys(names)]
+    return [test for test in tests if found[test.name] or not test.needs_files]
+
+
+def _text(value: Any) -> Any:
+    return f"{value:.8g}" if isinstance(value, float) else value
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def _fingerprint(
+    test: TransferTest, method: Method, sums: dict[str, str], config: TransferabilityConfig
+) -> str:
+    settings = [(name, getattr(config, name)) for name in ("worst", *test.settings)]
+    words = [test.name, method.identity, sorted(sums.items()), settings]
+    return hashlib.sha256(repr(words).encode()).hexdigest()
+
+
+def _kept(path: Path, key: str) -> Outcome | None:
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        return Outcome.from_dict(record["outcome"]) if record["fingerprint"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # there is none, or none that can be used
