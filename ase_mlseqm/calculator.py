@@ -44,11 +44,12 @@ def shared_engine(
     tolerance: float | None,
     max_iterations: int | None,
     max_memory: float | None,
+    dispersion: str | None,
 ) -> Engine:
     """One engine for all calculators with the same settings: they share its index maps."""
     from .engine import Engine
 
-    return Engine(model, device, scf_settings(tolerance, max_iterations), max_memory)
+    return Engine(model, device, scf_settings(tolerance, max_iterations), max_memory, dispersion)
 
 
 def engine_for(keywords: Mapping[str, Any]) -> Engine:
@@ -61,6 +62,7 @@ def engine_for(keywords: Mapping[str, Any]) -> Engine:
         keywords["tolerance"],
         keywords["max_iterations"],
         keywords["max_memory"],
+        keywords["dispersion"],
     )
 
 
@@ -190,6 +192,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     def set(self, **changes: Any) -> dict[str, Any]:
         """Change keywords; returns those that changed and forgets results if any did."""
+        from .dispersion import Dispersion
         from .engine import find_device
         from .models import find_model
 
@@ -198,6 +201,8 @@ class MLSEQM(GetOutputsMixin, Calculator):
             options = CalculatorOptions(**{**self.parameters, **changes})
             find_model(options.method, options.model)
             find_device(options.device)
+            if options.dispersion is not None:
+                Dispersion.named(options.dispersion)
         except errors.InputError as error:
             raise InputError(str(error)) from None
         values = dataclasses.asdict(options)

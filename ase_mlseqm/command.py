@@ -17,7 +17,8 @@ from .errors import InputError
 from .options import CalculatorOptions, field_docs
 
 SHARED = (
-    *("method", "model", "charge", "multiplicity", "unrestricted", "field", "device"),
+    *("method", "model", "charge", "multiplicity", "unrestricted", "field"),
+    *("dispersion", "device"),
     *("tolerance", "max_iterations"),
 )
 """Options of the calculator that every command has."""

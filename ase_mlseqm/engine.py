@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .batch import Molecule, collate, padded_numbers
+from .dispersion import Dispersion
 from .errors import InputError
 from .model import Model
 from .models import find_model
@@ -29,7 +30,9 @@ from .validate import check, electron_counts
 Callback = Callable[[int, SinglePoint], None]
 MAX_BATCH = 128
 """Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
-
+SMALLEST_SHARE = 12_000
+"""Elements of the density matrices in a batch below which it is not divided among threads: issuing
+the operations, which one thread at a time can do, would take longer than what they do."""
 
 THREADED_ORBITALS = 300
 """Orbitals of a molecule from which more than one thread shortens its calculation."""
@@ -92,6 +95,8 @@ class Engine:
     max_memory : float, optional
         Bound of the memory of one batch, bytes.  Default: a quarter of the machine's memory on
         the CPU, half of the free memory of a GPU.
+    dispersion : Dispersion or str, optional
+        Correction to add, as in ``"wb97x-d3bj"``.
     """
 
     def __init__(
@@ -100,8 +105,12 @@ class Engine:
         device: str | torch.device = "cpu",
         scf: SCFSettings | None = None,
         max_memory: float | None = None,
+        dispersion: Dispersion | str | None = None,
     ) -> None:
         self.device = find_device(device)
+        self.dispersion = (
+            Dispersion.named(dispersion) if isinstance(dispersion, str) else dispersion
+        )
         found = find_model(model) if model is None or isinstance(model, str) else model
         self.model = found.on(self.device)
         self.scf = scf or SCFSettings()
@@ -152,6 +161,8 @@ class Engine:
         def work(bucket: list[_Job]) -> None:
             for part, outcome in self._run_bucket(bucket, properties, field_):
                 for job, result in zip(part, outcome, strict=True):
+                    if self.dispersion is not None:
+                        result = self.dispersion.added_to(result, job.molecule)
                     results[job.index] = result
                     if callback is not None:
                         callback(job.index, result)
@@ -197,7 +208,10 @@ class Engine:
             ),
         )
         buckets: list[list[_Job]] = []
-        limit = MAX_BATCH if self.device.type == "cpu" else 64 * MAX_BATCH
+        on_cpu = self.device.type == "cpu"
+        limit = MAX_BATCH if on_cpu else 64 * MAX_BATCH
+        share = sum(j.n_orbitals**2 for j in jobs) / (torch.get_num_threads() if on_cpu else 1)
+        share, elements = max(share, SMALLEST_SHARE), 0
         memory = 0.0
         for job in order:
             first = buckets[-1][0] if buckets else None
@@ -206,13 +220,15 @@ class Engine:
                 and job.unrestricted == first.unrestricted
                 and job.n_orbitals >= 0.85 * first.n_orbitals
                 and len(buckets[-1]) < limit
+                and elements < share
                 and memory + _memory(first, self.scf) <= self.max_memory
             )
             if fits:
                 buckets[-1].append(job)
             else:
                 buckets.append([job])
-                memory = 0.0
+                memory, elements = 0.0, 0
+            elements += job.n_orbitals**2
             memory += _memory(buckets[-1][0], self.scf)
         return buckets
 
@@ -340,8 +356,14 @@ def _failed(job: _Job, model: Model) -> SinglePoint:
 
 
 @functools.lru_cache(maxsize=8)
-def _engine(model: Model, device: str, scf: SCFSettings, max_memory: float | None) -> Engine:
-    return Engine(model, device, scf, max_memory)
+def _engine(
+    model: Model,
+    device: str,
+    scf: SCFSettings,
+    max_memory: float | None,
+    dispersion: str | None,
+) -> Engine:
+    return Engine(model, device, scf, max_memory, dispersion)
 
 
 def evaluate(
@@ -358,6 +380,7 @@ def evaluate(
     guesses: Sequence[np.ndarray | None] | None = None,
     scf: SCFSettings | None = None,
     max_memory: float | None = None,
+    dispersion: str | None = None,
     callback: Callback | None = None,
 ) -> list[SinglePoint]:
     """Evaluate many molecules of any sizes in one call.
@@ -387,6 +410,8 @@ def evaluate(
         Starting densities (``SinglePoint.density`` of a similar geometry).
     max_memory : float, optional
         Bound of the memory of one batch, bytes.
+    dispersion : str, optional
+        Dispersion correction to add: a functional and d3bj, d3zero or d4, as in 'wb97x-d3bj'.
     callback : callable, optional
         Called with (index, result) as soon as a molecule is done, from any thread.
 
@@ -413,7 +438,7 @@ def evaluate(
             molecules.append(molecule)
         except InputError as error:
             raise InputError(f"molecule {index}: {error}") from None
-    engine = _engine(chosen, str(device), scf or SCFSettings(), max_memory)
+    engine = _engine(chosen, str(device), scf or SCFSettings(), max_memory, dispersion)
     return engine.run(
         molecules,
         properties,

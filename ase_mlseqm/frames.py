@@ -21,6 +21,7 @@ from .results import SinglePoint
 NUMBERS = (
     "heat_of_formation",
     "atomization_energy",
+    "dispersion",
     "gap",
     "ionization_potential",
     "spin_squared",

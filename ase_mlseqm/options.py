@@ -29,6 +29,8 @@ class CalculatorOptions:
     """Separate orbitals for both spins; default: where the multiplicity is above one."""
     field: tuple[float, float, float] | None = None
     """Uniform electric field, V/Angstrom."""
+    dispersion: str | None = None
+    """Dispersion correction to add, as in wb97x-d3bj: a functional and d3bj, d3zero or d4."""
     device: str = "cpu"
     """cpu or cuda."""
     tolerance: float | None = None
@@ -50,6 +52,7 @@ class CalculatorOptions:
             "multiplicity": _positive_whole,
             "unrestricted": _truth,
             "field": _vector,
+            "dispersion": lambda name, value: str(value).lower(),
             "device": lambda name, value: str(value),
             "tolerance": _positive,
             "max_iterations": _positive_whole,

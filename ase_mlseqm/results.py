@@ -35,7 +35,8 @@ class SinglePoint:
     Attributes
     ----------
     energy : float
-        Total energy (electrons and cores; minus the interaction with the field, if there is one).
+        Total energy (electrons and cores; minus the interaction with the field, if there is one;
+        with the dispersion correction, if one was asked for).
     forces : (A, 3) array
         Minus the derivative of ``energy``, eV/Angstrom.
     charges : (A,) array
@@ -46,6 +47,8 @@ class SinglePoint:
         At 298 K, eV; None for a learned model, whose energies are bare electronic energies.
     atomization_energy : float
         Energy of the molecule minus that of its isolated atoms (negative when bound), eV.
+    dispersion : float
+        The dispersion correction alone, eV.
     mo_energies, occupations : (S, N) arrays
         Orbital energies (ascending) and their electrons (0 to 2 restricted, 0 to 1 unrestricted).
     gap, ionization_potential : float
@@ -84,6 +87,7 @@ class SinglePoint:
     dipole: np.ndarray | None = None
     heat_of_formation: float | None = None
     atomization_energy: float | None = None
+    dispersion: float | None = None
     mo_energies: np.ndarray | None = None
     occupations: np.ndarray | None = None
     gap: float | None = None

@@ -27,6 +27,7 @@ UNITS = {
     "heat_of_formation": "eV",
     "heat_of_formation_kcal_mol": "kcal/mol",
     "atomization_energy": "eV",
+    "dispersion": "eV",
     "mo_energies": "eV",
     "gap": "eV",
     "ionization_potential": "eV",

@@ -108,6 +108,11 @@ def form(run: Evaluation) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)])
 
 
+def with_dipoles(card: dict[str, Any]) -> bool:
+    """Whether dipoles were trained on."""
+    return bool(card.get("settings", {}).get("loss", {}).get("dipole_weight"))
+
+
 def stage(title: str, card: dict[str, Any]) -> str:
     """One training, as its model file tells it."""
     training = card.get("training")
@@ -115,10 +120,22 @@ def stage(title: str, card: dict[str, Any]) -> str:
         return f"{title}: the model file does not say what it was trained on."
     files = ", ".join(f"`{name}` (`{digest[:12]}`)" for name, digest in training["files"].items())
     levels = " and ".join(training["levels"]).replace("*", "\\*")
+    settings = card.get("settings", {})
+    how = ""
+    if settings:
+        parts = {key: settings[key] for key in ("loss", "optimizer") if key in settings}
+        told = [
+            f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}"
+            for p in parts.values()
+            for k, v in p.items()
+        ]
+        repeats = settings.get("repeats")
+        told += [f"repeats {list(repeats)}"] if repeats else []
+        how = f" Settings: {', '.join(told)}."
     return (
         f"{title}: {training['training']} frames, and {training['validation']} for validation, of "
         f"{files}; {levels}; epoch {card['epoch']}, step {card['step']} "
-        f"({', '.join(f'{k} {v}' for k, v in card.get('versions', {}).items())})."
+        f"({', '.join(f'{k} {v}' for k, v in card.get('versions', {}).items())}).{how}"
     )
 
 
@@ -163,9 +180,11 @@ def limits(run: Evaluation) -> list[str]:
         "attraction, as in stacks and crystals, is missing.",
         "**Heats of formation**: energies are bare electronic ones. Add zero-point and thermal "
         "energies from a frequency calculation; PM3's heats must not be compared with them.",
-        f"**Dipoles, charges, gaps** were not trained on (`{near}`): dipole error "
-        f"{found(near, 'dipole_mae')} (PM3 {found(near, 'dipole_mae', method=PM3)}), gap MAE "
-        f"{found(near, 'gap_mae')} (PM3 {found(near, 'gap_mae', method=PM3)}).",
+        f"**{'C' if with_dipoles(run.card) else 'Dipoles, c'}harges, gaps** were not trained on "
+        f"(`{near}`): dipole error {found(near, 'dipole_mae')} "
+        f"(PM3 {found(near, 'dipole_mae', method=PM3)}), charge MAE {found(near, 'charge_mae')} "
+        f"(PM3 {found(near, 'charge_mae', method=PM3)}), gap MAE {found(near, 'gap_mae')} "
+        f"(PM3 {found(near, 'gap_mae', method=PM3)}).",
         "**Excited states, solids, metals, condensed phases** were never looked at.",
     ]
 

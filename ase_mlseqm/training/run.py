@@ -114,6 +114,7 @@ def train(
             "epoch": progress.epoch + 1,
             "step": progress.step,
             "start": None if source is None else source.sha256,
+            "settings": {k: v for k, v in dataclasses.asdict(config).items() if k != "model"},
             "versions": versions(),
         }
         save_model(out / "model.safetensors", model, card)
