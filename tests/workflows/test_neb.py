@@ -209,7 +209,7 @@ def test_what_did_not_converge_says_so(monkeypatch):
     assert not result.converged
     assert result.steps == 0
     assert "not converged in 0 steps" in result.message
-    import ase_mlseqm.workflows.neb as module
+    import ase_mlseqm.workflows.neb_path as module
 
     def lame(atoms, calc, config):
         return relax(atoms, calc, dataclasses.replace(config, max_steps=1))

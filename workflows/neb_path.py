@@ -1,0 +1,118 @@
+"""The first path of a reaction: ends that fit together, and images between them.
+
+The path is that of the image-dependent pair potential (IDPP): Smidstrup, Pedersen, Stokbro,
+Jonsson, J. Chem. Phys. 140 (2014) 214106.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from ase.mep import NEB
+from ase.mep.neb import idpp_interpolate, interpolate
+
+from ase_mlseqm.atoms import charge_and_multiplicity
+from ase_mlseqm.errors import InputError
+
+from .neb_config import NEBConfig
+from .relax import RelaxConfig, relax
+
+SAME = 0.05
+"""Angstrom; ends whose root-mean-square distance is smaller are one structure."""
+BOW = (0.02, 0.4)
+"""Angstrom; how far the middle of the first path is bent.  The second where it runs through atoms
+or stays in a plane, which it could never leave."""
+CLASH = 0.7
+"""Angstrom; two atoms that are closer are one through the other."""
+
+
+def align(atoms: Atoms, target: Atoms) -> None:
+    """Move and turn ``atoms`` onto ``target`` (Kabsch, Acta Cryst. A 32 (1976) 922).
+
+    Where several turns are as good, as about the axis of a linear molecule, the smallest is taken:
+    otherwise the images next to it would spin at random from step to step.
+    """
+    centre = target.positions.mean(0)
+    here, there = atoms.positions - atoms.positions.mean(0), target.positions - centre
+    product = here.T @ there
+    u, _, vt = np.linalg.svd(product + 1e-6 * np.linalg.norm(product) * np.eye(3))
+    proper = np.diag([1.0, 1.0, np.linalg.det(u @ vt)])
+    atoms.positions = here @ u @ proper @ vt + centre
+
+
+def free(atoms: Atoms) -> bool:
+    """Whether a molecule may be moved and turned as a whole."""
+    return not atoms.pbc.any() and not atoms.constraints and len(atoms) > 1
+
+
+def check_ends(reactant: Atoms, product: Atoms) -> None:
+    """Raise :class:`InputError` unless both are the same atoms in the same order."""
+    if len(reactant) == 0:
+        raise InputError("the reactant has no atoms")
+    formulas = [atoms.get_chemical_formula() for atoms in (reactant, product)]
+    if formulas[0] != formulas[1]:
+        raise InputError(
+            f"the reactant is {formulas[0]}, the product {formulas[1]}: give the same atoms"
+        )
+    differ = np.flatnonzero(reactant.numbers != product.numbers)
+    if len(differ):
+        k = int(differ[0])
+        raise InputError(
+            "the atoms of reactant and product are in different orders: atom "
+            f"{k} is {reactant[k].symbol} here and {product[k].symbol} there"
+        )
+    for atoms in (reactant, product):
+        if not np.isfinite(atoms.positions).all():
+            raise InputError("positions of an end are not finite numbers")
+    states = [charge_and_multiplicity(atoms) for atoms in (reactant, product)]
+    if states[0] != states[1]:
+        raise InputError("charge or multiplicity of reactant and product differ")
+    if (reactant.pbc != product.pbc).any() or not np.allclose(reactant.cell, product.cell):
+        raise InputError("the cells of reactant and product differ")
+
+
+def first_path(
+    reactant: Atoms, product: Atoms, calc: BaseCalculator, config: NEBConfig
+) -> tuple[list[Atoms], list[str]]:
+    """Ends, relaxed and aligned, with the IDPP path between them; and what is wrong with them."""
+    ends, problems = [reactant.copy(), product.copy()], []
+    if config.relax_ends:
+        settings = RelaxConfig(fmax=config.ends_fmax)
+        for k, name in enumerate(("reactant", "product")):
+            calc.reset()
+            result = relax(ends[k], calc, settings)
+            ends[k] = result.atoms.copy()
+            if not result.converged:
+                problems.append(f"the {name} is not relaxed ({result.message})")
+    calc.reset()
+    if free(ends[0]):
+        align(ends[1], ends[0])
+    if np.sqrt(((ends[0].positions - ends[1].positions) ** 2).sum(1).mean()) < SAME:
+        raise InputError(
+            "reactant and product are the same structure"
+            + (" once they are relaxed" if config.relax_ends else "")
+        )
+    images = [ends[0], *(ends[0].copy() for _ in range(config.images - 2)), ends[1]]
+    periodic = bool(ends[0].pbc.any())
+    interpolate(images, mic=periodic, apply_constraint=False)
+    stuck = _flat(*ends) or min(_closest(image) for image in images) < CLASH
+    bow = BOW[stuck]
+    way = np.random.default_rng(0).normal(size=(len(ends[0]), 3))
+    way /= np.linalg.norm(way, axis=1).max()
+    for k, image in enumerate(images[1:-1], start=1):
+        image.set_positions(image.positions + bow * np.sin(np.pi * k / (len(images) - 1)) * way)
+    idpp_interpolate(NEB(images, method="improvedtangent"), traj=None, log=None, mic=periodic)
+    return images, problems
+
+
+def _closest(atoms: Atoms) -> float:
+    """Shortest distance between two atoms, Angstrom."""
+    distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
+    return float(distances[np.triu_indices(len(atoms), 1)].min(initial=np.inf))
+
+
+def _flat(reactant: Atoms, product: Atoms) -> bool:
+    """Whether all atoms of both ends are in one plane."""
+    both = np.concatenate([reactant.positions, product.positions])
+    return bool(np.linalg.svd(both - both.mean(0), compute_uv=False)[-1] < 0.1)

@@ -1,0 +1,61 @@
+"""Cells and displaced supercells between ASE and phonopy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms
+
+from ase_mlseqm.errors import InputError
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
+
+    from .phonons_config import PhononsConfig
+
+
+def phonopy_object(atoms: Atoms, config: PhononsConfig) -> Phonopy:
+    """phonopy's object of ``atoms``; a molecule is put in the middle of a cubic box."""
+    try:
+        from phonopy import Phonopy
+        from phonopy.structure.atoms import PhonopyAtoms
+    except ImportError:
+        raise InputError(
+            "phonons need phonopy: install it with pip install 'ase-mlseqm[phonons]'"
+        ) from None
+    cell, positions = atoms.cell.array, atoms.positions
+    if not atoms.pbc.any():
+        length = np.ptp(positions, axis=0).max() + 2 * config.vacuum
+        cell = length * np.eye(3)
+        positions = positions + 0.5 * (length - positions.max(0) - positions.min(0))
+    moments = atoms.get_initial_magnetic_moments()
+    unit = PhonopyAtoms(
+        numbers=atoms.numbers,
+        masses=atoms.get_masses(),
+        positions=positions,
+        cell=cell,
+        magnetic_moments=moments if moments.any() else None,  # they have less symmetry
+    )
+    return Phonopy(
+        unit,
+        supercell_matrix=np.diag(config.supercell),
+        primitive_matrix="P",
+        is_symmetry=config.symmetry,
+    )
+
+
+def displaced(atoms: Atoms, phonon: Phonopy) -> list[Atoms]:
+    """The displaced supercells, in phonopy's order; a molecule keeps its place and has no cell."""
+    supercell = phonon.supercell
+    base = atoms.copy()
+    if atoms.pbc.any():
+        base = base[[supercell.u2u_map[index] for index in supercell.s2u_map]]
+        base.set_cell(supercell.cell)
+        base.positions = supercell.positions
+    out = []
+    for index, *vector in phonon.displacements:
+        structure = base.copy()
+        structure.positions[int(index)] += vector
+        out.append(structure)
+    return out
