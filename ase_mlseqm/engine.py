@@ -31,8 +31,8 @@ Callback = Callable[[int, SinglePoint], None]
 MAX_BATCH = 128
 """Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
 SMALLEST_SHARE = 12_000
-"""Elements of the density matrices in a batch below which it is not divided among threads: issuing
-the operations, which one thread at a time can do, would take longer than what they do."""
+"""Elements of the density matrices that each thread has at least when a batch is divided: issuing
+the operations, which one thread at a time can do, takes longer than a few small molecules."""
 
 THREADED_ORBITALS = 300
 """Orbitals of a molecule from which more than one thread shortens its calculation."""
@@ -210,9 +210,10 @@ class Engine:
         buckets: list[list[_Job]] = []
         on_cpu = self.device.type == "cpu"
         limit = MAX_BATCH if on_cpu else 64 * MAX_BATCH
-        share = sum(j.n_orbitals**2 for j in jobs) / (torch.get_num_threads() if on_cpu else 1)
-        share, elements = max(share, SMALLEST_SHARE), 0
-        memory = 0.0
+        total = sum(job.n_orbitals**2 for job in jobs)
+        threads = torch.get_num_threads() if on_cpu else 1
+        share = total / max(1, min(threads, total // SMALLEST_SHARE))
+        memory, elements = 0.0, 0
         for job in order:
             first = buckets[-1][0] if buckets else None
             fits = (

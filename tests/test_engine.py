@@ -522,6 +522,19 @@ def test_threads_change_nothing():
     assert threading.main_thread().name not in names
 
 
+@pytest.mark.parametrize(("name", "sizes"), [("C6H6", [9, 8]), ("H2O", [17])])
+def test_equal_molecules_are_shared_by_threads_where_that_pays(name, sizes, monkeypatch):
+    def buckets(threads):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        engine = Engine("PM3")
+        jobs = [engine._job(k, build(name), None, None) for k in range(17)]
+        return [len(bucket) for bucket in engine._buckets(jobs)]
+
+    monkeypatch.setattr(engine_module, "SMALLEST_SHARE", 8 * 30**2)
+    assert buckets(1) == [17]
+    assert buckets(2) == sizes
+
+
 def test_an_error_in_a_thread_reaches_the_caller():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
