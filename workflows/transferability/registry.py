@@ -3,6 +3,7 @@
 from .base import TransferTest
 from .extensibility import Extensibility
 from .large import LargeMolecules
+from .noncovalent import NonCovalent
 
-TESTS: tuple[TransferTest, ...] = (Extensibility(), LargeMolecules())
+TESTS: tuple[TransferTest, ...] = (Extensibility(), LargeMolecules(), NonCovalent())
 """All tests, in the order of the report."""

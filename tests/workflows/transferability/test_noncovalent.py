@@ -1,0 +1,183 @@
+"""Curves of dimers: readers of both layouts, minima, errors."""
+
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.io import write
+from transfer import PLAIN, SHARED, metrics, needs_shared, table
+
+from ase_mlseqm import evaluate
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.units import EV_TO_KCAL, HARTREE
+from ase_mlseqm.workflows.transferability.curves import minimum
+from ase_mlseqm.workflows.transferability.read_comp6 import comp6_reactions, contacts, read_curves
+from ase_mlseqm.workflows.transferability.read_gmtkn import expand, is_gmtkn, read_gmtkn
+
+DISTANCES = (2.5, 2.7, 2.9, 3.1, 3.4, 4.0, 6.0)
+
+
+def water_dimer(distance: float) -> Atoms:
+    """Two waters with a hydrogen bond and this distance of their oxygen atoms, Angstrom."""
+    donor = Atoms("OHH", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    acceptor = Atoms("OHH", [[0, 0, 0], [0.59, 0, 0.76], [0.59, 0, -0.76]])
+    acceptor.positions += [distance, 0, 0]
+    return donor + acceptor
+
+
+def write_comp6(path, sign=-1.0, method="AM1"):
+    """A curve of the water dimer in the layout of COMP6, labelled by a published method."""
+    systems = [water_dimer(d) for d in DISTANCES]
+    found = evaluate(systems, method)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("s66x8/mol00")
+        group["species"] = np.array([s.encode() for s in systems[0].symbols])
+        group["coordinates"] = np.array([atoms.positions for atoms in systems])
+        group["energies"] = np.array([r.energy for r in found]) / HARTREE
+        group["forces"] = sign * np.array([r.forces for r in found]) / HARTREE
+    return path
+
+
+def write_gmtkn(folder, line="$tmer {01A,01B,01}/$f x 1 1 -1 $w 5.00"):
+    """A subset with the water dimer and an ion."""
+    dimer = water_dimer(2.9)
+    for name, atoms in (("01", dimer), ("01A", dimer[:3]), ("01B", dimer[3:])):
+        (folder / name).mkdir(parents=True)
+        write(folder / name / "struc.xyz", atoms, format="xyz")
+    ion = folder / "OH"
+    ion.mkdir()
+    write(ion / "coord", molecule("OH"), format="turbomole")
+    (ion / ".CHRG").write_text("-1\n")
+    (folder / ".res").write_text(f'if [ "$TMER" == "" ]\nthen\n tmer=tmer2++\nfi\n\n# x\n{line}\n')
+    return folder
+
+
+def test_gradients_become_forces(tmp_path):
+    (curve,) = read_curves(write_comp6(tmp_path / "s66x8.h5"))
+    expected = evaluate([water_dimer(d) for d in DISTANCES], "AM1")
+    for forces, energy, found in zip(curve.forces, curve.energies, expected, strict=True):
+        assert forces == pytest.approx(found.forces, abs=1e-9)
+        assert energy == pytest.approx(found.energy)
+    assert curve.contacts == pytest.approx(np.array(DISTANCES) - 0.96)
+    with pytest.raises(InputError, match="stores gradients, but here energies fall"):
+        list(read_curves(write_comp6(tmp_path / "wrong.h5", sign=1.0)))
+
+
+def test_curves_are_relative_to_the_widest_frame(tmp_path):
+    found, forces = comp6_reactions(write_comp6(tmp_path / "s66x8.h5"))
+    assert len(found) == len(forces) == len(DISTANCES)
+    assert len(found.reactions) == len(DISTANCES) - 1
+    assert {r.curve for r in found.reactions} == {"s66x8/mol00"}
+    assert all(r.coefficients["s66x8/mol00[6]"] == -1 for r in found.reactions)
+
+
+def test_contact_of_what_are_not_two_molecules():
+    assert np.isnan(contacts([molecule("CH4")])).all()
+
+
+def test_braces():
+    assert expand("01{A,B,}/$f") == ["01A/$f", "01B/$f", "01/$f"]
+    assert expand("{a,b}{1,2}") == ["a1", "a2", "b1", "b2"]
+    assert expand("h2") == ["h2"]
+
+
+def test_gmtkn_folder(tmp_path):
+    folder = write_gmtkn(tmp_path / "S66")
+    assert is_gmtkn(folder) and not is_gmtkn(tmp_path)
+    found = read_gmtkn(folder)
+    (reaction,) = found.reactions
+    # turned round: the interaction energy is negative
+    assert reaction.reference == -5.0
+    assert reaction.coefficients == {"S66/01A": -1, "S66/01B": -1, "S66/01": 1}
+    assert reaction.name == "S66/01A + 01B → 01"
+    script = folder / ".res"
+    script.write_text("tmer2_GMTKN OH 01A x -2 1 $w 109.493\n")
+    found = read_gmtkn(folder)
+    assert found.reactions[0].reference == 109.493
+    assert found.reactions[0].coefficients == {"S66/OH": -2, "S66/01A": 1}
+    assert found.systems["S66/OH"].info == {"charge": -1, "multiplicity": 1}
+    assert found.systems["S66/OH"].positions == pytest.approx(molecule("OH").positions, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("$tmer 01 01A x 1 $w 5.0", "line 7: 2 systems, but 1 coefficients"),
+        ("$tmer 01 01A x 1 a $w 5.0", "are no numbers"),
+        ("$tmer 01 07 x 1 -1 $w 5.0", "there is no 07/struc.xyz or coord"),
+        ("nothing", "there is no reaction in it"),
+    ],
+)
+def test_broken_gmtkn_folder(tmp_path, line, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read_gmtkn(write_gmtkn(tmp_path / "S66", line))
+
+
+def test_points_of_curves_in_a_gmtkn_folder(tmp_path):
+    lines = []
+    for d in DISTANCES:
+        folder = tmp_path / "S66x8" / f"01_{d:.2f}"
+        folder.mkdir(parents=True)
+        write(folder / "struc.xyz", water_dimer(d), format="xyz")
+        lines.append(f"$tmer 01_{d:.2f} A B x 1 -1 -1 $w -1.0")
+    for name, part in (("A", slice(0, 3)), ("B", slice(3, 6))):
+        (tmp_path / "S66x8" / name).mkdir()
+        write(tmp_path / "S66x8" / name / "struc.xyz", water_dimer(3.0)[part], format="xyz")
+    (tmp_path / "S66x8" / ".res").write_text("\n".join(lines))
+    found = read_gmtkn(tmp_path / "S66x8")
+    assert {r.curve for r in found.reactions} == {"S66x8/01"}
+    assert [r.x for r in found.reactions] == pytest.approx(np.array(DISTANCES) - 0.96)
+
+
+def test_minimum_of_a_parabola():
+    x = np.array([1.0, 1.4, 2.0, 3.0])
+    found = minimum(x, 2 * (x - 1.7) ** 2 - 3)
+    assert (found.x, found.y) == (pytest.approx(1.7), pytest.approx(-3.0))
+    assert np.isnan(minimum(x, x).x)
+
+
+def test_both_layouts_together(tmp_path):
+    write_comp6(tmp_path / "s66x8.h5")
+    write_gmtkn(tmp_path / "S66")
+    config = dataclasses.replace(PLAIN, tests=("noncovalent",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    rows = table(tmp_path / "out" / "noncovalent.csv")
+    assert len(rows) == 2 * (len(DISTANCES) - 1 + 1)
+    curve = [r for r in rows if r["method"] == "AM1" and r["curve"].startswith("s66x8")]
+    for row in curve:
+        assert float(row["energy"]) == pytest.approx(float(row["reference"]), abs=1e-5)
+        assert float(row["force_mae"]) < 1e-6
+    assert metrics(tmp_path / "out", "noncovalent")["AM1", "well depth MAE"] < 1e-6
+    assert (tmp_path / "out" / "noncovalent.png").exists()
+    (alone,) = [r for r in rows if r["method"] == "AM1" and r["curve"].startswith("S66/")]
+    dimer = water_dimer(2.9)
+    both, one, two = (r.energy for r in evaluate([dimer, dimer[:3], dimer[3:]], "AM1"))
+    assert float(alone["energy"]) == pytest.approx((both - one - two) * EV_TO_KCAL, abs=1e-4)
+
+
+def test_a_curve_without_one_point_is_a_failure(tmp_path):
+    systems = write_gmtkn(tmp_path / "S66", "$tmer {01A,01B,01,OH}/$f x 1 1 -1 1 $w 5.00")
+    write(systems / "OH" / "coord", molecule("LiH"), format="turbomole")
+    (systems / "OH" / ".CHRG").unlink()
+    config = dataclasses.replace(PLAIN, tests=("noncovalent",), method=("PM3",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 1
+    (failure,) = table(tmp_path / "out" / "failures.csv")
+    assert "PM3 has no parameters for Li" in failure["reason"]
+
+
+@needs_shared
+def test_half_of_s66x8():
+    curves = list(read_curves(SHARED / "s66x8_half.h5"))
+    assert len(curves) == 33
+    assert all(len(c.systems) == 8 and np.isfinite(c.contacts).all() for c in curves)
+    found = [minimum(c.contacts, c.energies) for c in curves]
+    assert 1.7 < np.nanmin([m.x for m in found]) < 2.1
+    depths = [
+        (m.y - c.energies[c.contacts.argmax()]) * EV_TO_KCAL
+        for m, c in zip(found, curves, strict=True)
+    ]
+    assert np.nanmax(depths) < 0 < np.nanmax(np.abs(depths)) < 25
