@@ -68,4 +68,6 @@ def _option(field: dataclasses.Field, hint: Any, doc: str) -> Any:
     if typing.get_origin(hint) is tuple:
         again = typer.Option(flag, metavar="NAME", help=f"{doc} May be given several times.")
         return Annotated[list[str] | None, again]
+    if hint is bool:
+        flag += f"/--no-{flag[2:]}"
     return Annotated[hint | None, typer.Option(flag, help=f"{doc} Default: {field.default}.")]

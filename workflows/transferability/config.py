@@ -29,11 +29,20 @@ class TransferabilityConfig:
     samples: int = 2000
     """Bootstrap samples behind an interval."""
     seed: int = 0
-    """Of the bootstrap and of initial velocities."""
+    """Of the bootstrap, of random choices and of initial velocities."""
+    zero_point: bool = True
+    """Reactions: add a zero-point energy to barriers whose reference has one (never to those of
+    MNDO, AM1 and PM3, which contain it)."""
+    max_reactions: int = 200
+    """Reactions: random choice from larger sets; 0: all."""
+    max_atoms: int = 400
+    """Scaling: atoms of the largest alkane."""
+    max_seconds: float = 60.0
+    """Scaling: time of one energy with forces after which no larger molecule is tried, s."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "samples")
-        require_not_negative(self, "worst", "seed")
+        require_positive(self, "samples", "max_atoms", "max_seconds")
+        require_not_negative(self, "worst", "seed", "max_reactions")
         for name in self.peer:
             if name.lower() not in PEERS:
                 raise InputError(f"unknown peer {name!r}: choose from {', '.join(PEERS)}")

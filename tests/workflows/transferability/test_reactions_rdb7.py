@@ -1,0 +1,118 @@
+"""Barriers and reaction energies: the reader of RDB7, zero-point energies."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import write
+from transfer import PLAIN, SHARED, metrics, needs_shared, table
+
+from ase_mlseqm import MLSEQM, evaluate
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.workflows.transferability.methods import Semiempirical
+from ase_mlseqm.workflows.transferability.reactions import ReactionEnergies
+from ase_mlseqm.workflows.transferability.read_rdb7 import read_rdb7
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
+
+
+def hcn(angle: float) -> Atoms:
+    """HCN (0), HNC (180) and what is between: hydrogen on an ellipse round CN, degrees."""
+    a = np.radians(angle)
+    hydrogen = [0.58 - 1.65 * np.cos(a), 1.15 * np.sin(a), 0.0]
+    return Atoms("CNH", [[0, 0, 0], [1.16, 0, 0], hydrogen])
+
+
+def write_rdb7(folder, header="rxn,smiles,dE0,reaction_energy", row="7,a>>b,45.0,15.0"):
+    """One reaction in the layout of RDB7."""
+    inside = folder / "rxn000007"
+    inside.mkdir(parents=True)
+    for side, angle in (("r", 0), ("ts", 75), ("p", 180)):
+        write(inside / f"{side}000007.xyz", hcn(angle), comment="from somewhere", format="xyz")
+    (folder / "data.csv").write_text(f"{header}\n{row}\n")
+    return folder
+
+
+def test_reader(tmp_path):
+    structures, found = read_rdb7(write_rdb7(tmp_path / "rdb7"))
+    assert len(structures) == 3
+    barrier, energy = found
+    assert (barrier.quantity, barrier.reference, barrier.zero_point) == ("barrier", 45.0, True)
+    assert (energy.quantity, energy.reference, energy.zero_point) == (
+        *("reaction energy", 15.0),
+        False,
+    )
+    assert structures[barrier.last].positions == pytest.approx(hcn(75).positions, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "sentence"),
+    [
+        ("rxn,smiles", "7,a", "there must be a column rxn and one of"),
+        ("rxn,dE0", "seven,1.0", "rxn is 'seven'"),
+        ("rxn,dE0", "7,much", "dE0 is 'much'"),
+        ("rxn,dE0", "8,1.0", "there is no rxn000008/r000008.xyz"),
+    ],
+)
+def test_broken_folder(tmp_path, header, row, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read_rdb7(write_rdb7(tmp_path / "rdb7", header, row))
+
+
+def test_order_of_atoms(tmp_path):
+    folder = write_rdb7(tmp_path / "rdb7")
+    write(folder / "rxn000007" / "ts000007.xyz", hcn(75)[[2, 0, 1]], format="xyz")
+    with pytest.raises(InputError, match="differ or are in another order"):
+        read_rdb7(folder)
+
+
+def test_barriers(tmp_path):
+    write_rdb7(tmp_path / "rdb7")
+    config = dataclasses.replace(PLAIN, tests=("reactions",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    rows = table(tmp_path / "out" / "reactions.csv")
+    for method in ("PM3", "AM1"):
+        r, ts, p = (x.energy * EV_TO_KCAL for x in evaluate([hcn(a) for a in (0, 75, 180)], method))
+        own = [float(row["energy"]) for row in rows if row["method"] == method]
+        assert own == pytest.approx([ts - r, p - r], abs=1e-5)
+        found = metrics(tmp_path / "out", "reactions")
+        assert found[method, "barrier bias"] == pytest.approx(ts - r - 45.0, abs=1e-4)
+    assert (tmp_path / "out" / "reactions.png").exists()
+
+
+def test_zero_point_energy_of_bare_electronic_energies(tmp_path, monkeypatch):
+    """A published method is taken for one whose energies have none."""
+    test, method = ReactionEnergies(), Semiempirical("PM3", None)
+    data = test.load([write_rdb7(tmp_path / "rdb7")], PLAIN)
+    assert len(data) == 5
+    plain = test.compute(method, data, PLAIN, lambda *_: None).rows
+    monkeypatch.setattr(method, "bare", True)
+    added = test.compute(method, data, PLAIN, lambda *_: None).rows
+    settings = VibrationsConfig(relax=False)
+    energies = [
+        vibrations(hcn(a), MLSEQM(method="PM3"), settings).zero_point_energy for a in (0, 75)
+    ]
+    change = (energies[1] - energies[0]) * EV_TO_KCAL
+    assert -6 < change < -1
+    assert added[0]["energy"] - plain[0]["energy"] == pytest.approx(change, abs=1e-6)
+    assert added[1]["energy"] == plain[1]["energy"], "the reference has none"
+    off = dataclasses.replace(PLAIN, zero_point=False)
+    assert test.compute(method, data, off, lambda *_: None).rows[0]["energy"] == pytest.approx(
+        plain[0]["energy"]
+    )
+
+
+@needs_shared
+def test_forty_reactions_of_rdb7():
+    structures, found = read_rdb7(SHARED / "rdb7_subset")
+    assert (len(structures), len(found)) == (80, 40)
+    assert all(d.zero_point and d.quantity == "barrier" for d in found)
+    some = dataclasses.replace(PLAIN, max_reactions=3)
+    test = ReactionEnergies()
+    data = test.load([SHARED / "rdb7_subset"], some)
+    assert len(data.differences) == 3
+    outcome = test.compute(Semiempirical("PM3", None), data, some, lambda *_: None)
+    assert len(outcome.rows) + len(outcome.failures) == 3
+    assert all(abs(row["energy"] - row["reference"]) < 60 for row in outcome.rows)

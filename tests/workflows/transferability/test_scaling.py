@@ -1,0 +1,39 @@
+"""Time and memory against size."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from transfer import PLAIN, metrics, table
+
+from ase_mlseqm import evaluate
+from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.training.graph import bonds
+from ase_mlseqm.workflows.transferability.scaling import alkane, exponent
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+def test_alkanes(n):
+    atoms = alkane(n)
+    assert len(atoms) == 3 * n + 2
+    linked = bonds(atoms.numbers, atoms.positions[None])[0]
+    assert np.array_equal(linked.sum(1), np.where(atoms.numbers == 6, 4, 1))
+    (found,) = evaluate([atoms], "PM3")
+    assert np.abs(found.forces).max() < 1.5
+
+
+def test_exponent():
+    n = np.array([8.0, 60.0, 120.0, 240.0])
+    y = np.where(n < 60, 5.0, 1e-4 * n**2.5)
+    assert exponent(n, y).value == pytest.approx(2.5)
+    assert np.isnan(exponent(n[:3], y[:3]).value)
+
+
+def test_run(tmp_path):
+    config = dataclasses.replace(PLAIN, tests=("scaling",), method=("PM3",), max_atoms=14)
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    rows = table(tmp_path / "out" / "scaling.csv")
+    assert [int(row["atoms"]) for row in rows] == [8, 14]
+    assert all(0 < float(row["seconds"]) < 100 for row in rows)
+    assert metrics(tmp_path / "out", "scaling")["PM3", "largest molecule"] == 14
+    assert (tmp_path / "out" / "scaling.png").exists()
