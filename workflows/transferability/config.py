@@ -30,11 +30,21 @@ class TransferabilityConfig:
     """Bootstrap samples behind an interval."""
     seed: int = 0
     """Of the bootstrap, of random choices and of initial velocities."""
+    relax_scans: bool = True
+    """Torsions: relax with the dihedral held, too, where the labels are relaxed."""
     zero_point: bool = True
     """Reactions: add a zero-point energy to barriers whose reference has one (never to those of
     MNDO, AM1 and PM3, which contain it)."""
     max_reactions: int = 200
     """Reactions: random choice from larger sets; 0: all."""
+    md_molecules: int = 2
+    """Dynamics: the so many largest molecules."""
+    md_steps: int = 2000
+    """Dynamics: steps."""
+    md_timestep: float = 0.5
+    """Dynamics: time step, fs."""
+    md_temperature: float = 300.0
+    """Dynamics: of the initial velocities, K."""
     max_atoms: int = 400
     """Scaling: atoms of the largest alkane."""
     max_seconds: float = 60.0
@@ -42,6 +52,7 @@ class TransferabilityConfig:
 
     def __post_init__(self) -> None:
         require_positive(self, "samples", "max_atoms", "max_seconds")
+        require_positive(self, "md_molecules", "md_steps", "md_timestep", "md_temperature")
         require_not_negative(self, "worst", "seed", "max_reactions")
         for name in self.peer:
             if name.lower() not in PEERS:

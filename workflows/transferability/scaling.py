@@ -69,7 +69,7 @@ class Scaling(TransferTest):
                 break
             if failed:
                 outcome.fail(case, failed)
-                break
+                continue
             if k == 0:
                 base = memory
                 continue

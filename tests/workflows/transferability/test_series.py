@@ -1,0 +1,139 @@
+"""Torsions and dissociation: series of structures."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from transfer import PLAIN, metrics, table
+
+from ase_mlseqm import evaluate
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.workflows.transferability.dissociation import stretched
+from ase_mlseqm.workflows.transferability.series import read_series
+
+ANGLES = (0, 30, 60, 90, 120, 180)
+PEROXIDE = (2, 0, 1, 3)
+
+
+def peroxide(angle: float) -> Atoms:
+    """H2O2 with this dihedral, degrees."""
+    atoms = molecule("H2O2")
+    order = [k for k in range(4) if atoms.numbers[k] == 8]
+    order += [
+        min(
+            (k for k in range(4) if atoms.numbers[k] == 1),
+            key=lambda k, o=o: atoms.get_distance(k, o),
+        )
+        for o in order
+    ]
+    atoms = atoms[order]
+    atoms.set_dihedral(*PEROXIDE, angle, indices=[3])
+    return atoms
+
+
+def write_series(path, systems, atoms, method="AM1", **info):
+    """Structures with the energies of a method."""
+    for system, point in zip(systems, evaluate(systems, method), strict=True):
+        system.info |= {"scan_atoms": np.array(atoms)} | info
+        system.calc = SinglePointCalculator(system, energy=point.energy, forces=point.forces)
+    path.parent.mkdir(exist_ok=True)
+    write(path, systems, format="extxyz")
+    return path
+
+
+def test_reader_sorts_by_the_coordinate(tmp_path):
+    systems = [peroxide(a) for a in ANGLES[::-1]]
+    found = read_series(write_series(tmp_path / "h2o2.xyz", systems, PEROXIDE), "dihedral")
+    assert found.x == pytest.approx(ANGLES, abs=1e-4)
+    expected = [r.energy for r in evaluate([peroxide(a) for a in ANGLES], "AM1")]
+    assert found.energies == pytest.approx(expected, abs=1e-6)
+    assert found.atoms == PEROXIDE
+    assert not found.relaxed
+    assert all(system.calc is None for system in found.systems)
+
+
+def test_refusals(tmp_path):
+    path = tmp_path / "a.xyz"
+    with pytest.raises(InputError, match="No such file"):
+        read_series(path, "dihedral")
+    write(path, molecule("H2O"), format="extxyz")
+    with pytest.raises(InputError, match="every frame must state different atoms"):
+        read_series(path, "distance")
+    write_series(path, [peroxide(60)], PEROXIDE)
+    with pytest.raises(InputError, match="names 4 atoms: a distance has 2"):
+        read_series(path, "distance")
+    mixed = [peroxide(60), peroxide(90)]
+    write_series(path, mixed, PEROXIDE)
+    mixed[1].info["scan_atoms"] = np.array(PEROXIDE[::-1])
+    write(path, mixed, format="extxyz")
+    with pytest.raises(InputError, match="its frames differ in scan_atoms"):
+        read_series(path, "dihedral")
+
+
+def test_torsions(tmp_path):
+    systems = [peroxide(a) for a in ANGLES]
+    write_series(tmp_path / "torsions" / "h2o2.xyz", systems, PEROXIDE, relaxed=True)
+    config = dataclasses.replace(PLAIN, tests=("torsions",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    rows = table(tmp_path / "out" / "torsions.csv")
+    assert len(rows) == 2 * 2 * len(ANGLES)
+    found = metrics(tmp_path / "out", "torsions")
+    assert found["AM1", "profile MAE, rigid"] == pytest.approx(0, abs=1e-4)
+    assert found["AM1", "barrier bias, rigid"] == pytest.approx(0, abs=1e-4)
+    energies = {m: [r.energy for r in evaluate(systems, m)] for m in ("AM1", "PM3")}
+    heights = {m: np.ptp(e) * EV_TO_KCAL for m, e in energies.items()}
+    assert found["PM3", "barrier bias, rigid"] == pytest.approx(
+        heights["PM3"] - heights["AM1"], abs=1e-4
+    )
+    # relaxing lowers every point, by up to 0.1 eV here
+    assert found["AM1", "profile MAE, relaxed"] > 0.01
+    assert (tmp_path / "out" / "torsions.png").exists()
+
+
+def test_bond_of_one_structure(tmp_path):
+    path = write_series(tmp_path / "ethane.xyz", [molecule("C2H6")], (0, 1))
+    found = stretched(read_series(path, "distance"))
+    assert found.x[0] == pytest.approx(0.75 * 1.53, abs=0.02)
+    assert found.x[-1] > 5
+    for x, atoms in zip(found.x[::10], found.systems[::10], strict=True):
+        assert atoms.get_distance(0, 1) == pytest.approx(x)
+        assert atoms.get_distance(0, 2) == pytest.approx(found.systems[0].get_distance(0, 2))
+    ring = write_series(tmp_path / "ring.xyz", [molecule("C3H6_D3h")], (0, 1))
+    with pytest.raises(InputError, match="one of a ring"):
+        stretched(read_series(ring, "distance"))
+    apart = write_series(tmp_path / "apart.xyz", [molecule("C2H6")], (2, 7))
+    with pytest.raises(InputError, match="there is no bond"):
+        stretched(read_series(apart, "distance"))
+
+
+def test_dissociation(tmp_path):
+    lengths = (0.6, 0.7, 0.8, 1.0, 1.4, 2.0, 3.0)
+    systems = [Atoms("H2", [[0, 0, 0], [0, 0, d]]) for d in lengths]
+    write_series(tmp_path / "dissociation" / "h2.xyz", systems, (0, 1))
+    write_series(
+        tmp_path / "dissociation" / "bh.extxyz",
+        [Atoms("BH", [[0, 0, 0], [0, 0, 1.23]])],
+        (0, 1),
+        "MNDO",
+    )
+    config = dataclasses.replace(PLAIN, tests=("dissociation",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 1, "no B in PM3"
+    assert {r["case"] for r in table(tmp_path / "out" / "failures.csv")} == {
+        "bh restricted",
+        "bh unrestricted",
+    }
+    rows = table(tmp_path / "out" / "dissociation.csv")
+    ends = {(r["method"], r["spin"]): float(r["energy"]) for r in rows if float(r["length"]) == 3.0}
+    # restricted, a stretched H2 is half ionic
+    assert ends["AM1", "restricted"] > ends["AM1", "unrestricted"] + 20
+    found = metrics(tmp_path / "out", "dissociation")
+    assert found["AM1", "curve MAE, restricted"] == pytest.approx(0, abs=1e-4)
+    assert found["AM1", "curve MAE, unrestricted"] > 5
+    assert found["AM1", "hump behind the minimum, unrestricted"] < 1
+    assert (tmp_path / "out" / "dissociation.png").exists()

@@ -1,0 +1,199 @@
+"""Test 5: bonds that are stretched until they are none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from scipy.sparse.csgraph import connected_components
+
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.training.graph import bonds
+from ase_mlseqm.units import EV_TO_KCAL
+
+from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .config import TransferabilityConfig
+from .methods import Method
+from .panels import draw_profiles
+from .series import Series, coordinate, read_series
+from .statistics import mean
+
+SPINS = {"restricted": False, "unrestricted": True}
+STRETCH = (0.75, 3.5)
+"""Shortest and longest bond of a series that is made here, in lengths of the bond."""
+STEP = 0.06
+"""Angstrom between two of its points."""
+
+
+class Dissociation(TransferTest):
+    """Energy against the length of a bond, restricted and unrestricted."""
+
+    name = "dissociation"
+    title = "Bond dissociation"
+    question = "Where do curves of dissociation stay right, smooth and bounded?"
+    patterns = ("dissociation/*.xyz", "dissociation/*.extxyz")
+    columns = {
+        "series": "name of the file",
+        "spin": "restricted or unrestricted",
+        "length": "of the bond, Angstrom",
+        "energy": "relative to the lowest of the curve, kcal/mol",
+        "reference": "the same of the label, kcal/mol; NaN without",
+        "jump": "|change of the energy since the point before minus the work of the forces|, "
+        "kcal/mol",
+    }
+
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> list[Series]:
+        """Series of distances; the bond of a single structure is stretched rigidly."""
+        found = []
+        for path in files:
+            series = read_series(path, "distance")
+            found.append(stretched(series) if len(series) == 1 else series)
+        return found
+
+    def compute(
+        self, method: Method, data: list[Series], config: TransferabilityConfig, advance: Advance
+    ) -> Outcome:
+        """All curves; one without one of its points fails as a whole."""
+        outcome = Outcome()
+        for series in data:
+            advance(1, series.name)
+            for spin, unrestricted in SPINS.items():
+                case = f"{series.name} {spin}"
+                systems = [_paired(atoms) for atoms in series.systems]
+                points = method.points(systems, unrestricted=unrestricted)
+                failed = [k for k, point in enumerate(points) if point.failed]
+                if failed:
+                    where = f"{len(failed)} of {len(points)} points, the first at"
+                    first = f"{series.x[failed[0]]:.2f} Å: {points[failed[0]].failed}"
+                    outcome.fail(case, f"{where} {first}")
+                    continue
+                energies = np.array([p.energy for p in points])
+                jumps = _jumps(systems, energies, [p.forces for p in points])
+                _add(outcome, series, spin, energies, jumps)
+        return outcome
+
+    def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
+        """Errors against labels, humps behind the minimum, jumps."""
+        out = []
+        settings = (config.samples, config.seed)
+        for spin in SPINS:
+            errors, depths, humps, jumps = [], [], [], []
+            for own in curves(rows, spin).values():
+                energy, label = column(own, "energy"), column(own, "reference")
+                errors.append(np.abs(energy - label).mean())
+                depths.append(abs(energy[-1] - label[-1]))
+                humps.append(energy[int(energy.argmin()) :].max() - energy[-1])
+                jumps.append(np.nanmax(column(own, "jump")))
+            unit = "kcal/mol"
+            out += [
+                Metric(f"curve MAE, {spin}", unit, mean(np.array(errors), *settings), 1),
+                Metric(
+                    f"energy at the end MAE, {spin}", unit, mean(np.array(depths), *settings), 1
+                ),
+                Metric(
+                    f"hump behind the minimum, {spin}", unit, mean(np.array(humps), *settings), 1
+                ),
+                Metric(f"largest jump, {spin}", unit, mean(np.array(jumps), *settings)),
+            ]
+        return out
+
+    def draw(self, rows: dict[str, list[Row]], path: Path, config: TransferabilityConfig) -> bool:
+        """A panel a bond; dashed: unrestricted."""
+        found: dict[str, dict] = {}
+        for method, own in rows.items():
+            found[method] = {}
+            for spin in SPINS:
+                for name, v in curves(own, spin).items():
+                    curve = (column(v, "length"), column(v, "energy"), column(v, "reference"))
+                    found[method].setdefault(name, {})[spin] = curve
+        return draw_profiles(found, path, "bond length (Å)", "energy (kcal/mol)", 0.6)
+
+
+def curves(rows: list[Row], spin: str) -> dict[str, list[Row]]:
+    """Rows of every series, the bond growing."""
+    out: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["spin"] == spin:
+            out.setdefault(row["series"], []).append(row)
+    return out
+
+
+def stretched(series: Series) -> Series:
+    """The bond of a series of one structure at many lengths, both sides rigid.
+
+    Raises
+    ------
+    InputError
+        When it is no bond, or one of a ring.
+    """
+    (start,), (i, j) = series.systems, series.atoms
+    linked = bonds(start.numbers, start.positions[None])[0]
+    if not linked[i, j]:
+        raise InputError(f"{series.name}: there is no bond between the atoms {i} and {j}")
+    linked[i, j] = linked[j, i] = False
+    _, side = connected_components(linked)
+    if side[i] == side[j]:
+        raise InputError(
+            f"{series.name}: the bond between the atoms {i} and {j} is one of a ring: give the "
+            "structures along its stretching"
+        )
+    length = coordinate(start, series.atoms)
+    along = (start.positions[j] - start.positions[i]) / length
+    x = np.arange(STRETCH[0] * length, STRETCH[1] * length, STEP)
+    systems = []
+    for value in x:
+        atoms = start.copy()
+        atoms.positions[side == side[j]] += (value - length) * along
+        systems.append(atoms)
+    return dataclasses.replace(series, systems=systems, x=x, energies=np.full(len(x), np.nan))
+
+
+def _paired(atoms: Atoms) -> Atoms:
+    """The structure; a multiplicity above one is not for restricted calculations."""
+    if int(atoms.info.get("multiplicity", atoms.info.get("spin", 1))) > 1:
+        raise InputError("bonds are stretched in singlets: leave out the multiplicity")
+    return atoms
+
+
+def _jumps(
+    systems: list[Atoms], energies: np.ndarray, forces: list[np.ndarray | None]
+) -> np.ndarray:
+    """Change of the energy between points minus that which the forces explain, (F,), eV.
+
+    On a smooth curve it is of third order in the step; where the state changes it is not.
+    """
+    out = np.full(len(systems), np.nan)
+    for k in range(1, len(systems)):
+        step = systems[k].positions - systems[k - 1].positions
+        work = 0.5 * float(((forces[k] + forces[k - 1]) * step).sum())  # type: ignore[operator]
+        out[k] = abs(energies[k] - energies[k - 1] + work)
+    return out
+
+
+def _add(
+    outcome: Outcome, series: Series, spin: str, energies: np.ndarray, jumps: np.ndarray
+) -> None:
+    energy = (energies - energies.min()) * EV_TO_KCAL
+    known = np.isfinite(series.energies).all()
+    label = (series.energies - series.energies.min()) * EV_TO_KCAL if known else series.energies
+    case = f"{series.name} {spin}"
+    for k, x in enumerate(series.x):
+        outcome.rows.append(
+            {
+                "case": case,
+                "series": series.name,
+                "spin": spin,
+                "length": float(x),
+                "energy": float(energy[k]),
+                "reference": float(label[k]),
+                "jump": float(jumps[k]) * EV_TO_KCAL,
+            }
+        )
+    if known:
+        worst = int(np.abs(energy - label).argmax())
+        text = f"at {series.x[worst]:.2f} Å energy off by"
+        wrong = energy[worst] - label[worst]
+        outcome.worst.append(Case.of(case, text, wrong, "kcal/mol", series.systems[worst]))

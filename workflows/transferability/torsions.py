@@ -1,0 +1,151 @@
+"""Test 4: profiles of torsions, rigid and relaxed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import CalculatorError
+from ase.constraints import FixInternals
+
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.units import EV_TO_KCAL
+
+from ..relax import RelaxConfig, relax
+from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .config import TransferabilityConfig
+from .methods import Method
+from .panels import draw_profiles
+from .series import Series, read_series
+from .statistics import mean
+
+RELAXATION = RelaxConfig(fmax=0.02, max_steps=300)
+
+
+class Torsions(TransferTest):
+    """Energy against a dihedral angle."""
+
+    name = "torsions"
+    title = "Torsions"
+    question = "Are barriers of rotation as high as they should be?"
+    patterns = ("torsions/*.xyz", "torsions/*.extxyz")
+    columns = {
+        "series": "name of the file",
+        "scan": "rigid: at the structures of the file; relaxed: with the dihedral held there",
+        "angle": "dihedral, degrees",
+        "energy": "relative to the lowest of the profile, kcal/mol",
+        "reference": "the same of the label, kcal/mol",
+    }
+    settings = ("relax_scans",)
+
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> list[Series]:
+        """Labelled series of dihedrals."""
+        found = [read_series(path, "dihedral") for path in files]
+        for series in found:
+            if not np.isfinite(series.energies).all() or len(series) < 3:
+                raise InputError(
+                    f"{series.name}: a profile needs three points or more, all with an energy"
+                )
+        return found
+
+    def compute(
+        self, method: Method, data: list[Series], config: TransferabilityConfig, advance: Advance
+    ) -> Outcome:
+        """Rigid scans of all series, relaxed ones of those whose labels are relaxed."""
+        outcome = Outcome()
+        for series in data:
+            advance(1, series.name)
+            points = method.points(series.systems)
+            failed = [p.failed for p in points if p.failed]
+            if failed:
+                outcome.fail(f"{series.name} rigid", failed[0])
+            else:
+                energies = np.array([p.energy for p in points])
+                _add(outcome, series, "rigid", energies)
+            if series.relaxed and config.relax_scans:
+                try:
+                    _add(outcome, series, "relaxed", _relaxed(series, method))
+                except (CalculatorError, InputError, ValueError) as error:
+                    outcome.fail(f"{series.name} relaxed", error)
+        return outcome
+
+    def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
+        """Errors of the profile about its mean, and of its height."""
+        out = []
+        settings = (config.samples, config.seed)
+        for scan in ("rigid", "relaxed"):
+            profile, barrier = [], []
+            for own in profiles(rows, scan).values():
+                energy, label = column(own, "energy"), column(own, "reference")
+                wrong = energy - label
+                profile.append(np.abs(wrong - wrong.mean()).mean())
+                barrier.append(np.ptp(energy) - np.ptp(label))
+            if not profile and scan == "relaxed":
+                continue
+            height = np.array(barrier)
+            unit = "kcal/mol"
+            out += [
+                Metric(f"profile MAE, {scan}", unit, mean(np.array(profile), *settings)),
+                Metric(f"barrier MAE, {scan}", unit, mean(np.abs(height), *settings)),
+                Metric(f"barrier bias, {scan}", unit, mean(height, *settings), 2, None),
+            ]
+        return out
+
+    def draw(self, rows: dict[str, list[Row]], path: Path, config: TransferabilityConfig) -> bool:
+        """A panel a series; relaxed where there is a relaxed one."""
+        curves = {}
+        for method, own in rows.items():
+            found = profiles(own, "rigid") | profiles(own, "relaxed")
+            curves[method] = {
+                f"{name} ({v[0]['scan']})": {
+                    "": (column(v, "angle"), column(v, "energy"), column(v, "reference"))
+                }
+                for name, v in found.items()
+            }
+        return draw_profiles(curves, path, "dihedral (°)", "energy (kcal/mol)")
+
+
+def profiles(rows: list[Row], scan: str) -> dict[str, list[Row]]:
+    """Rows of every series."""
+    out: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["scan"] == scan:
+            out.setdefault(row["series"], []).append(row)
+    return out
+
+
+def _add(outcome: Outcome, series: Series, scan: str, energies: np.ndarray) -> None:
+    energy = (energies - energies.min()) * EV_TO_KCAL
+    label = (series.energies - series.energies.min()) * EV_TO_KCAL
+    case = f"{series.name} {scan}"
+    for x, mine, reference in zip(series.x, energy, label, strict=True):
+        outcome.rows.append(
+            {
+                "case": case,
+                "series": series.name,
+                "scan": scan,
+                "angle": float(x),
+                "energy": float(mine),
+                "reference": float(reference),
+            }
+        )
+    worst = int(np.abs(energy - label).argmax())
+    wrong = energy[worst] - label[worst]
+    text = f"at {series.x[worst]:.0f}° energy off by"
+    outcome.worst.append(Case.of(case, text, wrong, "kcal/mol", series.systems[worst]))
+
+
+def _relaxed(series: Series, method: Method) -> np.ndarray:
+    """Energies, eV, of the structures with the dihedral held."""
+    out = []
+    calc = method.calculator()
+    for system, angle in zip(series.systems, series.x, strict=True):
+        work: Atoms = system.copy()
+        work.set_constraint(FixInternals(dihedrals_deg=[[float(angle), list(series.atoms)]]))
+        result = relax(work, calc, RELAXATION)
+        if not result.converged:
+            raise InputError(f"at {angle:.0f} degrees the relaxation {result.message}")
+        out.append(result.energy)
+    return np.array(out)
