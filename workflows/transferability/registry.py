@@ -3,10 +3,12 @@
 from .base import TransferTest
 from .dissociation import Dissociation
 from .extensibility import Extensibility
+from .frequencies import Frequencies
 from .large import LargeMolecules
 from .noncovalent import NonCovalent
 from .reactions import ReactionEnergies
 from .scaling import Scaling
+from .stability import Stability
 from .torsions import Torsions
 
 TESTS: tuple[TransferTest, ...] = (
@@ -16,6 +18,8 @@ TESTS: tuple[TransferTest, ...] = (
     Torsions(),
     Dissociation(),
     ReactionEnergies(),
+    Frequencies(),
+    Stability(),
     Scaling(),
 )
 """All tests, in the order of the report."""

@@ -1,0 +1,90 @@
+"""Vibrations and dynamics."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.io import write
+from transfer import PLAIN, metrics, table, write_labels
+
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.workflows.transferability.frequencies import read_spectra, scale_factor
+from ase_mlseqm.workflows.transferability.stability import Stability
+from ase_mlseqm.workflows.vibrations import vibrations
+
+
+def write_spectra(path, method="AM1", factor=1.0):
+    """Molecules with the frequencies of a method."""
+    frames = []
+    for name in ("H2O", "N2", "NH3"):
+        result = vibrations(molecule(name), MLSEQM(method=method))
+        atoms = molecule(name)
+        atoms.info |= {"name": name, "frequencies": factor * result.frequencies}
+        frames.append(atoms)
+    write(path, frames, format="extxyz")
+    return path
+
+
+def test_spectra_from_a_file(tmp_path):
+    found = read_spectra(write_spectra(tmp_path / "frequencies.extxyz"))
+    assert [(s.name, len(s.frequencies)) for s in found] == [("H2O", 3), ("N2", 1), ("NH3", 6)]
+    atoms = molecule("H2O")
+    atoms.info["frequencies"] = np.array([1.0, 2.0])
+    write(tmp_path / "bad.extxyz", atoms, format="extxyz")
+    with pytest.raises(InputError, match="frame 0: give all 3 frequencies"):
+        read_spectra(tmp_path / "bad.extxyz")
+
+
+def test_frequencies(tmp_path):
+    write_spectra(tmp_path / "frequencies.extxyz", factor=0.95)
+    config = dataclasses.replace(PLAIN, tests=("frequencies",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    found = metrics(tmp_path / "out", "frequencies")
+    assert found["AM1", "scale factor"] == pytest.approx(0.95, abs=2e-3)
+    assert found["AM1", "MAE after scaling"] < 5 < found["AM1", "frequency MAE"]
+    assert found["PM3", "MAE after scaling"] > 20
+    assert len(table(tmp_path / "out" / "frequencies.csv")) == 2 * 10
+    assert (tmp_path / "out" / "frequencies.png").exists()
+
+
+def test_imaginary_modes_do_not_enter_the_scale_factor():
+    mine, label = np.array([1000.0, -300.0, 2000.0]), np.array([900.0, 300.0, 1800.0])
+    found = scale_factor(["a", "a", "b"], mine, label, 10, 0)
+    assert found.value == pytest.approx(0.9)
+
+
+def test_dynamics(tmp_path):
+    write_labels(tmp_path / "dft_large.h5", ("CH4", "C2H6", "H2O"))
+    config = dataclasses.replace(PLAIN, tests=("dynamics",), method=("PM3",), md_steps=40)
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    rows = table(tmp_path / "out" / "dynamics.csv")
+    assert {row["molecule"] for row in rows} == {"c2h6", "ch4"}
+    assert len(rows) == 2 * 41
+    found = metrics(tmp_path / "out", "dynamics")
+    assert found["PM3", "fluctuation of the energy"] < 5
+    assert 50 < found["PM3", "temperature"] < 600
+    assert found["PM3", "time per step"] > 0
+    assert (tmp_path / "out" / "dynamics.png").exists()
+
+
+def test_structures_of_a_folder(tmp_path):
+    (tmp_path / "a.extxyz").write_text("nothing")
+    with pytest.raises(InputError, match=r"a\.extxyz: cannot be read"):
+        Stability().load([tmp_path / "a.extxyz"], PLAIN)
+    write(tmp_path / "a.extxyz", molecule("H2O"), format="extxyz")
+    assert list(Stability().load([tmp_path / "a.extxyz"], PLAIN)) == ["a"]
+
+
+def test_a_run_that_is_stopped_is_a_failure(tmp_path):
+    (tmp_path / "dynamics").mkdir()
+    write(tmp_path / "dynamics" / "far.extxyz", molecule("H2O") + molecule("CH4"), format="extxyz")
+    atoms = molecule("H2O")
+    atoms.positions[2] += 40.0
+    write(tmp_path / "dynamics" / "far.extxyz", atoms, format="extxyz")
+    config = dataclasses.replace(PLAIN, tests=("dynamics",), method=("PM3",), md_steps=5)
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 1
+    (failure,) = table(tmp_path / "out" / "failures.csv")
+    assert failure["case"] == "far"

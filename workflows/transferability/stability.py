@@ -1,0 +1,161 @@
+"""Test 8: long dynamics without a thermostat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import CalculatorError
+from ase.io import read as read_atoms
+
+from ase_mlseqm.errors import InputError
+
+from ..md import dynamics
+from ..md_config import MDConfig, drift
+from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .config import TransferabilityConfig
+from .labelled import load_frames
+from .methods import Method
+from .statistics import Interval, mean
+from .style import colours, legend, new_figure, plain, save
+
+SAMPLES = 400
+"""Steps of a run that are kept, about."""
+
+
+class Stability(TransferTest):
+    """Conservation of energy in the largest molecules, and time per step."""
+
+    name = "dynamics"
+    title = "Dynamics"
+    question = "Do the largest molecules stay whole, and is their energy conserved?"
+    patterns = ("dynamics/*.xyz", "dynamics/*.extxyz", "dft_large.h5")
+    columns = {
+        "molecule": "name of the molecule",
+        "atoms": "number of atoms",
+        "time": "ps",
+        "energy": "total, relative to the start, meV/atom",
+        "temperature": "K",
+        "step_time": "wall-clock time of a step, mean of the run, ms",
+    }
+    settings = ("md_molecules", "md_steps", "md_timestep", "md_temperature", "seed", "device")
+
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> dict[str, Atoms]:
+        """The first frame of the largest molecules."""
+        found: dict[str, Atoms] = {}
+        for path in files:
+            if path.suffix.lower() in (".h5", ".hdf5"):
+                frames = load_frames([path])
+                for name, atoms in zip(frames.names, frames.systems, strict=True):
+                    found.setdefault(name, atoms)
+                continue
+            try:
+                atoms = read_atoms(path, index=0, format="extxyz")
+            except Exception as error:  # whatever a broken file makes of the parser
+                reason = " ".join(str(error).split()) or type(error).__name__
+                raise InputError(f"{path.name}: cannot be read ({reason})") from None
+            atoms.calc = None
+            found.setdefault(path.stem, atoms)
+        order = sorted(found, key=lambda name: (-len(found[name]), name))
+        return {name: found[name] for name in order[: config.md_molecules]}
+
+    def compute(
+        self,
+        method: Method,
+        data: dict[str, Atoms],
+        config: TransferabilityConfig,
+        advance: Advance,
+    ) -> Outcome:
+        """A run of every molecule; one that was stopped is a failure."""
+        outcome = Outcome()
+        settings = MDConfig(
+            timestep=config.md_timestep,
+            steps=config.md_steps,
+            temperature=config.md_temperature,
+            seed=config.seed,
+        )
+        for name, atoms in data.items():
+            began = time.perf_counter()
+            try:
+                result = dynamics(atoms, method.calculator(), settings)
+            except (CalculatorError, InputError) as error:
+                outcome.fail(name, error)
+                continue
+            advance(1, name)
+            if not result.completed:
+                outcome.fail(name, result.message)
+                outcome.worst.append(
+                    Case.of(name, "stopped; steps", len(result.table["step"]), "", result.atoms)
+                )
+                continue
+            each = 1000.0 * (time.perf_counter() - began) / config.md_steps
+            total = np.asarray(result.table["total_eV"], dtype=float)
+            energy = 1000.0 * (total - total[0]) / len(atoms)
+            for k in range(0, len(total), max(1, len(total) // SAMPLES)):
+                outcome.rows.append(
+                    {
+                        "case": name,
+                        "molecule": name,
+                        "atoms": len(atoms),
+                        "time": 1e-3 * float(result.table["time_fs"][k]),
+                        "energy": float(energy[k]),
+                        "temperature": float(result.table["temperature_K"][k]),
+                        "step_time": each,
+                    }
+                )
+        return outcome
+
+    def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
+        """Drift and fluctuation of the total energy, temperature, time per step."""
+        drifts, spread, warmth, times = [], [], [], []
+        for own in runs(rows).values():
+            when, energy = column(own, "time"), column(own, "energy")
+            drifts.append(abs(drift(when, energy)[0]))
+            spread.append(energy.std())
+            warmth.append(column(own, "temperature").mean())
+            times.append(own[0]["step_time"])
+        settings = (config.samples, config.seed)
+
+        def over_molecules(values: list[float]) -> Interval:
+            return mean(np.array(values, dtype=float), *settings)
+
+        return [
+            Metric("drift of the energy", "meV/atom/ps", over_molecules(drifts), 3),
+            Metric("fluctuation of the energy", "meV/atom", over_molecules(spread), 3),
+            Metric("temperature", "K", over_molecules(warmth), 0, None),
+            Metric("time per step", "ms", over_molecules(times), 1),
+        ]
+
+    def draw(self, rows: dict[str, list[Row]], path: Path, config: TransferabilityConfig) -> bool:
+        """Total energy against time, a panel a molecule."""
+        names = list(dict.fromkeys(row["molecule"] for own in rows.values() for row in own))
+        figure = new_figure(max(4.4 * len(names), 5.0), 3.4)
+        panels = figure.subplots(1, len(names), squeeze=False)[0]
+        colour = colours(rows)
+        for axes, name in zip(panels, names, strict=True):
+            for method, own in rows.items():
+                run = runs(own).get(name, [])
+                axes.plot(
+                    *(column(run, "time"), column(run, "energy")),
+                    color=colour[method],
+                    linewidth=1.1,
+                    label=method,
+                )
+                size = run[0]["atoms"] if run else 0
+            axes.set_title(f"{name} ({size} atoms)", fontsize=10)
+            axes.set_xlabel("time (ps)")
+            plain(axes)
+        panels[0].set_ylabel("total energy (meV/atom)")
+        legend(figure, panels[0])
+        return save(figure, path)
+
+
+def runs(rows: list[Row]) -> dict[str, list[Row]]:
+    """Rows of every molecule."""
+    out: dict[str, list[Row]] = {}
+    for row in rows:
+        out.setdefault(row["molecule"], []).append(row)
+    return out
