@@ -95,28 +95,30 @@ class Sensitivity(nn.Module):
         self.width = nn.Parameter(torch.full((n,), width, dtype=torch.float64))
 
     def forward(self, around: Surroundings) -> Tensor:
-        """Sensitivities (G, P, Q, S)."""
-        scaled = (around.distance.reciprocal().unsqueeze(3) - self.centre) / self.width
+        """Sensitivities (G, P, S, Q)."""
+        offset = around.distance.reciprocal().unsqueeze(2) - self.centre.unsqueeze(1)
+        scaled = offset / self.width.unsqueeze(1)
         inside = around.neighbours.real & (around.distance < self.cutoff)
         cut = torch.cos(around.distance * (0.5 * math.pi / self.cutoff)) ** 2
         cut = torch.where(inside, cut, torch.zeros_like(cut))
-        return torch.exp(-0.5 * scaled**2) * cut.unsqueeze(3)
+        return torch.exp(-0.5 * scaled**2) * cut.unsqueeze(2)
 
 
 def _tensors(direction: Tensor, order: int) -> Tensor:
-    """Irreducible tensors (..., M = 1, 4 or 9) of unit vectors (..., 3): 1, r, and r r - 1/3.
+    """Irreducible tensors (G, P, M, Q) of unit vectors (G, P, Q, 3): 1, r, and r r - 1/3.
 
     Scaled such that the square norm of each order is one.
     """
-    parts = [torch.ones_like(direction[..., :1])]
+    direction = direction.mT
+    parts = [torch.ones_like(direction[:, :, :1])]
     if order >= 1:
         parts.append(direction)
     if order == 2:
-        x, y, z = direction.unbind(-1)
+        x, y, z = direction.unbind(2)
         root = 3.0**0.5
         second = (x * y * root, y * z * root, z * x * root, 0.5 * root * (x * x - y * y))
-        parts.append(torch.stack((*second, 1.5 * z * z - 0.5), -1))
-    return torch.cat(parts, -1)
+        parts.append(torch.stack((*second, 1.5 * z * z - 0.5), 2))
+    return torch.cat(parts, 2)
 
 
 class Interaction(nn.Module):
@@ -150,22 +152,21 @@ class Interaction(nn.Module):
         """Moments (n, M, n_out) of the neighbours' features, mixed."""
         near = around.neighbours
         groups, size, others = around.distance.shape
-        n_in, n_out = features.shape[1], self.mix.out_features
+        n_in = features.shape[1]
         weights = self.sensitivity(around)
-        tensors = _tensors(around.direction, self.order).mT.contiguous()
+        tensors = _tensors(around.direction, self.order)
         n_moments = tensors.shape[2]
+        # (G, P, M, S, Q)
+        kernel = tensors.unsqueeze(3) * weights.unsqueeze(2)
         if size == 1 or n_in < SHARED:
-            # (G, P M S, Q) @ (G, Q, n_in)
-            kernel = tensors.unsqueeze(3) * weights.mT.contiguous().unsqueeze(2)
             moments = kernel.view(groups, -1, others) @ features[near.index]
             return self.mix(moments.view(groups * size, n_moments, -1)[near.place])
         # atoms that look at the same others share what the weights make of these: mixing comes
         # first, once for every neighbour and not for every component of the tensors
-        weight = self.mix.weight.view(n_out, -1, n_in).permute(2, 1, 0)
-        sources = (features @ weight.reshape(n_in, -1))[near.index].view(groups, -1, n_out)
-        kernel = tensors.unsqueeze(4) * weights.unsqueeze(2)
-        mixed = kernel.view(groups, size * n_moments, -1) @ sources
-        return mixed.view(groups * size, n_moments, n_out)[near.place]
+        sources = (self.mix.weight.view(-1, n_in) @ features.T)[:, near.index]
+        sources = sources.transpose(0, 1).reshape(groups, self.mix.out_features, -1)
+        mixed = kernel.view(groups, size * n_moments, -1) @ sources.mT
+        return mixed.view(groups * size, n_moments, -1)[near.place]
 
 
 class Block(nn.Module):

@@ -70,8 +70,8 @@ def test_tensors_are_irreducible(order):
     """By the addition theorem T_l(a) . T_l(b) = P_l(cos)."""
     vectors = np.random.default_rng(2).standard_normal((2, 50, 3))
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
-    a, b = hipnn._tensors(torch.from_numpy(vectors), order).numpy()
-    assert a.shape[-1] == (order + 1) ** 2
+    a, b = hipnn._tensors(torch.from_numpy(vectors).unsqueeze(1), order).squeeze(1).mT.numpy()
+    assert a.shape == (50, (order + 1) ** 2)
     cos = (vectors[0] * vectors[1]).sum(1)
     for degree in range(order + 1):
         part = slice(degree**2, (degree + 1) ** 2)
