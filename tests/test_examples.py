@@ -9,17 +9,42 @@ from pathlib import Path
 import pytest
 from ase.io import read
 
+from ase_mlseqm.workflows.ts import bonds
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+SLOW = ("caffeine", "claisen", "reactions", "relax_drug")
+SCRIPTS = [
+    pytest.param(path, id=path.name, marks=[pytest.mark.slow] * (path.stem in SLOW))
+    for path in sorted(EXAMPLES.glob("*.py"))
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_script_runs(script: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=240
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert "nan" not in done.stdout.lower()
+
+
+def test_every_script_is_short_and_listed() -> None:
+    listed = (EXAMPLES / "README.md").read_text()
+    for path in EXAMPLES.iterdir():
+        if path.suffix in (".py", ".xyz"):
+            assert f"`{path.name}`" in listed, path.name
+        if path.suffix == ".py":
+            assert len(path.read_text().splitlines()) < 40, path.name
+
+
+@pytest.mark.parametrize("name", ["claisen", "malonaldehyde"])
+def test_ends_of_reactions_are_the_same_atoms_with_other_bonds(name: str) -> None:
+    reactant, product = read(EXAMPLES / f"{name}.xyz", ":2")
+    assert (reactant.numbers == product.numbers).all()
+    assert bonds(reactant) != bonds(product)
 
 
 def test_the_drug_of_the_demo_is_what_it_says() -> None:
