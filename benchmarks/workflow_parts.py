@@ -1,0 +1,157 @@
+"""What benchmarks/workflows.py times: each part as a loop over ASE calculators and as a batch."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ase import units
+from ase.build import molecule
+from ase.collections import g2
+from ase.io import read
+from ase.md.verlet import VelocityVerlet
+from ase.mep import NEB
+from ase.optimize import BFGS, LBFGS
+from ase.vibrations import Vibrations
+
+from ase_mlseqm import MLSEQM, Engine
+from ase_mlseqm.derivatives import TIGHT
+from ase_mlseqm.workflows import MDConfig, RelaxConfig
+from ase_mlseqm.workflows.md_config import set_velocities
+from ase_mlseqm.workflows.neb import NEBConfig, neb
+from ase_mlseqm.workflows.neb_path import first_path
+from ase_mlseqm.workflows.relax_many import relax_many
+from ase_mlseqm.workflows.replicas import replicas
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+Calculator = Callable[..., Any]
+
+
+class Part(NamedTuple):
+    """A workflow: structures in a batch, and functions that do it serially and as a batch.
+
+    Both return numbers in ``unit`` that are to agree.
+    """
+
+    name: str
+    size: int
+    serial: Callable[[Calculator], np.ndarray]
+    batch: Callable[[], np.ndarray]
+    unit: str
+
+
+def vibrations_part(options: argparse.Namespace) -> Part:
+    """Frequencies of caffeine at a relaxed structure, by central differences."""
+    atoms = read(EXAMPLES / f"{options.molecule}.xyz", 0)
+    (relaxed,) = relax_many([atoms], ours(options), RelaxConfig(fmax=0.005))
+    atoms = relaxed.atoms
+
+    def serial(calculator: Calculator) -> np.ndarray:
+        work = atoms.copy()
+        work.calc = calculator(tolerance=TIGHT)
+        with tempfile.TemporaryDirectory() as folder:
+            found = Vibrations(work, name=str(Path(folder) / "vib"), delta=0.001)
+            found.run()
+            return np.sort(found.get_frequencies().real)[-10:]
+
+    def batch() -> np.ndarray:
+        config = VibrationsConfig(relax=False)
+        return vibrations(atoms, ours(options), config).frequencies[-10:]
+
+    return Part(f"vibrations of {options.molecule}", 6 * len(atoms), serial, batch, "cm-1")
+
+
+def neb_part(options: argparse.Namespace) -> Part:
+    """Steps of the band of the Claisen rearrangement."""
+    reactant, product = read(EXAMPLES / "claisen.xyz", ":2")
+    config = NEBConfig(
+        images=options.images, relax_ends=False, climb=False, fmax=1e-6, max_steps=options.steps
+    )
+
+    def serial(calculator: Calculator) -> np.ndarray:
+        images, _ = first_path(reactant, product, calculator(), config)
+        for image in images:
+            image.calc = calculator()
+        band = NEB(images, k=config.spring, method="improvedtangent")
+        BFGS(band, logfile=None, maxstep=config.max_step_length).run(fmax=1e-6, steps=options.steps)
+        return np.array([image.get_potential_energy() for image in images])
+
+    def batch() -> np.ndarray:
+        return neb(reactant, product, ours(options), config).energies
+
+    return Part(
+        f"path of the Claisen rearrangement, {options.steps} steps",
+        options.images,
+        serial,
+        batch,
+        "eV",
+    )
+
+
+def relaxations_part(options: argparse.Namespace) -> Part:
+    """Relaxations of shaken small molecules."""
+    rng = np.random.default_rng(0)
+    names = [name for name in g2.names if set(molecule(name).symbols) <= set("HCNO")]
+    names = [name for name in names if not molecule(name).get_initial_magnetic_moments().any()]
+    names = [name for name in names if len(molecule(name)) > 3]
+    systems = [molecule(names[k % len(names)]) for k in range(options.molecules)]
+    for atoms in systems:
+        atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+
+    def serial(calculator: Calculator) -> np.ndarray:
+        energies = []
+        for atoms in systems:
+            work = atoms.copy()
+            work.calc = calculator()
+            LBFGS(work, logfile=None).run(fmax=0.01, steps=300)
+            energies.append(work.get_potential_energy())
+        return np.array(energies)
+
+    def batch() -> np.ndarray:
+        config = RelaxConfig(optimizer="LBFGS", fmax=0.01, max_steps=300)
+        return np.array([result.energy for result in relax_many(systems, ours(options), config)])
+
+    return Part("relaxations", len(systems), serial, batch, "eV")
+
+
+def replicas_part(options: argparse.Namespace) -> Part:
+    """Velocity Verlet of replicas with velocities of their own."""
+    start = read(Path(__file__).parent / "structures" / f"{options.structure}.xyz")
+    config = MDConfig(temperature=300.0, steps=options.steps, keep_velocities=True)
+    systems = [start.copy() for _ in range(options.replicas)]
+    for k, atoms in enumerate(systems):
+        set_velocities(atoms, MDConfig(temperature=300.0), np.random.default_rng(k))
+
+    def serial(calculator: Calculator) -> np.ndarray:
+        ends = []
+        for atoms in systems:
+            work = atoms.copy()
+            work.calc = calculator()
+            VelocityVerlet(work, config.timestep * units.fs).run(options.steps)
+            ends.append(work.positions)
+        return np.array(ends)
+
+    def batch() -> np.ndarray:
+        engine = Engine(options.method or options.model)
+        return np.array([r.atoms.positions for r in replicas(systems, engine, config)])
+
+    name = f"replicas of {options.structure}, {options.steps} steps"
+    return Part(name, len(systems), serial, batch, "Angstrom")
+
+
+PARTS = {
+    "vibrations": vibrations_part,
+    "neb": neb_part,
+    "relaxations": relaxations_part,
+    "replicas": replicas_part,
+}
+
+
+def ours(options: argparse.Namespace, **keywords: Any) -> MLSEQM:
+    """A new calculator of this package."""
+    return MLSEQM(method=options.method, model=options.model, **keywords)
