@@ -21,6 +21,9 @@ class NEBOptions(NEBConfig):
 
     reactions: str | None = None
     """Folder with many reactions, each a folder with r.xyz and p.xyz (or rN.xyz and pN.xyz)."""
+    ts: bool = False
+    """Refine the highest image as the command ts does, and report barriers with thermal
+    corrections."""
 
 
 def neb(run: Run, files: list[str], settings: NEBOptions) -> int:

@@ -1,12 +1,9 @@
-"""What ``mlseqm neb`` and ``mlseqm ts`` do: read, compute, write, report."""
+"""What ``mlseqm neb`` and ``mlseqm ts`` do: compute, write, report."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -18,42 +15,48 @@ from rich.table import Table
 from .calculator import MLSEQM
 from .cli_reactions import NEBOptions
 from .errors import InputError
-from .frames import Frame, output_folder, output_stem, output_stems, read_frames, write_frames
+from .frames import Frame, output_folder, write_frames
 from .options import base_settings
+from .reaction_files import Reaction, bare, read_guesses, read_reactions
 from .report import Outcome, console
 from .runs import Run, complain, progress_bar
 from .units import EV_TO_KCAL
+from .workflows.activation import COUNTED_TWICE
 from .workflows.neb import NEBConfig, NEBResult, neb
 from .workflows.reaction_figures import plot_irc, plot_profile
 from .workflows.ts import TSConfig, TSResult, ts
 
-UNITS = {"energies, barriers": "eV", "forces": "eV/Angstrom", "lengths": "Angstrom"}
-COUNTED_TWICE = (
-    "the parameters of {} contain zero-point energies already: use the barriers without them"
-)
+UNITS = {
+    "energies, barriers, enthalpies, gibbs_energies, zero_point_energy": "eV",
+    "entropies": "eV/K",
+    "forces": "eV/Angstrom",
+    "frequencies": "cm-1; imaginary ones are negative",
+    "lengths": "Angstrom",
+    "temperature": "K",
+    "pressure": "Pa",
+    "rate_constants": "1/s",
+}
+LEFT_OUT = ("positions", "numbers", "config", "minima")
+"""What the report of a run does not repeat."""
 
-
-@dataclasses.dataclass(frozen=True)
-class _Reaction:
-    """What a path or a transition state is computed from."""
-
-    name: str
-    stem: str
-    structures: list[Atoms]
+Row = tuple[str, Sequence[float], bool]
+"""Name, barriers in eV, and whether they are converged."""
+Say = Callable[[str], None]
 
 
 def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
     """Paths of all reactions, one after the other; the images of each are one batch."""
-    reactions = _reactions(run, files, settings.reactions)
+    reactions = read_reactions(run, files, settings.reactions)
     config = base_settings(settings, NEBConfig)
-    rows: list[tuple[str, list[float], bool]] = []
+    rows: list[Row] = []
+    saddles = _Saddles(run, TSConfig())
 
-    def work(reaction: _Reaction, calc: MLSEQM, say: Callable[[str], None]) -> Outcome:
+    def work(reaction: Reaction, calc: MLSEQM, say: Say) -> Outcome:
         file = run.out / f"{reaction.stem}_path.extxyz"
 
         def step(number: int, energies: list[float], force: float) -> None:
             top = max(energies) - energies[0]
-            say(f"{reaction.name} step {number}: barrier {top:.3f} eV, {force:.3f} eV/Å")
+            say(f"step {number}: barrier {top:.3f} eV, {force:.3f} eV/Å")
 
         result: NEBResult = neb(*reaction.structures, calc, config, path=file, callback=step)
         run.wrote(file)
@@ -63,59 +66,100 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
         run.wrote(picture)
         numbers = [result.barrier, result.reverse_barrier, result.reaction_energy]
         rows.append((reaction.name, numbers, result.converged))
-        return _outcome(reaction, calc, result.images[result.top], result, "neb")
+        highest = result.images[result.top]
+        outcome = _outcome(reaction, calc, highest, result, "neb")
+        if not settings.ts or result.top in (0, len(result.images) - 1):
+            return outcome
+        structures = [bare(atoms) for atoms in (highest, result.images[0], result.images[-1])]
+        calc.reset()
+        refined = saddles(dataclasses.replace(reaction, structures=structures), calc, say)
+        return dataclasses.replace(
+            outcome,
+            converged=outcome.converged and refined.converged,
+            message=f"{outcome.message}; {refined.message}",
+            details=outcome.details | refined.details,
+        )
 
-    header = ("barrier", "reverse barrier", "reaction energy")
-    return _each(run, reactions, "paths", work, lambda: _table(run, header, rows))
+    def tables() -> list[Table]:
+        header = ("barrier", "reverse barrier", "reaction energy")
+        return [_table(f"{run.level} neb, kcal/mol", header, rows), *saddles.tables()]
+
+    return _each(run, reactions, "paths", work, tables, saddles.notes)
 
 
 def ts_runs(run: Run, files: Sequence[str], config: TSConfig) -> int:
     """Transition states of all guesses, one after the other."""
-    reactions = _guesses(run, files)
-    rows: list[tuple[str, list[float], bool]] = []
+    saddles = _Saddles(run, config)
+    reactions = read_guesses(run, files)
+    return _each(run, reactions, "transition states", saddles, saddles.tables, saddles.notes)
 
-    def work(reaction: _Reaction, calc: MLSEQM, say: Callable[[str], None]) -> Outcome:
+
+class _Saddles:
+    """Refines transition states one after the other, writes them, and keeps what to report."""
+
+    def __init__(self, run: Run, config: TSConfig) -> None:
+        self.run = run
+        self.config = config
+        self.rows: list[Row] = []
+        self.notes: list[str] = []
+
+    def __call__(self, reaction: Reaction, calc: MLSEQM, say: Say) -> Outcome:
         guess, *ends = reaction.structures
         reactant, product = ends or (None, None)
         result: TSResult = ts(
-            guess,
-            calc,
-            config,
-            reactant=reactant,
-            product=product,
-            callback=lambda sentence: say(f"{reaction.name}: {sentence}"),
+            guess, calc, self.config, reactant=reactant, product=product, callback=say
         )
-        stem = run.out / reaction.stem
+        self._write(reaction, result)
+        self._remember(reaction.name, result)
+        return _outcome(reaction, calc, result.atoms, result, "ts")
+
+    def _write(self, reaction: Reaction, result: TSResult) -> None:
+        run, stem = self.run, reaction.stem
         structures = {"ts": [result.atoms]}
         if result.minima:
+            structures["minima"] = [minimum.atoms for minimum in result.minima]
+        if any(minimum.path for minimum in result.minima):
             back, forth = (minimum.path for minimum in result.minima)
             structures["irc"] = [*back[::-1], result.atoms, *forth]
-            structures["minima"] = [minimum.atoms for minimum in result.minima]
-            picture = stem.with_name(f"{stem.name}_irc.png")
+            picture = run.out / f"{stem}_irc.png"
             plot_irc(result, picture, f"{reaction.name}, {run.level}")
             run.wrote(picture)
         for kind, frames in structures.items():
-            file = stem.with_name(f"{stem.name}_{kind}.extxyz")
+            file = run.out / f"{stem}_{kind}.extxyz"
             write_frames(file, frames)
             run.wrote(file)
-        run.write_json(stem.with_name(f"{stem.name}_ts.json"), UNITS, result=result.to_dict())
-        pairs = zip(result.barriers, result.barriers_zero_point, strict=True)
-        rows.append((reaction.name, list(itertools.chain(*pairs)), result.converged))
-        return _outcome(reaction, calc, result.atoms, result, "ts")
+        run.write_json(run.out / f"{stem}_ts.json", UNITS, result=result.to_dict())
 
-    header = ("barrier", "with zero-point", "reverse barrier", "with zero-point")
-    code = _each(run, reactions, "transition states", work, lambda: _table(run, header, rows))
-    if run.options.method is not None and any(numbers for _, numbers, _ in rows):
-        complain(COUNTED_TWICE.format(run.level))
-    return code
+    def _remember(self, name: str, result: TSResult) -> None:
+        found = result.activation
+        for k, barrier in enumerate(result.barriers):
+            numbers = [barrier]
+            if found is not None:
+                corrected = (found.energies_zero_point, found.enthalpies, found.gibbs_energies)
+                numbers += [float(values[k]) for values in corrected]
+            side = ("forward", "backward")[k]
+            self.rows.append((f"{name}, {side}", numbers, result.converged))
+        if not result.barriers:
+            self.rows.append((name, [], result.converged))
+        for message in [] if found is None else found.messages:
+            of_all = message == COUNTED_TWICE
+            self.notes.append(f"{self.run.level if of_all else name}: {message}")
+
+    def tables(self) -> list[Table]:
+        """Barriers of all transition states, if there are any."""
+        title = f"{self.run.level} transition states, kcal/mol"
+        title += f", {self.config.temperature:g} K, {self.config.pressure:g} Pa"
+        header = ("electronic", "with zero-point", "enthalpy", "Gibbs energy")
+        return [_table(title, header, self.rows)] if self.rows else []
 
 
 def _each(
     run: Run,
-    reactions: list[_Reaction],
+    reactions: list[Reaction],
     label: str,
-    work: Callable[[_Reaction, MLSEQM, Callable[[str], None]], Outcome],
-    table: Callable[[], Table],
+    work: Callable[[Reaction, MLSEQM, Say], Outcome],
+    tables: Callable[[], list[Table]],
+    notes: list[str],
 ) -> int:
     """Do every reaction; what goes wrong with one does not stop the others."""
     if not reactions:
@@ -126,13 +170,18 @@ def _each(
     with progress_bar(len(reactions), label) as advance:
         for reaction in reactions:
             calc.reset()  # the result must not depend on the molecule before
+            name = reaction.name
+
+            def say(text: str, name: str = name) -> None:
+                advance(0, f"{name}: {text}")
+
             try:
-                outcome = work(reaction, calc, lambda text: advance(0, text))
+                outcome = work(reaction, calc, say)
                 run.outcomes.append(outcome)
             except (InputError, CalculatorSetupError) as error:
-                run.problems.append(f"{reaction.name}: {error}")
+                run.problems.append(f"{name}: {error}")
             except (CalculatorError, np.linalg.LinAlgError, RuntimeError) as error:
-                frame = Frame(reaction.name, 0, reaction.structures[0], True)
+                frame = Frame(name, 0, reaction.structures[0], True)
                 run.outcomes.append(Outcome(frame, None, False, str(error)))
             except KeyboardInterrupt:
                 run.interrupted = True
@@ -140,16 +189,19 @@ def _each(
             advance()
             run.summary.lap("compute")
     if run.outcomes and not run.json:
-        console().print(table())
-    return run.finish()
+        for table in tables():
+            console().print(table)
+    code = run.finish()
+    for note in dict.fromkeys(notes):
+        complain(note)
+    return code
 
 
 def _outcome(
-    reaction: _Reaction, calc: MLSEQM, atoms: Atoms, result: NEBResult | TSResult, kind: str
+    reaction: Reaction, calc: MLSEQM, atoms: Atoms, result: NEBResult | TSResult, kind: str
 ) -> Outcome:
     calc.get_property("energy", atoms)
-    left_out = ("positions", "numbers", "config", "minima")
-    details = {key: value for key, value in result.to_dict().items() if key not in left_out}
+    details = {key: value for key, value in result.to_dict().items() if key not in LEFT_OUT}
     frame = Frame(reaction.name, 0, atoms, True)
     return Outcome(
         frame,
@@ -161,92 +213,15 @@ def _outcome(
     )
 
 
-def _reactions(run: Run, files: Sequence[str], folder: str | None) -> list[_Reaction]:
-    """Two files, or all reactions of a folder; what cannot be read is a problem of the run."""
-    if folder is None:
-        if len(files) != 2:
-            raise InputError(
-                f"{len(files)} files given: give REACTANT and PRODUCT, or --reactions FOLDER"
-            )
-        stems = output_stems(files).values()
-        pairs = [(" → ".join(files), "_".join(stems), list(files))]
-    elif files:
-        raise InputError("give either REACTANT and PRODUCT or --reactions FOLDER")
-    else:
-        pairs = [(f.name, f.name, _ends(f)) for f in _reaction_folders(Path(folder))]
-    found = []
-    for name, stem, ends in pairs:
-        structures: list[Atoms] = []
-        if len(ends) != 2:
-            run.problems.append(f"{name}: needs one r.xyz and one p.xyz")
-            continue
-        for end in ends:
-            frames, problem = read_frames(end)
-            if problem is None and len(frames) > 1:
-                problem = f"{end}: {len(frames)} structures, give one: FILE@index"
-            if problem is not None:
-                run.problems.append(problem)
-            structures += [frame.atoms for frame in frames[:1] if problem is None]
-        if len(structures) == 2:
-            found.append(_Reaction(name, stem, structures))
-    run.summary.lap("read")
-    return found
-
-
-def _reaction_folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    if _ends(folder):
-        return [folder]
-    found = sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
-    if not found:
-        raise InputError(f"{folder}: there are no reactions in it")
-    return found
-
-
-def _ends(folder: Path) -> list[str]:
-    """Paths of reactant and product."""
-    files = sorted(f.name for f in folder.iterdir())
-    ends = (f for kind in "rp" for f in files if re.fullmatch(rf"{kind}\d*\.(ext)?xyz", f))
-    return [str(folder / f) for f in ends]
-
-
-def _guesses(run: Run, files: Sequence[str]) -> list[_Reaction]:
-    """Every frame a guess; of a path the highest image, and its ends."""
-    frames = run.read(list(files))
-    stems = output_stems(frame.file for frame in frames)
-    found = []
-    for file, group in itertools.groupby(frames, key=lambda frame: frame.file):
-        members = list(group)
-        images = [frame.atoms for frame in members]
-        if len(images) > 2 and all("neb_image" in atoms.info for atoms in images):
-            top = int(np.argmax([atoms.get_potential_energy() for atoms in images]))
-            structures = [_bare(images[k]) for k in (top, 0, -1)]
-            found.append(_Reaction(file, stems[file].removesuffix("_path"), structures))
-            continue
-        for frame in members:
-            found.append(_Reaction(frame.name, output_stem(frame, stems), [frame.atoms]))
-    return found
-
-
-def _bare(atoms: Atoms) -> Atoms:
-    """Copy without the notes of a path."""
-    copy = atoms.copy()
-    for name in ("neb_key", "neb_image", "step", "climbing", "max_force", "problems"):
-        copy.info.pop(name, None)
-    return copy
-
-
-def _table(run: Run, header: Sequence[str], rows: Sequence[tuple[str, list[float], bool]]) -> Table:
+def _table(title: str, header: Sequence[str], rows: Sequence[Row]) -> Table:
     """Barriers of all reactions, kcal/mol."""
-    title = f"{run.level} {run.name}, kcal/mol"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.add_column("reaction", overflow="fold", min_width=16)
     for name in header:
         table.add_column(name, justify="right")
     table.add_column("converged", justify="right")
     for name, numbers, converged in rows:
-        shown = [f"{EV_TO_KCAL * value:.2f}" for value in numbers]
+        shown = [f"{EV_TO_KCAL * x:.2f}" if np.isfinite(x) else "–" for x in numbers]
         shown += ["–"] * (len(header) - len(shown))
         table.add_row(escape(name), *shown, "yes" if converged else "[bold red]NO[/]")
     return table

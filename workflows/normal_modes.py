@@ -22,6 +22,9 @@ NAPIERIAN = 100.0 / np.log(10.0)
 LINEAR = 0.02
 """Angstrom; atoms that are no further from one axis than this make a linear molecule."""
 
+IMAGINARY = -20.0
+"""cm-1; softer imaginary modes are what an imperfect geometry leaves."""
+
 SHAPES = ("lorentzian", "gaussian")
 
 

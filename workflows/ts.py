@@ -14,15 +14,17 @@ from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
+from .activation import Activation, activation
 from .hessians import second_derivatives
 from .irc import irc
 from .many import Many
 from .normal_modes import normal_modes
 from .relax import RelaxConfig, frozen, relax
-from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult, zero_point
+from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult
 from .ts_ends import assigned, bonds, distance
+from .vibrations import harmonic
 
-__all__ = ["Minimum", "TSConfig", "TSResult", "bonds", "distance", "ts", "zero_point"]
+__all__ = ["Activation", "Minimum", "TSConfig", "TSResult", "bonds", "distance", "ts"]
 
 
 def ts(
@@ -34,7 +36,7 @@ def ts(
     product: Atoms | None = None,
     callback: Callable[[str], None] | None = None,
 ) -> TSResult:
-    """Refine a transition state, verify it, and find what it connects.
+    """Refine a transition state, verify it, find what it connects, and the barriers to it.
 
     Parameters
     ----------
@@ -44,7 +46,8 @@ def ts(
         Any ASE calculator.
     config : TSConfig, optional
     reactant, product : ase.Atoms, optional
-        Minima that it should connect, their atoms in the same order.
+        Minima that it should connect, their atoms in the same order.  Without the reaction
+        coordinate (``irc=False``) the barriers are those from them.
     callback : callable, optional
         Called with a sentence on what is being done.
 
@@ -76,26 +79,46 @@ def ts(
             f"{config.fmax:g}"
         )
     say("Hessian")
-    hessian = second_derivatives(atoms, calc).hessian
-    modes = normal_modes(hessian, atoms.positions, atoms.get_masses())
-    count = int((modes.frequencies < IMAGINARY).sum())
+    top = harmonic(atoms, calc)
+    count = int((top.frequencies < IMAGINARY).sum())
     if count != 1:
         problems.append(f"{count} imaginary modes instead of one")
     minima: list[Minimum] = []
     connects = None
     if config.irc and count >= 1:
-        minima = _minima(atoms, modes.modes[0], hessian, calc, config, say)
-        problems += [
-            f"the minimum on side {k} is not relaxed"
-            for k, minimum in enumerate(minima)
-            if not minimum.converged
-        ]
+        paths = irc(
+            atoms,
+            top.modes[0],
+            top.hessian,
+            Many(calc),
+            step=config.irc_step,
+            max_steps=config.irc_steps,
+            fmax=10 * config.ends_fmax,
+            callback=lambda step: say(f"reaction coordinate, step {step}"),
+        )
+        say("minima")
+        minima = [_minimum((path or [atoms])[-1], path, calc, config) for path in paths]
         if reactant is not None and product is not None:
             minima, connects = assigned(minima, reactant, product)
             if not connects:
                 problems.append("it does not connect the reactant with the product")
+    elif not config.irc and reactant is not None and product is not None:
+        say("minima")
+        minima = [_minimum(end, [], calc, config) for end in (reactant, product)]
+    names = ("reactant", "product")
+    if config.irc and not connects:
+        names = ("first minimum", "second minimum")
+    problems += [
+        f"the {name} is not relaxed to a minimum"
+        for name, minimum in zip(names, minima, strict=False)
+        if not minimum.converged
+    ]
+    barriers = None
+    if minima and count == 1 and not atoms.pbc.any():
+        ends = [minimum.vibrations for minimum in minima]
+        barriers = activation(top, ends, config.temperature, config.pressure, names)
     message = "; ".join(problems) or f"refined in {steps} steps, one imaginary mode"
-    return TSResult(atoms, not problems, message, steps, modes, minima, connects, config)
+    return TSResult(atoms, not problems, message, steps, top, minima, connects, barriers, config)
 
 
 def _refiner(config: TSConfig) -> str:
@@ -128,32 +151,9 @@ def _refine(
     return frozen(work), int(optimizer.nsteps)
 
 
-def _minima(
-    atoms: Atoms,
-    mode: np.ndarray,
-    hessian: np.ndarray,
-    calc: BaseCalculator,
-    config: TSConfig,
-    say: Callable[[str], None],
-) -> list[Minimum]:
-    paths = irc(
-        atoms,
-        mode,
-        hessian,
-        Many(calc),
-        step=config.irc_step,
-        max_steps=config.irc_steps,
-        fmax=10 * config.ends_fmax,
-        callback=lambda step: say(f"reaction coordinate, step {step}"),
-    )
-    minima = []
-    for path in paths:
-        say("minima")
-        calc.reset()
-        found = relax((path or [atoms])[-1], calc, RelaxConfig(fmax=config.ends_fmax))
-        bottom = found.atoms
-        second = second_derivatives(bottom, calc).hessian
-        modes = normal_modes(second, bottom.positions, bottom.get_masses())
-        converged = found.converged and bool((modes.frequencies > IMAGINARY).all())
-        minima.append(Minimum(bottom, converged, zero_point(modes), path))
-    return minima
+def _minimum(start: Atoms, path: list[Atoms], calc: BaseCalculator, config: TSConfig) -> Minimum:
+    calc.reset()
+    found = relax(start, calc, RelaxConfig(fmax=config.ends_fmax))
+    bottom = harmonic(found.atoms, calc)
+    converged = found.converged and bool((bottom.frequencies > IMAGINARY).all())
+    return Minimum(found.atoms, converged, bottom, path)

@@ -6,16 +6,16 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_not_negative, require_positive
 
-from .normal_modes import NormalModes
+from .activation import Activation
+from .normal_modes import IMAGINARY
+from .vibrations_config import VibrationsResult
 
 REFINERS = ("auto", "sella", "dimer")
-IMAGINARY = -20.0
-"""cm-1; softer imaginary modes are what an imperfect geometry leaves."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,10 @@ class TSConfig:
     """Largest number of these steps on either side."""
     ends_fmax: float = 0.005
     """Largest force on any atom of the minima that are found, eV/Angstrom."""
+    temperature: float = 298.15
+    """Temperature of the enthalpies and Gibbs energies of activation, K."""
+    pressure: float = 101325.0
+    """Pressure of their ideal gases, Pa."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "refiner", self.refiner.lower())
@@ -43,7 +47,7 @@ class TSConfig:
             raise InputError(
                 f"unknown refiner {self.refiner!r}: choose one of {', '.join(REFINERS)}"
             )
-        require_positive(self, "fmax", "irc_step", "ends_fmax")
+        require_positive(self, "fmax", "irc_step", "ends_fmax", "temperature", "pressure")
         require_not_negative(self, "max_steps", "irc_steps")
 
 
@@ -56,16 +60,15 @@ class Minimum:
     atoms : ase.Atoms
         The minimum, with energy and forces.
     converged : bool
-        Whether it is relaxed.
-    zero_point : float
-        Energy of its vibrations, eV.
+        Whether it is relaxed, and a minimum.
+    vibrations : VibrationsResult
     path : list of ase.Atoms
-        The reaction coordinate down to it, from the top.
+        The reaction coordinate down to it, from the top; empty where it was not followed.
     """
 
     atoms: Atoms
     converged: bool
-    zero_point: float
+    vibrations: VibrationsResult
     path: list[Atoms]
 
 
@@ -82,12 +85,17 @@ class TSResult:
         for, both sides were followed and end in the reactant and the product.
     message : str
         How it ended, and what is wrong with it.
-    modes : NormalModes
+    vibrations : VibrationsResult
         Frequencies in cm-1, imaginary ones negative.
     minima : list of Minimum
-        On either side; the one of the reactant first.  Empty without the reaction coordinate.
+        On either side; the one of the reactant first.  Without the reaction coordinate the
+        reactant and the product, relaxed, if they were given.
     connects : bool or None
-        Whether they are the reactant and the product; None when these were not given.
+        Whether they are the reactant and the product; None when these were not given or the
+        reaction coordinate not followed.
+    activation : Activation or None
+        Barriers with zero-point and thermal corrections; None without minima, with a number of
+        imaginary modes other than one, and for periodic structures.
     config : TSConfig
     """
 
@@ -95,9 +103,10 @@ class TSResult:
     converged: bool
     message: str
     steps: int
-    modes: NormalModes
+    vibrations: VibrationsResult
     minima: list[Minimum]
     connects: bool | None
+    activation: Activation | None
     config: TSConfig
 
     @property
@@ -108,23 +117,12 @@ class TSResult:
     @property
     def imaginary(self) -> np.ndarray:
         """Imaginary frequencies, cm-1, as negative numbers."""
-        return self.modes.frequencies[self.modes.frequencies < IMAGINARY]
-
-    @property
-    def zero_point(self) -> float:
-        """Energy of its real vibrations, eV."""
-        return zero_point(self.modes)
+        return self.vibrations.frequencies[self.vibrations.frequencies < IMAGINARY]
 
     @property
     def barriers(self) -> list[float]:
         """Above either minimum, eV."""
         return [self.energy - float(m.atoms.get_potential_energy()) for m in self.minima]
-
-    @property
-    def barriers_zero_point(self) -> list[float]:
-        """The same with zero-point energies, eV."""
-        pairs = zip(self.barriers, self.minima, strict=True)
-        return [barrier + self.zero_point - minimum.zero_point for barrier, minimum in pairs]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able dictionary; energies in eV, frequencies in cm-1, positions in Angstrom."""
@@ -133,19 +131,14 @@ class TSResult:
             "message": self.message,
             "steps": self.steps,
             "energy": self.energy,
-            "frequencies": self.modes.frequencies.tolist(),
+            "frequencies": self.vibrations.frequencies.tolist(),
             "imaginary": self.imaginary.tolist(),
-            "zero_point": self.zero_point,
+            "zero_point_energy": self.vibrations.zero_point_energy,
             "barriers": self.barriers,
-            "barriers_zero_point": self.barriers_zero_point,
+            "activation": None if self.activation is None else self.activation.to_dict(),
             "connects": self.connects,
             "numbers": self.atoms.numbers.tolist(),
             "positions": self.atoms.positions.tolist(),
             "minima": [m.atoms.positions.tolist() for m in self.minima],
             "config": dataclasses.asdict(self.config),
         }
-
-
-def zero_point(modes: NormalModes) -> float:
-    """Half the sum of the real frequencies, eV."""
-    return float(0.5 * units.invcm * modes.frequencies[modes.frequencies > 0].sum())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 
 from .neb_path import align
-from .ts_config import Minimum
+
+if TYPE_CHECKING:
+    from .ts_config import Minimum
 
 BOND = 1.25
 """A bond is shorter than this times the sum of the covalent radii."""

@@ -23,6 +23,7 @@ from .vibrations_config import VibrationsConfig, VibrationsResult
 __all__ = [
     "VibrationsConfig",
     "VibrationsResult",
+    "harmonic",
     "isotope_masses",
     "isotope_name",
     "mode_frames",
@@ -78,22 +79,25 @@ def vibrations(
 
     if config.relax:
         work = relaxed(work)
-    found = _analyse(work, calc, config, cache, callback)
+    found = harmonic(work, calc, config, cache=cache, callback=callback)
     for _ in range(config.follow):
         if not len(found.imaginary):
             break
-        found = _analyse(relaxed(_pushed(found, calc)), calc, config, cache, callback)
+        start = relaxed(_pushed(found, calc))
+        found = harmonic(start, calc, config, cache=cache, callback=callback)
     return dataclasses.replace(found, messages=[*doubts, *found.messages])
 
 
-def _analyse(
+def harmonic(
     atoms: Atoms,
     calc: BaseCalculator,
-    config: VibrationsConfig,
-    cache: str | Path | None,
-    callback: Progress | None,
+    config: VibrationsConfig | None = None,
+    *,
+    cache: str | Path | None = None,
+    callback: Progress | None = None,
 ) -> VibrationsResult:
-    """Vibrations at the geometry of ``atoms``."""
+    """Vibrations at the geometry and with the masses of ``atoms``; otherwise as ``vibrations``."""
+    config = config or VibrationsConfig()
     work = atoms.copy()
     work.set_constraint()
     work.calc = calc

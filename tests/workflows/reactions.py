@@ -1,9 +1,14 @@
 """Reactants and products for the tests of paths and transition states."""
 
+import functools
+
 import numpy as np
 from ase import Atoms
 from ase.build import add_adsorbate, fcc100, molecule
 from ase.constraints import FixAtoms
+
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.workflows.ts import TSConfig, ts
 
 
 def inversion():
@@ -28,6 +33,15 @@ def isomerisation():
     hcn = Atoms("HCN", [(0, 0, -1.06), (0, 0, 0), (0, 0, 1.16)])
     hnc = Atoms("HCN", [(0, 0, 2.14), (0, 0, 0), (0, 0, 1.16)])
     return hcn, hnc
+
+
+@functools.cache
+def bent():
+    """Transition state of that reaction, by the dimer from a guess by hand, with PM3."""
+    guess = Atoms("HCN", [(0, 1.2, 0.55), (0, 0, 0), (0, 0, 1.17)])
+    ends = isomerisation()
+    calc = MLSEQM(method="PM3")
+    return ts(guess, calc, TSConfig(refiner="dimer"), reactant=ends[0], product=ends[1])
 
 
 def hop():
