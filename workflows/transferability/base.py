@@ -148,6 +148,8 @@ class TransferTest(abc.ABC):
         False where it builds its structures itself.
     paired : bool
         Whether metrics and pictures use the cases that every method has completed, only.
+    pictures_of_all : bool
+        Whether pictures show all that a method has completed, nevertheless.
     """
 
     name: ClassVar[str]
@@ -158,6 +160,7 @@ class TransferTest(abc.ABC):
     settings: ClassVar[tuple[str, ...]] = ()
     needs_files: ClassVar[bool] = True
     paired: ClassVar[bool] = True
+    pictures_of_all: ClassVar[bool] = False
 
     @abc.abstractmethod
     def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Any:

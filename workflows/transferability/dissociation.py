@@ -40,10 +40,12 @@ class Dissociation(TransferTest):
         "spin": "restricted or unrestricted",
         "length": "of the bond, Angstrom",
         "energy": "relative to the lowest of the curve, kcal/mol",
-        "reference": "the same of the label, kcal/mol; NaN without",
+        "reference": "the same of the label, kcal/mol; empty without",
         "jump": "|change of the energy since the point before minus the work of the forces|, "
         "kcal/mol",
     }
+
+    pictures_of_all = True
 
     def load(self, files: Sequence[Path], config: TransferabilityConfig) -> list[Series]:
         """Series of distances; the bond of a single structure is stretched rigidly."""
@@ -109,7 +111,8 @@ class Dissociation(TransferTest):
                 for name, v in curves(own, spin).items():
                     curve = (column(v, "length"), column(v, "energy"), column(v, "reference"))
                     found[method].setdefault(name, {})[spin] = curve
-        return draw_profiles(found, path, "bond length (Å)", "energy (kcal/mol)", 0.6)
+        note = "solid: restricted, dashed: unrestricted"
+        return draw_profiles(found, path, "bond length (Å)", "energy (kcal/mol)", 0.6, note)
 
 
 def curves(rows: list[Row], spin: str) -> dict[str, list[Row]]:

@@ -11,6 +11,8 @@ from .style import REFERENCE, colours, legend, markers, new_figure, plain, save
 SHOWN = 12
 """Series in a picture, spread over all."""
 DASHES = ("-", "--", ":")
+MARKED = 20
+"""Points of a curve up to which each is marked."""
 
 Curve = tuple[np.ndarray, np.ndarray, np.ndarray]
 """x, energy, reference (NaN where there is none)."""
@@ -22,8 +24,9 @@ def draw_profiles(
     x_label: str,
     y_label: str,
     above: float = 1.0,
+    note: str | None = None,
 ) -> bool:
-    """Draw curves by method, series and variant (a dash pattern each).
+    """Draw curves by method, series and variant (a dash pattern each, which ``note`` explains).
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def draw_profiles(
         low, high = np.inf, -np.inf
         for method, own in curves.items():
             variants = own.get(name, {})
-            for dash, (variant, (x, y, reference)) in zip(DASHES, variants.items(), strict=False):
+            for dash, (x, y, reference) in zip(DASHES, variants.values(), strict=False):
                 if np.isfinite(reference).any() and not any(
                     line.get_label() == "reference" for line in axes.lines
                 ):
@@ -53,11 +56,11 @@ def draw_profiles(
                 axes.plot(
                     *(x, y),
                     color=colour[method],
-                    marker=marker[method],
+                    marker=marker[method] if len(x) <= MARKED else "",
                     markersize=3,
-                    linewidth=1.1,
+                    linewidth=1.2,
                     linestyle=dash,
-                    label=f"{method} {variant}".strip(),
+                    label=method if dash == DASHES[0] else None,
                 )
         if np.isfinite(high):
             span = max(high - low, 0.1)
@@ -72,5 +75,5 @@ def draw_profiles(
         plain(axes)
     for axes in figure.axes[len(shown) :]:
         axes.set_visible(False)
-    legend(figure, max(figure.axes, key=lambda a: len(a.lines)))
+    legend(figure, max(figure.axes, key=lambda a: len(a.lines)), note)
     return save(figure, path)

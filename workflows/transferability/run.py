@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.summary import jsonable, versions
 from ase_mlseqm.wholefile import write_whole
@@ -93,10 +95,12 @@ def _section(
     config: TransferabilityConfig,
     out: Path,
 ) -> Section:
-    rows = common(outcomes) if test.paired else {m: o.rows for m, o in outcomes.items()}
+    everything = {m: o.rows for m, o in outcomes.items()}
+    rows = common(outcomes) if test.paired else everything
+    drawn = everything if test.pictures_of_all else rows
     cases = {row["case"] for found in rows.values() for row in found}
     figure = out / f"{test.name}.png"
-    drawn = bool(cases) and test.draw(rows, figure, config)
+    done = any(drawn.values()) and test.draw(drawn, figure, config)
     write_rows(out / f"{test.name}.csv", test, outcomes)
     return Section(
         test,
@@ -104,7 +108,7 @@ def _section(
         sums,
         {method: test.metrics(found, config) for method, found in rows.items()},
         len(cases),
-        figure if drawn else None,
+        figure if done else None,
     )
 
 
@@ -173,7 +177,10 @@ def choose_tests(
 
 
 def _text(value: Any) -> Any:
-    return f"{value:.8g}" if isinstance(value, float) else value
+    """Numbers as text; what is not known is empty."""
+    if isinstance(value, float):
+        return f"{value:.8g}" if np.isfinite(value) else ""
+    return value
 
 
 def _slug(name: str) -> str:

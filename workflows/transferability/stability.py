@@ -43,6 +43,8 @@ class Stability(TransferTest):
     }
     settings = ("md_molecules", "md_steps", "md_timestep", "md_temperature", "seed", "device")
 
+    pictures_of_all = True
+
     def load(self, files: Sequence[Path], config: TransferabilityConfig) -> dict[str, Atoms]:
         """The first frame of the largest molecules."""
         found: dict[str, Atoms] = {}

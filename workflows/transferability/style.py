@@ -47,10 +47,20 @@ def plain(axes: Any, grid: str = "both") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def legend(figure: Figure, axes: Any) -> None:
-    """One legend for all panels, below them."""
+def legend(figure: Figure, axes: Any, title: str | None = None) -> None:
+    """One legend for all panels, below them, in as many rows as it takes."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    columns = max(1, int(figure.get_figwidth() / 1.45))
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(columns, len(labels)) or 1,
+        frameon=False,
+        fontsize=9,
+        title=title,
+        title_fontsize=9,
+    )
 
 
 def save(figure: Figure, path: Path) -> bool:

@@ -40,6 +40,8 @@ class Torsions(TransferTest):
     }
     settings = ("relax_scans",)
 
+    pictures_of_all = True
+
     def load(self, files: Sequence[Path], config: TransferabilityConfig) -> list[Series]:
         """Labelled series of dihedrals."""
         found = [read_series(path, "dihedral") for path in files]

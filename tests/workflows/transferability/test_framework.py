@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -297,3 +298,11 @@ def test_python_interface(data, tmp_path):
 
     config = dataclasses.replace(PLAIN, tests=("large",))
     assert transferability_run(config, data, tmp_path) == 0
+
+
+def test_documentation_names_the_files_of_every_test():
+    page = (Path(__file__).parents[3] / "docs" / "transferability.md").read_text()
+    for test in TESTS:
+        (line,) = (text for text in page.splitlines() if text.startswith(f"| `{test.name}` |"))
+        for pattern in test.patterns:
+            assert f"`{pattern}`" in line, (test.name, pattern)

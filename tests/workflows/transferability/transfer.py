@@ -67,7 +67,7 @@ def table(path: Path) -> list[dict[str, str]]:
 def metrics(path: Path, test: str) -> dict[tuple[str, str], float]:
     """Values of summary.csv by method and metric."""
     return {
-        (row["method"], row["metric"]): float(row["value"])
+        (row["method"], row["metric"]): float(row["value"] or "nan")
         for row in table(path / "summary.csv")
         if row["test"] == test
     }
