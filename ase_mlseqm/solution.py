@@ -195,6 +195,7 @@ def value_gradient(
         leaf,
         problem.constants,
         problem.shape,
+        problem.integrals,
         found.coefficients,
         found.atoms,
         None if field is None else in_field,

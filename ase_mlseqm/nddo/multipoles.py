@@ -46,7 +46,7 @@ def separations(zeta_s: Tensor, zeta_p: Tensor, shell: Tensor) -> Tensor:
 # Self-repulsions of the sp dipole and of the square pp quadrupole in units of their separation D:
 # (1/s - a / sqrt(1 + s^2) + b / sqrt(2 + s^2)) / (c D), hartree, with s = rho / D.
 _A, _B, _C = (1.0, 2.0), (0.0, 1.0), (4.0, 8.0)
-_GRID = (-24.0, 24.0, 481)  # of ln y, where y = c D times the integral
+_GRID = (-24.0, 24.0, 9601)  # of ln y, where y = c D times the integral
 
 
 def _reduced(s: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,7 +74,7 @@ def _constants(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def additive_terms(D: Tensor, targets: Tensor) -> Tensor:
     """rho (2, n) whose dipole and quadrupole repulsions equal ``targets``.
 
-    Newton steps in logarithms from a table, without a graph; one more step with the derivative
+    A Newton step in logarithms from a table, without a graph; one more step with the derivative
     held fixed carries the gradient of the implicit function.
 
     Parameters
@@ -92,9 +92,8 @@ def additive_terms(D: Tensor, targets: Tensor) -> Tensor:
         cell = place.clamp(0, size - 2).long()
         left = table.gather(1, cell)
         s = (left + (place - cell) * (table.gather(1, cell + 1) - left)).exp()
-        for _ in range(2):
-            value, slope = _reduced(s, a, b)
-            s = s * torch.exp((y / value).log() * value / (s * slope))
+        value, slope = _reduced(s, a, b)
+        s = s * torch.exp((y / value).log() * value / (s * slope))
         value, slope = _reduced(s, a, b)
     return D * (s - (value - y) / slope)
 

@@ -73,31 +73,38 @@ class OneCenter:
     isolated: Tensor
 
 
-_DIAGONAL = torch.tensor([mu == nu for mu, nu in PRODUCTS], dtype=torch.float64)
-_U_OF = [0 if nu == 0 else 1 for _, nu in PRODUCTS]
+ENERGY_PARAMETERS = ("U_ss", "U_pp", "g_ss", "g_sp", "g_pp", "g_p2", "h_sp")
+"""What one-centre energies depend on, linearly."""
+
+
+@functools.cache
+@lasting
+def _u_map(device: torch.device) -> Tensor:
+    """(2, 10): U_ss and U_pp at the packed products."""
+    out = torch.zeros(2, N_PRODUCTS, dtype=torch.float64, device=device)
+    for column, (mu, nu) in enumerate(PRODUCTS):
+        if mu == nu:
+            out[min(nu, 1), column] = 1.0
+    return out
 
 
 def one_center(parameters: Parameters, layout: Layout) -> OneCenter:
     """One-centre terms of all atoms (differentiable in the parameters)."""
     p, x, h = parameters, layout.heavy, layout.hydrogen
-    names = ("g_ss", "g_sp", "g_pp", "g_p2", "h_sp")
-    values = torch.stack([getattr(p, name)[x] for name in names], 1)
+    every = _energy_parameters(p)
+    values = every[x]
     coulomb, exchange = (
-        (values @ table).view(-1, N_PRODUCTS, N_PRODUCTS) for table in _maps(x.device)
+        (values[:, 2:] @ table).view(-1, N_PRODUCTS, N_PRODUCTS) for table in _maps(x.device)
     )
     heavy, hydrogen = coulomb - 0.5 * exchange, 0.5 * p.g_ss[h]
-    U = torch.stack((p.U_ss[x], p.U_pp[x]), 1)[:, _U_OF] * _DIAGONAL.to(x.device)
     own = layout.core_charge[x].unsqueeze(1) * heavy[:, :, 0]
     product_x, product_h = layout.product_index
     hcore = own.new_zeros(layout.n_molecules * layout.M)
-    hcore = hcore.index_copy(0, product_x.flatten(), (U + own).flatten())
+    shifted = values[:, :2] @ _u_map(x.device) + own
+    hcore = hcore.index_copy(0, product_x.flatten(), shifted.flatten())
     hcore = hcore.index_copy(0, product_h, p.U_ss[h] + hydrogen)
-    isolated = isolated_atom_energy(p, layout.core_charge)
-    return OneCenter(coulomb, exchange, heavy, hydrogen, hcore, isolated)
-
-
-ENERGY_PARAMETERS = ("U_ss", "U_pp", "g_ss", "g_sp", "g_pp", "g_p2", "h_sp")
-"""What one-centre energies depend on, linearly."""
+    coefficients = layout.once("isolated", lambda: isolated_atom_coefficients(layout.core_charge))
+    return OneCenter(coulomb, exchange, heavy, hydrogen, hcore, _weighted(coefficients, every))
 
 
 def isolated_atom_coefficients(core_charge: Tensor) -> Tensor:
@@ -116,8 +123,16 @@ def isolated_atom_coefficients(core_charge: Tensor) -> Tensor:
 
 def isolated_atom_energy(parameters: Parameters, core_charge: Tensor) -> Tensor:
     """Energy (n,), eV, of the neutral high-spin atoms; hydrogen's other parameters do not enter."""
-    values = torch.stack([getattr(parameters, name) for name in ENERGY_PARAMETERS], 1)
-    coefficients = isolated_atom_coefficients(core_charge)
+    return _weighted(isolated_atom_coefficients(core_charge), _energy_parameters(parameters))
+
+
+def _energy_parameters(parameters: Parameters) -> Tensor:
+    """(n, 7), in the order of :data:`ENERGY_PARAMETERS`."""
+    return torch.stack([getattr(parameters, name) for name in ENERGY_PARAMETERS], 1)
+
+
+def _weighted(coefficients: Tensor, values: Tensor) -> Tensor:
+    # hydrogen's parameters that do not enter may be not a number
     return torch.where(coefficients != 0, coefficients * values, 0.0).sum(1)
 
 

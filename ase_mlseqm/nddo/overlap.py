@@ -232,13 +232,13 @@ def _radial(distance: Tensor, pairs: OrbitalPairs) -> tuple[Tensor, Tensor, Tens
     return value, steep_p, (left[:, 0] * B[:, 1:]).sum(-1)
 
 
-def exponent_slopes(distance: Tensor, pairs: OrbitalPairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Overlaps (Q,) and their derivatives with respect to ``mean``, ``difference``, ``norms``."""
+def exponent_slopes(distance: Tensor, pairs: OrbitalPairs) -> tuple[Tensor, Tensor, Tensor]:
+    """Derivatives (Q,) of the overlaps with respect to ``mean``, ``difference``, ``norms``."""
     half = 0.5 * distance
     value, steep_p, steep_x = _radial(distance, pairs)
     power = half**pairs.power
-    scale = pairs.norms * power
-    return scale * value, -half * scale * steep_p, -half * scale * steep_x, power * value
+    scale = -half * pairs.norms * power
+    return scale * steep_p, scale * steep_x, power * value
 
 
 def local_overlaps(distance: Tensor, pairs: OrbitalPairs, slopes: bool) -> Tensor:

@@ -16,7 +16,7 @@ from ..units import BOHR, HARTREE
 from . import overlap
 from .core_repulsion import core_slopes, screening
 from .energy import AtomDensities
-from .integrals import Constants, Geometry, Integrals, overlap_blocks, prepare
+from .integrals import Constants, Geometry, Integrals, prepare
 from .layout import Layout
 from .one_center import ENERGY_PARAMETERS, isolated_atom_coefficients, one_center_coefficients
 from .parameters import Parameters
@@ -47,6 +47,7 @@ def parameter_gradient(
     leaf: Tensor,
     constants: Constants,
     shape: Geometry,
+    integrals: Integrals,
     coefficients: Integrals,
     atoms: AtomDensities,
     more: Callable[[Constants], Tensor] | None = None,
@@ -60,6 +61,8 @@ def parameter_gradient(
     ----------
     leaf, constants
         From :func:`traced_constants`.
+    integrals : Integrals
+        At these parameters.
     coefficients : Integrals
         dE / d integral.
     more : callable, optional
@@ -68,7 +71,7 @@ def parameter_gradient(
     with torch.no_grad():
         bohr = shape.distance * (1.0 / BOHR)
         slopes = _repulsion_slopes(layout, constants, shape, bohr, coefficients)
-        slopes += _resonance_slopes(layout, constants, shape, bohr, coefficients)
+        slopes += _resonance_slopes(layout, constants, shape, bohr, integrals, coefficients)
         slopes += _core_slopes(layout, constants, shape, bohr)
         slopes += _one_center_slopes(layout, constants, atoms)
     if more is not None:
@@ -122,13 +125,17 @@ def _repulsion_slopes(
 
 
 def _resonance_slopes(
-    layout: Layout, constants: Constants, shape: Geometry, bohr: Tensor, c: Integrals
+    layout: Layout,
+    constants: Constants,
+    shape: Geometry,
+    bohr: Tensor,
+    integrals: Integrals,
+    c: Integrals,
 ) -> Slopes:
     """With respect to the resonance parameters and the exponents."""
     pairs = constants.orbitals
     distance = bohr.clamp(max=overlap.CUTOFF).index_select(0, constants.orbital_pair)
-    values, by_mean, by_difference, by_norms = overlap.exponent_slopes(distance, pairs)
-    s_xx, s_xh, s_hh = overlap_blocks(layout, values.unsqueeze(0), shape.direction)
+    by_mean, by_difference, by_norms = overlap.exponent_slopes(distance, pairs)
     # from blocks in the molecular frame to overlaps along and across the bond
     z = shape.direction[layout.xx]
     block = c.h_xx * constants.beta_xx
@@ -144,10 +151,11 @@ def _resonance_slopes(
     row = c.h_xh * constants.beta_xh
     xh = (row[:, 0], (row[:, 1:] * shape.direction[layout.xh]).sum(1))
     weight = torch.cat((*xx, *xh, c.h_hh * constants.beta_hh))
+    # the resonance integrals are the overlaps times beta, which is never zero
     return [
-        (constants.beta_xx, c.h_xx * s_xx[0]),
-        (constants.beta_xh, c.h_xh * s_xh[0]),
-        (constants.beta_hh, c.h_hh * s_hh[0]),
+        (constants.beta_xx, c.h_xx * integrals.h_xx / constants.beta_xx),
+        (constants.beta_xh, c.h_xh * integrals.h_xh / constants.beta_xh),
+        (constants.beta_hh, c.h_hh * integrals.h_hh / constants.beta_hh),
         (pairs.mean, weight * by_mean),
         (pairs.difference, weight * by_difference),
         (pairs.norms, weight * by_norms),
