@@ -1,0 +1,88 @@
+"""What no workflow can do anything with: one clear sentence, no files, exit code 2 or 1."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.io import write
+
+from ase_mlseqm import MLSEQM, cli
+from ase_mlseqm.workflows.neb import NEBConfig, neb
+
+COMMANDS = ("relax", "vib", "thermo", "ts", "md", "phonons", "neb")
+
+
+@pytest.fixture
+def refuse(tmp_path, monkeypatch, capsys):
+    """Run a command with PM3 in an empty folder, and return what it complains of."""
+    monkeypatch.chdir(tmp_path)
+    write("water.xyz", molecule("H2O"))
+    Path("empty.xyz").touch()
+
+    def run(code, *line):
+        assert cli.main([*line, "--method", "PM3", "--out", "o"]) == code
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        return said
+
+    return run
+
+
+@pytest.mark.parametrize("files", [("empty.xyz",), ("empty.xyz", "water.xyz")])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_empty_files(refuse, command, files):
+    if command == "phonons":
+        pytest.importorskip("phonopy", minversion="4")
+    if command == "neb":
+        said = refuse(2, command, *(files * 2)[:2])
+    else:
+        said = refuse(2, command, *files, *(["--steps", "1"] if command == "md" else []))
+    assert "mlseqm: empty.xyz: cannot be read (Empty file" in said
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("md", "neb")])
+def test_no_steps(refuse, command):
+    """The result of the start, flagged as not converged."""
+    if command == "phonons":
+        pytest.importorskip("phonopy", minversion="4")
+    options = ["--refiner", "dimer"] if command == "ts" else []
+    options += ["--symmetry-number", "2"] if command == "thermo" else []
+    said = refuse(1, command, "water.xyz", "--max-steps", "0", *options)
+    assert "in 0 steps: largest force 1.38 eV/Angstrom" in said
+
+
+def test_no_steps_of_dynamics(refuse):
+    assert refuse(2, "md", "water.xyz", "--steps", "0") == "mlseqm: steps is 0: give 1 or more\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_fewer_steps_than_none(refuse, command):
+    option = "--steps" if command == "md" else "--max-steps"
+    files = ["water.xyz"] * (1 + (command == "neb"))
+    assert "steps is -1" in refuse(2, command, *files, option, "-1")
+
+
+def test_ends_that_fall_apart_or_clash(refuse):
+    """Atoms on top of each other, and one that relaxes back to where it came from."""
+    near = molecule("HCN")
+    write("near.xyz", near)
+    for name, place in (("clash", near.positions[0] + 0.01), ("far", near.positions[2] * 12)):
+        atoms = near.copy()
+        atoms.positions[2] = place
+        write(f"{name}.xyz", atoms)
+    said = refuse(2, "neb", "near.xyz", "clash.xyz")
+    assert "are 0.017 Angstrom apart: remove the duplicate" in said
+    said = refuse(2, "neb", "near.xyz", "far.xyz")
+    assert "the same structure once they are relaxed" in said
+
+
+def test_unbound_path():
+    """The product is two radicals far apart: whatever comes of it, it is not called a path."""
+    near = molecule("HCN")
+    far = near.copy()
+    far.positions[2] *= 12
+    settings = NEBConfig(images=5, max_steps=2, relax_ends=False)
+    result = neb(near, far, MLSEQM(method="PM3"), settings)
+    assert not result.converged and "not converged in 2 steps" in result.message
+    assert np.isfinite(result.energies).all() and result.reaction_energy > 3.0
