@@ -77,6 +77,10 @@ def test_frequencies_and_intensities_of_mopac(name):
     np.testing.assert_allclose(result.frequencies[sure], expected[sure], atol=0.1)
     np.testing.assert_allclose(result.frequencies, expected, atol=3.0)
     assert result.max_force < 1e-4
+    rigid = np.sort(np.abs(result.unprojected))[: 3 * len(result.atoms) - len(expected)]
+    assert len(rigid) == (5 if result.linear else 6) and rigid.max() < 10.0
+    moved = np.sort(result.unprojected)[-sure.sum() :] - result.frequencies[sure]
+    assert np.abs(moved).max() < 0.5
     # MOPAC's transition dipole is half of the derivative, in D/Angstrom of its normalised mode
     derivatives = 2 * np.array(entry["transition_dipoles"])
     intensities = 42.256 * derivatives**2 / result.reduced_masses
@@ -101,6 +105,9 @@ def test_ase_vibrations(relaxed, tmp_path, name):
     serial.run()
     frequencies = serial.get_frequencies().real[6:]
     np.testing.assert_allclose(result.frequencies, frequencies, atol=0.5)
+    # forces that agree to 1e-8 eV/Angstrom make a Hessian that agrees to 1e-5
+    hessian = serial.get_vibrations().get_hessian_2d()
+    np.testing.assert_allclose(result.hessian, hessian, atol=1e-5)
     serial.read()
     in_km_mol = serial.intensities[6:] * 42.255  # ASE: (D/Angstrom)^2/u
     np.testing.assert_allclose(result.intensities, in_km_mol, rtol=0.01, atol=0.1)
