@@ -35,8 +35,9 @@ class DIIS:
         at = self.next
         self.next = (at + 1) % self.size
         self.filled = m = max(self.filled, at + 1)
-        # errors are kept at unit size: the system stays solvable over many orders of magnitude
-        scale = residual.clamp(min=1e-100).reciprocal()
+        # errors are kept at unit size: the system stays solvable over many orders of magnitude; one
+        # that vanishes is no merit (the diagonal guess of a hydrocarbon is a multiple of unity)
+        scale = torch.where(residual > 0, residual, 1e30).reciprocal()
         row = self.error.select(1, at)
         torch.mul(_rows(error), scale.unsqueeze(1), out=row)
         self.fock.select(1, at).copy_(_rows(fock))

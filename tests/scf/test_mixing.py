@@ -1,7 +1,9 @@
 """DIIS against the constrained least-squares problem it stands for."""
 
 import numpy as np
+import pytest
 import torch
+from helpers import build, run
 
 from ase_mlseqm.scf.mixing import DIIS
 
@@ -50,6 +52,29 @@ def test_errors_of_very_different_size():
         mixed = add(diis, focks[-1], errors[-1])
     expected = best_combination([f.numpy() for f in focks], [e.numpy() for e in errors])
     np.testing.assert_allclose(mixed, expected, rtol=0, atol=1e-6)
+
+
+def test_a_vanishing_error_counts_for_nothing():
+    """It is no solution: the guess of a hydrocarbon, a multiple of unity, commutes with anything."""
+    like = torch.zeros(1, 1, 5, 5, dtype=torch.float64)
+    diis, without = DIIS(4, like), DIIS(4, like)
+    zero = torch.zeros_like(like)
+    add(diis, noise(1, 1, 5, 5), zero)
+    for _ in range(3):
+        fock, error = noise(1, 1, 5, 5), noise(1, 1, 5, 5)
+        mixed, expected = add(diis, fock, error), add(without, fock, error)
+    torch.testing.assert_close(mixed, expected, rtol=0, atol=1e-12)
+    nothing = DIIS(4, like)
+    for _ in range(3):
+        mixed = add(nothing, fock, zero)
+    torch.testing.assert_close(mixed, fock)
+
+
+@pytest.mark.parametrize(("name", "most"), [("CH4", 7), ("C6H6", 11), ("C3H8", 11)])
+def test_hydrocarbons_from_the_guess(name, most):
+    """Seven iterations more while the guess, whose commutator is zero, had all the weight."""
+    (point,) = run([build(name)], "PM3")
+    assert point.converged and point.iterations <= most
 
 
 def test_the_first_matrix_is_returned_unchanged():
