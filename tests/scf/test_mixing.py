@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from helpers import build, run
+from helpers import build
 
+from ase_mlseqm.engine import Engine
 from ase_mlseqm.scf.mixing import DIIS
 
 GENERATOR = torch.Generator().manual_seed(5)
@@ -55,7 +56,7 @@ def test_errors_of_very_different_size():
 
 
 def test_a_vanishing_error_counts_for_nothing():
-    """It is no solution: the guess of a hydrocarbon, a multiple of unity, commutes with anything."""
+    """It is no solution: a multiple of unity, as the guess of a hydrocarbon, always commutes."""
     like = torch.zeros(1, 1, 5, 5, dtype=torch.float64)
     diis, without = DIIS(4, like), DIIS(4, like)
     zero = torch.zeros_like(like)
@@ -73,7 +74,7 @@ def test_a_vanishing_error_counts_for_nothing():
 @pytest.mark.parametrize(("name", "most"), [("CH4", 7), ("C6H6", 11), ("C3H8", 11)])
 def test_hydrocarbons_from_the_guess(name, most):
     """Seven iterations more while the guess, whose commutator is zero, had all the weight."""
-    (point,) = run([build(name)], "PM3")
+    (point,) = Engine("PM3").run([build(name)])
     assert point.converged and point.iterations <= most
 
 
