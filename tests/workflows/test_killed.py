@@ -1,0 +1,89 @@
+"""Commands that are killed: the same command again finishes, with the answers of one run.
+
+The other workflows have such a test beside their own.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.io import read, write
+
+
+def planar():
+    """Ammonia near the top of its inversion."""
+    atoms = molecule("NH3")
+    atoms.positions[0, 2] = atoms.positions[1, 2] + 0.02
+    return atoms
+
+
+def relaxed(folder):
+    frames = read(folder / "many_relaxed.extxyz", ":")
+    return [[atoms.get_potential_energy(), *atoms.get_all_distances()[0]] for atoms in frames]
+
+
+def thermal(folder):
+    files = sorted(folder.glob("many_*_thermo.json"))
+    results = [json.loads(file.read_text())["result"] for file in files]
+    return [[*found["entropies"], *found["enthalpies"]] for found in results]
+
+
+def saddles(folder):
+    files = sorted(folder.glob("many_*_ts.json"))
+    results = [json.loads(file.read_text())["result"] for file in files]
+    return [[found["energy"], found["imaginary"][0] / 1000] for found in results]
+
+
+MOLECULES = [molecule(name) for name in ("H2O", "CH3OH", "CH3CHO", "C2H6")]
+BENT = Atoms("HCN", [(0, 1.2, 0.55), (0, 0, 0), (0, 0, 1.17)])
+CASES = {
+    "relax": (MOLECULES, ["--trajectory"], "many_relaxed.extxyz", relaxed),
+    "thermo": (
+        MOLECULES,
+        ["--symmetry-number", "1", "--temperatures", "300,500"],
+        "many_0000_vib.json",
+        thermal,
+    ),
+    "ts": (
+        [planar(), BENT, BENT],
+        ["--no-irc", "--refiner", "dimer"],
+        "many_0000_ts.json",
+        saddles,
+    ),
+}
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_killed_run_finishes(tmp_path, command):
+    structures, options, first, numbers = CASES[command]
+    write(tmp_path / "many.xyz", structures)
+    line = [sys.executable, "-m", "ase_mlseqm.cli", command, "many.xyz", "--method", "PM3"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def start(out):
+        return subprocess.Popen(
+            [*line, *options, "--out", out],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    job = start("a")
+    while not (tmp_path / "a" / first).exists() and job.poll() is None:
+        time.sleep(0.005)
+    job.send_signal(signal.SIGKILL)
+    assert job.wait() == -signal.SIGKILL
+    assert not (tmp_path / "a" / f"mlseqm_{command}.json").exists()
+    assert start("a").wait() == start("b").wait() == 0
+    found, expected = (numbers(tmp_path / out) for out in "ab")
+    assert len(found) == len(structures)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
