@@ -34,6 +34,8 @@ UNITS = {
     "modes": "Cartesian displacements of length one",
     "hessian": "eV/Angstrom^2",
     "dipole_derivatives": "e",
+    "polarizability": "Angstrom^3; its derivatives Angstrom^2",
+    "raman_activities": "Angstrom^4/u",
     "entropies, heat_capacities": "eV/K",
     "temperatures": "K",
     "pressure": "Pa",
@@ -41,7 +43,9 @@ UNITS = {
 KCAL = units.kcal / units.mol
 
 
-LEFT_OUT = ("hessian", "dipole_derivatives", "modes", "config", "unprojected")
+LEFT_OUT = ("hessian", "dipole_derivatives", "modes", "config", "unprojected") + (
+    "polarizability_derivatives",
+)
 """What the report of a run does not repeat."""
 
 
@@ -121,17 +125,21 @@ def _modes_table(frame: Frame, result: VibrationsResult) -> Table:
     )
     title = f"{frame.name}: {formula if len(formula) < 60 else atoms.get_chemical_formula()}"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    for name, unit in (
-        ("mode", ""),
-        ("frequency", "cm-1"),
-        ("IR intensity", "km/mol"),
-        ("reduced mass", "u"),
-    ):
+    columns = [("mode", ""), ("frequency", "cm-1"), ("IR intensity", "km/mol")]
+    columns += [("reduced mass", "u")]
+    raman, ratios = result.raman_activities, result.depolarisation_ratios
+    if raman is not None:
+        columns += [("Raman activity", "Å⁴/u"), ("depolarisation", "")]
+    for name, unit in columns:
         table.add_column(f"{name}\n[dim]{unit}[/]", justify="right")
     for index, frequency in enumerate(result.frequencies):
         shown = f"{frequency:.1f}" if frequency > 0 else f"[bold red]{-frequency:.1f}i[/]"
         intensity = "–" if result.intensities is None else f"{result.intensities[index]:.2f}"
-        table.add_row(str(index + 1), shown, intensity, f"{result.reduced_masses[index]:.3f}")
+        row = [str(index + 1), shown, intensity, f"{result.reduced_masses[index]:.3f}"]
+        if raman is not None and ratios is not None:
+            ratio = "–" if np.isnan(ratios[index]) else f"{ratios[index]:.3f}"
+            row += [f"{raman[index]:.2f}", ratio]
+        table.add_row(*row)
     table.caption = (
         f"zero-point energy {result.zero_point_energy / KCAL:.3f} kcal/mol, largest force "
         f"{result.max_force:.1e} eV/Å"

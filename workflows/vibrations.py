@@ -17,6 +17,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 from .hessians import Progress, second_derivatives
 from .isotopes import isotope_masses, isotope_name
 from .normal_modes import infrared_intensities, normal_modes
+from .raman import polarizability, raman_activities
 from .relax import RelaxConfig, StepCallback, frozen, relax
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
@@ -57,7 +58,8 @@ def vibrations(
     Raises
     ------
     InputError
-        For a periodic structure or a mass that makes no sense.
+        For a periodic structure, a mass that makes no sense, or Raman activities with another
+        calculator than MLSEQM.
     ase.calculators.calculator.CalculatorError
         When a structure cannot be computed.
     """
@@ -107,6 +109,10 @@ def harmonic(
     found = second_derivatives(work, calc, config.step, cache=cache, callback=callback)
     modes = normal_modes(found.hessian, work.positions, work.get_masses())
     slopes = found.dipole_derivatives
+    alpha = polarizability(work, calc) if config.raman else None
+    raman, ratios = None, None
+    if alpha is not None:
+        raman, ratios = raman_activities(modes.modes, modes.reduced_masses, alpha.derivatives)
     result = VibrationsResult(
         atoms=stationary,
         charge=charge,
@@ -120,6 +126,10 @@ def harmonic(
         linear=modes.linear,
         hessian=found.hessian,
         dipole_derivatives=slopes,
+        polarizability=None if alpha is None else alpha.tensor,
+        polarizability_derivatives=None if alpha is None else alpha.derivatives,
+        raman_activities=raman,
+        depolarisation_ratios=ratios,
         messages=[],
         config=config,
     )

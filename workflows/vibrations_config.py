@@ -34,6 +34,9 @@ class VibrationsConfig:
     isotopes: tuple[str, ...] = ()
     """Masses, u, of single atoms (counted from zero) or elements, such as 0=13.00335,H=D."""
 
+    raman: bool = False
+    """Compute Raman activities, too; with MLSEQM only."""
+
     def __post_init__(self) -> None:
         require_positive(self, "fmax", "push", "step")
         require_not_negative(self, "max_steps", "follow")
@@ -68,6 +71,14 @@ class VibrationsResult:
         eV/Angstrom^2.
     dipole_derivatives : (3A, 3) array or None
         e.
+    polarizability : (3, 3) array or None
+        Polarizability volume, Angstrom^3; this and the next three only where ``config.raman``.
+    polarizability_derivatives : (3A, 3, 3) array or None
+        Angstrom^2.
+    raman_activities : (V,) array or None
+        Angstrom^4/u.
+    depolarisation_ratios : (V,) array or None
+        Of plane-polarised light, 0 to 3/4; NaN without activity.
     messages : list of str
         A sentence for everything that makes the numbers doubtful.
     config : VibrationsConfig
@@ -85,6 +96,10 @@ class VibrationsResult:
     linear: bool
     hessian: np.ndarray
     dipole_derivatives: np.ndarray | None
+    polarizability: np.ndarray | None
+    polarizability_derivatives: np.ndarray | None
+    raman_activities: np.ndarray | None
+    depolarisation_ratios: np.ndarray | None
     messages: list[str]
     config: VibrationsConfig
 
@@ -140,7 +155,7 @@ class VibrationsResult:
         values = {f.name: stored[f.name] for f in dataclasses.fields(cls)[1:-1]}
         for name, value in values.items():
             if isinstance(value, list) and name != "messages":
-                values[name] = np.array(value)
+                values[name] = np.array(value, dtype=float)  # null is NaN
         values["modes"] = values["modes"].reshape(-1, len(atoms), 3)
         config = stored["config"] | {"isotopes": tuple(stored["config"]["isotopes"])}
         names = [f.name for f in dataclasses.fields(VibrationsConfig)]

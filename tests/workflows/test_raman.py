@@ -1,0 +1,152 @@
+"""Polarizabilities and Raman activities: against MOPAC, and what symmetry asks for."""
+
+import json
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from ase.io import write
+
+from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm.workflows.raman import VOLUME, polarizability, raman_activities
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, VibrationsResult, vibrations
+
+PM3 = {"method": "PM3"}
+MOPAC = {
+    "H2O": (0.048491, 0.979259, 0.571842),
+    "CO2": (0.341332, 0.341332, 4.377736),
+    "CH4": (1.130448, 1.130448, 1.130448),
+}
+"""Angstrom^3, diagonal, G2 geometries: dipoles of MOPAC 22.0.6 with PM3 FIELD, +-0.5 V/Angstrom.
+(Its keyword POLAR adds something to the response of the density.)"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Relaxed molecules by name, with Raman activities."""
+    known = {}
+
+    def get(name):
+        if name not in known:
+            config = VibrationsConfig(fmax=1e-4, raman=True)
+            known[name] = vibrations(molecule(name), MLSEQM(**PM3), config)
+        return known[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", MOPAC)
+def test_polarizabilities_of_mopac(name):
+    tensor = polarizability(molecule(name), MLSEQM(**PM3)).tensor
+    np.testing.assert_allclose(np.diag(tensor), MOPAC[name], rtol=5e-4)
+    np.testing.assert_allclose(tensor - np.diag(np.diag(tensor)), 0.0, atol=1e-6)
+
+
+def test_derivatives_are_differences_of_polarizabilities_and_of_dipoles(found):
+    """Forces in fields against displaced molecules: two independent ways."""
+    result = found("H2O")
+    slopes, step = result.polarizability_derivatives, 2e-3
+    for index in (1, 5, 8):
+        tensors, dipoles = [], []
+        for sign in (1.0, -1.0):
+            atoms = result.atoms.copy()
+            atoms.positions.flat[index] += sign * step
+            tensors.append(polarizability(atoms, MLSEQM(**PM3)).tensor)
+            for field in (0.05, -0.05):
+                atoms.calc = MLSEQM(**PM3, tolerance=1e-10, field=(0, field, 0))
+                dipoles.append(atoms.get_dipole_moment())
+        difference = (tensors[0] - tensors[1]) / (2 * step)
+        np.testing.assert_allclose(slopes[index], difference, atol=1e-3)
+        mixed = (dipoles[0] - dipoles[1] - dipoles[2] + dipoles[3]) / (4 * 0.05 * step)
+        np.testing.assert_allclose(slopes[index, 1], VOLUME * mixed, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["H2O", "CH3OH"])
+def test_moving_and_turning_the_whole_molecule(found, name):
+    """No change, and that of a turned tensor."""
+    result = found(name)
+    slopes = result.polarizability_derivatives.reshape(-1, 3, 3, 3)
+    np.testing.assert_allclose(slopes.sum(0), 0.0, atol=1e-6)
+    for axis in np.eye(3):
+        turning = np.cross(axis, result.atoms.positions)
+        generator = np.cross(axis, np.eye(3)).T  # of d x = axis cross x
+        np.testing.assert_allclose(generator @ [1.0, 2, 3], np.cross(axis, [1.0, 2, 3]))
+        expected = generator @ result.polarizability + result.polarizability @ generator.T
+        change = np.einsum("ax,axij->ij", turning, slopes)
+        np.testing.assert_allclose(change, expected, atol=1e-3)
+
+
+def test_methane(found):
+    """The breathing mode is fully polarised, all others are depolarised, t2 alone is infrared."""
+    result = found("CH4")
+    tensor = result.polarizability
+    np.testing.assert_allclose(tensor, tensor[0, 0] * np.eye(3), atol=1e-5)
+    assert result.depolarisation_ratios[-1] == pytest.approx(0.0, abs=1e-6)
+    np.testing.assert_allclose(result.depolarisation_ratios[:-1], 0.75, atol=1e-5)
+    sets = [(0, 1, 2), (3, 4), (5, 6, 7)]
+    for members in sets:
+        np.testing.assert_allclose(np.diff(result.raman_activities[list(members)]), 0.0, atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["CO2", "C2H4", "C2H2"])
+def test_mutual_exclusion(found, name):
+    """With a centre of inversion no mode is both infrared and Raman active."""
+    result = found(name)
+    infrared, raman = result.intensities > 1e-3, result.raman_activities > 1e-3
+    assert infrared.any() and raman.any()
+    assert not (infrared & raman).any()
+    known = result.depolarisation_ratios[raman]
+    assert ((known >= 0.0) & (known <= 0.75 + 1e-9)).all()
+    assert np.isnan(result.depolarisation_ratios[~raman]).all()
+
+
+def test_invariants_by_hand():
+    """One atom on a spring: a = 2, and an anisotropy from the components (Long, eq. 5.5)."""
+    slope = np.array([[3.0, 0.4, 0.1], [0.4, 2.0, 0.2], [0.1, 0.2, 1.0]])
+    derivatives = np.zeros((3, 3, 3))
+    derivatives[2] = slope
+    modes = np.array([[[0.0, 0.0, 1.0]]])
+    activities, ratios = raman_activities(modes, np.array([4.0]), derivatives)
+    anisotropy = 0.5 * (1.0 + 1.0 + 4.0) + 3.0 * (0.4**2 + 0.1**2 + 0.2**2)
+    assert activities[0] == pytest.approx((45 * 4.0 + 7 * anisotropy) / 4.0)
+    assert ratios[0] == pytest.approx(3 * anisotropy / (45 * 4.0 + 4 * anisotropy))
+
+
+def test_strength_of_the_field_does_not_matter():
+    weak, strong = (polarizability(molecule("CH3OH"), MLSEQM(**PM3), f) for f in (0.02, 0.1))
+    np.testing.assert_allclose(weak.tensor, strong.tensor, atol=1e-3)
+    np.testing.assert_allclose(weak.derivatives, strong.derivatives, atol=5e-3)
+
+
+def test_learned_model_and_orientation():
+    """Activities do not depend on how the molecule lies."""
+    atoms = molecule("H2O")
+    config = VibrationsConfig(fmax=1e-3, raman=True)
+    one = vibrations(atoms, MLSEQM(), config)
+    atoms.rotate(40.0, (1, 2, 3))
+    other = vibrations(atoms, MLSEQM(), config)
+    np.testing.assert_allclose(other.raman_activities, one.raman_activities, rtol=0.01)
+    np.testing.assert_allclose(other.depolarisation_ratios, one.depolarisation_ratios, atol=0.005)
+
+
+def test_other_calculators():
+    with pytest.raises(InputError, match="electric fields: use MLSEQM"):
+        vibrations(molecule("N2"), EMT(), VibrationsConfig(raman=True, fmax=0.1))
+
+
+def test_command(found, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write("c.xyz", found("CO2").atoms)
+    line = ["vib", "c.xyz", "--method", "PM3", "--raman", "--no-animate", "--no-spectrum"]
+    assert cli.main(line) == 0
+    out = capsys.readouterr().out
+    assert "Raman activity" in out and "0.268" in out
+    stored = json.loads((tmp_path / "c_vib.json").read_text())
+    assert stored["units"]["raman_activities"] == "Angstrom^4/u"
+    assert None in stored["result"]["depolarisation_ratios"]
+    again = VibrationsResult.from_dict(stored["result"])
+    expected = found("CO2").raman_activities
+    np.testing.assert_allclose(again.raman_activities, expected, atol=0.05)
+    assert np.isnan(again.depolarisation_ratios).sum() == 3
+    assert again.polarizability_derivatives.shape == (9, 3, 3)
