@@ -71,7 +71,7 @@ def test_a_vanishing_error_counts_for_nothing():
     torch.testing.assert_close(mixed, fock)
 
 
-@pytest.mark.parametrize(("name", "most"), [("CH4", 7), ("C6H6", 11), ("C3H8", 11)])
+@pytest.mark.parametrize(("name", "most"), [("CH4", 13), ("C6H6", 16), ("C3H8", 14)])
 def test_hydrocarbons_from_the_guess(name, most):
     """Seven iterations more while the guess, whose commutator is zero, had all the weight."""
     (point,) = Engine("PM3").run([build(name)])
