@@ -26,8 +26,9 @@ from ase_mlseqm.training.batches import n_orbitals
 from ase_mlseqm.training.config import OptimizerConfig, TrainConfig
 from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.evaluate import evaluate_errors
-from ase_mlseqm.training.parallel import Threads, World, default_threads
+from ase_mlseqm.training.parallel import Threads, World
 from ase_mlseqm.training.readers import read
+from ase_mlseqm.training.run import default_threads
 from ase_mlseqm.training.split import split
 from ase_mlseqm.training.trainer import Trainer
 from ase_mlseqm.units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL

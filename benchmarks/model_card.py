@@ -50,15 +50,15 @@ TITLES = {
     "heldout": "Fit error: test fragments with the labels of pre-training",
 }
 SOURCES = """\
-Labels of pre-training, where that is part of it: the mean of the eight ANI-1x networks (Smith,
-Nebgen, Lubbers, Isayev and Roitberg, J. Chem. Phys. 148 (2018) 241733; MIT licence), a model of
-wB97X/6-31G\\* whose own force error is about 2.3 kcal/mol/Å on frames like these and 3.0 on the
-large molecules. Labels of fine-tuning: wB97X/6-31G\\* computed with PySCF (see
-[Reference data](labels.md)). Both are neutral closed shells of H, C, N and O with at most 18 atoms:
-minima of QM9 molecules (Ramakrishnan, Dral, Rupp and von Lilienfeld, Sci. Data 1 (2014) 140022),
-conformers of common organic fragments, and dimers of them, moved by Langevin dynamics at
-200-1400 K (dimers up to 400 K). A fragment of four or more heavy atoms is on one side of the split
-into training, validation and test frames only, alone and inside dimers."""
+Labels of `ani1x_labels.h5`: the mean of the eight ANI-1x networks (Smith, Nebgen, Lubbers, Isayev
+and Roitberg, J. Chem. Phys. 148 (2018) 241733; MIT licence), a model of wB97X/6-31G\\* whose own
+force error is about 2.3 kcal/mol/Å on frames like these and 3.0 on the large molecules. Labels of
+`dft_train.h5`: wB97X/6-31G\\* computed with PySCF (see [Reference data](labels.md)). Both are
+neutral closed shells of H, C, N and O with at most 18 atoms: minima of QM9 molecules
+(Ramakrishnan, Dral, Rupp and von Lilienfeld, Sci. Data 1 (2014) 140022), conformers of common
+organic fragments, and dimers of them, moved by Langevin dynamics at 200-1400 K (dimers up to
+400 K). A fragment of four or more heavy atoms is on one side of the split into training,
+validation and test frames only, alone and inside dimers."""
 CHOICES = """\
 Every choice (parameters, loss, data, when to stop) is made on validation fragments and the large
 molecules of `large_val`. `test`, `large` and `heldout` are final tests: the script that evaluates
@@ -172,16 +172,17 @@ def limits(run: Evaluation) -> list[str]:
         f"{found(near, 'force_mae')}. Proton affinities, ionization energies and electron "
         "affinities have the errors of the atomization energies below.",
         "**Breaking bonds, transition states**: nothing trained on is further from a minimum than "
-        "dynamics at 1400 K brings it, and a closed shell cannot break a bond evenly. Ask for "
-        "`unrestricted=True`, and check barriers against another method.",
+        "dynamics at 1400 K brings it, and a closed shell cannot break a bond evenly. Barriers of "
+        "hydrogen transfers come out up to 15 kcal/mol too high. Ask for `unrestricted=True`, and "
+        "check barriers against another method.",
         f"**Larger molecules**: force MAE {found(far, 'force_mae')}, raw atomization energies "
         f"{found(far, 'atomization_mae')} (`{far}`). The error of an energy grows with the size.",
         "**Dispersion**: there is no term for it, neither in PM3 nor in the labels. Long-range "
         "attraction, as in stacks and crystals, is missing.",
         "**Heats of formation**: energies are bare electronic ones. Add zero-point and thermal "
         "energies from a frequency calculation; PM3's heats must not be compared with them.",
-        f"**{'C' if with_dipoles(run.card) else 'Dipoles, c'}harges, gaps** were not trained on "
-        f"(`{near}`): dipole error {found(near, 'dipole_mae')} "
+        f"**Dipoles** were {'' if with_dipoles(run.card) else 'not '}trained on, **charges and "
+        f"gaps** not (`{near}`): dipole error {found(near, 'dipole_mae')} "
         f"(PM3 {found(near, 'dipole_mae', method=PM3)}), charge MAE {found(near, 'charge_mae')} "
         f"(PM3 {found(near, 'charge_mae', method=PM3)}), gap MAE {found(near, 'gap_mae')} "
         f"(PM3 {found(near, 'gap_mae', method=PM3)}).",
