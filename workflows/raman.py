@@ -15,7 +15,6 @@ from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.derivatives import TIGHT
 from ase_mlseqm.errors import InputError
 
 FIELD = 0.05
@@ -58,6 +57,8 @@ def polarizability(atoms: Atoms, calc: BaseCalculator, strength: float = FIELD) 
     ase.calculators.calculator.CalculatorError
         When a calculation in a field fails.
     """
+    from ase_mlseqm.derivatives import TIGHT  # torch comes with it
+
     if not isinstance(calc, MLSEQM):
         raise InputError("Raman activities need calculations in electric fields: use MLSEQM")
     base = np.array(calc.parameters["field"] or np.zeros(3))
