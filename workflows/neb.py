@@ -1,15 +1,10 @@
-"""Minimum-energy path between two minima: nudged elastic band with a climbing image.
-
-Improved tangents: Henkelman, Jonsson, J. Chem. Phys. 113 (2000) 9978.  Climbing image: Henkelman,
-Uberuaga, Jonsson, ibid. 9901.
-"""
+"""Minimum-energy path between two minima: nudged elastic band with a climbing image."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import io
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,39 +14,18 @@ import numpy as np
 from ase import Atoms, optimize
 from ase.calculators.calculator import BaseCalculator, CalculatorError
 from ase.io import read, write
-from ase.mep import NEB
 
 from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import write_whole
 
 from .many import Many
+from .neb_band import Band
 from .neb_config import NEBConfig, NEBResult
-from .neb_path import align, check_ends, first_path, free
+from .neb_path import check_ends, first_path
 from .relax import frozen
 
 StepCallback = Callable[[int, list[float], float], None]
-
-
-class _Band(NEB):
-    """ASE's band, of which all inner images are computed at once."""
-
-    def __init__(self, images: list[Atoms], many: Many, config: NEBConfig) -> None:
-        super().__init__(images, k=config.spring, method="improvedtangent")
-        self.many = many
-        self.free = free(images[0])
-        self.last_forces = self.computed_at = np.empty((0, 3))
-
-    def get_forces(self) -> np.ndarray:
-        """Forces of the band ((images - 2) * atoms, 3), eV/Angstrom."""
-        if not np.array_equal(self.computed_at, self.get_positions()):
-            if self.free:
-                for before, image in itertools.pairwise(self.images):
-                    align(image, before)
-            self.many(self.images)
-            self.computed_at = self.get_positions()  # optimisers ask twice
-        self.last_forces = super().get_forces()
-        return self.last_forces
 
 
 def neb(
@@ -103,7 +77,7 @@ def neb(
     else:
         images, problems = found, list(filter(None, [str(found[0].info.get("problems", ""))]))
         start = int(found[0].info["step"])
-    band = _Band(images, Many(calc), config)
+    band = Band(images, Many(calc), config)
     record = _Record(band, file, key, start, problems, callback)
     climbing = found is not None and bool(found[0].info["climbing"])
     stages = [(config.climb_fmax, False)] if config.climb and not climbing else []
@@ -146,7 +120,7 @@ def _with_remarks(result: NEBResult) -> NEBResult:
     return dataclasses.replace(result, message="; ".join(remarks))
 
 
-def _optimizer(config: NEBConfig, band: _Band) -> Any:
+def _optimizer(config: NEBConfig, band: Band) -> Any:
     return getattr(optimize, config.optimizer)(band, logfile=None, maxstep=config.max_step_length)
 
 
@@ -154,7 +128,7 @@ def _optimizer(config: NEBConfig, band: _Band) -> Any:
 class _Record:
     """Observer of the optimiser: keeps the last path, and writes it."""
 
-    band: _Band
+    band: Band
     file: Path | None
     key: str
     start: int

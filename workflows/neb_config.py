@@ -25,12 +25,16 @@ class NEBConfig:
     """Largest force of the band on any atom of the converged path, eV/Angstrom."""
     max_steps: int = 500
     """Steps after which the path is given up."""
-    spring: float = 2.0
-    """Constant of the springs between neighbours, eV/Angstrom^2."""
+    spring: float = 10.0
+    """Constant of the springs between neighbours at the top, eV/Angstrom^2."""
+    spring_low: float = 1.0
+    """The same for images below the higher end; in between it is linear in the energy, so that
+    images gather where the path rises."""
     climb: bool = True
     """Whether the highest image climbs to the top."""
-    climb_fmax: float = 0.5
-    """Largest force of the band from which on the highest image climbs, eV/Angstrom."""
+    climb_fmax: float = 0.2
+    """Largest force of the band from which on the highest image climbs, eV/Angstrom; on a path
+    that is rough it climbs off the path."""
     optimizer: str = "BFGS"
     """BFGS, LBFGS or FIRE."""
     max_step_length: float = 0.1
@@ -42,7 +46,9 @@ class NEBConfig:
 
     def __post_init__(self) -> None:
         choose(self, "optimizer", OPTIMIZERS)
-        require_positive(self, "fmax", "spring", "climb_fmax", "max_step_length", "ends_fmax")
+        require_positive(
+            self, "fmax", "spring", "spring_low", "climb_fmax", "max_step_length", "ends_fmax"
+        )
         if self.images < 3:
             raise InputError(f"images is {self.images}: give 3 or more, both ends included")
         require_not_negative(self, "max_steps")

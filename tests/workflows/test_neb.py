@@ -21,7 +21,9 @@ from scipy.optimize import minimize
 
 from ase_mlseqm import MLSEQM, InputError
 from ase_mlseqm.workflows.many import Many
-from ase_mlseqm.workflows.neb import NEBConfig, align, first_path, neb
+from ase_mlseqm.workflows.neb import NEBConfig, first_path, neb
+from ase_mlseqm.workflows.neb_band import spring_constants
+from ase_mlseqm.workflows.neb_path import align
 from ase_mlseqm.workflows.reaction_figures import plot_profile
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 
@@ -173,6 +175,15 @@ def test_alignment():
     again.positions += 1.0
     align(again, line)
     np.testing.assert_allclose(again.positions, line.positions, atol=1e-8)
+
+
+def test_springs_are_stiff_at_the_top():
+    """Linear between the higher end and the top, by the higher image of each pair."""
+    assert spring_constants([0.0, 0.5, 2.0, 1.0, 1.0], 0.2, 2.2) == pytest.approx(
+        [0.2, 2.2, 2.2, 0.2]
+    )
+    assert spring_constants([0.0, 1.5, 2.0, 1.5, 1.0], 0.2, 2.2)[0] == pytest.approx(1.2)
+    assert spring_constants([0.0, -1.0, -2.0], 0.2, 2.2) == [0.2, 0.2]  # no barrier
 
 
 def test_ends_that_do_not_match():

@@ -1,0 +1,53 @@
+"""The nudged elastic band: forces on a chain of images, all of them computed at once.
+
+Improved tangents: Henkelman, Jonsson, J. Chem. Phys. 113 (2000) 9978.  Climbing image, and springs
+that are stiffer the higher the images: Henkelman, Uberuaga, Jonsson, ibid. 9901.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+from ase.mep import NEB
+
+from .many import Many
+from .neb_config import NEBConfig
+from .neb_path import align, free
+
+
+class Band(NEB):
+    """ASE's band, of which all inner images are computed at once."""
+
+    def __init__(self, images: list[Atoms], many: Many, config: NEBConfig) -> None:
+        super().__init__(images, k=config.spring, method="improvedtangent")
+        self.springs = config.spring_low, config.spring
+        self.many = many
+        self.free = free(images[0])
+        self.last_forces = self.computed_at = np.empty((0, 3))
+
+    def get_forces(self) -> np.ndarray:
+        """Forces of the band ((images - 2) * atoms, 3), eV/Angstrom."""
+        if not np.array_equal(self.computed_at, self.get_positions()):
+            if self.free:
+                for before, image in itertools.pairwise(self.images):
+                    align(image, before)
+            self.many(self.images)
+            self.computed_at = self.get_positions()  # optimisers ask twice
+            self.k = spring_constants(
+                [a.get_potential_energy() for a in self.images], *self.springs
+            )
+        self.last_forces = super().get_forces()
+        return self.last_forces
+
+
+def spring_constants(energies: Sequence[float], low: float, high: float) -> list[float]:
+    """Constants of the springs between neighbours: ``high`` at the top, ``low`` below the ends."""
+    reference, top = max(energies[0], energies[-1]), max(energies)
+    rise = max(top - reference, 1e-6)  # eV; a path without a barrier has weak springs
+    return [
+        low + (high - low) * max(0.0, (max(pair) - reference) / rise)
+        for pair in itertools.pairwise(energies)
+    ]
