@@ -21,6 +21,7 @@ for method in (None, "PM3"):  # None: the learned model
     label = method or "hipnn-pm3"
     top = ts(guess, MLSEQM(method=method), TSConfig(), reactant=reactant, product=product)
     plot_irc(top, f"claisen_{label}.png", f"Claisen rearrangement, {label}")
-    barrier, corrected = top.barriers[0] * kcal, top.barriers_zero_point[0] * kcal
+    barrier = top.barriers[0] * kcal
+    corrected = top.activation.energies_zero_point[0] * kcal
     print(f"{label:17s} {barrier:12.1f} {corrected:16.1f} {30.6:10.1f}")
     print(f"  {top.message}; imaginary: {top.imaginary.round()} 1/cm")
