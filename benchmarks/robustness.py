@@ -50,7 +50,8 @@ def molecule_sets(data: Path, n_frames: int, n_boxes: int) -> dict[str, list[Mol
     sets: dict[str, Sequence[Frame]] = {"plain": plain}
     for factor in FACTORS:
         sets[f"{factor:g} x"] = [stretch(frame, factor, k) for k, frame in enumerate(plain)]
-    sets["boxes"] = random_boxes(n_boxes)
+    if n_boxes:
+        sets["boxes"] = random_boxes(n_boxes)
     return {name: [Molecule(*frame) for frame in frames] for name, frames in sets.items()}
 
 
