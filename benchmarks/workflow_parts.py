@@ -69,8 +69,15 @@ def vibrations_part(options: argparse.Namespace) -> Part:
 def neb_part(options: argparse.Namespace) -> Part:
     """Steps of the band of the Claisen rearrangement."""
     reactant, product = read(EXAMPLES / "claisen.xyz", ":2")
+    # springs of equal strength, which plain ASE can have, too
     config = NEBConfig(
-        images=options.images, relax_ends=False, climb=False, fmax=1e-6, max_steps=options.steps
+        images=options.images,
+        relax_ends=False,
+        climb=False,
+        spring=5.0,
+        spring_low=5.0,
+        fmax=1e-6,
+        max_steps=options.steps,
     )
 
     def serial(calculator: Calculator) -> np.ndarray:
