@@ -12,6 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_not_negative, require_positive
 
+from .computed import ComputedAtoms
 from .phonopy_cells import phonopy_object
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class PhononsConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class PhononsResult:
+class PhononsResult(ComputedAtoms):
     """Phonons of a cell, or of a molecule, with A atoms; its supercell has S of them.
 
     Attributes
@@ -82,17 +83,6 @@ class PhononsResult:
     calculations: int
     messages: list[str]
     config: PhononsConfig
-
-    @property
-    def energy(self) -> float:
-        """Potential energy of ``atoms``, eV."""
-        return float(self.atoms.get_potential_energy())
-
-    @property
-    def max_force(self) -> float:
-        """Largest force on any atom, without constraints, eV/Angstrom."""
-        forces = self.atoms.calc.results["forces"]
-        return float(np.linalg.norm(forces, axis=1).max(initial=0.0))
 
     @property
     def imaginary(self) -> np.ndarray:

@@ -11,6 +11,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.options import require_not_negative, require_positive
 
+from .computed import ComputedAtoms
+
 
 @dataclasses.dataclass(frozen=True)
 class VibrationsConfig:
@@ -43,7 +45,7 @@ class VibrationsConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class VibrationsResult:
+class VibrationsResult(ComputedAtoms):
     """Vibrations of a molecule with A atoms and V modes (3A - 6; linear 3A - 5; an atom none).
 
     Attributes
@@ -102,17 +104,6 @@ class VibrationsResult:
     depolarisation_ratios: np.ndarray | None
     messages: list[str]
     config: VibrationsConfig
-
-    @property
-    def energy(self) -> float:
-        """Potential energy, eV."""
-        return float(self.atoms.get_potential_energy())
-
-    @property
-    def max_force(self) -> float:
-        """Largest force on any atom, without constraints, eV/Angstrom."""
-        forces = self.atoms.calc.results["forces"]
-        return float(np.linalg.norm(forces, axis=1).max(initial=0.0))
 
     @property
     def imaginary(self) -> np.ndarray:

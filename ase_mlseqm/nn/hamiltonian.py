@@ -55,6 +55,10 @@ class CorrectionNetwork(nn.Module):
         kind[list(config.elements)] = torch.arange(n_species)
         self.register_buffer("kind", kind, persistent=False)
 
+    def trained(self) -> list[nn.Parameter]:
+        """The weights that a training changes."""
+        return [weight for weight in self.parameters() if weight.requires_grad]
+
     def forward(self, layout: Layout, positions: Tensor) -> Tensor:
         """Outputs (n, n_outputs) of the atoms of ``layout`` at (n, 3) ``positions``, Angstrom."""
         species = self.kind[layout.numbers]

@@ -22,7 +22,7 @@ class Optimizer:
 
     def __init__(self, network: CorrectionNetwork, options: OptimizerConfig) -> None:
         self.options = options
-        self.weights = [w for w in network.parameters() if w.requires_grad]
+        self.weights = network.trained()
         inside: set[Tensor] = set()
         if options.kind == "muon":
             layers = network.network.blocks.modules()

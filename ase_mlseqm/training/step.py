@@ -192,7 +192,7 @@ class Pass:
             total = total + (down.nan_to_num() * minus.values).sum()
             penalty = (self.model.head.in_units(self.corrections) ** 2).sum()
             total = total + correction_weight * penalty
-        weights = [w for w in self.model.network.parameters() if w.requires_grad]
+        weights = self.model.network.trained()
         return list(torch.autograd.grad(total, weights, allow_unused=True))
 
     def _displaced(self, sign: float, step: Tensor, field: Tensor | None) -> _Displaced:

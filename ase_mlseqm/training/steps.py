@@ -64,7 +64,7 @@ class BatchGradient:
         sums = batch_sums(self.model, passes, self.world, self.device)
         penalty = loss.correction_weight / sums.corrections.count.clamp(min=1.0)
         gradients = self.threads.map(lambda item: self._second(item, sums, penalty), passes)
-        weights = [w for w in self.model.network.parameters() if w.requires_grad]
+        weights = self.model.network.trained()
         total = []
         for index, weight in enumerate(weights):
             some = (g[index] for g in gradients)

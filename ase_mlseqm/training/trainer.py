@@ -85,7 +85,7 @@ class Trainer:
         self.validation = validation
         self.sizes = n_orbitals(data)
         self.world, self.threads = world or World(), Threads(threads)
-        self.weights = [w for w in self.model.network.parameters() if w.requires_grad]
+        self.weights = self.model.network.trained()
         self.average = [w.detach().clone() for w in self.weights]
         self.optimizer = Optimizer(self.model.network, config.optimizer)
         self.gradient = BatchGradient(
