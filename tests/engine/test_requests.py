@@ -1,0 +1,128 @@
+"""What is asked for is what comes back, in order; what cannot be is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from helpers import TIGHT, build, moved, run, single
+from mixture import MIXED, atoms_of, same, shuffled
+
+from ase_mlseqm import InputError, SCFSettings, Status, evaluate
+from ase_mlseqm.singlepoint import PROPERTIES
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_evaluate_keeps_the_order(seed):
+    molecules, order = shuffled(MIXED, seed)
+    results = evaluate([atoms_of(m) for m in molecules], "PM3", scf=TIGHT)
+    expected = run(MIXED, "PM3", ("energy", "forces"))
+    for place, result in zip(order, results, strict=True):
+        same(result, expected[place])
+        assert result.charge == MIXED[place].charge
+        assert result.method == "PM3"
+
+
+def test_evaluate_takes_molecules_and_atoms():
+    molecule = build("NH4", 1)
+    one, two = evaluate([molecule, atoms_of(molecule)], "mndo", scf=TIGHT)
+    assert one.energy == two.energy
+    assert one.method == "MNDO"
+
+
+def test_charges_and_multiplicities_as_arguments():
+    molecules = [build("NO2"), build("H2O"), build("O2")]
+    results = evaluate(
+        molecules, "PM3", ("energy",), charges=[-1, 1, 0], multiplicities=[None, None, 3], scf=TIGHT
+    )
+    assert [r.charge for r in results] == [-1, 1, 0]
+    assert [r.multiplicity for r in results] == [1, 2, 3]
+    assert [r.unrestricted for r in results] == [False, True, True]
+    alone = single(dataclasses.replace(molecules[2], multiplicity=3), "PM3")
+    assert results[2].energy == pytest.approx(alone.energy, abs=1e-9)
+
+
+def test_nothing_to_do():
+    assert evaluate([], "PM3") == []
+
+
+def test_only_what_was_asked_for():
+    molecule = build("H2CO")
+    free = {"energy", "atomization_energy", "heat_of_formation"}
+    brings = {
+        "energy": set(),
+        "forces": {"forces"},
+        "charges": {"charges"},
+        "dipole": {"dipole"},
+        "mo_energies": {"mo_energies", "occupations", "gap", "ionization_potential"},
+        "density": {"density"},
+        "bond_orders": {"bond_orders"},
+        "magmoms": {"magmoms", "spin_squared"},
+        "parameters": {"parameters"},
+    }
+    assert set(brings) == set(PROPERTIES)
+    optional = free.union(*brings.values())
+    whole = single(molecule, "PM3", PROPERTIES)
+    for name, expected in brings.items():
+        result = single(molecule, "PM3", (name,))
+        given = {field for field in optional if getattr(result, field) is not None}
+        assert given == free | expected, name
+        for field in given - {"parameters"}:
+            np.testing.assert_allclose(getattr(result, field), getattr(whole, field), atol=1e-7)
+
+
+def test_status_of_every_molecule():
+    settings = SCFSettings(max_iterations=9, ladder=False)
+    molecules = [build("H2"), build("CH3CONH2"), build("OH", -1), build("HCl")]
+    results = evaluate([atoms_of(m) for m in molecules], "PM3", scf=settings)
+    assert [r.converged for r in results] == [True, False, True, True]
+    assert [r.status for r in results] == [
+        Status.CONVERGED if r.converged else Status.UNCONVERGED for r in results
+    ]
+    for result in results:
+        assert np.isfinite(result.energy) == result.converged
+        assert ("did not converge" in result.message) != result.converged
+        assert result.to_dict()["status"] == result.status.name.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"properties": ("energy", "hessian")}, "unknown property 'hessian'"),
+        ({"method": "PM7"}, "unknown method 'PM7'"),
+        ({"device": "quantum"}, "unknown device 'quantum'"),
+        ({"device": "meta"}, "unknown device 'meta'"),
+        ({"field": (0.0, 1.0)}, "three finite numbers"),
+        ({"field": (0.0, 1.0, float("nan"))}, "three finite numbers"),
+        ({"charges": [0, 1]}, "molecule 1: multiplicity 1 is impossible"),
+        ({"multiplicities": [1, 2]}, "molecule 1: multiplicity 2 is impossible"),
+    ],
+)
+def test_requests_that_cannot_be_met(arguments, words):
+    molecules = [dataclasses.replace(build("H2O"), multiplicity=1)] * 2
+    with pytest.raises(InputError, match=words):
+        evaluate(molecules, **({"method": "PM3"} | arguments))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_device():
+    with pytest.raises(InputError, match="torch sees no CUDA device"):
+        evaluate([build("H2O")], "PM3", device="cuda")
+
+
+def test_nothing_is_computed_before_all_input_is_checked(limited):
+    sizes = limited(10**6)
+    bad = build("H2O")
+    bad = moved(bad, np.full((3, 3), np.nan))
+    with pytest.raises(InputError, match="molecule 2: the position of atom 0"):
+        evaluate([build("H2"), build("HCl"), bad], "PM3")
+    assert sizes == []
+
+
+def test_unusable_guesses_are_ignored():
+    molecule = build("H2O")
+    expected = single(molecule, "PM3")
+    shape = (1, 6, 6)
+    for guess in (np.zeros((1, 5, 5)), np.full(shape, np.nan), None, np.zeros((2, 6, 6))):
+        result = single(molecule, "PM3", guesses=[guess])
+        assert result.energy == pytest.approx(expected.energy, abs=1e-9)

@@ -1,0 +1,135 @@
+"""Threads change nothing; batches that memory cannot hold are made smaller."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from helpers import TIGHT, build, moved, run, single
+from mixture import MIXED, atoms_of, same
+
+from ase_mlseqm import Engine, Status, evaluate
+from ase_mlseqm import engine as engine_module
+
+
+def test_callback_sees_every_molecule_once():
+    seen = {}
+    results = evaluate(
+        [atoms_of(m) for m in MIXED],
+        "AM1",
+        callback=lambda k, result: seen.setdefault(k, []).append(result),
+    )
+    assert sorted(seen) == list(range(len(MIXED)))
+    for k, result in enumerate(results):
+        assert seen[k] == [result]
+
+
+def test_threads_change_nothing():
+    expected = run(MIXED, "PM3", ("energy", "forces"))
+    names = set()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        results = Engine("PM3", scf=TIGHT).run(
+            MIXED, callback=lambda k, r: names.add(threading.current_thread().name)
+        )
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    for one, two in zip(results, expected, strict=True):
+        same(one, two)
+    assert threading.main_thread().name not in names
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("C6H6", [9, 8]), ("H2O", [17])])
+def test_equal_molecules_are_shared_by_threads_where_that_pays(name, sizes, monkeypatch):
+    def buckets(threads):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        engine = Engine("PM3")
+        jobs = [engine._job(k, build(name), None, None) for k in range(17)]
+        return [len(bucket) for bucket in engine._buckets(jobs)]
+
+    monkeypatch.setattr(engine_module, "SMALLEST_SHARE", 8 * 30**2)
+    assert buckets(1) == [17]
+    assert buckets(2) == sizes
+
+
+def test_an_error_in_a_thread_reaches_the_caller():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+
+    def fail(k, result):
+        raise KeyError("from the callback")
+
+    try:
+        with pytest.raises(KeyError, match="from the callback"):
+            Engine("PM3").run(MIXED, callback=fail)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["torch", "python", "allocator"],
+)
+def test_batches_that_do_not_fit_are_halved(limited, error):
+    rng = np.random.default_rng(0)
+    molecule = build("CH3OH")
+    many = [
+        moved(molecule, molecule.positions + 0.03 * rng.standard_normal((6, 3))) for _ in range(21)
+    ]
+    expected = run(many, "PM3", ("energy", "forces"))
+    sizes = limited(3, error)
+    seen = []
+    results = Engine("PM3", scf=TIGHT).run(many, callback=lambda k, r: seen.append(k))
+    for one, two in zip(results, expected, strict=True):
+        same(one, two)
+    assert sorted(seen) == list(range(21))
+    assert sizes[:4] == [21, 10, 5, 2]
+    assert sum(s for s in sizes if s <= 3) == 21
+
+
+def test_a_molecule_that_does_not_fit_alone_is_flagged(monkeypatch):
+    original = engine_module.compute
+
+    def bounded(batch, *args, **kwargs):
+        if batch.numbers.shape[1] > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(batch, *args, **kwargs)
+
+    expected = single(build("H2O"), "PM3", ("energy", "forces"))
+    monkeypatch.setattr(engine_module, "compute", bounded)
+    big, small = Engine("PM3", scf=TIGHT).run([build("C6H6"), build("H2O")])
+    same(small, expected)
+    assert not big.converged
+    assert big.status is Status.OUT_OF_MEMORY
+    assert "memory" in big.message
+    assert np.isnan(big.energy)
+    assert np.isnan(big.forces).all()
+    assert big.forces.shape == (12, 3)
+
+
+def test_other_errors_are_not_swallowed(limited):
+    limited(0, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        Engine("PM3").run([build("H2O"), build("H2O", seed=1)])
+
+
+def test_max_memory_bounds_the_batches(limited):
+    sizes = limited(10**6)
+    many = [build("CH3OH", seed=k) for k in range(12)]
+    expected = [r.energy for r in run(many, "PM3")]
+    assert sizes == [12]
+    sizes.clear()
+    results = Engine("PM3", scf=TIGHT, max_memory=1e6).run(many)
+    assert len(sizes) > 1
+    assert sum(sizes) == 12
+    np.testing.assert_allclose([r.energy for r in results], expected, rtol=0, atol=1e-9)
+    sizes.clear()
+    assert all(r.converged for r in Engine("PM3", max_memory=1.0).run(many))
+    assert sizes == [1] * 12
