@@ -14,6 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import iread, write
 from ase.io.formats import string2index
 
+from .broken_files import why_unreadable
 from .calculator import ase_results
 from .errors import InputError
 from .results import SinglePoint
@@ -82,9 +83,8 @@ def read_frames(spec: str) -> tuple[list[Frame], str | None]:
             warnings.simplefilter("ignore")
             found.extend(iread(file, index=":", do_not_split_by_at_sign=True))
     except Exception as error:  # every reader of ASE has its own
-        reason = " ".join(str(error).split()) or type(error).__name__
         after = f" behind frame {len(found) - 1}" if found else ""
-        problem = f"{file}: cannot be read{after} ({reason})"
+        problem = f"{file}: cannot be read{after} ({why_unreadable(file, error)})"
     frames = [Frame(file, k, atoms, len(found) == 1) for k, atoms in enumerate(found)]
     if not frames and problem is None:
         problem = f"{file}: there are no structures in it"

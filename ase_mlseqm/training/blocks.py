@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,9 +117,3 @@ def as_text(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return "".join(as_text(v) for v in value.ravel().tolist())
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def unreadable(path: Path, error: Exception) -> InputError:
-    """The error for a file whose content is not what its name says."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return InputError(f"{path.name}: cannot be read ({reason})")

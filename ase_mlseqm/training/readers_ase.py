@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..atoms import charge_and_multiplicity
+from ..broken_files import plain_reason, unreadable
 from ..errors import InputError
-from .blocks import Block, Broken, Header, Units, unreadable
+from .blocks import Block, Broken, Header, Units
 from .graph import GroupNames, bonds
 
 
@@ -30,8 +31,7 @@ def blocks(path: Path) -> Iterator[Block | Broken]:
     names = GroupNames()
     for record, atoms in _rows(path) if path.suffix.lower() == ".db" else _frames(path):
         if isinstance(atoms, Exception):
-            reason = " ".join(str(atoms).split()) or type(atoms).__name__
-            yield Broken(record, f"cannot be read ({reason})")
+            yield Broken(record, f"cannot be read ({plain_reason(atoms)})")
             continue
         try:
             yield _block(record, atoms, names)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..broken_files import unreadable
 from ..errors import InputError
-from .blocks import Block, Broken, Header, as_text, parse_units, unreadable
+from .blocks import Block, Broken, Header, as_text, parse_units
 
 REQUIRED = ("species", "coordinates", "energies", "forces")
 EXTRAS = ("dipoles", "charges", "homo", "lumo")

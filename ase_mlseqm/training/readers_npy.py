@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..broken_files import unreadable
 from ..errors import InputError
-from .blocks import Block, Broken, Header, Units, unreadable
+from .blocks import Block, Broken, Header, Units
 from .graph import GroupNames, bonds
 
 FILES = ("EtEi.npy", "Gradient_ev.npy", "R.npy", "Z.npy")

@@ -38,7 +38,7 @@ def test_empty_files(refuse, command, files):
         said = refuse(2, command, *(files * 2)[:2])
     else:
         said = refuse(2, command, *files, *(["--steps", "1"] if command == "md" else []))
-    assert "mlseqm: empty.xyz: cannot be read (Empty file" in said
+    assert "mlseqm: empty.xyz: cannot be read (it is empty)" in said
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("md", "neb")])

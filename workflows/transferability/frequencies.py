@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculatorError
 from ase.io import iread
 
+from ase_mlseqm.broken_files import unreadable
 from ase_mlseqm.errors import InputError
 
 from ..vibrations import VibrationsConfig, vibrations
@@ -152,8 +153,7 @@ def read_spectra(path: Path) -> list[Spectrum]:
     try:
         frames = list(iread(path, index=":", format="extxyz"))
     except Exception as error:  # whatever a broken file makes of the parser
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(f"{path.name}: cannot be read ({reason})") from None
+        raise unreadable(path, error) from None
     out = []
     for k, atoms in enumerate(frames):
         given = np.atleast_1d(atoms.info.get("frequencies", []))

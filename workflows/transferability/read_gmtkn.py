@@ -18,6 +18,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import read as read_atoms
 
+from ase_mlseqm.broken_files import why_unreadable
 from ase_mlseqm.errors import InputError
 
 from .reaction_set import Reaction, ReactionSet
@@ -95,7 +96,7 @@ def _system(folder: Path) -> Atoms:
             try:
                 atoms = read_atoms(path, format=kind)
             except Exception as error:  # whatever a broken file makes of the parser
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = why_unreadable(path, error)
                 raise InputError(f"{folder.name}/{name}: cannot be read ({reason})") from None
             atoms.info.clear()
             atoms.info["charge"] = _number(folder / ".CHRG")

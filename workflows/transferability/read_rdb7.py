@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import read as read_atoms
 
+from ase_mlseqm.broken_files import why_unreadable
 from ase_mlseqm.errors import InputError
 
 COLUMNS = {
@@ -111,7 +112,7 @@ def _structure(folder: Path, name: str) -> Atoms:
     except FileNotFoundError:
         raise InputError(f"{folder.name}: there is no {name}.xyz") from None
     except Exception as error:  # whatever a broken file makes of the parser
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = why_unreadable(path, error)
         raise InputError(f"{folder.name}/{name}.xyz: cannot be read ({reason})") from None
     atoms.info.clear()
     return atoms

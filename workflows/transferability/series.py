@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import iread
 
+from ase_mlseqm.broken_files import unreadable
 from ase_mlseqm.errors import InputError
 
 KINDS = {2: "distance", 3: "angle", 4: "dihedral"}
@@ -65,8 +66,7 @@ def read_series(path: Path, kind: str) -> Series:
             frame.calc = None
             systems.append(frame)
     except Exception as error:  # whatever a broken file makes of the parser
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(f"{path.name}: cannot be read ({reason})") from None
+        raise unreadable(path, error) from None
     if not systems:
         raise InputError(f"{path.name}: there are no structures in it")
     chosen = {_scan_atoms(atoms, path.name) for atoms in systems}

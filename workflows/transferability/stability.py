@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculatorError
 from ase.io import read as read_atoms
 
+from ase_mlseqm.broken_files import unreadable
 from ase_mlseqm.errors import InputError
 
 from ..md import dynamics
@@ -57,8 +58,7 @@ class Stability(TransferTest):
             try:
                 atoms = read_atoms(path, index=0, format="extxyz")
             except Exception as error:  # whatever a broken file makes of the parser
-                reason = " ".join(str(error).split()) or type(error).__name__
-                raise InputError(f"{path.name}: cannot be read ({reason})") from None
+                raise unreadable(path, error) from None
             atoms.calc = None
             found.setdefault(path.stem, atoms)
         order = sorted(found, key=lambda name: (-len(found[name]), name))

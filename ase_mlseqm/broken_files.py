@@ -1,0 +1,122 @@
+"""Why a file of structures cannot be read, in words for those who made it.
+
+The messages of parsers are those of Python; what is wrong with a file in XYZ is found here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ase.data import atomic_numbers
+from ase.io.formats import UnknownFileTypeError
+
+from .errors import InputError
+
+XYZ = (".xyz", ".extxyz")
+KNOWN = "a file such as .xyz, or of another format that ASE knows"
+SHOWN = 40
+"""Characters of a line that a message quotes."""
+
+
+def why_unreadable(path: str | Path, error: BaseException) -> str:
+    """What is wrong with a file that a reader has stopped at, without its name and a full stop."""
+    path = Path(path)
+    if path.is_dir():
+        return "it is a folder: give a file"
+    if path.is_file():
+        try:
+            if path.stat().st_size == 0:
+                return "it is empty"
+            if isinstance(error, UnknownFileTypeError):
+                return f"its type is unknown: give {KNOWN}"
+            if path.suffix.lower() in XYZ:
+                with path.open(encoding="utf-8") as file:
+                    fault = xyz_fault(file)
+                if fault is not None:
+                    return fault
+        except UnicodeDecodeError:
+            return "it is not a text file"
+        except OSError as denied:
+            return denied.strerror or str(denied)
+    return plain_reason(error)
+
+
+def unreadable(path: Path, error: BaseException) -> InputError:
+    """The error for a file whose content is not what its name says."""
+    return InputError(f"{path.name}: cannot be read ({why_unreadable(path, error)})")
+
+
+def plain_reason(error: BaseException) -> str:
+    """The message of a parser in one line, where it has one that means something."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not a text file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(str(error).split())
+    if "StopIteration" in text or isinstance(error, StopIteration | EOFError | IndexError):
+        return "it ends too early"
+    if isinstance(error, KeyError):
+        return f"{text} is unknown"
+    return text.removeprefix("ase.io.extxyz: ") or "it is broken, or of another type than its name"
+
+
+def xyz_fault(lines: Iterable[str]) -> str | None:
+    """The first fault of a text in XYZ; None where it has none that shows.
+
+    Columns of extended XYZ that ``Properties=`` names are not looked into.
+    """
+    numbered = enumerate(lines, 1)
+    before: tuple[int, int] | None = None  # where the last frame states how many atoms
+    for start, line in numbered:
+        if not line.strip():
+            continue
+        if start == 1 and line.startswith("\ufeff"):
+            return "it starts with a byte order mark: save it as UTF-8 without one"
+        count = _whole(line)
+        if count is None:
+            if before is not None and _atom_fault(line) is None:
+                return f"line {before[0]} says {before[1]} atoms, but more follow"
+            return f"line {start} is {_quoted(line)}, where the number of atoms should be"
+        _, comment = next(numbered, (0, ""))
+        for found in range(count):
+            number, atom = next(numbered, (0, None))
+            few = f"line {start} says {count} atoms, but {found or 'none'} follow"
+            if atom is None:
+                return f"it ends in the middle of a frame: {few}"
+            if not atom.strip() or (found and _whole(atom) is not None):
+                return few
+            fault = None if "Properties=" in comment else _atom_fault(atom)
+            if fault is not None:
+                return f"line {number}: {fault}"
+        before = (start, count)
+    return None
+
+
+def _atom_fault(line: str) -> str | None:
+    """What is wrong with an element and its three coordinates."""
+    words = line.split()
+    if len(words) < 4:
+        return f"{_quoted(line)} is not an element and three coordinates"
+    for word in words[1:4]:
+        try:
+            float(word)
+        except ValueError:
+            advice = ": write a point, not a comma" if "," in word else ""
+            return f"{word!r} is no number{advice}"
+    symbol = words[0]
+    if symbol.capitalize() not in atomic_numbers and _whole(symbol) is None:
+        return f"{symbol!r} is no element"
+    return None
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def _quoted(line: str) -> str:
+    text = " ".join(line.split())
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
