@@ -27,7 +27,12 @@ class VibOptions(VibrationsConfig):
     width: float = 20.0
     """Full width of a band at half its maximum, cm-1."""
     spectrum: bool = True
-    """Write the spectrum to NAME_spectrum.csv and .png."""
+    """Write the spectrum to NAME_spectrum.csv and .png, and that of Raman to NAME_raman.csv and
+    .png."""
+    laser: float = 532.0
+    """Wavelength of the light in the Raman spectrum, nm."""
+    temperature: float = 298.15
+    """Of the Raman spectrum, K."""
     animate: bool = True
     """Write an animation of every mode into the folder NAME_modes."""
 
@@ -35,7 +40,7 @@ class VibOptions(VibrationsConfig):
         super().__post_init__()
         if self.shape not in SHAPES:
             raise InputError(f"unknown shape {self.shape!r}: choose one of {', '.join(SHAPES)}")
-        require_positive(self, "width")
+        require_positive(self, "width", "laser", "temperature")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +72,7 @@ def register(app: typer.Typer) -> None:
         "vib",
         VibOptions,
         vib,
-        "Vibrations of all structures: frequencies, infrared spectrum, animated modes; "
+        "Vibrations of all structures: frequencies, infrared and Raman spectra, animated modes; "
         "goes on where it stopped.",
     )
     workflow_command(

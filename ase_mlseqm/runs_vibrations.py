@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-
 import numpy as np
 from ase import units
 from rich import box
@@ -16,7 +12,7 @@ from .frames import Frame, output_folder, write_frames
 from .options import base_settings
 from .runs import Run
 from .runs_frames import Account, Workflow, each_frame
-from .workflows.normal_modes import spectrum
+from .runs_spectra import write_csv, write_spectra
 from .workflows.thermochemistry import ThermoResult, ideal_gas
 from .workflows.vibrations import (
     VibrationsConfig,
@@ -53,8 +49,8 @@ def vibration_runs(run: Run, specs: list[str], settings: VibOptions) -> int:
     """Vibrations of all frames, one after the other."""
 
     def write(frame: Frame, stem: str, result: VibrationsResult) -> Account:
-        if settings.spectrum and result.intensities is not None and len(result.frequencies):
-            _write_spectrum(run, frame, stem, result, settings)
+        if settings.spectrum and len(result.frequencies):
+            write_spectra(run, frame, stem, result, settings)
         if settings.animate and len(result.frequencies):
             folder = output_folder(run.out / f"{stem}_modes")
             for index in range(len(result.frequencies)):
@@ -73,7 +69,7 @@ def thermo_runs(run: Run, specs: list[str], settings: ThermoOptions) -> int:
     def write(frame: Frame, stem: str, result: VibrationsResult) -> Account:
         gas = ideal_gas(result, settings)
         header, rows = thermo_rows(gas)
-        _write_csv(run, run.out / f"{stem}_thermo.csv", header, rows)
+        write_csv(run, run.out / f"{stem}_thermo.csv", header, rows)
         run.write_json(run.out / f"{stem}_thermo.json", UNITS, result=gas.to_dict())
         if settings.figure:
             from .workflows.vibration_figures import plot_thermochemistry
@@ -91,31 +87,6 @@ def _workflow(label: str, settings: VibrationsConfig) -> Workflow:
     # the same for both commands: each goes on from the files of the other
     config = base_settings(settings, VibrationsConfig)
     return Workflow(label, "vib", vibrations, VibrationsResult, config, UNITS)
-
-
-def _write_csv(run: Run, path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-    run.wrote(path)
-
-
-def _write_spectrum(
-    run: Run, frame: Frame, stem: str, result: VibrationsResult, settings: VibOptions
-) -> None:
-    from .workflows.vibration_figures import plot_spectrum
-
-    assert result.intensities is not None
-    end = max(4000.0, 200.0 * np.ceil((result.frequencies.max() + 100.0) / 200.0))
-    grid = np.arange(0.0, end + 0.5)
-    values = spectrum(result.frequencies, result.intensities, grid, settings.width, settings.shape)
-    rows = ((f"{x:g}", f"{y:.6g}") for x, y in zip(grid, values, strict=True))
-    header = ("wavenumber [cm-1]", "molar absorption [L/(mol cm)]")
-    _write_csv(run, run.out / f"{stem}_spectrum.csv", header, rows)
-    path = run.out / f"{stem}_spectrum.png"
-    plot_spectrum(result, grid, values, path, f"{frame.name}, {run.level}")
-    run.wrote(path)
 
 
 def _modes_table(frame: Frame, result: VibrationsResult) -> Table:

@@ -139,11 +139,30 @@ def spectrum(
     Parameters
     ----------
     frequencies, intensities : (V,) arrays
-        cm-1 and km/mol; imaginary frequencies (negative) have no band.
+        cm-1 and km/mol.
+    width, shape
+        As for :func:`broadened`.
+    """
+    return NAPIERIAN * broadened(frequencies, intensities, grid, width, shape)
+
+
+def broadened(
+    frequencies: np.ndarray,
+    areas: np.ndarray,
+    grid: np.ndarray,
+    width: float,
+    shape: str = "lorentzian",
+) -> np.ndarray:
+    """Sum of bands on ``grid`` (G,) cm-1, in the unit of the areas times cm.
+
+    Parameters
+    ----------
+    frequencies, areas : (V,) arrays
+        cm-1 and any unit; imaginary frequencies (negative) have no band.
     width : float
         Full width of a band at half its maximum, cm-1.
     shape : str
-        lorentzian or gaussian, of area one.
+        lorentzian or gaussian.
     """
     real = frequencies > 0
     offset = (grid[:, None] - frequencies[real]) / (0.5 * width)
@@ -151,4 +170,4 @@ def spectrum(
         bands = 1.0 / (np.pi * 0.5 * width * (1.0 + offset**2))
     else:
         bands = np.sqrt(np.log(2) / np.pi) / (0.5 * width) * np.exp(-np.log(2) * offset**2)
-    return NAPIERIAN * bands @ intensities[real]
+    return bands @ areas[real]

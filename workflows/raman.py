@@ -24,6 +24,10 @@ VOLUME = units.Hartree * units.Bohr
 """Angstrom^3 of a polarizability of 1 e Angstrom^2/V; e^2/(4 pi eps0) in eV Angstrom."""
 
 
+SECTION = 1e-36
+"""m^2/sr; unit of cross-sections."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Polarizability:
     """Static polarizability of a molecule with A atoms.
@@ -122,3 +126,31 @@ def raman_activities(
     activities = 45 * mean_square + 7 * anisotropy
     whole = np.where(activities > 1e-4, 45 * mean_square + 4 * anisotropy, np.nan)
     return activities, 3 * anisotropy / whole
+
+
+def cross_sections(
+    frequencies: np.ndarray, activities: np.ndarray, laser: float, temperature: float
+) -> np.ndarray:
+    """Differential cross-sections of Stokes scattering (V,), 1e-36 m^2/sr; zero where imaginary.
+
+    d sigma / d Omega = (2 pi)^4 (n0 - n)^4 h / (8 pi^2 c n) S / 45 / (1 - exp(-h c n / kT)) at a
+    right angle to plane-polarised light of the wavenumber n0, both polarisations of what is
+    scattered together (Long, The Raman Effect, Wiley 2002, chapter 5).
+
+    Parameters
+    ----------
+    frequencies, activities : (V,) arrays
+        cm-1 and Angstrom^4/u.
+    laser : float
+        Wavelength, nm.
+    temperature : float
+        K.
+    """
+    wavenumbers = 100.0 * np.where(frequencies > 0, frequencies, np.nan)
+    scattered = 1e9 / laser - wavenumbers
+    energies = units._hplanck * units._c * wavenumbers
+    zero_point = units._hplanck / (8 * np.pi**2 * units._c * wavenumbers)
+    thermal = -np.expm1(-energies / (units._k * temperature))
+    strengths = activities * 1e-40 / units._amu / 45
+    found = (2 * np.pi * scattered) ** 4 * zero_point * strengths / thermal
+    return np.where(scattered > 0, found, 0.0) / SECTION

@@ -31,26 +31,57 @@ def plot_spectrum(
         cm-1 and L/(mol cm), see :func:`normal_modes.spectrum`.
     """
     assert result.intensities is not None
+    figure, axes = _lines(result, result.intensities, grid, absorption, title)
+    axes[0].set_xlim(grid[-1], grid[0])  # as spectroscopists draw it
+    axes[0].set_xlabel("wavenumber (cm$^{-1}$)")
+    axes[0].set_ylabel("molar absorption\n(L mol$^{-1}$ cm$^{-1}$)", color=BLUE)
+    axes[1].set_ylabel("intensity (km mol$^{-1}$)", color=RED)
+    figure.savefig(path, format="png")
+
+
+def plot_raman(
+    result: VibrationsResult,
+    grid: np.ndarray,
+    scattering: np.ndarray,
+    path: str | Path,
+    title: str = "",
+) -> None:
+    """Draw a broadened Raman spectrum, and the activities of its lines, into a PNG.
+
+    Parameters
+    ----------
+    grid, scattering : (G,) arrays
+        cm-1 and 1e-36 m^2 cm/sr: :func:`raman.cross_sections`, broadened.
+    """
+    assert result.raman_activities is not None
+    figure, axes = _lines(result, result.raman_activities, grid, scattering, title)
+    axes[0].set_xlim(grid[0], grid[-1])
+    axes[0].set_xlabel("Raman shift (cm$^{-1}$)")
+    axes[0].set_ylabel("cross-section\n(10$^{-36}$ m$^2$ sr$^{-1}$ cm)", color=BLUE)
+    axes[1].set_ylabel("activity (Å$^4$ u$^{-1}$)", color=RED)
+    figure.savefig(path, format="png")
+
+
+def _lines(
+    result: VibrationsResult, heights: np.ndarray, grid: np.ndarray, values: np.ndarray, title: str
+) -> tuple[Figure, tuple[Axes, Axes]]:
+    """A figure with a broadened spectrum on the left axis and its lines on the right one."""
     figure = Figure(figsize=(7.2, 4.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.plot(grid, absorption, color=BLUE, linewidth=1.3)
-    axes.fill_between(grid, absorption, color=BLUE, alpha=0.12, linewidth=0)
-    axes.set_xlabel("wavenumber (cm$^{-1}$)")
-    axes.set_ylabel("molar absorption\n(L mol$^{-1}$ cm$^{-1}$)", color=BLUE)
-    axes.set_xlim(grid[-1], grid[0])  # as spectroscopists draw it
-    axes.set_ylim(0, 1.08 * max(float(absorption.max(initial=0.0)), 1e-3))
+    axes.plot(grid, values, color=BLUE, linewidth=1.3)
+    axes.fill_between(grid, values, color=BLUE, alpha=0.12, linewidth=0)
+    axes.set_ylim(0, 1.08 * max(float(values.max(initial=0.0)), 1e-3))
     lines = axes.twinx()
     real = result.frequencies > 0
-    lines.vlines(result.frequencies[real], 0, result.intensities[real], color=RED, linewidth=0.9)
-    lines.set_ylim(0, 1.08 * max(float(result.intensities.max(initial=0.0)), 1e-3))
-    lines.set_ylabel("intensity (km mol$^{-1}$)", color=RED)
+    lines.vlines(result.frequencies[real], 0, heights[real], color=RED, linewidth=0.9)
+    lines.set_ylim(0, 1.08 * max(float(heights[real].max(initial=0.0)), 1e-3))
     _clean(axes)
     lines.spines["top"].set_visible(False)
     if len(result.imaginary):
         title = f"{title}  ({len(result.imaginary)} imaginary: not drawn)".strip()
     figure.suptitle(title, fontsize=11)
-    figure.savefig(path, format="png")
+    return figure, (axes, lines)
 
 
 def plot_thermochemistry(result: ThermoResult, path: str | Path, title: str = "") -> None:

@@ -7,9 +7,12 @@ import pytest
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.io import write
+from PIL import Image
+from scipy import constants
 
 from ase_mlseqm import MLSEQM, InputError, cli
-from ase_mlseqm.workflows.raman import VOLUME, polarizability, raman_activities
+from ase_mlseqm.workflows.normal_modes import broadened
+from ase_mlseqm.workflows.raman import VOLUME, cross_sections, polarizability, raman_activities
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, VibrationsResult, vibrations
 
 PM3 = {"method": "PM3"}
@@ -113,6 +116,29 @@ def test_invariants_by_hand():
     assert ratios[0] == pytest.approx(3 * anisotropy / (45 * 4.0 + 4 * anisotropy))
 
 
+def test_cross_section_by_hand():
+    """Nitrogen with its measured activity, in SI units; a hot gas against a cold one."""
+    frequency, activity = 2331.0, 21.0
+    (found,) = cross_sections(np.array([frequency]), np.array([activity]), 532.0, 10.0)
+    mass = constants.atomic_mass
+    slope = activity * (4 * np.pi * constants.epsilon_0) ** 2 * 1e-40 / mass  # C^2 m^2 / (V^2 kg)
+    shifted = 1e9 / 532.0 - 100 * frequency
+    moved = constants.hbar / (
+        4 * np.pi * constants.c * 100 * frequency
+    )  # <Q^2> of the ground state
+    expected = np.pi**2 / constants.epsilon_0**2 * shifted**4 * moved * slope / 45
+    assert found * 1e-36 == pytest.approx(expected, rel=1e-6)
+    lines = np.array([-500.0, 200.0, 2331.0])
+    cold, hot = (cross_sections(lines, np.ones(3), 532.0, kelvin) for kelvin in (1.0, 500.0))
+    excited = np.exp(-constants.h * constants.c * 2e4 / (constants.k * 500.0))
+    np.testing.assert_allclose(hot[:2] / [1, cold[1]], [0.0, 1 / (1 - excited)], rtol=1e-6)
+    assert hot[2] == pytest.approx(cold[2], rel=2e-3)
+    assert (cross_sections(lines[1:], np.ones(2), 1e7 / 1000.0, 298.0) > 0).tolist() == [
+        True,
+        False,
+    ]
+
+
 def test_strength_of_the_field_does_not_matter():
     weak, strong = (polarizability(molecule("CH3OH"), MLSEQM(**PM3), f) for f in (0.02, 0.1))
     np.testing.assert_allclose(weak.tensor, strong.tensor, atol=1e-3)
@@ -138,7 +164,7 @@ def test_other_calculators():
 def test_command(found, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write("c.xyz", found("CO2").atoms)
-    line = ["vib", "c.xyz", "--method", "PM3", "--raman", "--no-animate", "--no-spectrum"]
+    line = ["vib", "c.xyz", "--method", "PM3", "--raman", "--no-animate", "--laser", "633"]
     assert cli.main(line) == 0
     out = capsys.readouterr().out
     assert "Raman activity" in out and "0.268" in out
@@ -150,3 +176,16 @@ def test_command(found, tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(again.raman_activities, expected, atol=0.05)
     assert np.isnan(again.depolarisation_ratios).sum() == 3
     assert again.polarizability_derivatives.shape == (9, 3, 3)
+    table = np.loadtxt("c_raman.csv", delimiter=",", skiprows=1)
+    sections = cross_sections(again.frequencies, again.raman_activities, 633.0, 298.15)
+    for column, areas in ((1, sections), (2, again.raman_activities)):
+        bands = broadened(again.frequencies, areas, table[:, 0], 20.0)
+        np.testing.assert_allclose(table[:, column], bands, rtol=1e-4, atol=1e-5)
+    # the symmetric stretch is the only line of carbon dioxide
+    assert table[table[:, 1].argmax(), 0] == pytest.approx(again.frequencies[2], abs=1.0)
+    with Image.open("c_raman.png") as picture:
+        assert min(picture.size) > 500
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    assert (0x1F, 0x4E, 0x79) in colours
+    assert cli.main([*line, "--no-spectrum", "--out", "none"]) == 0
+    assert not list((tmp_path / "none").glob("*.png"))
