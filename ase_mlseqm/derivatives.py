@@ -12,6 +12,8 @@ from .results import SinglePoint
 
 TIGHT = 1e-9
 """eV; SCF tolerance of displaced calculations, whose differences are divided by a small step."""
+HELD = 4e7
+"""Elements of the densities of displaced molecules that are in memory at once; 320 MB."""
 
 
 class NotConvergedError(RuntimeError):
@@ -70,8 +72,9 @@ def hessian(
 ) -> HessianResult:
     """Hessian and dipole derivatives from central differences of forces and dipoles.
 
-    All 6A displaced molecules are one batch that starts from the density of the undisplaced one;
-    the SCF is tightened to 1e-9 eV.
+    All 3A molecules displaced forward are one batch that starts from the density P of the
+    undisplaced one.  Those displaced backward are another: with 2 P - P(forward) they start closer
+    by an order of the step.  The SCF is tightened to 1e-9 eV.
 
     Parameters
     ----------
@@ -87,35 +90,43 @@ def hessian(
     """
     tight = _tight(engine)
     density = _reference(tight, molecule, unrestricted, guess).density
-    displaced = _displaced(molecule, step)
-    results = tight.run(
-        displaced,
-        ("energy", "forces", "dipole"),
-        unrestricted=unrestricted,
-        field=field,
-        guesses=[density] * len(displaced),
-    )
-    _require(results, "displaced calculation")
-    forces = np.array([r.forces for r in results]).reshape(-1, 2, 3 * len(molecule.numbers))
-    dipoles = np.array([r.dipole for r in results]).reshape(-1, 2, 3)
-    raw = -(forces[:, 0] - forces[:, 1]) / (2 * step)
+    assert density is not None
+
+    def displaced(
+        coordinates: range, step: float, guesses: list[np.ndarray], *more: str
+    ) -> list[SinglePoint]:
+        molecules = [_displaced(molecule, k, step) for k in coordinates]
+        properties = ("energy", "forces", "dipole", *more)
+        results = tight.run(
+            molecules, properties, unrestricted=unrestricted, field=field, guesses=guesses
+        )
+        return _require(results, f"calculation displaced by {step:g} Angstrom,")
+
+    size, slopes, dipoles = 3 * len(molecule.numbers), [], []
+    part = max(1, int(HELD // density.size))
+    for start in range(0, size, part):
+        chosen = range(start, min(start + part, size))
+        forward = displaced(chosen, step, [density] * len(chosen), "density")
+        mirrored = list(2.0 * density - np.array([point.density for point in forward]))
+        backward = displaced(chosen, -step, mirrored)
+        forces, moments = (
+            np.array([[getattr(point, name) for point in side] for side in (forward, backward)])
+            for name in ("forces", "dipole")
+        )
+        slopes.append((forces[1] - forces[0]).reshape(len(chosen), size) / (2 * step))
+        dipoles.append((moments[0] - moments[1]) / (2 * step))
+    raw = np.concatenate(slopes)
     return HessianResult(
         hessian=0.5 * (raw + raw.T),
         asymmetry=float(np.abs(raw - raw.T).max()),
-        dipole_derivatives=(dipoles[:, 0] - dipoles[:, 1]) / (2 * step),
+        dipole_derivatives=np.concatenate(dipoles),
     )
 
 
-def _displaced(molecule: Molecule, step: float) -> list[Molecule]:
-    """Every coordinate plus and minus ``step``, in turn."""
-    out = []
-    for atom in range(len(molecule.numbers)):
-        for axis in range(3):
-            for sign in (1.0, -1.0):
-                positions = molecule.positions.copy()
-                positions[atom, axis] += sign * step
-                out.append(dataclasses.replace(molecule, positions=positions))
-    return out
+def _displaced(molecule: Molecule, coordinate: int, step: float) -> Molecule:
+    positions = molecule.positions.copy()
+    positions.flat[coordinate] += step
+    return dataclasses.replace(molecule, positions=positions)
 
 
 def dipole_derivatives(
