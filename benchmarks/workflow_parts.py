@@ -84,7 +84,12 @@ def neb_part(options: argparse.Namespace) -> Part:
         images, _ = first_path(reactant, product, calculator(), config)
         for image in images:
             image.calc = calculator()
-        band = NEB(images, k=config.spring, method="improvedtangent")
+        band = NEB(
+            images,
+            k=config.spring,
+            method="improvedtangent",
+            remove_rotation_and_translation=True,
+        )
         BFGS(band, logfile=None, maxstep=config.max_step_length).run(fmax=1e-6, steps=options.steps)
         return np.array([image.get_potential_energy() for image in images])
 

@@ -103,8 +103,7 @@ def main() -> None:
     )
     report.text(
         "The difference is the largest between the batch and serial ASE: ten highest frequencies, "
-        "energies of the images and of the relaxed molecules, last positions of the replicas. The "
-        "batch turns the images of a path onto one another in every step, ASE does not."
+        "energies of the images and of the relaxed molecules, last positions of the replicas."
     )
     report.write(options.out)
 

@@ -40,17 +40,23 @@ class Many:
         self.evaluations = 0
         self._last: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
-    def __call__(self, structures: Sequence[Atoms]) -> None:
+    def __call__(self, structures: Sequence[Atoms], places: Sequence[int] | None = None) -> None:
         """Attach energy and forces to every structure.
+
+        Parameters
+        ----------
+        places : sequence of int, optional
+            As for :meth:`attempt`.
 
         Raises
         ------
         ase.calculators.calculator.CalculatorError
             When one of them cannot be computed; the message says which.
         """
-        for number, error in enumerate(self.attempt(structures)):
+        places = range(len(structures)) if places is None else places
+        for place, error in zip(places, self.attempt(structures, places), strict=True):
             if error is not None:
-                raise type(error)(f"structure {number}: {error}")
+                raise type(error)(f"structure {place}: {error}")
 
     def attempt(
         self, structures: Sequence[Atoms], places: Sequence[int] | None = None

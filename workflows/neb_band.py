@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.mep import NEB
 
 from .many import Many
@@ -25,22 +26,33 @@ class Band(NEB):
         super().__init__(images, k=config.spring, method="improvedtangent")
         self.springs = config.spring_low, config.spring
         self.many = many
-        self.free = free(images[0])
+        self.free = free(images[0], many.calc)
         self.last_forces = self.computed_at = np.empty((0, 3))
 
     def get_forces(self) -> np.ndarray:
         """Forces of the band ((images - 2) * atoms, 3), eV/Angstrom."""
         if not np.array_equal(self.computed_at, self.get_positions()):
             if self.free:
-                for before, image in itertools.pairwise(self.images):
-                    align(image, before)
-            self.many(self.images)
+                self._align()
+            # the ends do not change
+            inner = range(1, len(self.images) - 1) if len(self.computed_at) else range(self.nimages)
+            self.many([self.images[k] for k in inner], inner)
             self.computed_at = self.get_positions()  # optimisers ask twice
             self.k = spring_constants(
                 [a.get_potential_energy() for a in self.images], *self.springs
             )
         self.last_forces = super().get_forces()
         return self.last_forces
+
+    def _align(self) -> None:
+        """Turn every image onto the one before, and the forces of the last with it."""
+        end = self.images[-1]
+        known = dict(end.calc.results) if len(self.computed_at) else {}
+        for before, image in itertools.pairwise(self.images):
+            turn = align(image, before)
+        if known:
+            known["forces"] = known["forces"] @ turn
+            end.calc = SinglePointCalculator(end, **known)
 
 
 def spring_constants(energies: Sequence[float], low: float, high: float) -> list[float]:

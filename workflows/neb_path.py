@@ -27,23 +27,31 @@ CLASH = 0.7
 """Angstrom; two atoms that are closer are one through the other."""
 
 
-def align(atoms: Atoms, target: Atoms) -> None:
+def align(atoms: Atoms, target: Atoms) -> np.ndarray:
     """Move and turn ``atoms`` onto ``target`` (Kabsch, Acta Cryst. A 32 (1976) 922).
 
     Where several turns are as good, as about the axis of a linear molecule, the smallest is taken:
     otherwise the images next to it would spin at random from step to step.
+
+    Returns
+    -------
+    (3, 3) array
+        The turn R: vectors (A, 3) of the atoms become ``vectors @ R``.
     """
     centre = target.positions.mean(0)
     here, there = atoms.positions - atoms.positions.mean(0), target.positions - centre
     product = here.T @ there
     u, _, vt = np.linalg.svd(product + 1e-6 * np.linalg.norm(product) * np.eye(3))
     proper = np.diag([1.0, 1.0, np.linalg.det(u @ vt)])
-    atoms.positions = here @ u @ proper @ vt + centre
+    turn = u @ proper @ vt
+    atoms.positions = here @ turn + centre
+    return turn
 
 
-def free(atoms: Atoms) -> bool:
-    """Whether a molecule may be moved and turned as a whole."""
-    return not atoms.pbc.any() and not atoms.constraints and len(atoms) > 1
+def free(atoms: Atoms, calc: BaseCalculator) -> bool:
+    """Whether a molecule may be moved and turned as a whole: in an electric field it may not."""
+    bound = getattr(calc, "parameters", {}).get("field") is not None or bool(atoms.constraints)
+    return not bound and not atoms.pbc.any() and len(atoms) > 1
 
 
 def check_ends(reactant: Atoms, product: Atoms) -> None:
@@ -86,7 +94,7 @@ def first_path(
             if not result.converged:
                 problems.append(f"the {name} is not relaxed ({result.message})")
     calc.reset()
-    if free(ends[0]):
+    if free(ends[0], calc):
         align(ends[1], ends[0])
     if np.sqrt(((ends[0].positions - ends[1].positions) ** 2).sum(1).mean()) < SAME:
         raise InputError(

@@ -138,14 +138,17 @@ class _History:
 
 def frozen(atoms: Atoms) -> Atoms:
     """Copy of ``atoms`` with the results that its calculator has for it."""
-    results = {}
-    for name in all_properties:
-        try:
-            value = atoms.calc.get_property(name, atoms, allow_calculation=False)
-        except (NotImplementedError, CalculatorError):
-            continue
-        if value is not None:
-            results[name] = value
+    calc, results = atoms.calc, {}
+    if isinstance(calc, SinglePointCalculator) and not calc.check_state(atoms):
+        results = dict(calc.results)  # each property below would compare the atoms again
+    else:
+        for name in all_properties:
+            try:
+                value = calc.get_property(name, atoms, allow_calculation=False)
+            except (NotImplementedError, CalculatorError):
+                continue
+            if value is not None:
+                results[name] = value
     copy = atoms.copy()
     copy.calc = SinglePointCalculator(copy, **results)
     return copy

@@ -22,8 +22,8 @@ from scipy.optimize import minimize
 from ase_mlseqm import MLSEQM, InputError
 from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.neb import NEBConfig, first_path, neb
-from ase_mlseqm.workflows.neb_band import spring_constants
-from ase_mlseqm.workflows.neb_path import align
+from ase_mlseqm.workflows.neb_band import Band, spring_constants
+from ase_mlseqm.workflows.neb_path import align, free
 from ase_mlseqm.workflows.reaction_figures import plot_profile
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 
@@ -126,6 +126,26 @@ def test_batch_equals_plain_ase():
     assert result.barrier == pytest.approx(max(energies) - energies[0], abs=2e-3)
     full = neb(*inversion(), pm3(**tight), dataclasses.replace(settings, fmax=0.01, max_steps=60))
     assert full.barrier == pytest.approx(max(energies) - energies[0], abs=1e-4)
+
+
+def test_ends_are_computed_once():
+    """The product is turned with the path, and its forces with it."""
+    calc = pm3(tolerance=1e-9)
+    settings = NEBConfig(images=5, relax_ends=False, max_steps=5)
+    up, down = inversion()
+    down.rotate(50.0, (1, 2, 3))
+    images, _ = first_path(up, down, calc, settings)
+    band = Band(images, Many(calc), settings)
+    for _ in range(3):
+        band.set_positions(band.get_positions() + 0.02 * band.get_forces())
+    band.get_forces()
+    assert band.many.evaluations == 5 + 3 * 3
+    end = band.images[-1]
+    forces = end.get_forces()
+    calc.reset()
+    np.testing.assert_allclose(forces, calc.get_forces(end.copy()), atol=1e-6)
+    field = pm3(field=(0.0, 0.0, 0.1))
+    assert free(up, calc) and not free(up, field)  # turning would change its energy
 
 
 def test_guesses_change_nothing():
@@ -237,7 +257,7 @@ def test_failure_on_the_way_keeps_the_last_path():
 
         def calculate(self, *args, **keywords):
             Failing.calls += 1
-            if Failing.calls > 23:
+            if Failing.calls > 16:  # five images, then three a step
                 raise SCFError("no")
             super().calculate(*args, **keywords)
 
