@@ -187,19 +187,24 @@ class MLSEQM(GetOutputsMixin, Calculator):
             return None
         if self._singlepoint.parameters is None:
             engine, molecule, _ = self._prepare(self._some_atoms(None))
-            self._singlepoint = engine.complete(molecule, self._singlepoint)
+            point = engine.complete(molecule, self._singlepoint)
+            if self.parameters["uncertainty"]:
+                point = engine.assess(molecule, point, self.parameters["field"])
+            self._singlepoint = point
         return self._singlepoint
 
     def set(self, **changes: Any) -> dict[str, Any]:
         """Change keywords; returns those that changed and forgets results if any did."""
         from .dispersion import Dispersion
         from .engine import find_device
-        from .models import find_model
+        from .models import find_committee, find_model
 
         _check_names(changes)
         try:
             options = CalculatorOptions(**{**self.parameters, **changes})
-            find_model(options.method, options.model)
+            model = find_model(options.method, options.model)
+            if options.uncertainty:
+                find_committee(model)
             find_device(options.device)
             if options.dispersion is not None:
                 Dispersion.named(options.dispersion)

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from ase.calculators.calculator import CalculatorSetupError
 
+from .cli_committee import committee
 from .cli_explain import explain
 from .cli_label import label
 from .cli_md import register as register_md
@@ -79,6 +80,7 @@ def models(json_: Json = False) -> None:
 register_points(app)
 app.command()(label)
 app.command()(train)
+app.command()(committee)
 app.command()(explain)
 register_md(app)
 register_vibrations(app)

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +18,16 @@ from .options import CalculatorOptions, field_docs
 
 SHARED = (
     *("method", "model", "charge", "multiplicity", "unrestricted", "field"),
-    *("dispersion", "device"),
+    *("dispersion", "uncertainty", "device"),
     *("tolerance", "max_iterations"),
 )
 """Options of the calculator that every command has."""
 SWITCHES = {"unrestricted": "--unrestricted/--restricted"}
 """Names of switches of which --no-... says less."""
+CONFIG = Annotated[
+    Path | None, typer.Option("--config", help="YAML file with any of these options.")
+]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 
 def workflow_command(
@@ -55,24 +59,15 @@ def workflow_command(
     aliases : mapping, optional
         Second names of options, such as ``--steps``, by field.
     """
-    aliases = aliases or {}
-    fields = [f for f in dataclasses.fields(CalculatorOptions) if f.name in SHARED]
     own = list(dataclasses.fields(config))
-    docs = field_docs(CalculatorOptions) | field_docs(config)
     hints = typing.get_type_hints(CalculatorOptions) | typing.get_type_hints(config)
     kinds: dict[str, Any] = {
         "files": Annotated[list[str], typer.Argument(metavar="FILE", help=files)],
-        **{
-            f.name: _option(f, hints[f.name], docs.get(f.name, ""), aliases.get(f.name))
-            for f in (*own, *fields)
-        },
-        "config": Annotated[
-            Path | None, typer.Option("--config", help="YAML file with any of these options.")
-        ],
+        **options_of(config, aliases=aliases),
+        **options_of(CalculatorOptions, SHARED, skip={f.name for f in own}),
+        "config": CONFIG,
         "out": Annotated[Path, typer.Option("--out", help="Folder for the output files.")],
-        "json_": Annotated[
-            bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
-        ],
+        "json_": JSON,
     }
     defaults = {
         "files": inspect.Parameter.empty if required else None,
@@ -85,9 +80,7 @@ def workflow_command(
 
         paths, out, json_ = given.pop("files") or [], given.pop("out"), given.pop("json_")
         source = given.pop("config")
-        values = {} if source is None else read_mapping(source)
-        owner = name if source is None else str(source)
-        values |= {key: value for key, value in given.items() if value is not None}
+        values, owner = gather(given, source, name)
         mine = {f.name for f in own}
         shared = {key: value for key, value in values.items() if key in SHARED}
         rest = {key: value for key, value in values.items() if key not in SHARED or key in mine}
@@ -95,8 +88,23 @@ def workflow_command(
         options = from_dict(CalculatorOptions, _split_lists(shared, hints), owner)
         return work(start(name, options, out, json_, settings), paths, settings)
 
+    add_command(app, name, command, doc, kinds, defaults)
+
+
+def add_command(
+    app: typer.Typer,
+    name: str,
+    command: Callable[..., int],
+    doc: str,
+    kinds: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+) -> None:
+    """Add ``command``, which takes keywords of these annotated types, to ``app``.
+
+    Defaults are None where nothing else is given; ``doc`` is the help.
+    """
     command.__name__, command.__doc__ = name.replace("-", "_"), doc
-    command.__annotations__ = kinds | {"return": int}
+    command.__annotations__ = {**kinds, "return": int}
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(
@@ -109,6 +117,55 @@ def workflow_command(
         ]
     )
     app.command(name)(command)
+
+
+def gather(given: Mapping[str, Any], source: Path | None, name: str) -> tuple[dict[str, Any], str]:
+    """What the file ``source`` and the command line say, which wins; and who says it, for messages.
+
+    Options that were not given are None, or empty lists.
+    """
+    values = {} if source is None else read_mapping(source)
+    values |= {key: value for key, value in given.items() if value is not None and value != []}
+    return values, name if source is None else str(source)
+
+
+def options_of(
+    config: type[Any],
+    names: Collection[str] | None = None,
+    *,
+    skip: Collection[str] = (),
+    aliases: Mapping[str, str] | None = None,
+    repeated: Collection[str] = (),
+) -> dict[str, Any]:
+    """Annotated types of the options that are the fields of a dataclass, by field.
+
+    Parameters
+    ----------
+    names, skip : collection of str, optional
+        Those fields only; all but these.
+    aliases : mapping, optional
+        Second names of options by field.
+    repeated : collection of str
+        Fields that hold several values, given by one option each; the values of other lists are
+        separated by commas.
+    """
+    docs, hints = field_docs(config), typing.get_type_hints(config)
+    out = {}
+    for field in dataclasses.fields(config):
+        if field.name in skip or (names is not None and field.name not in names):
+            continue
+        doc = docs.get(field.name, "")
+        if field.name in repeated:
+            flag = typer.Option(
+                f"--{field.name.replace('_', '-')}",
+                metavar="NAME",
+                help=f"{doc} May be given several times.",
+            )
+            out[field.name] = Annotated[list[str] | None, flag]
+        else:
+            alias = (aliases or {}).get(field.name)
+            out[field.name] = _option(field, hints[field.name], doc, alias)
+    return out
 
 
 def _option(field: dataclasses.Field, hint: Any, doc: str, alias: str | None) -> Any:

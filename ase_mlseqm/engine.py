@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,52 +13,22 @@ import torch
 from torch import Tensor
 
 from .batch import Molecule, collate, padded_numbers
+from .buckets import Job, default_memory, each_bucket, is_out_of_memory, make_buckets
+from .committee import Committee
 from .dispersion import Dispersion
 from .errors import InputError
 from .model import Model
-from .models import find_model
+from .models import find_committee, find_model
+from .nddo.layout import Layout
 from .properties import bond_orders
 from .results import SinglePoint, Status
 from .scf import SCFSettings
-from .singlepoint import PROPERTIES, compute, unpack
+from .scf.guess import n_occupied
+from .singlepoint import PROPERTIES, UNCERTAINTY, compute, unpack
 from .solution import Topology, topology
 from .validate import check, electron_counts
 
 Callback = Callable[[int, SinglePoint], None]
-MAX_BATCH = 128
-"""Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
-SMALLEST_SHARE = 12_000
-"""Elements of the density matrices that each thread has at least when a batch is divided: issuing
-the operations, which one thread at a time can do, takes longer than a few small molecules."""
-
-THREADED_ORBITALS = 300
-"""Orbitals of a molecule from which more than one thread shortens its calculation."""
-
-
-@contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Run with this many threads: short operations lose more by waiting for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    index: int
-    molecule: Molecule
-    unrestricted: bool
-    n_orbitals: int
-    n_products: int
-    guess: np.ndarray | None
-
-    @property
-    def unpaired(self) -> bool:
-        """Whether it has unpaired electrons."""
-        return self.molecule.multiplicity != 1
 
 
 def find_device(device: str | torch.device) -> torch.device:
@@ -114,8 +81,13 @@ class Engine:
         found = find_model(model) if model is None or isinstance(model, str) else model
         self.model = found.on(self.device)
         self.scf = scf or SCFSettings()
-        self.max_memory = max_memory if max_memory is not None else _default_memory(self.device)
+        self.max_memory = max_memory if max_memory is not None else default_memory(self.device)
         self._topology = functools.lru_cache(maxsize=8)(self._new_topology)
+
+    @functools.cached_property
+    def committee(self) -> Committee:
+        """That of the model; InputError where it has none."""
+        return find_committee(self.model).on(self.device)
 
     def _new_topology(self, shape: tuple[int, int], numbers: bytes) -> Topology:
         array = np.frombuffer(numbers, dtype=np.int64).reshape(shape).copy()
@@ -132,11 +104,14 @@ class Engine:
         callback: Callback | None = None,
     ) -> list[SinglePoint]:
         """Evaluate molecules; the arguments are those of :func:`evaluate`."""
-        unknown = set(properties) - set(PROPERTIES)
+        known = (*PROPERTIES, UNCERTAINTY)
+        unknown = set(properties) - set(known)
         if unknown:
             raise InputError(
-                f"unknown property {sorted(unknown)[0]!r}: choose from {', '.join(PROPERTIES)}"
+                f"unknown property {sorted(unknown)[0]!r}: choose from {', '.join(known)}"
             )
+        if UNCERTAINTY in properties:
+            _ = self.committee  # an error must come before the work
         jobs = []
         for index, molecule in enumerate(molecules):
             guess = guesses[index] if guesses else None
@@ -151,14 +126,10 @@ class Engine:
                 "these results against another method",
                 stacklevel=2,
             )
-        field_ = None
-        if field is not None:
-            field_ = torch.as_tensor(field, dtype=torch.float64, device=self.device)
-            if field_.shape != (3,) or not bool(torch.isfinite(field_).all()):
-                raise InputError("the electric field must be three finite numbers in V/Angstrom")
+        field_ = self._field(field)
         results: list[SinglePoint | None] = [None] * len(jobs)
 
-        def work(bucket: list[_Job]) -> None:
+        def work(bucket: list[Job]) -> None:
             for part, outcome in self._run_bucket(bucket, properties, field_):
                 for job, result in zip(part, outcome, strict=True):
                     if self.dispersion is not None:
@@ -167,7 +138,7 @@ class Engine:
                     if callback is not None:
                         callback(job.index, result)
 
-        self._map(work, self._buckets(jobs))
+        each_bucket(work, self._buckets(jobs, properties), self.device)
         return results  # type: ignore[return-value]
 
     def complete(self, molecule: Molecule, point: SinglePoint) -> SinglePoint:
@@ -182,9 +153,39 @@ class Engine:
         values = {name: value.cpu().numpy() for name, value in parameters.items()}
         return dataclasses.replace(point, bond_orders=orders.cpu().numpy(), parameters=values)
 
+    def assess(
+        self, molecule: Molecule, point: SinglePoint, field: Sequence[float] | None = None
+    ) -> SinglePoint:
+        """A result with its uncertainty, for which its density and energy are enough."""
+        batch = collate([check(molecule, self.model, point.unrestricted)], self.device)
+        numbers = padded_numbers([molecule])
+        layout = self._topology(numbers.shape, numbers.tobytes()).layout
+        assert point.atomization_energy is not None
+        bare = point.atomization_energy - (point.dispersion or 0.0)
+        found, ordinary = self._judged(
+            numbers,
+            layout,
+            batch.positions[0],
+            n_occupied(layout, batch.charge, batch.multiplicity, point.unrestricted),
+            torch.from_numpy(point.density).to(self.device).unsqueeze(1),
+            torch.tensor([bare], dtype=torch.float64, device=self.device),
+            self._field(field),
+        )
+        unsure = point.status is Status.CONVERGED and not bool(ordinary)
+        status = Status.UNCERTAIN if unsure else point.status
+        return dataclasses.replace(point, uncertainty=float(found), status=status)
+
+    def _field(self, field: Sequence[float] | None) -> Tensor | None:
+        if field is None:
+            return None
+        found = torch.as_tensor(field, dtype=torch.float64, device=self.device)
+        if found.shape != (3,) or not bool(torch.isfinite(found).all()):
+            raise InputError("the electric field must be three finite numbers in V/Angstrom")
+        return found
+
     def _job(
         self, index: int, molecule: Molecule, unrestricted: bool | None, guess: np.ndarray | None
-    ) -> _Job:
+    ) -> Job:
         molecule = check(molecule, self.model, unrestricted)
         assert molecule.multiplicity is not None
         _, n_orbitals = electron_counts(molecule.numbers)
@@ -193,74 +194,21 @@ class Engine:
         if guess is not None and (guess.shape != shape or not np.isfinite(guess).all()):
             guess = None
         n_products = int(np.where(molecule.numbers > 1, 10, 1).sum())
-        return _Job(index, molecule, spin, n_orbitals, n_products, guess)
+        return Job(index, molecule, spin, n_orbitals, n_products, guess)
 
-    def _buckets(self, jobs: Sequence[_Job]) -> list[list[_Job]]:
-        """Molecules of like size and spin treatment, the largest first."""
-        # equal compositions side by side: their index maps are built once
-        order = sorted(
-            jobs,
-            key=lambda j: (
-                j.unrestricted,
-                -j.n_orbitals,
-                -j.n_products,
-                j.molecule.numbers.tobytes(),
-            ),
-        )
-        buckets: list[list[_Job]] = []
-        on_cpu = self.device.type == "cpu"
-        limit = MAX_BATCH if on_cpu else 64 * MAX_BATCH
-        total = sum(job.n_orbitals**2 for job in jobs)
-        threads = torch.get_num_threads() if on_cpu else 1
-        share = total / max(1, min(threads, total // SMALLEST_SHARE))
-        memory, elements = 0.0, 0
-        for job in order:
-            first = buckets[-1][0] if buckets else None
-            fits = (
-                first is not None
-                and job.unrestricted == first.unrestricted
-                and job.n_orbitals >= 0.85 * first.n_orbitals
-                and len(buckets[-1]) < limit
-                and elements < share
-                and memory + _memory(first, self.scf) <= self.max_memory
-            )
-            if fits:
-                buckets[-1].append(job)
-            else:
-                buckets.append([job])
-                memory, elements = 0.0, 0
-            elements += job.n_orbitals**2
-            memory += _memory(buckets[-1][0], self.scf)
-        return buckets
-
-    def _map(self, work: Callable[[list[_Job]], None], buckets: list[list[_Job]]) -> None:
-        threads = torch.get_num_threads()
-        if self.device.type != "cpu" or threads == 1:
-            for bucket in buckets:
-                work(bucket)
-        elif len(buckets) == 1:
-            with _threads(threads if buckets[0][0].n_orbitals > THREADED_ORBITALS else 1):
-                work(buckets[0])
-        else:
-            # one core a bucket is faster than all cores on one: the matrices are small
-            with ThreadPoolExecutor(
-                threads, initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
-                try:
-                    for _ in pool.map(work, buckets):
-                        pass
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+    def _buckets(self, jobs: Sequence[Job], properties: Sequence[str]) -> list[list[Job]]:
+        copies = 1 + len(self.committee.members) if UNCERTAINTY in properties else 1
+        memory = self.max_memory / copies
+        return make_buckets(jobs, self.device, self.scf.diis_size, memory)
 
     def _run_bucket(
-        self, bucket: list[_Job], properties: Sequence[str], field: Tensor | None
-    ) -> Iterator[tuple[list[_Job], list[SinglePoint]]]:
+        self, bucket: list[Job], properties: Sequence[str], field: Tensor | None
+    ) -> Iterator[tuple[list[Job], list[SinglePoint]]]:
         """Run a bucket, in halves where it does not fit into memory."""
         try:
             outcome = self._run_batch(bucket, properties, field)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -275,7 +223,7 @@ class Engine:
         yield from self._run_bucket(bucket[middle:], properties, field)
 
     def _run_batch(
-        self, bucket: list[_Job], properties: Sequence[str], field: Tensor | None
+        self, bucket: list[Job], properties: Sequence[str], field: Tensor | None
     ) -> list[SinglePoint]:
         molecules = [job.molecule for job in bucket]
         batch = collate(molecules, self.device)
@@ -292,6 +240,17 @@ class Engine:
             field=field,
             guess=self._guess(bucket, known),
         )
+        if UNCERTAINTY in properties:
+            solution = result.solution
+            result.uncertainty, result.ordinary = self._judged(
+                host,
+                known.layout,
+                result.positions,
+                result.occupied,
+                solution.scf.density,
+                solution.atomization,
+                field,
+            )
         return unpack(
             batch,
             self.model,
@@ -301,7 +260,15 @@ class Engine:
             properties=properties,
         )
 
-    def _guess(self, bucket: list[_Job], known: Topology) -> Tensor | None:
+    def _judged(self, numbers: np.ndarray, layout: Layout, *solved: Any) -> tuple[Tensor, Tensor]:
+        """Uncertainties (B,) of a batch of padded (B, A) atomic ``numbers``, and whether they are
+        ordinary; ``solved`` is what :meth:`Committee.uncertainty` wants to know."""
+        copies = np.tile(numbers, (len(self.committee.members), 1))
+        known = self._topology(copies.shape, copies.tobytes())
+        found = self.committee.uncertainty(layout, known, *solved)
+        return found, self.committee.knows(found, layout.n_atoms)
+
+    def _guess(self, bucket: list[Job], known: Topology) -> Tensor | None:
         """Padded (S, B, N, N) starting densities, or None unless all molecules bring one."""
         if any(job.guess is None for job in bucket):
             return None
@@ -313,33 +280,7 @@ class Engine:
         return torch.from_numpy(out).to(self.device)
 
 
-def _memory(job: _Job, scf: SCFSettings) -> float:
-    """Estimated bytes of one molecule in a batch."""
-    n, m, n_heavy = job.n_orbitals, job.n_products, (job.n_products - 1) // 9
-    spins = 1 + job.unrestricted
-    n_pairs = 0.5 * len(job.molecule.numbers) ** 2
-    matrices = n * n * (spins * (2 * scf.diis_size + 12) + 2)
-    repulsion = 3 * m * m
-    heavy_pairs = 0.5 * n_heavy**2 * 2000
-    return 8.0 * (matrices + repulsion + heavy_pairs + 400 * n_pairs)
-
-
-def _default_memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return 0.5 * torch.cuda.mem_get_info(device)[0]
-    return 0.25 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return (
-        isinstance(error, MemoryError | torch.OutOfMemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
-    )
-
-
-def _failed(job: _Job, model: Model) -> SinglePoint:
+def _failed(job: Job, model: Model) -> SinglePoint:
     assert job.molecule.multiplicity is not None
     return SinglePoint(
         energy=float("nan"),
@@ -395,7 +336,7 @@ def evaluate(
         MNDO, AM1 or PM3.
     properties : sequence of str
         Any of energy, forces, charges, dipole, mo_energies, density, bond_orders, magmoms,
-        parameters.
+        parameters; of a model with a committee also uncertainty.
     device : str
         ``"cpu"`` or ``"cuda"``.
     model : str, optional

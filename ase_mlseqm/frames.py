@@ -22,6 +22,7 @@ from .results import SinglePoint
 NUMBERS = (
     "heat_of_formation",
     "atomization_energy",
+    "uncertainty",
     "dispersion",
     "gap",
     "ionization_potential",

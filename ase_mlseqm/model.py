@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -34,6 +35,11 @@ class Model(Protocol):
         """Whether the parameters depend on the surroundings; then it is a LearnedModel."""
         ...
 
+    @property
+    def source(self) -> Path | None:
+        """The file that it was read from."""
+        ...
+
     def on(self, device: torch.device) -> Model:
         """The same on a device."""
         ...
@@ -50,6 +56,8 @@ class Model(Protocol):
 class LearnedModel(Model, Protocol):
     """A model some of whose parameters depend, differentiably, on the positions."""
 
+    def on(self, device: torch.device) -> LearnedModel: ...
+
     def values(self, layout: Layout, positions: Tensor) -> Tensor:
         """Learned parameters (n, k)."""
         ...
@@ -65,6 +73,7 @@ class PlainModel:
 
     name: str
     learned: bool = False
+    source: Path | None = None
 
     @property
     def method(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .errors import InputError
 
 if TYPE_CHECKING:  # torch is imported with the first model
+    from .committee import Committee
     from .model import Model
     from .nn.weights import ModelFile
 
@@ -19,9 +20,13 @@ SUFFIX = ".safetensors"
 
 
 def installed() -> dict[str, Path]:
-    """Files of the models that come with the package, by name."""
+    """Files of the models that come with the package, by name.
+
+    A name with a point, as in hipnn-pm3.1, is that of a member of a committee and not listed.
+    """
     folder = Path(str(resources.files("ase_mlseqm"))) / "data"
-    return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    return {path.stem: path for path in paths if "." not in path.stem}
 
 
 def model_file(name: str | Path) -> ModelFile:
@@ -43,6 +48,32 @@ def _load(path: Path, stamp: int) -> ModelFile:
     from .nn.weights import load_model
 
     return load_model(path)
+
+
+@functools.lru_cache(maxsize=8)
+def find_committee(model: Model) -> Committee:
+    """The networks whose disagreement is the uncertainty of a model.
+
+    Raises
+    ------
+    InputError
+        When it has none.
+    """
+    from .committee_file import read_committee
+
+    if model.source is None:
+        raise InputError(
+            f"the uncertainty of {model.name} is not known: only a learned model has networks that "
+            "can disagree"
+        )
+    return read_committee(model.source)
+
+
+def has_committee(model: Model) -> bool:
+    """Whether there is a committee beside a model's file."""
+    from .committee_file import committee_path
+
+    return model.source is not None and committee_path(model.source).is_file()
 
 
 def find_model(method: str | None = None, model: str | Path | None = None) -> Model:

@@ -31,6 +31,9 @@ class CalculatorOptions:
     """Uniform electric field, V/Angstrom."""
     dispersion: str | None = None
     """Dispersion correction to add, as in wb97x-d3bj: a functional and d3bj, d3zero or d4."""
+    uncertainty: bool | None = None
+    """Estimate the error of the energy from the model's committee, when singlepoint is asked for;
+    default: on the command line, where the model has one."""
     device: str = "cpu"
     """cpu or cuda."""
     tolerance: float | None = None
@@ -53,6 +56,7 @@ class CalculatorOptions:
             "unrestricted": _truth,
             "field": _vector,
             "dispersion": lambda name, value: str(value).lower(),
+            "uncertainty": _truth,
             "device": lambda name, value: str(value),
             "tolerance": _positive,
             "max_iterations": _positive_whole,

@@ -21,7 +21,13 @@ from .units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL
 
 MAX_ROWS = 50
 MAX_COLUMNS = 3
-SHORT = {"charge": "q", "largest force": "Fmax", "HOMO-LUMO gap": "gap", "heat of formation": "ΔHf"}
+SHORT = {
+    "charge": "q",
+    "uncertainty": "±",
+    "largest force": "Fmax",
+    "HOMO-LUMO gap": "gap",
+    "heat of formation": "ΔHf",
+}
 HIDDEN = (("dipole", "e·Å"), ("SCF iterations", ""))
 """Names in, and what is left out of, a table with one line per molecule."""
 
@@ -95,6 +101,8 @@ def quantities(outcome: Outcome) -> dict[tuple[str, str], str]:
     out["charge", "e"] = f"{point.charge:+d}" if point.charge else "0"
     out["2S+1", ""] = str(point.multiplicity)
     out["energy", "eV"] = _number(point.energy, 5)
+    if point.uncertainty is not None:
+        out["uncertainty", "eV"] = _number(point.uncertainty, 3)
     if point.forces is not None:
         out["largest force", "eV/Å"] = _number(max_force(point), 4)
     if point.dipole is not None:

@@ -14,6 +14,7 @@ class Status(Enum):
 
     CONVERGED = "converged"
     NOT_IN_TRAINING = "converged; ions and radicals are not in the training data of the model"
+    UNCERTAIN = "converged; its uncertainty is larger than on the training data of the model"
     UNCONVERGED = (
         "the SCF did not converge; try another geometry, unrestricted=True, or a larger "
         "max_iterations"
@@ -47,6 +48,9 @@ class SinglePoint:
         At 298 K, eV; None for a learned model, whose energies are bare electronic energies.
     atomization_energy : float
         Energy of the molecule minus that of its isolated atoms (negative when bound), eV.
+    uncertainty : float
+        Estimated error of ``atomization_energy``, eV: the calibrated standard deviation over
+        the networks of the model's committee.
     dispersion : float
         The dispersion correction alone, eV.
     mo_energies, occupations : (S, N) arrays
@@ -87,6 +91,7 @@ class SinglePoint:
     dipole: np.ndarray | None = None
     heat_of_formation: float | None = None
     atomization_energy: float | None = None
+    uncertainty: float | None = None
     dispersion: float | None = None
     mo_energies: np.ndarray | None = None
     occupations: np.ndarray | None = None

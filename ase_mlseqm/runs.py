@@ -16,10 +16,13 @@ from .calculator import scf_settings
 from .frames import Frame, read_frames
 from .options import CalculatorOptions
 from .report import Outcome, console, results_table
+from .results import Status
 from .summary import ARGUMENTS, RunSummary, jsonable, versions
 from .wholefile import write_whole
 
 PREFIX = "mlseqm: "
+MOST_NAMED = 5
+"""Molecules in one warning."""
 
 
 @dataclasses.dataclass
@@ -52,6 +55,20 @@ class Run:
 
         return self.options.method or self.options.model or DEFAULT
 
+    @property
+    def wants_uncertainty(self) -> bool:
+        """Whether results are to have an uncertainty; unless said otherwise, where there is one."""
+        from .models import find_model, has_committee
+
+        if self.options.uncertainty is None:
+            return has_committee(find_model(self.options.method, self.options.model))
+        return self.options.uncertainty
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Of the calculator."""
+        return dataclasses.asdict(self.options) | {"uncertainty": self.wants_uncertainty}
+
     def note_scf(self) -> None:
         """Put the settings of the SCF with their defaults into the summary."""
         settings = scf_settings(self.options.tolerance, self.options.max_iterations)
@@ -80,6 +97,21 @@ class Run:
         write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
         self.wrote(path)
 
+    def _doubt(self) -> None:
+        """Name the results that the model is not sure of."""
+        unsure = [
+            f"{outcome.frame.name} (± {outcome.point.uncertainty:.2f} eV)"
+            for outcome in self.outcomes
+            if outcome.point is not None and outcome.point.status is Status.UNCERTAIN
+        ]
+        if unsure:
+            shown = ", ".join(unsure[:MOST_NAMED])
+            more = f" and {len(unsure) - MOST_NAMED} more" if len(unsure) > MOST_NAMED else ""
+            complain(
+                f"warning: unlike what {self.level} was trained on: {shown}{more}; check with "
+                "another method"
+            )
+
     def finish(self) -> int:
         """Write the summary, print the report, and return the exit code."""
         failed = [outcome for outcome in self.outcomes if not outcome.converged]
@@ -107,6 +139,7 @@ class Run:
             output.print(f"{seconds:.1f} s. Wrote {written}", markup=False)
         for outcome in failed:
             complain(f"{outcome.frame.name}: {outcome.message}")
+        self._doubt()
         for problem in self.problems:
             complain(problem)
         if self.interrupted:

@@ -72,7 +72,7 @@ Write = Callable[[Frame, str, Any], Account]
 
 def each_frame(run: Run, specs: list[str], workflow: Workflow, write: Write) -> int:
     """Compute every frame, or read what an earlier run has kept, and report."""
-    calc = MLSEQM(**dataclasses.asdict(run.options))
+    calc = MLSEQM(**run.keywords)
     run.note_scf()
     frames = run.read(specs)
     if not frames:

@@ -83,7 +83,7 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
 
 
 def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
-    calc = MLSEQM(**dataclasses.asdict(run.options))
+    calc = MLSEQM(**run.keywords)
     config = settings.dynamics()
     for number, (frame, stem) in enumerate(named):
         shown = number * config.steps

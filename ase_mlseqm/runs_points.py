@@ -41,7 +41,7 @@ def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
         try:
             engine.run(
                 molecules,
-                properties,
+                (*properties, "uncertainty") if run.wants_uncertainty else properties,
                 unrestricted=options.unrestricted,
                 field=options.field,
                 callback=done,

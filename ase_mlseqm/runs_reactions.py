@@ -164,7 +164,7 @@ def _each(
     """Do every reaction; what goes wrong with one does not stop the others."""
     if not reactions:
         return run.finish()
-    calc = MLSEQM(**dataclasses.asdict(run.options))
+    calc = MLSEQM(**run.keywords)
     run.note_scf()
     output_folder(run.out)
     with progress_bar(len(reactions), label) as advance:

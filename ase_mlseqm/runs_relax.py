@@ -21,7 +21,7 @@ from .singlepoint import PROPERTIES
 from .workflows.relax import RelaxConfig, RelaxResult
 
 SHOWN = tuple(name for name in PROPERTIES if name not in ("density", "parameters"))
-"""What is computed for the relaxed structures."""
+"""What is computed for the relaxed structures, besides the uncertainty."""
 
 
 def relaxations(run: Run, specs: list[str], settings: RelaxOptions) -> int:
@@ -29,7 +29,7 @@ def relaxations(run: Run, specs: list[str], settings: RelaxOptions) -> int:
     from .workflows.relax_many import ONE_FORCE_A_STEP
 
     config = base_settings(settings, RelaxConfig)
-    calc = MLSEQM(**dataclasses.asdict(run.options))
+    calc = MLSEQM(**run.keywords)
     run.note_scf()
     frames = run.read(specs)
     if not frames:
@@ -115,7 +115,7 @@ def _all_at_once(
             molecule_from_atoms(_of_frame(atoms, frame), options.charge, options.multiplicity)
             for frame, atoms, _ in chosen
         ],
-        SHOWN,
+        (*SHOWN, "uncertainty") if run.wants_uncertainty else SHOWN,
         unrestricted=options.unrestricted,
         field=options.field,
     )
@@ -154,11 +154,7 @@ def _relax(
     """Relax one frame and record its outcome; the last result and that of the relaxation."""
     from .workflows.relax import Interrupted, relax
 
-    point: SinglePoint | None = None
-
     def step(number: int, energy: float, fmax: float) -> None:
-        nonlocal point
-        point = calc.singlepoint
         advance(0, f"{frame.name} step {number}: {energy:.4f} eV, {fmax:.4f} eV/Å")
 
     try:
@@ -170,8 +166,18 @@ def _relax(
         failed = getattr(error, "singlepoint", None)
         run.outcomes.append(Outcome(frame, failed, False, str(error), steps=0))
         return failed, None
+    point = _point(calc, _of_frame(result.atoms, frame))
     run.outcomes.append(_outcome(frame, point, result))
     return point, result
+
+
+def _point(calc: Any, atoms: Atoms) -> SinglePoint | None:
+    """All about the last structure that had an energy, which the next may have taken away."""
+    try:
+        calc.get_property("energy", atoms)
+    except CalculationFailed as error:
+        return getattr(error, "singlepoint", None)
+    return calc.singlepoint
 
 
 def _outcome(frame: Frame, point: SinglePoint | None, result: RelaxResult) -> Outcome:

@@ -33,15 +33,21 @@ PROPERTIES = (
 )
 """What may be asked for; ``mo_energies`` brings occupations, gap and ionization potential, and
 ``magmoms`` the expectation value of S^2."""
+UNCERTAINTY = "uncertainty"
+"""What may be asked for besides where the model has a committee."""
 
 
 @dataclasses.dataclass
 class BatchResult:
-    """One computed batch: ``occupied`` (S, B), ``dipole`` (B, 3) where it was asked for."""
+    """One computed batch: ``positions`` (n, 3), ``occupied`` (S, B), where it was asked for
+    ``dipole`` (B, 3); and from a committee ``uncertainty`` (B,) and whether it is ``ordinary``."""
 
     solution: Solution
+    positions: Tensor
     occupied: Tensor
     dipole: Tensor | None = None
+    uncertainty: Tensor | None = None
+    ordinary: Tensor | None = None
 
     @property
     def energy(self) -> Tensor:
@@ -94,7 +100,7 @@ def compute(
                 guess=guess,
                 field=field,
             )
-    result = BatchResult(solution, occupied)
+    result = BatchResult(solution, positions, occupied)
     if "dipole" in properties:
         with torch.no_grad():
             result.dipole = props.dipoles(layout, solution.constants, solution.atoms, positions)
@@ -125,6 +131,8 @@ def unpack(
         molecules["heat_of_formation"] = _array(formation)
     if result.dipole is not None:
         molecules["dipole"] = _array(result.dipole)
+    if result.uncertainty is not None:
+        molecules["uncertainty"] = _array(result.uncertainty)
     if "magmoms" in asked:
         molecules["spin_squared"] = _array(props.spin_squared(scf.density, result.occupied))
     if "bond_orders" in asked:
@@ -143,6 +151,7 @@ def unpack(
     occupied, n_orbitals = _array(result.occupied), layout.n_orbitals.tolist()
     converged, iterations = scf.converged.tolist(), scf.iterations.tolist()
     charge, multiplicity = batch.charge.tolist(), batch.multiplicity.tolist()
+    ordinary = None if result.ordinary is None else result.ordinary.tolist()
 
     out, stop = [], 0
     for b, n_atoms in enumerate(layout.n_atoms.tolist()):
@@ -164,6 +173,8 @@ def unpack(
         )
         ok = converged[b] and finite
         status = Status.CONVERGED if ok else Status.UNCONVERGED
+        if ok and ordinary is not None and not ordinary[b]:
+            status = Status.UNCERTAIN
         if ok and model.learned and (charge[b] or multiplicity[b] > 1):
             status = Status.NOT_IN_TRAINING
         if not finite:

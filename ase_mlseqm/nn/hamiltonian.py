@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +71,7 @@ class LearnedHamiltonian:
     """Parameters of every atom from its surroundings (PNAS 119 (2022) e2120333119)."""
 
     learned = True
+    source: Path | None = None
 
     def __init__(self, config: HamiltonianConfig, name: str = "learned") -> None:
         self.config, self.name = config, name

@@ -138,6 +138,7 @@ def load_model(path: Path | str) -> ModelFile:
             f"({textwrap.shorten(str(error), 120)}): use the version that wrote it"
         ) from None
     model.network.requires_grad_(False)
+    model.source = path
     return ModelFile(model, card, digest)
 
 

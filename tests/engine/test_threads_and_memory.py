@@ -9,6 +9,7 @@ from helpers import TIGHT, build, moved, run, single
 from mixture import MIXED, atoms_of, same
 
 from ase_mlseqm import Engine, Status, evaluate
+from ase_mlseqm import buckets as buckets_module
 from ase_mlseqm import engine as engine_module
 
 
@@ -47,9 +48,9 @@ def test_equal_molecules_are_shared_by_threads_where_that_pays(name, sizes, monk
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
         engine = Engine("PM3")
         jobs = [engine._job(k, build(name), None, None) for k in range(17)]
-        return [len(bucket) for bucket in engine._buckets(jobs)]
+        return [len(bucket) for bucket in engine._buckets(jobs, ())]
 
-    monkeypatch.setattr(engine_module, "SMALLEST_SHARE", 8 * 30**2)
+    monkeypatch.setattr(buckets_module, "SMALLEST_SHARE", 8 * 30**2)
     assert buckets(1) == [17]
     assert buckets(2) == sizes
 

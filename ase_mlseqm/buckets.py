@@ -1,0 +1,150 @@
+"""Molecules put together into batches: by size, within memory, over threads."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from .batch import Molecule
+
+MAX_BATCH = 128
+"""Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
+SMALLEST_SHARE = 12_000
+"""Elements of the density matrices that each thread has at least when a batch is divided: issuing
+the operations, which one thread at a time can do, takes longer than a few small molecules."""
+
+THREADED_ORBITALS = 300
+"""Orbitals of a molecule from which more than one thread shortens its calculation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A molecule to compute, the size of its matrices, and a starting density (S, N, N)."""
+
+    index: int
+    molecule: Molecule
+    unrestricted: bool
+    n_orbitals: int
+    n_products: int
+    guess: np.ndarray | None
+
+    @property
+    def unpaired(self) -> bool:
+        """Whether it has unpaired electrons."""
+        return self.molecule.multiplicity != 1
+
+
+def make_buckets(
+    jobs: Sequence[Job], device: torch.device, diis_size: int, max_memory: float
+) -> list[list[Job]]:
+    """Molecules of like size and spin treatment, the largest first.
+
+    Parameters
+    ----------
+    diis_size : int
+        Fock matrices kept for DIIS.
+    max_memory : float
+        Of one bucket, bytes.
+    """
+    # equal compositions side by side: their index maps are built once
+    order = sorted(
+        jobs,
+        key=lambda j: (
+            j.unrestricted,
+            -j.n_orbitals,
+            -j.n_products,
+            j.molecule.numbers.tobytes(),
+        ),
+    )
+    buckets: list[list[Job]] = []
+    on_cpu = device.type == "cpu"
+    limit = MAX_BATCH if on_cpu else 64 * MAX_BATCH
+    total = sum(job.n_orbitals**2 for job in jobs)
+    threads = torch.get_num_threads() if on_cpu else 1
+    share = total / max(1, min(threads, total // SMALLEST_SHARE))
+    memory, elements = 0.0, 0
+    for job in order:
+        first = buckets[-1][0] if buckets else None
+        fits = (
+            first is not None
+            and job.unrestricted == first.unrestricted
+            and job.n_orbitals >= 0.85 * first.n_orbitals
+            and len(buckets[-1]) < limit
+            and elements < share
+            and memory + _memory(first, diis_size) <= max_memory
+        )
+        if fits:
+            buckets[-1].append(job)
+        else:
+            buckets.append([job])
+            memory, elements = 0.0, 0
+        elements += job.n_orbitals**2
+        memory += _memory(buckets[-1][0], diis_size)
+    return buckets
+
+
+def _memory(job: Job, diis_size: int) -> float:
+    """Estimated bytes of one molecule in a batch."""
+    n, m, n_heavy = job.n_orbitals, job.n_products, (job.n_products - 1) // 9
+    spins = 1 + job.unrestricted
+    n_pairs = 0.5 * len(job.molecule.numbers) ** 2
+    matrices = n * n * (spins * (2 * diis_size + 12) + 2)
+    repulsion = 3 * m * m
+    heavy_pairs = 0.5 * n_heavy**2 * 2000
+    return 8.0 * (matrices + repulsion + heavy_pairs + 400 * n_pairs)
+
+
+def default_memory(device: torch.device) -> float:
+    """Bytes that one bucket may take."""
+    if device.type == "cuda":
+        return 0.5 * torch.cuda.mem_get_info(device)[0]
+    return 0.25 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left."""
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Run with this many threads: short operations lose more by waiting for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def each_bucket(
+    work: Callable[[list[Job]], None], buckets: list[list[Job]], device: torch.device
+) -> None:
+    """Do the work on every bucket, on a CPU with all threads."""
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        for bucket in buckets:
+            work(bucket)
+    elif len(buckets) == 1:
+        with _threads(threads if buckets[0][0].n_orbitals > THREADED_ORBITALS else 1):
+            work(buckets[0])
+    else:
+        # one core a bucket is faster than all cores on one: the matrices are small
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            try:
+                for _ in pool.map(work, buckets):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise

@@ -1,0 +1,107 @@
+"""The committee of a model: a JSON file beside the model's, and the members' files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .committee import Committee
+from .errors import InputError
+from .nn.weights import ModelFile, load_model
+from .wholefile import write_whole
+
+FORMAT = "ase-mlseqm committee 1"
+
+
+def committee_path(model: Path) -> Path:
+    """Where the committee of the model in a file is described."""
+    return model.with_suffix(".committee.json")
+
+
+def write_committee(
+    model: Path,
+    members: Sequence[Path],
+    scale: float,
+    limit: float,
+    calibration: dict[str, Any],
+) -> Path:
+    """Describe a committee beside a model; the members' files must be in the same folder.
+
+    Parameters
+    ----------
+    calibration : dict
+        What ``scale`` and ``limit`` rest on, JSON-able.
+    """
+    record = {
+        "format": FORMAT,
+        "model": load_model(model).sha256,
+        "members": {member.name: load_model(member).sha256 for member in members},
+        "scale": scale,
+        "limit": limit,
+        "calibration": calibration,
+    }
+    path = committee_path(model)
+    write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
+    return path
+
+
+def read_committee(model: Path) -> Committee:
+    """The committee of the model in a file.
+
+    Raises
+    ------
+    InputError
+        When it has none, or when its files are missing, changed, or of another model.
+    """
+    path = committee_path(model)
+    again = "write it again with `mlseqm committee`"
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"the model {model.name} has no committee, so that its uncertainty is not known: train "
+            "it with other seeds, and run `mlseqm committee`"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): {again}") from None
+    try:
+        if record["format"] != FORMAT:
+            raise ValueError(f"its format is {record['format']!r}")
+        found = load_model(model)
+        if record["model"] != found.sha256:
+            raise InputError(f"{path} belongs to another version of {model.name}: {again}")
+        members = [load_model(path.with_name(name)) for name in record["members"]]
+        for name, member in zip(record["members"], members, strict=True):
+            if member.sha256 != record["members"][name]:
+                raise InputError(f"{path} belongs to another version of {name}: {again}")
+        check_members(found, dict(zip(record["members"], members, strict=True)))
+        models = tuple(member.model for member in members)
+        return Committee(models, float(record["scale"]), float(record["limit"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is not the description of a committee ({error}): {again}"
+        ) from None
+
+
+def check_members(model: ModelFile, members: dict[str, ModelFile]) -> None:
+    """Refuse members, by name, with which nothing can be compared.
+
+    Raises
+    ------
+    InputError
+        When there is none, when two networks are the same, or when one has another form.
+    """
+    if not members:
+        raise InputError("a committee needs a member besides the model: give files of models")
+    seen = {model.sha256: "the model"}
+    for name, member in members.items():
+        if member.sha256 in seen:
+            raise InputError(f"{name} is the same network as {seen[member.sha256]}: leave it out")
+        seen[member.sha256] = name
+        if member.model.config != model.model.config:
+            raise InputError(
+                f"{name} has another form than the model (network, parameters, elements or table): "
+                "train it with the same settings and another seed"
+            )

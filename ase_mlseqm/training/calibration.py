@@ -1,0 +1,155 @@
+"""What the disagreement of a committee says about the error, from labelled frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..batch import Molecule
+from ..committee import Committee
+from ..committee_file import check_members, write_committee
+from ..engine import Engine
+from ..errors import InputError
+from ..nn.weights import ModelFile, load_model
+from .dataset import Dataset
+from .readers import read
+from .split import split
+
+FEWEST = 20
+"""Frames from which a calibration makes sense."""
+SHARE = 0.995
+"""Of the frames whose uncertainty is called ordinary."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Disagreement and error of F frames.
+
+    Attributes
+    ----------
+    spread, error : (F,) array
+        Standard deviation over the networks, and signed error of the atomization energy, eV.
+    n_atoms : (F,) array
+    """
+
+    spread: np.ndarray
+    error: np.ndarray
+    n_atoms: np.ndarray
+
+    @property
+    def scale(self) -> float:
+        """Root mean square error over root mean square spread."""
+        return float(np.sqrt((self.error**2).mean() / (self.spread**2).mean()))
+
+    @property
+    def limit(self) -> float:
+        """Scaled spread over the square root of the atoms that ``SHARE`` of the frames keep, eV."""
+        return float(np.quantile(self.scale * self.spread / np.sqrt(self.n_atoms), SHARE))
+
+    @property
+    def correlation(self) -> float:
+        """Spearman's rank correlation of spread and size of the error."""
+        from scipy.stats import spearmanr
+
+        return float(spearmanr(self.spread, np.abs(self.error)).statistic)
+
+
+def calibrate(
+    model: Path,
+    members: Sequence[Path],
+    files: Sequence[Path],
+    *,
+    level: str | None = None,
+    units: str | None = None,
+    max_frames: int = 2000,
+    report: Callable[[int, int], None] | None = None,
+) -> tuple[Path, Calibration]:
+    """Make models the committee of another: copy their files to it and write what they are worth.
+
+    Of files that the model was trained on only its validation frames are taken, the split of
+    which all networks must share.
+
+    Parameters
+    ----------
+    level, units : str, optional
+        Of files that do not state them (see :func:`read`).
+    max_frames : int
+        So many at most, chosen at random.
+    report : callable, optional
+        Called with (frames done, all frames).
+
+    Returns
+    -------
+    path of the committee's file, Calibration
+    """
+    found = load_model(model)
+    others = {str(path): load_model(path) for path in members}
+    check_members(found, others)
+    data = read([str(file) for file in files], level, units)
+    rows = np.random.default_rng(0).permutation(unseen(data, [found, *others.values()]))
+    result = disagreement(
+        found, [m.model for m in others.values()], data, rows[:max_frames], report
+    )
+    copies = [model.with_suffix(f".{k}.safetensors") for k in range(1, len(members) + 1)]
+    for source, copy in zip(members, copies, strict=True):
+        if source.resolve() != copy.resolve():
+            shutil.copyfile(source, copy)
+    about = {
+        "files": data.checksums,
+        "frames": len(result.error),
+        "correlation": result.correlation,
+    }
+    return write_committee(model, copies, result.scale, result.limit, about), result
+
+
+def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
+    """Frames (indices) that no network was trained on: all, or if there is a training file among
+    them those of validation fragments."""
+    seen: set[str] = set()
+    for network in networks:
+        seen |= set(network.card.get("training", {}).get("files", {}).values())
+    rows = np.arange(len(data))
+    if seen & set(data.checksums.values()):
+        settings = [network.card.get("settings", {}) for network in networks]
+        splits = {(s.get("validation_fraction"), s.get("split_seed")) for s in settings}
+        if len(splits) != 1 or None in next(iter(splits)):
+            raise InputError(
+                "the networks were trained on these files with different splits: give files that "
+                "none of them has seen, or train all with one split_seed and validation_fraction"
+            )
+        _, rows, _ = split(data, *splits.pop())
+    if len(rows) < FEWEST:
+        raise InputError(f"only {len(rows)} frames are new to the networks: give at least {FEWEST}")
+    return rows
+
+
+def disagreement(
+    model: ModelFile,
+    members: Sequence[Any],
+    data: Dataset,
+    rows: np.ndarray,
+    report: Callable[[int, int], None] | None = None,
+) -> Calibration:
+    """Spread and error on the frames ``rows``; those without a solution are left out."""
+    engine = Engine(model.model)
+    engine.committee = Committee(tuple(members))
+    done = 0
+
+    def one(*_: object) -> None:
+        nonlocal done
+        done += 1
+        if report is not None:
+            report(done, len(rows))
+
+    molecules = [Molecule(data.numbers[k], data.positions[k], 0, None) for k in rows]
+    points = engine.run(molecules, ("energy", "uncertainty"), callback=one)
+    spread = np.array([point.uncertainty for point in points], dtype=float)
+    energies = np.array([point.atomization_energy for point in points], dtype=float)
+    good = np.isfinite(spread) & np.isfinite(energies)
+    n_atoms = np.array([len(data.numbers[k]) for k in rows])
+    return Calibration(spread[good], (energies - data.atomization[rows])[good], n_atoms[good])

@@ -1,0 +1,256 @@
+"""The uncertainty of a learned model is what independent calculations with its networks give."""
+
+import json
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.calculators.calculator import InputError as ASEInputError
+from helpers import TIGHT, build
+from learned import learned
+
+from ase_mlseqm import MLSEQM, Engine, Status
+from ase_mlseqm.batch import Molecule
+from ase_mlseqm.cli import main
+from ase_mlseqm.committee import Committee
+from ase_mlseqm.committee_file import committee_path, read_committee, write_committee
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.nn.weights import load_model, save_model
+from ase_mlseqm.training.calibration import calibrate, unseen
+from ase_mlseqm.training.dataset import Dataset
+
+ASKED = ("energy", "density", "uncertainty")
+
+
+def network(seed):
+    return learned(std=0.1, seed=seed)
+
+
+def engine_of(*members, scale=1.0, limit=np.inf, scf=TIGHT):
+    engine = Engine(network(0), scf=scf)
+    engine.committee = Committee(members, scale, limit)
+    return engine
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A model and two others in a folder."""
+    paths = [tmp_path / name for name in ("mine.safetensors", "b.safetensors", "c.safetensors")]
+    for seed, path in enumerate(paths):
+        save_model(path, network(seed), {})
+    return paths
+
+
+@pytest.fixture
+def model(files):
+    """A model with a committee of two."""
+    write_committee(files[0], files[1:], 2.0, 1.0, {})
+    return files[0]
+
+
+def radical(positions=((0, 0, 0), (0, 0, 1.25), (0, 0.95, -0.3))):
+    return Molecule(np.array([8, 8, 1]), np.array(positions, dtype=float))
+
+
+@pytest.mark.filterwarnings("ignore:ions and radicals")
+@pytest.mark.parametrize("field", [None, (0.2, -0.1, 0.3)])
+def test_it_is_the_deviation_of_converged_energies(field):
+    """The members' SCF, though loose and started from the model's density, loses nothing."""
+    molecules = [build("C6H6"), build("CH3CONH2"), build("H2O"), radical()]
+    networks = [network(seed) for seed in range(3)]
+    energies = [
+        [p.atomization_energy for p in Engine(n, scf=TIGHT).run(molecules, field=field)]
+        for n in networks
+    ]
+    expected = 1.7 * np.std(energies, axis=0, ddof=1)
+    assert expected.min() > 0.02
+    engine = engine_of(*networks[1:], scale=1.7)
+    found = [p.uncertainty for p in engine.run(molecules, ASKED, field=field)]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=5e-4)
+
+
+def test_networks_that_agree_have_none():
+    (point,) = engine_of(network(0)).run([build("CH3CONH2")], ASKED)
+    assert 0.0 <= point.uncertainty < 1e-9
+
+
+def test_batch_equals_single_and_a_result_that_is_assessed_later():
+    molecules = [build("C6H6"), build("H2O"), build("CH3CONH2")]
+    engine = engine_of(network(1), network(2))
+    together = engine.run(molecules, ASKED)
+    for one, point in zip(molecules, together, strict=True):
+        (alone,) = engine.run([one], ASKED)
+        assert alone.uncertainty == pytest.approx(point.uncertainty, abs=1e-9)
+        (bare,) = engine.run([one], ("energy", "density"))
+        assert bare.uncertainty is None
+        assert engine.assess(one, bare).uncertainty == pytest.approx(alone.uncertainty, abs=1e-9)
+
+
+def test_the_limit_grows_with_the_square_root_of_the_atoms():
+    molecules = [build("C6H6"), build("H2O")]
+    sizes = np.sqrt([len(m.numbers) for m in molecules])
+    sure = engine_of(network(1), network(2)).run(molecules, ASKED)
+    relative = np.array([p.uncertainty for p in sure]) / sizes
+    limit = relative.mean()
+    found = engine_of(network(1), network(2), limit=limit).run(molecules, ASKED)
+    expected = [Status.UNCERTAIN if r > limit else Status.CONVERGED for r in relative]
+    assert [p.status for p in found] == expected
+    assert set(expected) == {Status.UNCERTAIN, Status.CONVERGED}
+    assert all(p.converged and np.isfinite(p.energy) for p in found)
+
+
+@pytest.mark.filterwarnings("ignore:ions and radicals")
+def test_ions_keep_their_own_status():
+    ion = Molecule(np.array([8, 1]), np.array([[0, 0, 0], [0, 0, 0.97]]), -1)
+    (point,) = engine_of(network(1), limit=0.0).run([ion], ASKED)
+    assert point.status is Status.NOT_IN_TRAINING
+
+
+def test_calculator(model):
+    atoms = molecule("CH3CONH2")
+    atoms.calc = MLSEQM(model=model, uncertainty=True)
+    atoms.get_potential_energy()
+    found = atoms.calc.singlepoint
+    positions = atoms.positions
+    same = Molecule(atoms.numbers, positions)
+    (expected,) = engine_of(network(1), network(2), scale=2.0).run([same], ASKED)
+    assert found.uncertainty == pytest.approx(expected.uncertainty, abs=1e-5)
+    assert MLSEQM(model=model).parameters["uncertainty"] is None
+    atoms.calc = MLSEQM(model=model)
+    atoms.get_potential_energy()
+    assert atoms.calc.singlepoint.uncertainty is None
+
+
+def test_what_has_no_committee_says_so(files):
+    with pytest.raises(ASEInputError, match="only a learned model"):
+        MLSEQM("PM3", uncertainty=True)
+    with pytest.raises(ASEInputError, match="mlseqm committee"):
+        MLSEQM(model=files[0], uncertainty=True)
+    with pytest.raises(InputError, match="mlseqm committee"):
+        Engine(load_model(files[0]).model).run([build("H2O")], ASKED)
+
+
+def edited(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_other_files_are_refused(model, files):
+    description = committee_path(model)
+    assert len(read_committee(model).members) == 2
+    save_model(files[1], network(7), {})
+    with pytest.raises(InputError, match=r"another version of b\.safetensors"):
+        read_committee(model)
+    files[1].unlink()
+    with pytest.raises(InputError, match="there is no model file"):
+        read_committee(model)
+    edited(description, members={})
+    with pytest.raises(InputError, match="needs a member"):
+        read_committee(model)
+    edited(description, model="0" * 64)
+    with pytest.raises(InputError, match="another version of mine"):
+        read_committee(model)
+    edited(description, format="something else")
+    with pytest.raises(InputError, match="not the description of a committee"):
+        read_committee(model)
+    description.write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_committee(model)
+
+
+def labelled(points, molecules):
+    """Frames whose labels are these results."""
+    energies = np.array([p.atomization_energy for p in points])
+    return Dataset(
+        numbers=[m.numbers for m in molecules],
+        positions=[m.positions for m in molecules],
+        energies=energies,
+        atomization=energies,
+        forces=[np.zeros_like(m.positions) for m in molecules],
+        molecule=np.arange(len(molecules)),
+        names=[str(k) for k in range(len(molecules))],
+        smiles=["C" * (1 + k) for k in range(len(molecules))],
+        level=["made"],
+        source=np.zeros(len(molecules), dtype=np.int64),
+        checksums={"made.h5": "abc"},
+    )
+
+
+def test_calibration(files, monkeypatch):
+    """Labels of a fourth network like the others: errors are those of three draws about a mean."""
+    random = np.random.default_rng(0)
+    molecules = [build(n, seed=k) for k in range(12) for n in ("H2O", "CH4", "CH3OH")]
+    data = labelled(Engine(network(5), scf=TIGHT).run(molecules), molecules)
+    monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_: data)
+    path, found = calibrate(files[0], files[1:], ["made.h5"])
+    energies = [
+        [p.atomization_energy for p in Engine(network(s), scf=TIGHT).run(molecules)]
+        for s in range(3)
+    ]
+    order = random.permutation(len(molecules))
+    spread = np.std(energies, axis=0, ddof=1)[order]
+    error = (np.array(energies[0]) - data.atomization)[order]
+    np.testing.assert_allclose(found.spread, spread, atol=5e-4)
+    np.testing.assert_allclose(found.error, error, atol=5e-4)
+    scale = np.sqrt((error**2).sum() / (spread**2).sum())
+    assert found.scale == pytest.approx(scale, rel=1e-2)
+    committee = read_committee(files[0])
+    assert (committee.scale, committee.limit) == (found.scale, found.limit)
+    names = {p.name for p in files[0].parent.glob("mine.*.safetensors")}
+    assert names == {"mine.1.safetensors", "mine.2.safetensors"}
+    assert json.loads(path.read_text())["calibration"]["frames"] == len(molecules)
+
+
+def test_frames_that_were_trained_on_do_not_calibrate(tmp_path):
+    molecules = [build("CH4", seed=k) for k in range(400)]
+    data = labelled(Engine("PM3").run(molecules), molecules)
+    card = {
+        "training": {"files": {"made.h5": "abc"}},
+        "settings": {"validation_fraction": 0.2, "split_seed": 3},
+    }
+    networks = []
+    for seed in range(2):
+        save_model(tmp_path / "m.safetensors", network(seed), card)
+        networks.append(load_model(tmp_path / "m.safetensors"))
+    rows = unseen(data, networks)
+    assert 40 < len(rows) < 120
+    save_model(tmp_path / "m.safetensors", network(2), {})
+    stranger = load_model(tmp_path / "m.safetensors")
+    with pytest.raises(InputError, match="different splits"):
+        unseen(data, [*networks, stranger])
+    assert len(unseen(data, [stranger])) == len(data)
+
+
+def test_command_line(model, tmp_path, monkeypatch, capsys):
+    """Every result is judged unless that is not wanted, and what is doubtful is named."""
+    monkeypatch.chdir(tmp_path)
+    molecule("CH3OH").write("methanol.xyz")
+    edited(committee_path(model), limit=1e-9)
+    for command in (["sp"], ["relax", "--steps", "2"]):
+        main([*command, "methanol.xyz", "--model", str(model)])
+        captured = capsys.readouterr()
+        assert "unlike what" in captured.err
+        assert "methanol.xyz (± " in captured.err
+        assert "uncertainty" in captured.out
+    assert main(["sp", "methanol.xyz", "--model", str(model), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["molecules"]
+    assert found["uncertainty"] > 0
+    assert found["status"] == "uncertain"
+    assert main(["sp", "methanol.xyz", "--model", str(model), "--no-uncertainty", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["molecules"]
+    assert "uncertainty" not in found
+    assert found["status"] == "converged"
+
+
+def test_command_that_makes_one(files, tmp_path, monkeypatch, capsys):
+    molecules = [build("CH3OH", seed=k) for k in range(30)]
+    data = labelled(Engine(network(5)).run(molecules), molecules)
+    monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_: data)
+    arguments = ["committee", *map(str, files), "--data", "made.h5"]
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 30
+    assert len(read_committee(files[0]).members) == 2
+    assert main(["committee", str(files[0]), str(files[0]), "--data", "made.h5"]) == 2
+    assert "same network" in capsys.readouterr().err
+    save_model(files[1], learned(seed=1, n_features=4), {})
+    assert main(arguments) == 2
+    assert "another form" in capsys.readouterr().err
