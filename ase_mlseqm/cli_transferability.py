@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
-import typing
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .configfile import from_dict, read_mapping
-from .options import field_docs
+from .command import JSON, add_command, gather, options_of
+from .configfile import from_dict
 from .workflows.transferability.config import TransferabilityConfig
 
-_OTHERS: dict[str, Any] = {
+NAME = "transferability"
+LISTS = ("tests", "model", "method", "peer")
+"""Options that may be given several times."""
+OTHERS: dict[str, Any] = {
     "data": Annotated[Path, typer.Option("--data", help="Folder with the reference data.")],
     "out": Annotated[
         Path, typer.Option("--out", help="Folder for the report, the CSV files and the pictures.")
@@ -22,52 +23,22 @@ _OTHERS: dict[str, Any] = {
     "config": Annotated[
         Path | None, typer.Option("--config", help="YAML file with any of the options below.")
     ],
-    "json_": Annotated[
-        bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
-    ],
+    "json_": JSON,
 }
-
-
-def transferability(**given: Any) -> int:
-    """Test models on systems and properties beyond their training; goes on where it stopped."""
-    data, out, source, json_ = (given.pop(name) for name in _OTHERS)
-    values = {} if source is None else read_mapping(source)
-    values |= {key: value for key, value in given.items() if value is not None and value != []}
-    settings = from_dict(TransferabilityConfig, values, str(source or "transferability"))
-    from .runs_transferability import transferability_run
-
-    return transferability_run(settings, data, out, json_)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command; its options are the fields of the configuration."""
-    docs = field_docs(TransferabilityConfig)
-    hints = typing.get_type_hints(TransferabilityConfig)
-    kinds = dict(_OTHERS)
-    for field in dataclasses.fields(TransferabilityConfig):
-        kinds[field.name] = _option(field, hints[field.name], docs.get(field.name, ""))
+    kinds = OTHERS | options_of(TransferabilityConfig, repeated=LISTS)
     defaults = {"data": inspect.Parameter.empty, "out": inspect.Parameter.empty, "json_": False}
-    transferability.__annotations__ = kinds | {"return": int}
-    transferability.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=defaults.get(name),
-                annotation=kind,
-            )
-            for name, kind in kinds.items()
-        ]
-    )
-    app.command()(transferability)
+    doc = "Test models on systems and properties beyond their training; goes on where it stopped."
+    add_command(app, NAME, _run, doc, kinds, defaults)
 
 
-def _option(field: dataclasses.Field, hint: Any, doc: str) -> Any:
-    """Annotated type of an option; one that holds several values may be given several times."""
-    flag = f"--{field.name.replace('_', '-')}"
-    if typing.get_origin(hint) is tuple:
-        again = typer.Option(flag, metavar="NAME", help=f"{doc} May be given several times.")
-        return Annotated[list[str] | None, again]
-    if hint is bool:
-        flag += f"/--no-{flag[2:]}"
-    return Annotated[hint | None, typer.Option(flag, help=f"{doc} Default: {field.default}.")]
+def _run(**given: Any) -> int:
+    data, out, source, json_ = (given.pop(name) for name in OTHERS)
+    values, owner = gather(given, source, NAME)
+    settings = from_dict(TransferabilityConfig, values, owner)
+    from .runs_transferability import transferability_run
+
+    return transferability_run(settings, data, out, json_)

@@ -6,7 +6,8 @@ import pytest
 import typer
 
 from ase_mlseqm import cli
-from ase_mlseqm.command import workflow_command
+from ase_mlseqm.command import CONFIG, add_command, gather, options_of, workflow_command
+from ase_mlseqm.configfile import from_dict
 from ase_mlseqm.summary import ARGUMENTS
 
 
@@ -100,3 +101,49 @@ def test_help(made, capsys, monkeypatch):
     text = " ".join(capsys.readouterr().out.split())
     for expected in ("Length, Angstrom. Default: 0.5.", "--no-wild", "Default: 1.0,2.0.", "--out"):
         assert expected in text
+
+
+@dataclasses.dataclass(frozen=True)
+class Lists:
+    """Settings with lists."""
+
+    things: tuple[str, ...] = ()
+    """Things to make."""
+    grid: tuple[float, ...] = (1.0, 2.0)
+    """Grid, K."""
+    secret: int = 0
+    """Not on the command line."""
+
+
+@pytest.fixture
+def listed(monkeypatch, tmp_path):
+    """The settings that a command with an option that may be repeated was called with."""
+    calls = []
+
+    def run(config, **given):
+        calls.append(from_dict(Lists, *gather(given, config, "make")))
+        return 0
+
+    kinds = {"config": CONFIG, **options_of(Lists, repeated=("things",), skip=("secret",))}
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command("other")(lambda: None)
+    add_command(app, "make", run, "Make things.", kinds, {})
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.chdir(tmp_path)
+    return calls
+
+
+def test_options_that_are_repeated(listed, tmp_path):
+    (tmp_path / "s.yaml").write_text("things: [c]\ngrid: [3]\nsecret: 1\n")
+    assert cli.main(["make"]) == 0
+    assert cli.main(["make", "--config", "s.yaml"]) == 0
+    assert cli.main(["make", "--things", "a", "--things", "b, c", "--config", "s.yaml"]) == 0
+    assert listed == [Lists(), Lists(("c",), (3.0,), 1), Lists(("a", "b, c"), (3.0,), 1)]
+
+
+def test_help_of_options_that_are_repeated(listed, capsys):
+    assert cli.main(["make", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--things NAME Things to make. May be given several times." in text
+    assert "--grid A,B,... Grid, K. Default: 1.0,2.0." in text
+    assert "secret" not in text
