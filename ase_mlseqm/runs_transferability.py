@@ -23,17 +23,28 @@ if TYPE_CHECKING:
 
 
 def transferability_run(
-    config: TransferabilityConfig, data: Path, out: Path, json_: bool = False
+    config: TransferabilityConfig,
+    data: Path,
+    out: Path,
+    json_: bool = False,
+    log: Path | None = None,
 ) -> int:
     """Run all tests; the exit code is 1 when something could not be computed.
+
+    Parameters
+    ----------
+    log : Path, optional
+        CSV file to which every evaluation is appended.
 
     Raises
     ------
     InputError
-        When the settings or the data cannot be used.
+        When the settings, the data or the log cannot be used.
     """
     from .errors import InputError
+    from .evaluation_log import EvaluationLog
     from .workflows.transferability.files import find_files
+    from .workflows.transferability.logged import log_rows
     from .workflows.transferability.methods import methods
     from .workflows.transferability.registry import TESTS
     from .workflows.transferability.run import choose_tests, run_test
@@ -43,12 +54,18 @@ def transferability_run(
     if not tests:
         raise InputError(f"{data}: there is no file for any test; see the documentation for names")
     chosen = methods(config)
+    records = None if log is None else EvaluationLog(log)
     output_folder(out)
     summary = RunSummary(["mlseqm", *ARGUMENTS], dataclasses.asdict(config))
     sections: list[Section] = []
     problems: list[str] = []
     interrupted = False
     for test in tests:
+        able = [method for method in chosen if test.measures(method)]
+        if not able:
+            if config.tests:
+                problems.append(f"{test.name}: none of these methods has what it is about")
+            continue
         with contextlib.ExitStack() as stack:
 
             def start(test: Any, method: Any, total: int, stack: Any = stack) -> Any:
@@ -56,7 +73,10 @@ def transferability_run(
                 return stack.enter_context(progress_bar(total, f"{test.name} {method.name}"))
 
             try:
-                sections.append(run_test(test, chosen, found[test.name], config, out, start))
+                sections.append(run_test(test, able, found[test.name], config, out, start))
+                if records is not None:
+                    for row in log_rows(sections[-1], chosen):
+                        records.append(row)
             except InputError as error:
                 problems.append(f"{test.name}: {error}")
             except KeyboardInterrupt:
@@ -135,13 +155,14 @@ def _show(sections: Sequence[Section], names: list[str], summary: RunSummary, js
     for section in sections:
         table = Table(title=f"{section.test.title} ({section.cases} cases)", title_justify="left")
         table.add_column("metric")
-        for name in names:
+        own = [name for name in names if name in section.outcomes]
+        for name in own:
             table.add_column(name, justify="right")
-        for group in zip(*(section.metrics[name] for name in names), strict=True):
+        for group in zip(*(section.metrics[name] for name in own), strict=True):
             first = group[0]
             label = f"{first.name} ({first.unit})" if first.unit else first.name
             table.add_row(label, *(f"{m.interval.value:.{m.digits}f}" for m in group))
-        table.add_row("failures", *(str(len(section.outcomes[n].failures)) for n in names))
+        table.add_row("failures", *(str(len(section.outcomes[n].failures)) for n in own))
         output.print(table)
     seconds = sum(summary.timings.values())
     written = f"{len(summary.files)} files, among them {summary.files[0]}"

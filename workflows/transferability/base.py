@@ -162,6 +162,10 @@ class TransferTest(abc.ABC):
     paired: ClassVar[bool] = True
     pictures_of_all: ClassVar[bool] = False
 
+    def measures(self, method: Method) -> bool:
+        """Whether a method has what the test is about."""
+        return True
+
     @abc.abstractmethod
     def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Any:
         """The data; its length is the number of steps of :meth:`compute`."""

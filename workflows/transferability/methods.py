@@ -19,8 +19,9 @@ from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
 from ase_mlseqm.calculator import engine_for
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.models import DEFAULT, find_model, model_file
+from ase_mlseqm.models import DEFAULT, find_model, has_committee, model_file
 from ase_mlseqm.options import CalculatorOptions
+from ase_mlseqm.results import Status
 from ase_mlseqm.units import BOHR, HARTREE
 from ase_mlseqm.validate import check
 
@@ -45,6 +46,10 @@ class Point:
         e*Angstrom.
     charges : (A,) array
         e.
+    uncertainty : float
+        Estimated error of ``atomization``, eV.
+    known : bool
+        Whether that is ordinary for such a molecule.
     failed : str
         Empty when all is well.
     """
@@ -55,6 +60,8 @@ class Point:
     charges: np.ndarray | None = None
     gap: float = np.nan
     atomization: float = np.nan
+    uncertainty: float = np.nan
+    known: bool = True
     failed: str = ""
 
 
@@ -70,11 +77,14 @@ class Method(abc.ABC):
     bare : bool
         Whether energies are electronic ones, to which a zero-point energy may be added; those of
         MNDO, AM1 and PM3 contain it.
+    has_uncertainty : bool
+        Whether it can estimate its errors.
     """
 
     name: str
     identity: str
     bare: bool = True
+    has_uncertainty: bool = False
 
     @abc.abstractmethod
     def points(
@@ -96,7 +106,8 @@ class Semiempirical(Method):
 
     def __init__(self, method: str | None, model: str | None, device: str = "cpu") -> None:
         self.options = CalculatorOptions(method=method, model=model, device=device)
-        self.name = find_model(self.options.method, model).name
+        found = find_model(self.options.method, model)
+        self.name, self.has_uncertainty = found.name, has_committee(found)
         checksum = "" if model is None else model_file(model).sha256
         self.bare = model is not None
         self.identity = f"{self.name} {checksum} {importlib.metadata.version('ase-mlseqm')}"
@@ -149,6 +160,8 @@ def _point(found: Any) -> Point:
         found.charges,
         np.nan if found.gap is None else found.gap,
         np.nan if found.atomization_energy is None else found.atomization_energy,
+        np.nan if found.uncertainty is None else found.uncertainty,
+        found.status is not Status.UNCERTAIN,
     )
 
 

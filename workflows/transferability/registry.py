@@ -10,6 +10,7 @@ from .reactions import ReactionEnergies
 from .scaling import Scaling
 from .stability import Stability
 from .torsions import Torsions
+from .uncertainty import Uncertainty
 
 TESTS: tuple[TransferTest, ...] = (
     Extensibility(),
@@ -21,5 +22,6 @@ TESTS: tuple[TransferTest, ...] = (
     Frequencies(),
     Stability(),
     Scaling(),
+    Uncertainty(),
 )
 """All tests, in the order of the report."""

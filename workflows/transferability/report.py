@@ -68,6 +68,7 @@ failure and is in no mean, of no method.</p>
 
 def _section(section: Section, methods: Sequence[str], cases: list[dict[str, Any]]) -> str:
     test = section.test
+    methods = [method for method in methods if method in section.outcomes]
     files = ", ".join(f"{name} ({digest[:12]})" for name, digest in section.files.items())
     source = f"Data: {escape(files)} (start of the SHA-256)." if files else "No data needed."
     parts = [
