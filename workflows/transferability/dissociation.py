@@ -14,14 +14,16 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.units import EV_TO_KCAL
 
-from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .base import Advance, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
 from .methods import Method
 from .panels import draw_profiles
+from .scans import Scan
 from .series import Series, coordinate, read_series
 from .statistics import mean
 
 SPINS = {"restricted": False, "unrestricted": True}
+SCAN = Scan("spin", "length", "{:.2f} Å")
 STRETCH = (0.75, 3.5)
 """Shortest and longest bond of a series that is made here, in lengths of the bond."""
 STEP = 0.06
@@ -52,6 +54,10 @@ class Dissociation(TransferTest):
         found = []
         for path in files:
             series = read_series(path, "distance")
+            if any(_multiplicity(atoms) > 1 for atoms in series.systems):
+                raise InputError(
+                    f"{path.name}: bonds are stretched in singlets: leave out the multiplicity"
+                )
             found.append(stretched(series) if len(series) == 1 else series)
         return found
 
@@ -59,23 +65,14 @@ class Dissociation(TransferTest):
         self, method: Method, data: list[Series], config: TransferabilityConfig, advance: Advance
     ) -> Outcome:
         """All curves; one without one of its points fails as a whole."""
-        outcome = Outcome()
-        for series in data:
-            advance(1, series.name)
-            for spin, unrestricted in SPINS.items():
-                case = f"{series.name} {spin}"
-                systems = [_paired(atoms) for atoms in series.systems]
-                points = method.points(systems, unrestricted=unrestricted)
-                failed = [k for k, point in enumerate(points) if point.failed]
-                if failed:
-                    where = f"{len(failed)} of {len(points)} points, the first at"
-                    first = f"{series.x[failed[0]]:.2f} Å: {points[failed[0]].failed}"
-                    outcome.fail(case, f"{where} {first}")
-                    continue
-                energies = np.array([p.energy for p in points])
-                jumps = _jumps(systems, energies, [p.forces for p in points])
-                _add(outcome, series, spin, energies, jumps)
-        return outcome
+
+        def curve(series: Series, spin: str) -> dict[str, np.ndarray]:
+            points = method.points(series.systems, unrestricted=SPINS[spin])
+            energies = SCAN.energies(series, points)
+            jumps = _jumps(series.systems, energies, [p.forces for p in points])
+            return {"energy": energies, "jump": jumps * EV_TO_KCAL}
+
+        return SCAN.outcome(data, lambda series: SPINS, curve, advance)
 
     def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
         """Errors against labels, humps behind the minimum, jumps."""
@@ -83,7 +80,7 @@ class Dissociation(TransferTest):
         settings = (config.samples, config.seed)
         for spin in SPINS:
             errors, depths, humps, jumps = [], [], [], []
-            for own in curves(rows, spin).values():
+            for own in SCAN.curves(rows, spin).values():
                 energy, label = column(own, "energy"), column(own, "reference")
                 errors.append(np.abs(energy - label).mean())
                 depths.append(abs(energy[-1] - label[-1]))
@@ -108,20 +105,11 @@ class Dissociation(TransferTest):
         for method, own in rows.items():
             found[method] = {}
             for spin in SPINS:
-                for name, v in curves(own, spin).items():
+                for name, v in SCAN.curves(own, spin).items():
                     curve = (column(v, "length"), column(v, "energy"), column(v, "reference"))
                     found[method].setdefault(name, {})[spin] = curve
         note = "solid: restricted, dashed: unrestricted"
         return draw_profiles(found, path, "bond length (Å)", "energy (kcal/mol)", 0.6, note)
-
-
-def curves(rows: list[Row], spin: str) -> dict[str, list[Row]]:
-    """Rows of every series, the bond growing."""
-    out: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["spin"] == spin:
-            out.setdefault(row["series"], []).append(row)
-    return out
 
 
 def stretched(series: Series) -> Series:
@@ -154,11 +142,8 @@ def stretched(series: Series) -> Series:
     return dataclasses.replace(series, systems=systems, x=x, energies=np.full(len(x), np.nan))
 
 
-def _paired(atoms: Atoms) -> Atoms:
-    """The structure; a multiplicity above one is not for restricted calculations."""
-    if int(atoms.info.get("multiplicity", atoms.info.get("spin", 1))) > 1:
-        raise InputError("bonds are stretched in singlets: leave out the multiplicity")
-    return atoms
+def _multiplicity(atoms: Atoms) -> int:
+    return int(atoms.info.get("multiplicity", atoms.info.get("spin", 1)))
 
 
 def _jumps(
@@ -174,29 +159,3 @@ def _jumps(
         work = 0.5 * float(((forces[k] + forces[k - 1]) * step).sum())  # type: ignore[operator]
         out[k] = abs(energies[k] - energies[k - 1] + work)
     return out
-
-
-def _add(
-    outcome: Outcome, series: Series, spin: str, energies: np.ndarray, jumps: np.ndarray
-) -> None:
-    energy = (energies - energies.min()) * EV_TO_KCAL
-    known = np.isfinite(series.energies).all()
-    label = (series.energies - series.energies.min()) * EV_TO_KCAL if known else series.energies
-    case = f"{series.name} {spin}"
-    for k, x in enumerate(series.x):
-        outcome.rows.append(
-            {
-                "case": case,
-                "series": series.name,
-                "spin": spin,
-                "length": float(x),
-                "energy": float(energy[k]),
-                "reference": float(label[k]),
-                "jump": float(jumps[k]) * EV_TO_KCAL,
-            }
-        )
-    if known:
-        worst = int(np.abs(energy - label).argmax())
-        text = f"at {series.x[worst]:.2f} Å energy off by"
-        wrong = energy[worst] - label[worst]
-        outcome.worst.append(Case.of(case, text, wrong, "kcal/mol", series.systems[worst]))

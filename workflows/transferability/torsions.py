@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculatorError
 from ase.constraints import FixInternals
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.units import EV_TO_KCAL
 
 from ..relax import RelaxConfig, relax
-from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .base import Advance, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
 from .methods import Method
 from .panels import draw_profiles
+from .scans import Scan
 from .series import Series, read_series
 from .statistics import mean
 
 RELAXATION = RelaxConfig(fmax=0.02, max_steps=300)
+SCAN = Scan("scan", "angle", "{:.0f}°")
 
 
 class Torsions(TransferTest):
@@ -56,22 +56,16 @@ class Torsions(TransferTest):
         self, method: Method, data: list[Series], config: TransferabilityConfig, advance: Advance
     ) -> Outcome:
         """Rigid scans of all series, relaxed ones of those whose labels are relaxed."""
-        outcome = Outcome()
-        for series in data:
-            advance(1, series.name)
-            points = method.points(series.systems)
-            failed = [p.failed for p in points if p.failed]
-            if failed:
-                outcome.fail(f"{series.name} rigid", failed[0])
-            else:
-                energies = np.array([p.energy for p in points])
-                _add(outcome, series, "rigid", energies)
-            if series.relaxed and config.relax_scans:
-                try:
-                    _add(outcome, series, "relaxed", _relaxed(series, method))
-                except (CalculatorError, InputError, ValueError) as error:
-                    outcome.fail(f"{series.name} relaxed", error)
-        return outcome
+
+        def kinds(series: Series) -> tuple[str, ...]:
+            return ("rigid", "relaxed") if series.relaxed and config.relax_scans else ("rigid",)
+
+        def curve(series: Series, kind: str) -> dict[str, np.ndarray]:
+            if kind == "relaxed":
+                return {"energy": _relaxed(series, method)}
+            return {"energy": SCAN.energies(series, method.points(series.systems))}
+
+        return SCAN.outcome(data, kinds, curve, advance)
 
     def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
         """Errors of the profile about its mean, and of its height."""
@@ -79,7 +73,7 @@ class Torsions(TransferTest):
         settings = (config.samples, config.seed)
         for scan in ("rigid", "relaxed"):
             profile, barrier = [], []
-            for own in profiles(rows, scan).values():
+            for own in SCAN.curves(rows, scan).values():
                 energy, label = column(own, "energy"), column(own, "reference")
                 wrong = energy - label
                 profile.append(np.abs(wrong - wrong.mean()).mean())
@@ -99,7 +93,7 @@ class Torsions(TransferTest):
         """A panel a series; relaxed where there is a relaxed one."""
         curves = {}
         for method, own in rows.items():
-            found = profiles(own, "rigid") | profiles(own, "relaxed")
+            found = SCAN.curves(own, "rigid") | SCAN.curves(own, "relaxed")
             curves[method] = {
                 f"{name} ({v[0]['scan']})": {
                     "": (column(v, "angle"), column(v, "energy"), column(v, "reference"))
@@ -107,36 +101,6 @@ class Torsions(TransferTest):
                 for name, v in found.items()
             }
         return draw_profiles(curves, path, "dihedral (°)", "energy (kcal/mol)")
-
-
-def profiles(rows: list[Row], scan: str) -> dict[str, list[Row]]:
-    """Rows of every series."""
-    out: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["scan"] == scan:
-            out.setdefault(row["series"], []).append(row)
-    return out
-
-
-def _add(outcome: Outcome, series: Series, scan: str, energies: np.ndarray) -> None:
-    energy = (energies - energies.min()) * EV_TO_KCAL
-    label = (series.energies - series.energies.min()) * EV_TO_KCAL
-    case = f"{series.name} {scan}"
-    for x, mine, reference in zip(series.x, energy, label, strict=True):
-        outcome.rows.append(
-            {
-                "case": case,
-                "series": series.name,
-                "scan": scan,
-                "angle": float(x),
-                "energy": float(mine),
-                "reference": float(reference),
-            }
-        )
-    worst = int(np.abs(energy - label).argmax())
-    wrong = energy[worst] - label[worst]
-    text = f"at {series.x[worst]:.0f}° energy off by"
-    outcome.worst.append(Case.of(case, text, wrong, "kcal/mol", series.systems[worst]))
 
 
 def _relaxed(series: Series, method: Method) -> np.ndarray:

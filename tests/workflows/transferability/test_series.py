@@ -14,7 +14,9 @@ from ase_mlseqm import evaluate
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
-from ase_mlseqm.workflows.transferability.dissociation import stretched
+from ase_mlseqm.workflows.transferability.dissociation import Dissociation, stretched
+from ase_mlseqm.workflows.transferability.methods import Point
+from ase_mlseqm.workflows.transferability.scans import Scan
 from ase_mlseqm.workflows.transferability.series import read_series
 
 ANGLES = (0, 30, 60, 90, 120, 180)
@@ -137,3 +139,56 @@ def test_dissociation(tmp_path):
     assert found["AM1", "curve MAE, unrestricted"] > 5
     assert found["AM1", "hump behind the minimum, unrestricted"] < 1
     assert (tmp_path / "out" / "dissociation.png").exists()
+
+
+def hydrogen(tmp_path, **info):
+    """A series of three frames of H2."""
+    systems = [Atoms("H2", [[0, 0, 0], [0, 0, d]]) for d in (0.6, 0.75, 0.9)]
+    return read_series(write_series(tmp_path / "h2.xyz", systems, (0, 1), **info), "distance")
+
+
+def test_rows_of_a_curve(tmp_path):
+    series = hydrogen(tmp_path)
+    scan = Scan("spin", "length", "{:.2f} Å")
+    columns = {"energy": series.energies + np.array([0, 0, 1 / EV_TO_KCAL]), "jump": np.ones(3)}
+    steps = []
+    found = scan.outcome(
+        [series], lambda _: ("a", "b"), lambda _, kind: columns, lambda *step: steps.append(step)
+    )
+    assert steps == [(1, "h2")]
+    assert [row["case"] for row in found.rows] == ["h2 a"] * 3 + ["h2 b"] * 3
+    own = scan.curves(found.rows, "b")["h2"]
+    assert [row["length"] for row in own] == pytest.approx([0.6, 0.75, 0.9])
+    assert min(row["energy"] for row in own) == min(row["reference"] for row in own) == 0
+    assert own[2]["energy"] - own[2]["reference"] == pytest.approx(1)
+    worst = found.worst[0]
+    assert worst.what == "at 0.90 Å energy off by" and worst.error == pytest.approx(1)
+
+
+def test_curves_without_all_labels_have_no_reference(tmp_path):
+    series = hydrogen(tmp_path)
+    series.energies[1] = np.nan
+    found = Scan("spin", "length", "{:.2f}").outcome(
+        [series], lambda _: ("a",), lambda *_: {"energy": np.arange(3.0)}, lambda *_: None
+    )
+    assert np.isnan([row["reference"] for row in found.rows]).all()
+    assert not found.worst
+
+
+def test_a_curve_without_one_of_its_points_fails(tmp_path):
+    series = hydrogen(tmp_path)
+    scan = Scan("spin", "length", "{:.2f} Å")
+    points = [Point(energy=1.0), Point(failed="no SCF"), Point(failed="no memory")]
+    found = scan.outcome(
+        [series], lambda _: ("a",), lambda s, _: {"energy": scan.energies(s, points)}, print
+    )
+    assert not found.rows
+    assert [(f.case, f.reason) for f in found.failures] == [
+        ("h2 a", "2 of 3 points, the first at 0.75 Å: no SCF")
+    ]
+
+
+def test_triplets_are_not_stretched(tmp_path):
+    hydrogen(tmp_path, multiplicity=3)
+    with pytest.raises(InputError, match=r"h2\.xyz: bonds are stretched in singlets"):
+        Dissociation().load([tmp_path / "h2.xyz"], PLAIN)
