@@ -28,7 +28,7 @@ def single_point(found: Label, settings: LabelSettings) -> SinglePoint:
         method=settings.method,
         charge=found.charge,
         multiplicity=found.multiplicity,
-        unrestricted=found.multiplicity > 1,
+        unrestricted=settings.unrestricted or found.multiplicity > 1,
         converged=found.converged,
         status=Status.CONVERGED if found.converged else Status.UNCONVERGED,
         iterations=found.iterations,

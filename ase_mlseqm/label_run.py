@@ -27,6 +27,8 @@ def fingerprint(molecule: Molecule, settings: LabelSettings) -> str:
     level = dataclasses.asdict(settings)
     for name in ("max_iterations", "charge", "multiplicity"):
         del level[name]
+    if not settings.unrestricted:  # labels from before there was this choice stay known
+        del level["unrestricted"]
     level |= {name: level[name].lower() for name in ("functional", "basis")}
     digest = hashlib.sha256(json.dumps(level, sort_keys=True).encode())
     digest.update(np.array([molecule.charge, molecule.multiplicity], "<i8").tobytes())

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
     from .batch import Molecule
 
+FOLLOWED = 6
+"""Times that an unrestricted singlet is followed where it is unstable."""
+LOWERED = 1e-6
+"""What that has to lower the energy by, Hartree; otherwise the state was stable."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LabelSettings:
@@ -48,6 +53,8 @@ class LabelSettings:
     """Total charge, e; default: what the atoms say, otherwise 0."""
     multiplicity: int | None = None
     """2S + 1; default: what the atoms say, otherwise the lowest possible."""
+    unrestricted: bool = False
+    """Singlets: unrestricted, too, and stable; of stretched bonds the state of broken symmetry."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -57,6 +64,7 @@ class LabelSettings:
             ("cartesian", _truth),
             ("tolerance", _positive),
             ("max_iterations", _positive_whole),
+            ("unrestricted", _truth),
         ):
             object.__setattr__(self, name, check(name, getattr(self, name)))
         if not 0 <= self.grid <= 9:
@@ -74,6 +82,7 @@ class LabelSettings:
         """The level of theory in words."""
         words = ["PySCF", f"{'Cartesian' if self.cartesian else 'spherical'} d functions"]
         words += ["density fitting"] if self.density_fitting else []
+        words += ["unrestricted"] if self.unrestricted else []
         return f"{self.method} ({', '.join(words)}, grid level {self.grid})"
 
 
@@ -97,7 +106,7 @@ class Label:
     spin_squared : float
         Expectation value of S^2 of the Kohn-Sham determinant.
     charge, multiplicity : int
-        What was computed; unrestricted where the multiplicity is above one.
+        What was computed; unrestricted where the multiplicity is above one or it was asked for.
     iterations : int
         Of the SCF.
     solver : str
@@ -259,7 +268,7 @@ def _compute(molecule: Molecule, settings: LabelSettings) -> Label:
         charges=np.asarray(mf.mulliken_pop(verbose=0)[1]),
         homo=float(levels[occupied].max()),
         lumo=float(levels[~occupied].min()) if not occupied.all() else np.nan,
-        spin_squared=float(mf.spin_square()[0]) if molecule.multiplicity > 1 else 0.0,
+        spin_squared=float(mf.spin_square()[0]) if np.ndim(mf.mo_occ) > 1 else 0.0,
     )
 
 
@@ -290,15 +299,27 @@ def _solve(molecule: Molecule, settings: LabelSettings) -> tuple[Any, int, str]:
         spin=molecule.multiplicity - 1,
         verbose=0,
     )
-    kohn_sham = pyscf.dft.RKS if molecule.multiplicity == 1 else pyscf.dft.UKS
-    mf = kohn_sham(mol, xc=settings.functional)
+    if settings.unrestricted and molecule.multiplicity == 1 and mol.nelectron < 2 * mol.nao:
+        return _broken_symmetry(mol, settings)
+    return _iterate(_mean_field(mol, settings, unrestricted=molecule.multiplicity > 1))
+
+
+def _mean_field(mol: Any, settings: LabelSettings, unrestricted: bool) -> Any:
+    """PySCF's mean-field object before its SCF."""
+    dft = load_pyscf().dft
+    mf = (dft.UKS if unrestricted else dft.RKS)(mol, xc=settings.functional)
     if settings.density_fitting:
         mf = mf.density_fit()
     mf.grids.level = settings.grid
     mf.conv_tol = settings.tolerance
     mf.max_cycle = settings.max_iterations
     mf.chkfile = None  # no file that a killed run would leave behind
-    mf.kernel()
+    return mf
+
+
+def _iterate(mf: Any, density: Any = None) -> tuple[Any, int, str]:
+    """The object after its SCF, the iterations, and the solver that ended it."""
+    mf.kernel(density)
     if mf.converged:
         return mf, mf.cycles, "diis"
     iterations = mf.cycles
@@ -306,3 +327,39 @@ def _solve(molecule: Molecule, settings: LabelSettings) -> tuple[Any, int, str]:
     mf = mf.newton()
     mf.kernel(*orbitals)
     return mf, iterations + mf.cycles, "newton"
+
+
+def _broken_symmetry(mol: Any, settings: LabelSettings) -> tuple[Any, int, str]:
+    """An unrestricted singlet that no small change of its orbitals lowers.
+
+    The SCF starts from restricted orbitals whose highest occupied and lowest empty one are mixed,
+    differently in both spins, and goes on where an instability lowers the energy (Seeger and
+    Pople, J. Chem. Phys. 66 (1977) 3045): the bond that is stretched is often not that of the
+    highest orbital.
+    """
+    rough = _mean_field(mol, dataclasses.replace(settings, tolerance=1e-4), unrestricted=False)
+    rough.kernel()  # need not converge
+    empty = mol.nelectron // 2
+    both = rough.mo_coeff[:, [empty - 1, empty]] @ np.array([[1, -1], [1, 1]]) / np.sqrt(2)
+    orbitals = np.stack([rough.mo_coeff] * 2)
+    orbitals[:, :, empty - 1] = both.T
+    filled = np.stack([(rough.mo_occ > 0).astype(float)] * 2)
+    iterations, solver = rough.cycles, "diis"
+    best: Any = None
+    for _ in range(FOLLOWED):
+        mf = _mean_field(mol, settings, unrestricted=True)
+        mf, cycles, ended = _iterate(mf, mf.make_rdm1(orbitals, filled))
+        iterations += cycles
+        # where one spin has no density, the second derivatives of a functional are noise
+        if best is not None and not mf.e_tot < best.e_tot - LOWERED:
+            break
+        best, solver = mf, ended
+        if not mf.converged:
+            break
+        orbitals, _, stable, _ = mf.stability(return_status=True)
+        if stable:
+            break
+        filled = mf.mo_occ
+    else:
+        best.converged = False
+    return best, iterations, solver

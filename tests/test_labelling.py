@@ -18,7 +18,7 @@ from ase.build import molecule
 from ase.io import read, write
 
 from ase_mlseqm import InputError, cli, label_run
-from ase_mlseqm.labelling import LabelSettings, label
+from ase_mlseqm.labelling import LabelSettings, label, prepare
 from ase_mlseqm.units import HARTREE
 
 pytest.importorskip("pyscf")
@@ -209,6 +209,43 @@ def test_unconverged_labels_have_no_numbers():
     assert "did not converge" in found.message
     for number in (found.energy, found.forces, found.dipole, found.charges, found.homo):
         assert np.isnan(number).all()
+
+
+def test_stretched_bonds_break_symmetry():
+    """Far apart the unrestricted singlet is two atoms, near the minimum the restricted one."""
+    near, far = hydrogens(0.74, 4.0)
+    settings = LabelSettings(unrestricted=True)
+    found = label(far, settings)
+    assert found.energy == pytest.approx(2 * label(Atoms("H")).energy, abs=0.01)
+    assert found.spin_squared == pytest.approx(1.0, abs=0.01)
+    assert label(far).energy > found.energy + 2.0
+    closed = label(near, settings)
+    assert closed.energy == pytest.approx(label(near).energy, abs=1e-6)
+    assert closed.spin_squared == pytest.approx(0.0, abs=1e-6)
+    assert "unrestricted" in settings.level
+    helium = Atoms("He")
+    assert label(helium, settings).energy == pytest.approx(label(helium).energy, abs=1e-6)
+
+
+def test_another_bond_than_that_of_the_highest_orbital_breaks():
+    """The highest orbital of water is a lone pair: the state has to be followed to the minimum."""
+    water = Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 2.2, 0]])
+    parts = sum(label(part).energy for part in (water[:2], water[2:]))
+    found = label(water, LabelSettings(unrestricted=True))
+    assert -0.3 < found.energy - parts < 0
+    assert found.spin_squared == pytest.approx(0.85, abs=0.05)
+
+
+def test_labels_from_before_unrestricted_singlets_are_still_known():
+    """The hash of hydrogen at the default level, as it was then."""
+    atoms = hydrogens(0.74)[0]
+    fingerprints = {
+        unrestricted: label_run.fingerprint(prepare(atoms, settings), settings)
+        for unrestricted in (False, True)
+        for settings in [LabelSettings(unrestricted=unrestricted)]
+    }
+    assert fingerprints[False].startswith("777b2c35cf72adcf")
+    assert fingerprints[True] != fingerprints[False]
 
 
 def test_saddle_points_are_not_results():
