@@ -35,12 +35,9 @@ def _minus_trace(device: torch.device) -> Tensor:
 
 def spin_populations(layout: Layout, atoms: AtomDensities) -> Tensor:
     """Alpha minus beta populations (n,); zero when restricted."""
-    out = atoms.net.new_zeros(len(layout.numbers))
-    if atoms.heavy.shape[0] == 2:
-        heavy = atoms.heavy[:, :, DIAGONAL].sum(2)
-        out[layout.heavy] = heavy[0] - heavy[1]
-        out[layout.hydrogen] = atoms.hydrogen[0] - atoms.hydrogen[1]
-    return out
+    if len(atoms.spin) == 1:
+        return torch.zeros_like(atoms.net[:, 0])
+    return (atoms.spin[1] - atoms.spin[0]) @ _minus_trace(atoms.net.device)
 
 
 def about_center_of_mass(layout: Layout, positions: Tensor) -> Tensor:
@@ -80,6 +77,11 @@ def field_energy(layout: Layout, atoms: AtomDensities, potential: Tensor) -> Ten
     """Energy (n,), eV, of the atoms' electrons and cores in the field: minus field times dipole."""
     charges = net_charges(layout, atoms)
     return -charges * potential[:, 0] + (atoms.net[:, SP] * potential[:, 1:]).sum(1)
+
+
+def field_hybrid_slope(atoms: AtomDensities, field: Tensor) -> Tensor:
+    """Derivative (n,) of the energy in the field with respect to D1, eV/bohr, at fixed density."""
+    return BOHR * (atoms.net[:, SP] * field).sum(1)
 
 
 def field_gradient(layout: Layout, atoms: AtomDensities, field: Tensor) -> Tensor:

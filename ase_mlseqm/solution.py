@@ -19,10 +19,12 @@ from .nddo.integrals import (
     Integrals,
     geometry,
     integrals_and_slopes,
+    orbital_distances,
     prepare,
 )
 from .nddo.layout import Layout, build_layout
 from .nddo.one_center import isolated_atom_energy
+from .nddo.overlap import Overlaps, overlaps
 from .nddo.parameter_gradient import parameter_gradient, traced_constants
 from .nddo.parameters import table_parameters
 from .scf import SCFResult, SCFSettings, solve
@@ -55,6 +57,8 @@ class Problem:
     ----------
     constants, shape, integrals
         Parameters, geometry, and the integrals made from them.
+    overlaps : Overlaps or None
+        Where the slopes are wanted.
     slopes : Integrals or None
         Derivatives of the integrals along the bonds.
     potential : (n, 4) or None
@@ -64,6 +68,7 @@ class Problem:
 
     constants: Constants
     shape: Geometry
+    overlaps: Overlaps | None
     integrals: Integrals
     slopes: Integrals | None
     potential: Tensor | None
@@ -81,12 +86,15 @@ def set_up(
     """The problem at (n, 3) ``positions`` and fixed parameters."""
     layout = known.layout
     shape = geometry(layout, positions)
-    ints, slopes = integrals_and_slopes(layout, constants, shape, with_gradient)
+    found = None
+    if with_gradient:  # the derivatives with respect to the parameters need them, too
+        found = overlaps(orbital_distances(constants, shape), constants.orbitals)
+    ints, slopes = integrals_and_slopes(layout, constants, shape, with_gradient, found)
     potential = None
     if field is not None:
         potential = props.field_potential(layout, constants, positions, field)
     builder = fock_builder(layout, known.maps, constants, ints, potential)
-    return Problem(constants, shape, ints, slopes, potential, builder)
+    return Problem(constants, shape, found, ints, slopes, potential, builder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +167,7 @@ def solve_at(
     found = populations(known, scf.density)
     coefficients, atoms = found.coefficients, found.atoms
     pair = energies.pair_energy(problem.integrals, coefficients)
-    one = energies.one_center_energy(layout, constants, atoms)
+    one = energies.one_center_energy(constants, atoms)
     if problem.potential is not None:
         one = one + props.field_energy(layout, atoms, problem.potential)
     energy = layout.molecule_sum(one) + layout.molecule_sum(pair, layout.pair_molecule)
@@ -184,21 +192,16 @@ def value_gradient(
 ) -> Tensor:
     """d (energy minus isolated atoms) / d ``leaf`` (n, k), eV, from which the problem's constants
     were made (:func:`traced_constants`), at a fixed density."""
-
-    def in_field(constants: Constants) -> Tensor:
-        assert field is not None
-        potential = props.field_potential(layout, constants, positions, field)
-        return props.field_energy(layout, found.atoms, potential)
-
     return parameter_gradient(
         layout,
         leaf,
         problem.constants,
         problem.shape,
+        problem.overlaps,
         problem.integrals,
         found.coefficients,
         found.atoms,
-        None if field is None else in_field,
+        None if field is None else props.field_hybrid_slope(found.atoms, field),
     )
 
 
@@ -223,7 +226,7 @@ def solve_learned(
     with torch.set_grad_enabled(with_gradient):
         values = learned.values(layout, at)
     leaf, constants = traced_constants(layout, values, lambda v: learned.assemble(layout, v))
-    with torch.no_grad():
+    with torch.inference_mode():
         solution = solve_at(
             known,
             constants,

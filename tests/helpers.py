@@ -174,7 +174,7 @@ def parametric_energy(
         atoms = energies.atom_densities(layout, parts)
         coefficients = energies.pair_coefficients(layout, parts)
     pair = energies.pair_energy(ints, coefficients)
-    one = energies.one_center_energy(layout, constants, atoms)
+    one = energies.one_center_energy(constants, atoms)
     total = layout.molecule_sum(one) + layout.molecule_sum(pair, layout.pair_molecule)
     isolated = layout.molecule_sum(isolated_atom_energy(parameters, layout.core_charge))
     return ParametricEnergy(total, isolated, result)

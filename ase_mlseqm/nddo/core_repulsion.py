@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from .layout import Layout
-from .parameters import Parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,74 +23,63 @@ class CoreConstants:
     ----------
     zz : (P,)
         Product of the core charges.
-    alpha : (2, P)
+    alpha : (P, 2)
         Exponents of both atoms.
-    scaled : (P,)
-        1 where the first atom's exponential carries a factor R, else 0.
-    gaussians : tuple of three (P, 8), or None
+    scaled : (P, 2)
+        1 where the atom's exponential carries a factor R, else 0.
+    gaussians : (P, 2, 3, 4), or None
         K, L, M of both atoms; None when the method has none.
     """
 
     zz: Tensor
     alpha: Tensor
     scaled: Tensor
-    gaussians: tuple[Tensor, Tensor, Tensor] | None
-
-    def depends_on_parameters(self) -> bool:
-        """Whether a graph leads to the exponents or the Gaussians."""
-        gaussians = self.gaussians or ()
-        return self.alpha.requires_grad or any(g.requires_grad for g in gaussians)
+    gaussians: Tensor | None
 
 
-def core_constants(layout: Layout, parameters: Parameters) -> CoreConstants:
-    """Gather what the pairs need."""
-    i, j = layout.first, layout.second
-    numbers = layout.numbers
-    is_n_or_o = (numbers[i] == 7) | (numbers[i] == 8)
-    gaussians = None
-    if bool((parameters.K != 0).any()) or parameters.K.requires_grad:
-        K, L, M = (
-            torch.cat((value[i], value[j]), 1)
-            for value in (parameters.K, parameters.L, parameters.M)
-        )
-        gaussians = (K, L, M)
-    return CoreConstants(
-        layout.core_charge[i] * layout.core_charge[j],
-        torch.stack((parameters.alpha[i], parameters.alpha[j])),
-        (is_n_or_o & (numbers[j] == 1)).to(torch.float64),
-        gaussians,
-    )
+def core_constants(layout: Layout, alpha: Tensor, gaussians: Tensor | None) -> CoreConstants:
+    """From exponents (P, 2) and Gaussians (P, 2, 3, 4) of the atoms of every pair."""
+    zz, scaled = layout.once("core", lambda: _fixed(layout))
+    return CoreConstants(zz, alpha, scaled, gaussians)
 
 
-def screening(distance: Tensor, constants: CoreConstants) -> Tensor:
-    """Factor (P,) of (ss|ss) in the core repulsion: Z_A Z_B (f_A + f_B)."""
-    decay = torch.exp(-constants.alpha * distance)
-    scale = 1.0 + constants.scaled * (distance - 1.0)
-    return constants.zz * (scale * decay[0] + decay[1])
+def _fixed(layout: Layout) -> tuple[Tensor, Tensor]:
+    """What the elements alone determine: ``zz`` and ``scaled``."""
+    first, second = layout.numbers[layout.first], layout.numbers[layout.second]
+    charge = layout.core_charge
+    scaled = (((first == 7) | (first == 8)) & (second == 1)).to(charge.dtype)
+    scaled = torch.stack((scaled, torch.zeros_like(scaled)), 1)
+    return charge[layout.first] * charge[layout.second], scaled
+
+
+def decays(distance: Tensor, constants: CoreConstants) -> tuple[Tensor, Tensor]:
+    """Exponentials of both atoms and their factors, (P, 2) each; the products are f_A and f_B."""
+    R = distance.unsqueeze(1)
+    return torch.exp(-constants.alpha * R), 1.0 + constants.scaled * (R - 1.0)
 
 
 def core_slopes(
-    distance: Tensor, ssss: Tensor, constants: CoreConstants
-) -> list[tuple[Tensor, Tensor]]:
-    """Exponents and Gaussians, and the derivatives of the extra repulsion with respect to them.
+    distance: Tensor, ssss: Tensor, screening: Tensor, constants: CoreConstants
+) -> Tensor:
+    """Derivatives (P, 2, 13) of the extra repulsion with respect to the exponent and K, L, M of
+    both atoms; without Gaussians (P, 2, 1).
 
     Parameters
     ----------
     ssss : (P,)
         (ss|ss) in eV.
+    screening : (P, 2)
+        f_A and f_B.
     """
-    decay = torch.exp(-constants.alpha * distance)
-    scale = 1.0 + constants.scaled * (distance - 1.0)
-    outer = -constants.zz * distance * ssss
-    slopes = [(constants.alpha, outer * torch.stack((scale * decay[0], decay[1])))]
-    if constants.gaussians is not None:
-        K, L, M = constants.gaussians
-        displacement = distance.unsqueeze(1) - M
-        shape = torch.exp(-L * displacement**2) * (constants.zz / distance).unsqueeze(1)
-        slopes.append((K, shape))
-        slopes.append((L, -K * displacement**2 * shape))
-        slopes.append((M, 2.0 * K * L * displacement * shape))
-    return slopes
+    by_alpha = (screening * (-constants.zz * distance * ssss).unsqueeze(1)).unsqueeze(2)
+    if constants.gaussians is None:
+        return by_alpha
+    K, L, M = constants.gaussians.unbind(2)
+    displacement = distance.view(-1, 1, 1) - M
+    stretched = L * displacement
+    by_K = torch.exp(-stretched * displacement) * (constants.zz / distance).view(-1, 1, 1)
+    by_M = 2.0 * K * by_K * stretched
+    return torch.cat((by_alpha, by_K, -K * by_K * displacement**2, by_M), 2)
 
 
 def core_repulsion(
@@ -105,21 +93,20 @@ def core_repulsion(
     ssss : (1 or 2, P)
         (ss|ss) in eV, and its derivative per Angstrom.
     """
-    decay = torch.exp(-constants.alpha * distance)
-    scale = 1.0 + constants.scaled * (distance - 1.0)
-    factor = scale * decay[0] + decay[1]
+    decay, scale = decays(distance, constants)
+    factor = (decay * scale).sum(1)
     rows = [ssss[0] * factor]
     if slopes:
-        steep = (constants.scaled - constants.alpha[0] * scale) * decay[0]
-        steep = steep - constants.alpha[1] * decay[1]
+        steep = (decay * (constants.scaled - constants.alpha * scale)).sum(1)
         rows.append(ssss[1] * factor + ssss[0] * steep)
     if constants.gaussians is not None:
-        K, L, M = constants.gaussians
-        displacement = distance.unsqueeze(1) - M
-        terms = K * torch.exp(-L * displacement**2)
-        value = terms.sum(1) / distance
+        K, L, M = constants.gaussians.unbind(2)
+        displacement = distance.view(-1, 1, 1) - M
+        stretched = L * displacement
+        terms = K * torch.exp(-stretched * displacement)
+        value = terms.sum((1, 2)) / distance
         rows[0] = rows[0] + value
         if slopes:
-            steep = (L * displacement * terms).sum(1)
+            steep = (stretched * terms).sum((1, 2))
             rows[1] = rows[1] - (2.0 * steep + value) / distance
     return constants.zz * torch.stack(rows)

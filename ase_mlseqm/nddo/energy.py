@@ -20,32 +20,37 @@ from torch import Tensor
 from .fock import DensityParts
 from .integrals import Constants, Integrals
 from .layout import Layout
-from .products import FOLD, N_PRODUCTS
+from .one_center import one_center_coefficients
+from .products import FOLD
 
 
 @dataclasses.dataclass(frozen=True)
 class AtomDensities:
     """One-centre densities: packed (off-diagonal products count twice).
 
-    ``heavy`` (S, n_heavy, 10), ``hydrogen`` (S, n_hydrogen), both of one spin; ``net`` (n, 10)
-    total populations of all atoms minus the core charge at ss.
+    Attributes
+    ----------
+    spin : (S, n, 10)
+        Populations of one spin.
+    net : (n, 10)
+        Of both, minus the core charge at ss.
+    one_center : (n, 7)
+        dE / d one-centre parameter (:data:`~.one_center.ENERGY_PARAMETERS`).
     """
 
-    heavy: Tensor
-    hydrogen: Tensor
+    spin: Tensor
     net: Tensor
+    one_center: Tensor
 
 
 def atom_densities(layout: Layout, parts: DensityParts) -> AtomDensities:
     """One-centre parts of a density."""
-    product_x, product_h = layout.product_index
-    products = parts.products()
-    total = products.sum(0) * (2.0 / len(products))
-    net = total.new_zeros(len(layout.numbers), N_PRODUCTS)
-    net[layout.heavy] = total[product_x]
-    net[layout.hydrogen, 0] = total[product_h]
-    net[:, 0] -= layout.core_charge
-    return AtomDensities(products[:, product_x], products[:, product_h], net)
+    index, weight = layout.atom_products
+    spin = parts.populations[:, index] * weight
+    total = spin.sum(0) * (2.0 / len(spin))  # the restricted density stands for two spins
+    one_center = one_center_coefficients(spin, total)
+    total[:, 0].sub_(layout.core_charge)
+    return AtomDensities(spin, total, one_center)
 
 
 def pair_coefficients(layout: Layout, parts: DensityParts) -> Integrals:
@@ -76,23 +81,9 @@ def pair_coefficients(layout: Layout, parts: DensityParts) -> Integrals:
     )
 
 
-def one_center_energy(layout: Layout, constants: Constants, atoms: AtomDensities) -> Tensor:
+def one_center_energy(constants: Constants, atoms: AtomDensities) -> Tensor:
     """(n,) one-centre energies, eV; differentiable in the parameters."""
-    p, x, h = constants.parameters, layout.heavy, layout.hydrogen
-    both = 2.0 / atoms.heavy.shape[0]
-    total = atoms.heavy.sum(0) * both
-    pops = torch.stack((total[:, 0], total[:, 4] + total[:, 7] + total[:, 9]), 1)
-    spin = atoms.heavy.transpose(0, 1)
-    heavy = (
-        p.U_ss[x] * pops[:, 0]
-        + p.U_pp[x] * pops[:, 1]
-        + 0.5 * (total * (constants.one.coulomb @ total.unsqueeze(2)).squeeze(2)).sum(1)
-        - 0.5 * both * (spin * (spin @ constants.one.exchange)).sum((1, 2))
-    )
-    t = atoms.hydrogen.sum(0) * both
-    hydrogen = p.U_ss[h] * t + 0.5 * p.g_ss[h] * (t**2 - both * (atoms.hydrogen**2).sum(0))
-    out = heavy.new_zeros(len(layout.numbers))
-    return out.index_copy(0, x, heavy).index_copy(0, h, hydrogen)
+    return (constants.one.parameters * atoms.one_center).sum(1)
 
 
 def pair_energy(integrals: Integrals, coefficients: Integrals) -> Tensor:

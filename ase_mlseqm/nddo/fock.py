@@ -306,7 +306,7 @@ def fock_builder(
         exchange_xx=exchange_xx.view(-1, 16, 16).neg(),
         exchange_xh=integrals.w_xh[:, PACK.to(hcore.device)].neg(),
         exchange_hh=integrals.w_hh.neg(),
-        spin_exchange=0.5 * one.exchange,
+        spin_exchange=one.half_exchange,
         spin_hydrogen=one.repulsion_hydrogen,
     )
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 
 import torch
 from torch import Tensor
 
 from ..units import BOHR
 from . import overlap
+from .constants import lasting
 from .core_repulsion import CoreConstants, core_constants, core_repulsion
 from .layout import Layout
 from .multipoles import Multipoles, multipoles
 from .one_center import OneCenter, one_center
-from .overlap import OrbitalPairs
-from .parameters import Parameters, elements
+from .overlap import OrbitalPairs, Overlaps
+from .parameters import Parameters
 from .products import N_PRODUCTS
 from .rotation import local_frames, product_rotation
 from .two_center import Terms, local_integrals, terms
@@ -74,40 +77,55 @@ class Integrals:
         return Integrals(*(t.detach() for t in self.tensors()))
 
 
-def prepare(layout: Layout, parameters: Parameters, trace_one_center: bool = True) -> Constants:
-    """Everything that does not depend on the positions, differentiable in the parameters.
+@functools.cache
+@lasting
+def resonance_means(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """From beta_s of both atoms of a pair and beta_p of both to the means of all pairs of orbitals:
+    (4, 16), (4, 4) and (4, 1) of the three kinds of pairs."""
+    tables = []
+    for n1, n2 in ((4, 4), (4, 1), (1, 1)):
+        table = torch.zeros(4, n1, n2, dtype=torch.float64)
+        for mu, nu in itertools.product(range(n1), range(n2)):
+            table[2 * (mu > 0), mu, nu] = table[1 + 2 * (nu > 0), mu, nu] = 0.5
+        tables.append(table.flatten(1).to(device))
+    return tables[0], tables[1], tables[2]
 
-    Without ``trace_one_center`` the one-centre terms have no graph.
-    """
+
+def prepare(layout: Layout, parameters: Parameters) -> Constants:
+    """Everything that does not depend on the positions, differentiable in the parameters."""
     p = parameters
-    with torch.set_grad_enabled(trace_one_center and torch.is_grad_enabled()):
-        one = one_center(p, layout)
-    heavy_mask = layout.numbers > 1
-    shell = elements(layout.numbers.device).shell[layout.numbers]
-    atoms = multipoles(p.zeta_s, p.zeta_p, p.g_ss, p.g_pp, p.g_p2, p.h_sp, shell, heavy_mask)
+    atoms = multipoles(
+        p.zeta_s, p.zeta_p, p.g_ss, p.g_pp, p.g_p2, p.h_sp, layout.shell, layout.heavy
+    )
+    # one look-up for all that pairs need of their atoms, (P, 2, ...)
+    own = torch.stack((p.beta_s, p.beta_p, p.alpha), 1)
+    both = torch.cat((atoms.D, atoms.rho, own, p.K, p.L, p.M), 1)[layout.pairs]
+    gaussians = None
+    if p.K.requires_grad or bool((p.K != 0).any()):
+        gaussians = both[:, :, 8:].unflatten(2, (3, -1))
     known = layout.overlapping
-    zeta = torch.stack((p.zeta_s, p.zeta_p)).flatten()
-    orbitals = overlap.orbital_pairs(zeta[known.orbital_a], zeta[known.orbital_b], known.tables)
-    beta = torch.stack((p.beta_s, p.beta_p, p.beta_p, p.beta_p), 1)
-    i, j = layout.first, layout.second
+    zeta = torch.stack((p.zeta_s, p.zeta_p), 1).flatten()[known.orbitals]
+    xx, xh, hh = layout.xx, layout.xh, layout.hh
 
     def pairs(kind: slice, n1: int, n2: int) -> Terms:
-        return terms(atoms, i[kind], j[kind], n1, n2)
+        return terms(both[kind, :, :5].flatten(1), n1, n2)
 
-    xx, xh, hh = layout.xx, layout.xh, layout.hh
+    mean_xx, mean_xh, mean_hh = resonance_means(both.device)
+    beta = both[:, :, 5:7].mT.flatten(1)
     return Constants(
         parameters=p,
         multipoles=atoms,
-        one=one,
+        one=one_center(p, layout),
         xx=pairs(xx, N_PRODUCTS, N_PRODUCTS),
         xh=pairs(xh, N_PRODUCTS, 1),
         hh=pairs(hh, 1, 1),
-        orbitals=orbitals,
+        orbitals=overlap.orbital_pairs(zeta, known.tables),
         orbital_pair=known.pair,
-        beta_xx=0.5 * (beta[i[xx]].unsqueeze(2) + beta[j[xx]].unsqueeze(1)),
-        beta_xh=0.5 * (beta[i[xh]] + p.beta_s[j[xh]].unsqueeze(1)),
-        beta_hh=0.5 * (p.beta_s[i[hh]] + p.beta_s[j[hh]]),
-        core=core_constants(layout, p),
+        beta_xx=(beta[xx] @ mean_xx).unflatten(1, (4, 4)),
+        # what hydrogen has no orbital for may be not a number
+        beta_xh=beta[xh, :3] @ mean_xh[:3],
+        beta_hh=(beta[hh, :2] @ mean_hh[:2]).squeeze(1),
+        core=core_constants(layout, both[:, :, 7], gaussians),
     )
 
 
@@ -153,13 +171,24 @@ def overlap_blocks(
     return torch.cat((top, bottom), 2), s_xh, hh
 
 
+def orbital_distances(constants: Constants, shape: Geometry) -> Tensor:
+    """Distances (Q,) of the pairs of orbitals, bohr, at most that from which on nothing is left."""
+    clamped = (shape.distance * (1.0 / BOHR)).clamp(max=overlap.CUTOFF)
+    return clamped.index_select(0, constants.orbital_pair)
+
+
 def integrals_and_slopes(
-    layout: Layout, constants: Constants, shape: Geometry, slopes: bool = True
+    layout: Layout,
+    constants: Constants,
+    shape: Geometry,
+    slopes: bool = True,
+    found: Overlaps | None = None,
 ) -> tuple[Integrals, Integrals | None]:
     """All integrals (eV) and their derivatives along the bonds at fixed directions (eV/Angstrom).
 
     The derivatives are those with respect to the distance of the pair; see ``gradient.py`` for
-    the rest.  With ``slopes`` False they are None.
+    the rest.  With ``slopes`` False they are None.  ``found`` are the overlaps at these distances,
+    where they are known.
     """
     bohr = shape.distance * (1.0 / BOHR)
     xx, xh, hh = layout.xx, layout.xh, layout.hh
@@ -170,9 +199,13 @@ def integrals_and_slopes(
     w_xx = rotation[xx] @ local_xx @ rotation[xx].mT
     w_xh = (rotation[xh] @ local_xh.unsqueeze(3)).squeeze(3)
 
-    clamped = bohr.clamp(max=overlap.CUTOFF)
-    distance = clamped.index_select(0, constants.orbital_pair)
-    local = overlap.local_overlaps(distance, constants.orbitals, slopes)
+    distance = orbital_distances(constants, shape)
+    if slopes:
+        found = found or overlap.overlaps(distance, constants.orbitals)
+        along = overlap.distance_slopes(distance, constants.orbitals, found)
+        local = torch.stack((found.value, along))
+    else:
+        local = overlap.local_overlaps(distance, constants.orbitals).unsqueeze(0)
     s_xx, s_xh, s_hh = overlap_blocks(layout, local, shape.direction)
     h_xx, h_xh = constants.beta_xx * s_xx, constants.beta_xh * s_xh
     h_hh = constants.beta_hh * s_hh

@@ -18,7 +18,7 @@ from torch import Tensor
 from . import overlap
 from .constants import lasting
 from .parameters import elements
-from .products import N_PRODUCTS
+from .products import N_PRODUCTS, WEIGHT
 
 T = TypeVar("T")
 
@@ -35,14 +35,13 @@ class Overlapping:
     ----------
     pair : (Q,)
         Their pairs of atoms.
-    orbital_a, orbital_b : (Q,)
-        Atom of either orbital, plus n for p orbitals.
+    orbitals : (2, Q)
+        Twice the atom of either orbital, plus one for p orbitals.
     tables : PairTables
     """
 
     pair: Tensor
-    orbital_a: Tensor
-    orbital_b: Tensor
+    orbitals: Tensor
     tables: overlap.PairTables
 
 
@@ -114,6 +113,29 @@ class Layout:
 
     @functools.cached_property
     @lasting
+    def shell(self) -> Tensor:
+        """(n,) principal quantum number of the valence shell."""
+        return elements(self.numbers.device).shell[self.numbers]
+
+    @functools.cached_property
+    @lasting
+    def pairs(self) -> Tensor:
+        """(P, 2) atoms of every pair."""
+        return torch.stack((self.first, self.second), 1)
+
+    @functools.cached_property
+    @lasting
+    def atom_products(self) -> tuple[Tensor, Tensor]:
+        """Products of every atom in (B * M), and how often they occur in the full sum, (n, 10);
+        nine of hydrogen's are any and do not occur."""
+        ladder = torch.arange(N_PRODUCTS, device=self.product.device)
+        absent = (self.numbers == 1).unsqueeze(1) & (ladder > 0)
+        start = (self.molecule * self.M + self.product).unsqueeze(1)
+        index = start + ladder.masked_fill(absent, 0)
+        return index, WEIGHT.to(index.device).masked_fill(absent, 0.0)
+
+    @functools.cached_property
+    @lasting
     def product_index(self) -> tuple[Tensor, Tensor]:
         """Products of the heavy (n_heavy, 10) and hydrogen (n_hydrogen,) atoms in (B * M)."""
         start = self.molecule * self.M + self.product
@@ -181,9 +203,8 @@ class Layout:
         i, j = self.first[pair], self.second[pair]
         p_on_i = (kind == overlap.ZS) | (kind == overlap.ZZ) | (kind == overlap.XX)
         p_on_j = (kind == overlap.SZ) | (kind == overlap.ZZ) | (kind == overlap.XX)
-        shell, n = elements(device).shell[self.numbers], len(self.numbers)
-        tables = overlap.pair_tables(shell[i], shell[j], kind)
-        return Overlapping(pair, i + n * p_on_i, j + n * p_on_j, tables)
+        tables = overlap.pair_tables(self.shell[i], self.shell[j], kind)
+        return Overlapping(pair, torch.stack((2 * i + p_on_i, 2 * j + p_on_j)), tables)
 
     def block(self, first: Tensor, second: Tensor, n1: int, n2: int) -> Tensor:
         """Indices (P, n1, n2) of the atoms' blocks in flattened (B, N, N) matrices."""

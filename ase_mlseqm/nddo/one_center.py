@@ -34,7 +34,8 @@ def _integral(mu: int, nu: int, k: int, m: int) -> dict[int, float]:
 def _maps(device: torch.device) -> tuple[Tensor, Tensor]:
     """(5, 100) coefficients of the Coulomb and of the exchange matrix over packed products.
 
-    Both act on packed densities in which an off-diagonal product counts twice.
+    Both act on packed densities in which an off-diagonal product counts twice.  Of the exchange it
+    is one half.
     """
     coulomb = torch.zeros(5, N_PRODUCTS, N_PRODUCTS, dtype=torch.float64)
     exchange = torch.zeros_like(coulomb)
@@ -44,7 +45,7 @@ def _maps(device: torch.device) -> tuple[Tensor, Tensor]:
                 coulomb[g, row, column] += c
             for one, two in {(k, m), (m, k)}:
                 for g, c in _integral(mu, one, nu, two).items():
-                    exchange[g, row, column] += c / float(WEIGHT[column])
+                    exchange[g, row, column] += 0.5 * c / float(WEIGHT[column])
     return coulomb.flatten(1).to(device), exchange.flatten(1).to(device)
 
 
@@ -54,7 +55,9 @@ class OneCenter:
 
     Attributes
     ----------
-    coulomb, exchange : (n_heavy, 10, 10)
+    parameters : (n, 7)
+        :data:`ENERGY_PARAMETERS`; zero where hydrogen has none.
+    coulomb, half_exchange : (n_heavy, 10, 10)
         Matrices over packed products of the heavy atoms, eV.
     repulsion_heavy : (n_heavy, 10, 10), repulsion_hydrogen : (n_hydrogen,)
         Coulomb minus half of the exchange: what a restricted density feels.
@@ -65,8 +68,9 @@ class OneCenter:
         Energies of the isolated atoms.
     """
 
+    parameters: Tensor
     coulomb: Tensor
-    exchange: Tensor
+    half_exchange: Tensor
     repulsion_heavy: Tensor
     repulsion_hydrogen: Tensor
     hcore: Tensor
@@ -75,6 +79,8 @@ class OneCenter:
 
 ENERGY_PARAMETERS = ("U_ss", "U_pp", "g_ss", "g_sp", "g_pp", "g_p2", "h_sp")
 """What one-centre energies depend on, linearly."""
+HYDROGEN = ("U_ss", "g_ss")
+"""Those that hydrogen has; its others may be not a number."""
 
 
 @functools.cache
@@ -90,21 +96,33 @@ def _u_map(device: torch.device) -> Tensor:
 
 def one_center(parameters: Parameters, layout: Layout) -> OneCenter:
     """One-centre terms of all atoms (differentiable in the parameters)."""
-    p, x, h = parameters, layout.heavy, layout.hydrogen
-    every = _energy_parameters(p)
-    values = every[x]
-    coulomb, exchange = (
+    x, h = layout.heavy, layout.hydrogen
+    missing, charge = layout.once("one centre", lambda: _fixed(layout))
+    every = _energy_parameters(parameters).masked_fill(missing, 0.0)
+    values, of_hydrogen = every[x], every[h]
+    coulomb, half_exchange = (
         (values[:, 2:] @ table).view(-1, N_PRODUCTS, N_PRODUCTS) for table in _maps(x.device)
     )
-    heavy, hydrogen = coulomb - 0.5 * exchange, 0.5 * p.g_ss[h]
-    own = layout.core_charge[x].unsqueeze(1) * heavy[:, :, 0]
+    heavy, hydrogen = coulomb - half_exchange, 0.5 * of_hydrogen[:, 2]
+    shifted = torch.addcmul(values[:, :2] @ _u_map(x.device), charge, heavy[:, :, 0])
     product_x, product_h = layout.product_index
-    hcore = own.new_zeros(layout.n_molecules * layout.M)
-    shifted = values[:, :2] @ _u_map(x.device) + own
+    hcore = shifted.new_zeros(layout.n_molecules * layout.M)
     hcore = hcore.index_copy(0, product_x.flatten(), shifted.flatten())
-    hcore = hcore.index_copy(0, product_h, p.U_ss[h] + hydrogen)
-    coefficients = layout.once("isolated", lambda: isolated_atom_coefficients(layout.core_charge))
-    return OneCenter(coulomb, exchange, heavy, hydrogen, hcore, _weighted(coefficients, every))
+    hcore = hcore.index_copy(0, product_h, of_hydrogen[:, 0] + hydrogen)
+    isolated = (isolated_atoms(layout) * every).sum(1)
+    return OneCenter(every, coulomb, half_exchange, heavy, hydrogen, hcore, isolated)
+
+
+def _fixed(layout: Layout) -> tuple[Tensor, Tensor]:
+    """Which of :data:`ENERGY_PARAMETERS` an atom lacks, (n, 7), and core charges (n_heavy, 1)."""
+    of_hydrogen = torch.tensor([name in HYDROGEN for name in ENERGY_PARAMETERS])
+    missing = (layout.numbers == 1).unsqueeze(1) & ~of_hydrogen.to(layout.numbers.device)
+    return missing, layout.core_charge[layout.heavy].unsqueeze(1)
+
+
+def isolated_atoms(layout: Layout) -> Tensor:
+    """:func:`isolated_atom_coefficients` of the atoms of a layout."""
+    return layout.once("isolated", lambda: isolated_atom_coefficients(layout.core_charge))
 
 
 def isolated_atom_coefficients(core_charge: Tensor) -> Tensor:
@@ -123,7 +141,8 @@ def isolated_atom_coefficients(core_charge: Tensor) -> Tensor:
 
 def isolated_atom_energy(parameters: Parameters, core_charge: Tensor) -> Tensor:
     """Energy (n,), eV, of the neutral high-spin atoms; hydrogen's other parameters do not enter."""
-    return _weighted(isolated_atom_coefficients(core_charge), _energy_parameters(parameters))
+    coefficients, values = isolated_atom_coefficients(core_charge), _energy_parameters(parameters)
+    return torch.where(coefficients != 0, coefficients * values, 0.0).sum(1)
 
 
 def _energy_parameters(parameters: Parameters) -> Tensor:
@@ -131,28 +150,16 @@ def _energy_parameters(parameters: Parameters) -> Tensor:
     return torch.stack([getattr(parameters, name) for name in ENERGY_PARAMETERS], 1)
 
 
-def _weighted(coefficients: Tensor, values: Tensor) -> Tensor:
-    # hydrogen's parameters that do not enter may be not a number
-    return torch.where(coefficients != 0, coefficients * values, 0.0).sum(1)
-
-
-def one_center_coefficients(layout: Layout, heavy: Tensor, hydrogen: Tensor) -> Tensor:
-    """dE_one / d :data:`ENERGY_PARAMETERS`, (n, 7), from packed spin populations.
+def one_center_coefficients(spin: Tensor, total: Tensor) -> Tensor:
+    """dE_one / d :data:`ENERGY_PARAMETERS`, (n, 7), from packed populations.
 
     Parameters
     ----------
-    heavy : (S, n_heavy, 10)
-    hydrogen : (S, n_hydrogen)
+    spin, total : (S, n, 10), (n, 10)
+        Of one spin, and of both.
     """
-    coulomb, exchange = _maps(heavy.device)
-    both = 2.0 / heavy.shape[0]
-    total, t = heavy.sum(0) * both, hydrogen.sum(0) * both
-    pairs = 0.5 * (total.unsqueeze(2) * total.unsqueeze(1)).flatten(1) @ coulomb.T
-    same = (heavy.unsqueeze(3) * heavy.unsqueeze(2)).sum(0).flatten(1)
-    pairs = pairs - 0.5 * both * same @ exchange.T
-    out = total.new_zeros(len(layout.numbers), len(ENERGY_PARAMETERS))
-    p = total[:, 4] + total[:, 7] + total[:, 9]
-    out[layout.heavy] = torch.cat((torch.stack((total[:, 0], p), 1), pairs), 1)
-    out[layout.hydrogen, 0] = t
-    out[layout.hydrogen, 2] = 0.5 * (t**2 - both * (hydrogen**2).sum(0))
-    return out
+    coulomb, half_exchange = _maps(total.device)
+    both = 2.0 / len(spin)
+    pairs = (total.unsqueeze(2) * total.unsqueeze(1)).flatten(1) @ coulomb.T
+    same = (spin.unsqueeze(3) * spin.unsqueeze(2)).sum(0).flatten(1) @ half_exchange.T
+    return torch.cat((total @ _u_map(total.device).T, 0.5 * pairs - both * same), 1)

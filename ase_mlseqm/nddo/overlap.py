@@ -145,8 +145,8 @@ class PairTables:
 
     Attributes
     ----------
-    exponent_a, exponent_b : (Q,)
-        n + 1/2, the power of 2 zeta in the normalisation.
+    exponents : (2, Q)
+        n + 1/2 of both, the power of 2 zeta in the normalisation.
     factor : (Q,)
         The rest of the normalisation of both.
     power : (Q,)
@@ -155,8 +155,7 @@ class PairTables:
         Of A_k B_l.
     """
 
-    exponent_a: Tensor
-    exponent_b: Tensor
+    exponents: Tensor
     factor: Tensor
     power: Tensor
     coefficients: Tensor
@@ -168,21 +167,20 @@ class OrbitalPairs:
 
     Attributes
     ----------
+    zeta : (2, Q)
+        Exponents, 1/bohr.
     mean, difference : (Q,)
-        Sum and difference of the exponents, 1/bohr.
+        Half of their sum and of their difference.
     norms : (Q,)
         Product of the normalisation constants.
-    power : (Q,)
-        n_a + n_b + 1.
-    coefficients : (Q, K, K)
-        Of A_k B_l.
+    tables : PairTables
     """
 
+    zeta: Tensor
     mean: Tensor
     difference: Tensor
     norms: Tensor
-    power: Tensor
-    coefficients: Tensor
+    tables: PairTables
 
 
 def pair_tables(shell_a: Tensor, shell_b: Tensor, kind: Tensor) -> PairTables:
@@ -198,62 +196,74 @@ def pair_tables(shell_a: Tensor, shell_b: Tensor, kind: Tensor) -> PairTables:
     # radial normalisation (2 zeta)^(n + 1/2) / sqrt((2 n)!)
     factorials = torch.lgamma(2 * n_a + 1) + torch.lgamma(2 * n_b + 1)
     return PairTables(
-        n_a + 0.5,
-        n_b + 0.5,
+        torch.stack((n_a, n_b)) + 0.5,
         torch.exp(-0.5 * factorials),
         n_a + n_b + 1.0,
         torch.from_numpy(tables).to(shell_a.device)[row],
     )
 
 
-def orbital_pairs(zeta_a: Tensor, zeta_b: Tensor, tables: PairTables) -> OrbitalPairs:
-    """Prepare overlaps of Q pairs of exponents (1/bohr)."""
-    radial = (2 * zeta_a) ** tables.exponent_a * (2 * zeta_b) ** tables.exponent_b
+def orbital_pairs(zeta: Tensor, tables: PairTables) -> OrbitalPairs:
+    """Prepare overlaps of Q pairs of exponents (2, Q), 1/bohr."""
+    radial = (2 * zeta) ** tables.exponents
+    half = 0.5 * zeta
     return OrbitalPairs(
-        zeta_a + zeta_b,
-        zeta_a - zeta_b,
-        radial * tables.factor,
-        tables.power,
-        tables.coefficients,
+        zeta, half[0] + half[1], half[0] - half[1], radial[0] * radial[1] * tables.factor, tables
     )
 
 
-def _radial(distance: Tensor, pairs: OrbitalPairs) -> tuple[Tensor, Tensor, Tensor]:
-    """sum c_kl A_k B_l and the same with A_{k+1} and with B_{l+1}, (Q,) each.
+@dataclasses.dataclass(frozen=True)
+class Overlaps:
+    """Overlaps (Q,) of orbital pairs, and what their derivatives are made of.
 
-    The latter two are minus the derivatives of the first with respect to p and x.
+    Attributes
+    ----------
+    value : (Q,)
+        sum c_kl A_k B_l times the normalisation.
+    steep_p, steep_x : (Q,)
+        The same with A_{k+1} and with B_{l+1}: minus the derivatives with respect to p and x.
     """
+
+    value: Tensor
+    steep_p: Tensor
+    steep_x: Tensor
+
+
+def overlaps(distance: Tensor, pairs: OrbitalPairs) -> Overlaps:
+    """In the local frames of orbitals ``distance`` (Q,) bohr apart."""
+    coefficients = pairs.tables.coefficients
+    size = coefficients.shape[-1]
+    A = a_integrals(distance * pairs.mean, size)
+    B = b_integrals(distance * pairs.difference, size)
+    left = A.unfold(1, size, 1) @ coefficients  # of A_k and of A_{k+1}
+    scale = _scale(distance, pairs)
+    value, steep_p = ((left * B[:, None, :-1]).sum(-1) * scale.unsqueeze(1)).unbind(1)
+    return Overlaps(value, steep_p, scale * (left[:, 0] * B[:, 1:]).sum(-1))
+
+
+def _scale(distance: Tensor, pairs: OrbitalPairs) -> Tensor:
+    return pairs.norms * (0.5 * distance) ** pairs.tables.power
+
+
+def distance_slopes(distance: Tensor, pairs: OrbitalPairs, found: Overlaps) -> Tensor:
+    """Derivatives (Q,) of the overlaps per bohr."""
+    steep = pairs.mean * found.steep_p + pairs.difference * found.steep_x
+    return pairs.tables.power * found.value / distance - steep
+
+
+def exponent_slopes(distance: Tensor, pairs: OrbitalPairs, found: Overlaps) -> Tensor:
+    """Derivatives (2, Q) of the overlaps with respect to the exponents."""
     half = 0.5 * distance
-    size = pairs.coefficients.shape[-1]
-    A = a_integrals(half * pairs.mean, size)
-    B = b_integrals(half * pairs.difference, size)
-    left = A.unfold(1, size, 1) @ pairs.coefficients  # of A_k and of A_{k+1}
-    value, steep_p = (left * B[:, None, :-1]).sum(-1).unbind(1)
-    return value, steep_p, (left[:, 0] * B[:, 1:]).sum(-1)
+    by_p, by_x = half * found.steep_p, half * found.steep_x
+    steep = torch.stack((by_p + by_x, by_p - by_x))
+    return found.value * (pairs.tables.exponents / pairs.zeta) - steep
 
 
-def exponent_slopes(distance: Tensor, pairs: OrbitalPairs) -> tuple[Tensor, Tensor, Tensor]:
-    """Derivatives (Q,) of the overlaps with respect to ``mean``, ``difference``, ``norms``."""
-    half = 0.5 * distance
-    value, steep_p, steep_x = _radial(distance, pairs)
-    power = half**pairs.power
-    scale = -half * pairs.norms * power
-    return scale * steep_p, scale * steep_x, power * value
-
-
-def local_overlaps(distance: Tensor, pairs: OrbitalPairs, slopes: bool) -> Tensor:
-    """Overlaps (1, Q) in the local frames of orbitals ``distance`` (Q,) bohr apart.
-
-    With ``slopes`` (2, Q): also their derivatives per bohr.
-    """
-    half = 0.5 * distance
-    scale = pairs.norms * half**pairs.power
-    if not slopes:  # without the next higher integrals, which only derivatives need
-        order = pairs.coefficients.shape[-1] - 1
-        A = a_integrals(half * pairs.mean, order)
-        B = b_integrals(half * pairs.difference, order)
-        left = (A.unsqueeze(1) @ pairs.coefficients).squeeze(1)
-        return (scale * (left * B).sum(-1)).unsqueeze(0)
-    value, steep_p, steep_x = _radial(distance, pairs)
-    steep = pairs.mean * steep_p + pairs.difference * steep_x
-    return torch.stack((scale * value, scale * (pairs.power * value / distance - 0.5 * steep)))
+def local_overlaps(distance: Tensor, pairs: OrbitalPairs) -> Tensor:
+    """Overlaps (Q,) alone, without the next higher integrals that only derivatives need."""
+    coefficients = pairs.tables.coefficients
+    order = coefficients.shape[-1] - 1
+    A = a_integrals(distance * pairs.mean, order)
+    B = b_integrals(distance * pairs.difference, order)
+    left = (A.unsqueeze(1) @ coefficients).squeeze(1)
+    return _scale(distance, pairs) * (left * B).sum(-1)

@@ -1,8 +1,7 @@
 """Derivatives of the energy with respect to the parameters at fixed density and positions.
 
-By hand as far as the integrals: every two-centre integral depends on the parameters through the
-offsets of its terms, every overlap through its exponents.  From there a graph leads to the
-parameters.
+By hand: every two-centre integral depends on the parameters through the offsets of its terms, every
+overlap through its exponents, and what the pairs say of their atoms is added up.
 """
 
 from __future__ import annotations
@@ -12,25 +11,31 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..units import BOHR, HARTREE
+from ..units import BOHR
 from . import overlap
-from .core_repulsion import core_slopes, screening
+from .core_repulsion import core_slopes, decays
 from .energy import AtomDensities
-from .integrals import Constants, Geometry, Integrals, prepare
+from .integrals import (
+    Constants,
+    Geometry,
+    Integrals,
+    orbital_distances,
+    prepare,
+    resonance_means,
+)
 from .layout import Layout
-from .one_center import ENERGY_PARAMETERS, isolated_atom_coefficients, one_center_coefficients
+from .multipoles import Multipoles, multipole_slopes
+from .one_center import isolated_atoms
 from .parameters import Parameters
 from .products import N_PRODUCTS
-from .two_center import Terms, term_slopes
-
-Slopes = list[tuple[Tensor, Tensor]]
-"""Quantities with a graph, and the derivatives of the energy with respect to them."""
+from .two_center import term_slopes
 
 
 def traced_constants(
     layout: Layout, values: Tensor, assemble: Callable[[Tensor], Parameters]
 ) -> tuple[Tensor, Constants]:
-    """A copy of ``values`` (n, k) that a graph starts from, and the constants made from it.
+    """A copy of ``values`` (n, k) that a graph leads from to the parameters, and the constants made
+    from these.
 
     Parameters
     ----------
@@ -39,7 +44,9 @@ def traced_constants(
     """
     with torch.enable_grad():
         leaf = values.detach().requires_grad_()
-        return leaf, prepare(layout, assemble(leaf), trace_one_center=False)
+        parameters = assemble(leaf)
+    with torch.inference_mode():
+        return leaf, prepare(layout, parameters)
 
 
 def parameter_gradient(
@@ -47,10 +54,11 @@ def parameter_gradient(
     leaf: Tensor,
     constants: Constants,
     shape: Geometry,
+    found: overlap.Overlaps | None,
     integrals: Integrals,
     coefficients: Integrals,
     atoms: AtomDensities,
-    more: Callable[[Constants], Tensor] | None = None,
+    by_dipole: Tensor | None = None,
 ) -> Tensor:
     """d (E - sum of E_iso) / d ``leaf``, eV, in the shape of ``leaf``.
 
@@ -61,84 +69,117 @@ def parameter_gradient(
     ----------
     leaf, constants
         From :func:`traced_constants`.
-    integrals : Integrals
-        At these parameters.
+    found, integrals : Overlaps or None, Integrals
+        At these parameters; the overlaps where they are known.
     coefficients : Integrals
         dE / d integral.
-    more : callable, optional
-        Further terms of the energy that depend on the parameters (the electric field).
+    by_dipole : (n,), optional
+        dE / d D1 of further terms of the energy (the electric field), eV/bohr.
     """
-    with torch.no_grad():
-        bohr = shape.distance * (1.0 / BOHR)
-        slopes = _repulsion_slopes(layout, constants, shape, bohr, coefficients)
-        slopes += _resonance_slopes(layout, constants, shape, bohr, integrals, coefficients)
-        slopes += _core_slopes(layout, constants, shape, bohr)
-        slopes += _one_center_slopes(layout, constants, atoms)
-    if more is not None:
-        with torch.enable_grad():
-            energy = more(constants).sum()
-        slopes.append((energy, torch.ones_like(energy)))
-    outputs, gradients = zip(*((o, g) for o, g in slopes if o.requires_grad), strict=True)
-    (gradient,) = torch.autograd.grad(outputs, leaf, gradients)
+    with torch.inference_mode():
+        slopes = parameter_slopes(
+            layout, constants, shape, found, integrals, coefficients, atoms, by_dipole
+        )
+    parameters = [value for _, value in constants.parameters.items()]
+    gradients = [slope for _, slope in slopes.items()]
+    traced = [k for k, value in enumerate(parameters) if value.requires_grad]
+    (gradient,) = torch.autograd.grad(
+        [parameters[k] for k in traced], leaf, [gradients[k] for k in traced]
+    )
     return gradient
 
 
-def _one_center_slopes(layout: Layout, constants: Constants, atoms: AtomDensities) -> Slopes:
-    """With respect to the parameters of the one-centre energies and of the isolated atoms."""
-    own = one_center_coefficients(layout, atoms.heavy, atoms.hydrogen)
-    isolated = layout.once("isolated", lambda: isolated_atom_coefficients(layout.core_charge))
-    parameters = [getattr(constants.parameters, name) for name in ENERGY_PARAMETERS]
-    return list(zip(parameters, (own - isolated).unbind(1), strict=True))
-
-
-def _core_slopes(layout: Layout, constants: Constants, shape: Geometry, bohr: Tensor) -> Slopes:
-    """With respect to the exponents and Gaussians of the core repulsion."""
-    if not constants.core.depends_on_parameters():
-        return []
-    rho = constants.multipoles.rho[:, 0]
-    radius = rho.index_select(0, layout.first) + rho.index_select(0, layout.second)
-    ssss = HARTREE * torch.addcmul(radius * radius, bohr, bohr).rsqrt()
-    return core_slopes(shape.distance, ssss, constants.core)
+def parameter_slopes(
+    layout: Layout,
+    constants: Constants,
+    shape: Geometry,
+    found: overlap.Overlaps | None,
+    integrals: Integrals,
+    coefficients: Integrals,
+    atoms: AtomDensities,
+    by_dipole: Tensor | None = None,
+) -> Parameters:
+    """d (E - sum of E_iso) / d parameter of every atom; see :func:`parameter_gradient`."""
+    p, heavy = constants.parameters, layout.heavy
+    bohr = shape.distance * (1.0 / BOHR)
+    by_beta, by_zeta = _resonance_slopes(layout, constants, shape, found, integrals, coefficients)
+    by_terms, by_core = _repulsion_slopes(layout, constants, shape, bohr, integrals, coefficients)
+    of_pairs = torch.cat((by_terms, by_beta, by_core), 2)
+    size = of_pairs.shape[2]
+    own = of_pairs.new_zeros(len(layout.numbers), size)
+    own.index_add_(0, layout.pairs.flatten(), of_pairs.view(-1, size))
+    if by_dipole is not None:
+        own[:, 0] += by_dipole
+    zeta, g = multipole_slopes(
+        *(p.zeta_s, p.zeta_p, p.g_pp, p.g_p2, layout.shell, heavy, constants.multipoles),
+        Multipoles(own[:, :2], own[:, 2:5]),
+    )
+    one = atoms.one_center - isolated_atoms(layout)
+    # in the order of ATOMIC
+    columns = (one[:, :2], by_zeta, own[:, 5:7], one[:, 2:], own[:, 7:8])
+    atomic = torch.cat(columns, 1)
+    atomic[:, 2:4].index_add_(0, heavy, zeta)
+    atomic[:, 6] -= own[:, 2] * constants.multipoles.rho[:, 0] / p.g_ss  # rho_0 is 1 / (2 g_ss)
+    atomic[:, 8:11].index_add_(0, heavy, g)
+    gaussians = own[:, 8:].unflatten(1, (3, -1)) if size > 8 else own.new_zeros(len(own), 3, 4)
+    return Parameters(*atomic.unbind(1), *gaussians.unbind(1))
 
 
 def _repulsion_slopes(
-    layout: Layout, constants: Constants, shape: Geometry, bohr: Tensor, c: Integrals
-) -> Slopes:
-    """With respect to the offsets of the terms of the two-centre repulsion integrals."""
+    layout: Layout,
+    constants: Constants,
+    shape: Geometry,
+    bohr: Tensor,
+    w: Integrals,
+    c: Integrals,
+) -> tuple[Tensor, Tensor]:
+    """With respect to D and rho of both atoms, (P, 2, 5), and to the parameters of the core
+    repulsion, (P, 2, ...)."""
     xx, xh, hh = layout.xx, layout.xh, layout.hh
+    decay, scale = decays(shape.distance, constants.core)
+    screening = decay * scale
     # the core repulsion is a multiple of (ss|ss)
-    screened = screening(shape.distance, constants.core)
+    screened = constants.core.zz * screening.sum(1)
     local_xx = shape.rotation[xx].mT @ c.w_xx @ shape.rotation[xx]
     local_xh = (shape.rotation[xh].mT @ c.w_xh.unsqueeze(2)).squeeze(2)
     local_xx[:, 0, 0] += screened[xx]
     local_xh[:, 0] += screened[xh]
     local_hh = (c.w_hh + screened[hh]).unsqueeze(1)
-    slopes: Slopes = []
-    parts: tuple[tuple[slice, Terms, Tensor], ...] = (
-        (xx, constants.xx, local_xx.view(-1, N_PRODUCTS**2)),
-        (xh, constants.xh, local_xh),
-        (hh, constants.hh, local_hh),
+    by_terms = torch.cat(
+        (
+            term_slopes(bohr[xx], constants.xx, local_xx.view(-1, N_PRODUCTS**2)),
+            term_slopes(bohr[xh], constants.xh, local_xh),
+            term_slopes(bohr[hh], constants.hh, local_hh),
+        )
     )
-    for kind, terms, local in parts:
-        slopes += zip((terms.a, terms.b2), term_slopes(bohr[kind], terms, local), strict=True)
-    return slopes
+    # which is the same in all frames
+    ssss = torch.cat((w.w_xx[:, 0, 0], w.w_xh[:, 0], w.w_hh))
+    by_core = core_slopes(shape.distance, ssss, screening, constants.core)
+    return by_terms.unflatten(1, (2, 5)), by_core
 
 
 def _resonance_slopes(
     layout: Layout,
     constants: Constants,
     shape: Geometry,
-    bohr: Tensor,
+    found: overlap.Overlaps | None,
     integrals: Integrals,
     c: Integrals,
-) -> Slopes:
-    """With respect to the resonance parameters and the exponents."""
-    pairs = constants.orbitals
-    distance = bohr.clamp(max=overlap.CUTOFF).index_select(0, constants.orbital_pair)
-    by_mean, by_difference, by_norms = overlap.exponent_slopes(distance, pairs)
+) -> tuple[Tensor, Tensor]:
+    """With respect to beta_s and beta_p of both atoms, (P, 2, 2), and to the exponents, (n, 2)."""
+    beta_xx, beta_xh, beta_hh = constants.beta_xx, constants.beta_xh, constants.beta_hh
+    mean_xx, mean_xh, mean_hh = resonance_means(shape.distance.device)
+    # the resonance integrals are the overlaps times beta, which is never zero
+    by_beta = torch.cat(
+        (
+            (c.h_xx * integrals.h_xx / beta_xx).flatten(1) @ mean_xx.T,
+            (c.h_xh * integrals.h_xh / beta_xh) @ mean_xh.T,
+            (c.h_hh * integrals.h_hh / beta_hh).unsqueeze(1) @ mean_hh.T,
+        )
+    )
     # from blocks in the molecular frame to overlaps along and across the bond
     z = shape.direction[layout.xx]
-    block = c.h_xx * constants.beta_xx
+    block = c.h_xx * beta_xx
     along_pp = (block[:, 1:, 1:] @ z.unsqueeze(2)).squeeze(2)
     sigma = (z * along_pp).sum(1)
     xx = (
@@ -148,15 +189,12 @@ def _resonance_slopes(
         sigma,
         block[:, 1:, 1:].diagonal(dim1=1, dim2=2).sum(1) - sigma,
     )
-    row = c.h_xh * constants.beta_xh
+    row = c.h_xh * beta_xh
     xh = (row[:, 0], (row[:, 1:] * shape.direction[layout.xh]).sum(1))
-    weight = torch.cat((*xx, *xh, c.h_hh * constants.beta_hh))
-    # the resonance integrals are the overlaps times beta, which is never zero
-    return [
-        (constants.beta_xx, c.h_xx * integrals.h_xx / constants.beta_xx),
-        (constants.beta_xh, c.h_xh * integrals.h_xh / constants.beta_xh),
-        (constants.beta_hh, c.h_hh * integrals.h_hh / constants.beta_hh),
-        (pairs.mean, weight * by_mean),
-        (pairs.difference, weight * by_difference),
-        (pairs.norms, weight * by_norms),
-    ]
+    weight = torch.cat((*xx, *xh, c.h_hh * beta_hh))
+    distance = orbital_distances(constants, shape)
+    found = found or overlap.overlaps(distance, constants.orbitals)
+    slopes = overlap.exponent_slopes(distance, constants.orbitals, found) * weight
+    by_zeta = distance.new_zeros(2 * len(layout.numbers))
+    by_zeta.index_add_(0, layout.overlapping.orbitals.flatten(), slopes.flatten())
+    return by_beta.unflatten(1, (2, 2)).mT, by_zeta.view(-1, 2)

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ..units import HARTREE
 from .constants import lasting
-from .multipoles import Multipoles
 from .products import PRODUCTS
 
 # A charge is (coefficient, (x, y, z) in units of D_l, l).
@@ -130,29 +129,38 @@ def term_table(n1: int, n2: int, device: torch.device) -> TermTable:
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-    """Geometry-independent part of the terms of P pairs: offsets ``a`` and ``b2``, (P, T) bohr."""
+    """Geometry-independent part of the terms of P pairs.
 
-    a: Tensor
+    Attributes
+    ----------
+    offsets : (P, 4, T)
+        Displacements along z, x, y and sums of the additive terms, bohr.
+    b2 : (P, T)
+        Sum of squares of the last three.
+    table : TermTable
+    """
+
+    offsets: Tensor
     b2: Tensor
-    coefficients: Tensor
+    table: TermTable
 
 
-def terms(atoms: Multipoles, i: Tensor, j: Tensor, n1: int, n2: int) -> Terms:
-    """Prepare the pairs (i, j), (P,) indices into ``atoms``."""
-    table = term_table(n1, n2, i.device)
-    own = torch.cat((atoms.D, atoms.rho), 1)
-    both = torch.cat((own.index_select(0, i), own.index_select(0, j)), 1)
-    a, x, y, rho = (both @ table.displacements).chunk(4, 1)
-    return Terms(a, x * x + y * y + rho * rho, table.coefficients)
+def terms(atoms: Tensor, n1: int, n2: int) -> Terms:
+    """Prepare pairs of atoms with ``n1`` and ``n2`` products, whose D and rho are ``atoms``
+    (P, 10)."""
+    table = term_table(n1, n2, atoms.device)
+    offsets = (atoms @ table.displacements).unflatten(1, (4, -1))
+    return Terms(offsets, (offsets[:, 1:] ** 2).sum(1), table)
 
 
-def term_slopes(distance: Tensor, pairs: Terms, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivatives (P, T) with respect to ``a`` and ``b2`` of the integrals' sum with ``weights``
-    (P, n1 * n2)."""
-    shifted = distance.unsqueeze(1) + pairs.a
+def term_slopes(distance: Tensor, pairs: Terms, weights: Tensor) -> Tensor:
+    """Derivatives (P, 10) with respect to D and rho of both atoms of the integrals' sum with
+    ``weights`` (P, n1 * n2)."""
+    shifted = distance.unsqueeze(1) + pairs.offsets[:, 0]
     inverse = torch.addcmul(pairs.b2, shifted, shifted).rsqrt()
-    by_square = (weights @ pairs.coefficients.T) * inverse**3 * -0.5
-    return 2.0 * shifted * by_square, by_square
+    steep = (weights @ pairs.table.coefficients.T) * -(inverse**3)
+    moved = torch.cat((shifted.unsqueeze(1), pairs.offsets[:, 1:]), 1) * steep.unsqueeze(1)
+    return moved.flatten(1) @ pairs.table.displacements.T
 
 
 def local_integrals(distance: Tensor, pairs: Terms, slopes: bool) -> Tensor:
@@ -160,7 +168,7 @@ def local_integrals(distance: Tensor, pairs: Terms, slopes: bool) -> Tensor:
 
     With ``slopes`` (2, P, n1 * n2): also their derivatives per bohr.
     """
-    shifted = distance.unsqueeze(1) + pairs.a
+    shifted = distance.unsqueeze(1) + pairs.offsets[:, 0]
     inverse = torch.addcmul(pairs.b2, shifted, shifted).rsqrt()
     rows = [inverse, -shifted * inverse**3] if slopes else [inverse]
-    return torch.stack(rows) @ pairs.coefficients
+    return torch.stack(rows) @ pairs.table.coefficients

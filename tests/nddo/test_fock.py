@@ -109,7 +109,7 @@ def test_against_sums_over_orbitals(method, name, unrestricted):
     parts = split(layout, maps, density)
     atoms = energies.atom_densities(layout, parts)
     pair = energies.pair_energy(ints, energies.pair_coefficients(layout, parts))
-    one = energies.one_center_energy(layout, constants, atoms)
+    one = energies.one_center_energy(constants, atoms)
     assert float(pair.sum() + one.sum()) == pytest.approx(energy, rel=0, abs=1e-8)
 
 

@@ -26,7 +26,7 @@ def table(method):
 
 def multipoles_of(numbers, parameters) -> Multipoles:
     values = [getattr(parameters, name) for name in INPUTS]
-    return multipoles(*values, elements(CPU).shell[numbers], numbers > 1)
+    return multipoles(*values, elements(CPU).shell[numbers], (numbers > 1).nonzero().squeeze(1))
 
 
 def radial(n, zeta):

@@ -69,6 +69,12 @@ def brute_force(distance, zeta_a, zeta_b, shells, orbitals):
     return azimuth * float((weight * volume * f_a * f_b).sum())
 
 
+def with_slopes(distance, pairs):
+    """(2, n): overlaps and their derivatives with respect to the distance."""
+    found = overlap.overlaps(distance, pairs)
+    return torch.stack((found.value, overlap.distance_slopes(distance, pairs, found)))
+
+
 def package(distance, zeta_a, zeta_b, shells, slopes=False):
     """(n,) overlaps for scalar tensors; every orbital has the same exponent on its atom.
 
@@ -77,12 +83,12 @@ def package(distance, zeta_a, zeta_b, shells, slopes=False):
     kinds = torch.tensor([KINDS["".join(pair)] for pair in ORBITALS[kind_of(shells)]])
     n = len(kinds)
     pairs = overlap.orbital_pairs(
-        zeta_a.expand(n),
-        zeta_b.expand(n),
+        torch.stack((zeta_a.expand(n), zeta_b.expand(n))),
         overlap.pair_tables(torch.full((n,), shells[0]), torch.full((n,), shells[1]), kinds),
     )
-    values = overlap.local_overlaps(distance.expand(n), pairs, slopes)
-    return values if slopes else values[0]
+    if not slopes:
+        return overlap.local_overlaps(distance.expand(n), pairs)
+    return with_slopes(distance.expand(n), pairs)
 
 
 def reference(distance, zeta_a, zeta_b, shells):
@@ -216,15 +222,14 @@ def test_all_shells_in_one_call():
     n = len(wanted)
     distance, zeta_a, zeta_b = rng.uniform([[1.0], [1.0], [1.0]], [[5.0], [4.0], [4.0]], (3, n))
     pairs = overlap.orbital_pairs(
-        torch.from_numpy(zeta_a),
-        torch.from_numpy(zeta_b),
+        torch.from_numpy(np.stack((zeta_a, zeta_b))),
         overlap.pair_tables(
             torch.tensor([pair[0] for pair, _ in wanted]),
             torch.tensor([pair[1] for pair, _ in wanted]),
             torch.tensor([KINDS["".join(orbitals)] for _, orbitals in wanted]),
         ),
     )
-    found = overlap.local_overlaps(torch.from_numpy(distance), pairs, slopes=True)
+    found = with_slopes(torch.from_numpy(distance), pairs)
     for k, (pair, orbitals) in enumerate(wanted):
         exact = brute_force(distance[k], zeta_a[k], zeta_b[k], pair, orbitals)
         assert found[0, k].item() == pytest.approx(exact, rel=0, abs=1e-12)

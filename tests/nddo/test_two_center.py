@@ -13,7 +13,6 @@ from ase_mlseqm.units import HARTREE
 
 PAIRS = list(itertools.combinations_with_replacement("sxyz", 2))
 AXIS = {"x": np.array([1.0, 0, 0]), "y": np.array([0, 1.0, 0]), "z": np.array([0, 0, 1.0])}
-FIRST, SECOND = torch.tensor([0]), torch.tensor([1])
 
 
 def distribution(pair, D1, D2):
@@ -66,8 +65,13 @@ def random_atoms(seed):
     return Multipoles(torch.from_numpy(D), torch.from_numpy(rho))
 
 
+def both(atoms):
+    """D and rho of the first and of the second of two atoms, (1, 10)."""
+    return torch.cat((atoms.D, atoms.rho), 1).view(1, 10)
+
+
 def package(distance, atoms, n1=10, n2=10):
-    pairs = terms(atoms, FIRST, SECOND, n1, n2)
+    pairs = terms(both(atoms), n1, n2)
     r = torch.tensor([distance], dtype=torch.float64)
     return local_integrals(r, pairs, slopes=False).view(n1, n2).numpy()
 
@@ -182,7 +186,7 @@ def test_no_integral_depends_on_the_azimuth(azimuth):
 def test_derivative_with_respect_to_the_distance():
     """Both the slope that the forces use and the graph."""
     atoms = random_atoms(6)
-    pairs = terms(atoms, FIRST, SECOND, 10, 10)
+    pairs = terms(both(atoms), 10, 10)
     for distance in (0.5, 2.2, 7.0):
         r = torch.tensor([distance], dtype=torch.float64, requires_grad=True)
         values, slopes = local_integrals(r, pairs, slopes=True)[:, 0]
