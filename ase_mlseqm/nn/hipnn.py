@@ -9,6 +9,7 @@ output.  All in float64: forces are differences of the network's derivatives.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import InputError
+from ..nddo.constants import lasting
 from .neighbours import Neighbours
 
 SMALL = 1e-3
@@ -64,52 +66,72 @@ class HIPNNConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
-    """Where the neighbours are: ``distance`` (G, P, Q) and ``direction`` (G, P, Q, 3)."""
+    """Where the neighbours are.
+
+    Attributes
+    ----------
+    inverse : (G, P, Q)
+        Inverse distances, 1/Angstrom.
+    tensors : (G, P, M, Q)
+        Irreducible tensors of the directions, times the cutoff function.
+    """
 
     neighbours: Neighbours
-    distance: Tensor
-    direction: Tensor
+    inverse: Tensor
+    tensors: Tensor
 
 
-def surroundings(positions: Tensor, neighbours: Neighbours) -> Surroundings:
-    """Distances and unit vectors from (n, 3) ``positions``, differentiable."""
-    others = positions[neighbours.index].unsqueeze(1)
-    vectors = others - positions[neighbours.centre].unsqueeze(2)
+def surroundings(
+    positions: Tensor, neighbours: Neighbours, cutoff: float, order: int
+) -> Surroundings:
+    """From (n, 3) ``positions``, differentiable; tensors up to ``order``."""
+    others, own = (_rows(positions, index) for index in (neighbours.index, neighbours.centre))
+    vectors = others.mT.unsqueeze(1) - own.unsqueeze(3)
     # the padding gets a harmless vector: the derivative of the norm at zero is not a number
-    harmless = vectors.new_tensor([1.0, 0.0, 0.0])
-    vectors = torch.where(neighbours.real.unsqueeze(3), vectors, harmless)
-    distance = torch.linalg.vector_norm(vectors, dim=3)
-    return Surroundings(neighbours, distance, vectors / distance.unsqueeze(3))
+    real = neighbours.real.unsqueeze(2)
+    vectors = torch.where(real, vectors, _harmless(positions.device))
+    distance = torch.linalg.vector_norm(vectors, dim=2)
+    inverse = distance.reciprocal()
+    inside = neighbours.real & (distance < cutoff)
+    cut = torch.cos(distance * (0.5 * math.pi / cutoff)) ** 2 * inside
+    tensors = _tensors(vectors * inverse.unsqueeze(2), order) * cut.unsqueeze(2)
+    return Surroundings(neighbours, inverse, tensors)
+
+
+@functools.cache
+@lasting
+def _harmless(device: torch.device) -> Tensor:
+    return torch.tensor([[1.0], [0.0], [0.0]], dtype=torch.float64, device=device)
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """``values`` (n, k) at an index (G, Q): (G, Q, k)."""
+    return values.index_select(0, index.flatten()).view(*index.shape, -1)
 
 
 class Sensitivity(nn.Module):
-    """Gaussians in the inverse distance times a smooth cutoff (JCP 148, 241715, eqs. 5 and 6)."""
+    """Gaussians in the inverse distance (JCP 148, 241715, eq. 5); the cutoff function that belongs
+    to them (eq. 6) is in the :class:`Surroundings`."""
 
     def __init__(self, config: HIPNNConfig) -> None:
         super().__init__()
-        self.cutoff = config.cutoff
         low, high = 1.0 / config.max_distance, 1.0 / config.min_distance
         n = config.n_sensitivities
         self.centre = nn.Parameter(torch.linspace(low, high, n, dtype=torch.float64))
         width = (high - low) / max(n - 1, 1)
         self.width = nn.Parameter(torch.full((n,), width, dtype=torch.float64))
 
-    def forward(self, around: Surroundings) -> Tensor:
-        """Sensitivities (G, P, S, Q)."""
-        offset = around.distance.reciprocal().unsqueeze(2) - self.centre.unsqueeze(1)
-        scaled = offset / self.width.unsqueeze(1)
-        inside = around.neighbours.real & (around.distance < self.cutoff)
-        cut = torch.cos(around.distance * (0.5 * math.pi / self.cutoff)) ** 2
-        cut = torch.where(inside, cut, torch.zeros_like(cut))
-        return torch.exp(-0.5 * scaled**2) * cut.unsqueeze(2)
+    def forward(self, inverse: Tensor) -> Tensor:
+        """(G, P, S, Q) from inverse distances (G, P, Q)."""
+        offset = inverse.unsqueeze(2) - self.centre.unsqueeze(1)
+        return torch.exp(offset**2 * (-0.5 / self.width**2).unsqueeze(1))
 
 
 def _tensors(direction: Tensor, order: int) -> Tensor:
-    """Irreducible tensors (G, P, M, Q) of unit vectors (G, P, Q, 3): 1, r, and r r - 1/3.
+    """Irreducible tensors (G, P, M, Q) of unit vectors (G, P, 3, Q): 1, r, and r r - 1/3.
 
     Scaled such that the square norm of each order is one.
     """
-    direction = direction.mT
     parts = [torch.ones_like(direction[:, :, :1])]
     if order >= 1:
         parts.append(direction)
@@ -145,28 +167,28 @@ class Interaction(nn.Module):
         out = mixed[:, 0] + self.own(features)
         for order, (start, stop) in enumerate(((1, 4), (4, 9))[: self.order]):
             norm = torch.sqrt((mixed[:, start:stop] ** 2).sum(1) + SMALL)
-            out = out + self.moment[order] * (norm - SMALL**0.5)
+            out = torch.addcmul(out, self.moment[order], norm - SMALL**0.5)
         return out
 
     def _moments(self, features: Tensor, around: Surroundings) -> Tensor:
         """Moments (n, M, n_out) of the neighbours' features, mixed."""
         near = around.neighbours
-        groups, size, others = around.distance.shape
+        groups, size, n_moments, others = around.tensors.shape
         n_in = features.shape[1]
-        weights = self.sensitivity(around)
-        tensors = _tensors(around.direction, self.order)
-        n_moments = tensors.shape[2]
         # (G, P, M, S, Q)
-        kernel = tensors.unsqueeze(3) * weights.unsqueeze(2)
+        kernel = around.tensors.unsqueeze(3) * self.sensitivity(around.inverse).unsqueeze(2)
+        seen = features.index_select(0, near.index.flatten())
         if size == 1 or n_in < SHARED:
-            moments = kernel.view(groups, -1, others) @ features[near.index]
-            return self.mix(moments.view(groups * size, n_moments, -1)[near.place])
+            moments = kernel.view(groups, -1, others) @ seen.view(groups, others, n_in)
+            moments = moments.view(groups * size, n_moments, -1)
+            return self.mix(moments.index_select(0, near.place))
         # atoms that look at the same others share what the weights make of these: mixing comes
         # first, once for every neighbour and not for every component of the tensors
-        sources = (self.mix.weight.view(-1, n_in) @ features.T)[:, near.index]
-        sources = sources.transpose(0, 1).reshape(groups, self.mix.out_features, -1)
+        sources = self.mix.weight.view(-1, n_in) @ seen.T
+        sources = sources.view(self.mix.out_features, -1, groups, others).permute(2, 0, 1, 3)
+        sources = sources.reshape(groups, self.mix.out_features, -1)
         mixed = kernel.view(groups, size * n_moments, -1) @ sources.mT
-        return mixed.view(groups * size, n_moments, -1)[near.place]
+        return mixed.view(groups * size, n_moments, -1).index_select(0, near.place)
 
 
 class Block(nn.Module):
@@ -196,9 +218,13 @@ class HIPNN(nn.Module):
     The read-outs start at zero, so a new network gives zero everywhere.
     """
 
+    one_hot: Tensor
+
     def __init__(self, config: HIPNNConfig, n_species: int, n_outputs: int) -> None:
         super().__init__()
-        self.config, self.n_species = config, n_species
+        self.config = config
+        one_hot = torch.eye(n_species, dtype=torch.float64)
+        self.register_buffer("one_hot", one_hot, persistent=False)
         sizes = [n_species] + [config.n_features] * (config.n_blocks - 1)
         self.blocks = nn.ModuleList(Block(config, size) for size in sizes)
         self.read_outs = nn.ModuleList(_zero(config.n_features, n_outputs) for _ in sizes)
@@ -213,13 +239,14 @@ class HIPNN(nn.Module):
         positions : (n, 3)
             Angstrom.
         """
-        around = surroundings(positions, neighbours)
-        features = functional.one_hot(species, self.n_species).to(positions.dtype)
-        total = positions.new_zeros(())
+        config = self.config
+        around = surroundings(positions, neighbours, config.cutoff, config.tensor_order)
+        features = self.one_hot.index_select(0, species)
+        outputs = []
         for block, read_out in zip(self.blocks, self.read_outs, strict=True):
             features = block(features, around)
-            total = total + read_out(features)
-        return total
+            outputs.append(read_out(features))
+        return functools.reduce(torch.add, outputs)
 
 
 def _linear(n_in: int, n_out: int, bias: bool = True) -> nn.Linear:

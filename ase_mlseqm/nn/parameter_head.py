@@ -57,15 +57,31 @@ _HYDROGEN = ("U_ss", "zeta_s", "beta_s", "g_ss", "alpha", *GAUSSIANS)
 
 @dataclasses.dataclass(frozen=True)
 class _Rows:
-    """Of n atoms: the table, its learned entries (n, k), which of them the atoms have (n, k), and
-    units, bounds and kinds of the corrections (1, k)."""
+    """Of n atoms and k learned parameters.
+
+    Attributes
+    ----------
+    table : Parameters
+    base : (n, k)
+        The table's entries.
+    applies, bound : (n, k)
+        1 and the bound of the correction where an atom has the parameter, else 0.
+    slope : (1, k)
+        Units over bounds of the corrections.
+    added, factor : (1, k), (n, k)
+        A parameter changes by ``added`` c + ``factor`` (exp(c) - 1).
+    follow : (k, k)
+        What the changes of the columns do to the parameters.
+    """
 
     table: Parameters
     base: Tensor
     applies: Tensor
-    unit: Tensor
     bound: Tensor
+    slope: Tensor
     added: Tensor
+    factor: Tensor
+    follow: Tensor
 
 
 class ParameterHead:
@@ -92,7 +108,7 @@ class ParameterHead:
         as_row = lambda values: torch.tensor([values], dtype=torch.float64)  # noqa: E731
         self._unit = as_row([rule.unit for rule in rules])
         self._bound = as_row([rule.bound for rule in rules])
-        self._added = torch.tensor([rule.added for rule in rules])
+        self._added = as_row([float(rule.added) for rule in rules])
         self._hydrogen = as_row([float(name in _HYDROGEN) for name, _ in self.columns])
 
     @property
@@ -114,9 +130,17 @@ class ParameterHead:
         hydrogen = (layout.numbers == 1).unsqueeze(1)
         row = self._hydrogen.to(base.device)
         applies = torch.where(hydrogen, row, torch.ones_like(row))
-        device = base.device
+        bound, slope, added = (
+            t.to(base.device) for t in (self._bound, self._unit / self._bound, self._added)
+        )
+        factor, follow = base * (1.0 - added), torch.eye(self.n_outputs, dtype=base.dtype)
+        if "g_p2" in self.names:
+            at = self.columns.index(("g_p2", None))
+            factor[:, at] = table.g_p2 - table.g_pp
+            if "g_pp" in self.names:
+                follow[self.columns.index(("g_pp", None)), at] = 1.0
         return _Rows(
-            table, base, applies, *(t.to(device) for t in (self._unit, self._bound, self._added))
+            table, base, applies, applies * bound, slope, added, factor, follow.to(base.device)
         )
 
     def applies(self, layout: Layout) -> Tensor:
@@ -126,7 +150,7 @@ class ParameterHead:
     def corrections(self, layout: Layout, outputs: Tensor) -> Tensor:
         """c (n, n_outputs) from the network's ``outputs`` (n, n_outputs)."""
         rows = self._rows(layout)
-        return rows.applies * rows.bound * torch.tanh(outputs * (rows.unit / rows.bound))
+        return rows.bound * torch.tanh(outputs * rows.slope)
 
     def in_units(self, corrections: Tensor) -> Tensor:
         """Corrections in the units of :data:`CORRECTIONS`, comparable among parameters."""
@@ -135,16 +159,8 @@ class ParameterHead:
     def values(self, layout: Layout, corrections: Tensor) -> Tensor:
         """Corrected parameters (n, n_outputs)."""
         rows = self._rows(layout)
-        table, base = rows.table, rows.base
-        out = torch.where(rows.added, base + corrections, base * torch.exp(corrections))
-        if "g_p2" in self.names:
-            at = self.columns.index(("g_p2", None))
-            h_pp = 0.5 * (table.g_pp - table.g_p2)
-            g_p2 = table.g_p2 - 2.0 * h_pp * torch.expm1(corrections[:, at])
-            if "g_pp" in self.names:
-                g_p2 = g_p2 + (out[:, self.columns.index(("g_pp", None))] - table.g_pp)
-            out = torch.cat((out[:, :at], g_p2.unsqueeze(1), out[:, at + 1 :]), 1)
-        return out
+        change = torch.addcmul(rows.factor * torch.expm1(corrections), rows.added, corrections)
+        return torch.addmm(rows.base, change, rows.follow)
 
     def assemble(self, layout: Layout, values: Tensor) -> Parameters:
         """All parameters: ``values`` (n, n_outputs) where learned, the table elsewhere."""

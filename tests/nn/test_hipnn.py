@@ -70,7 +70,7 @@ def test_tensors_are_irreducible(order):
     """By the addition theorem T_l(a) . T_l(b) = P_l(cos)."""
     vectors = np.random.default_rng(2).standard_normal((2, 50, 3))
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
-    a, b = hipnn._tensors(torch.from_numpy(vectors).unsqueeze(1), order).squeeze(1).mT.numpy()
+    a, b = hipnn._tensors(torch.from_numpy(vectors).mT.unsqueeze(1), order).squeeze(1).mT.numpy()
     assert a.shape == (50, (order + 1) ** 2)
     cos = (vectors[0] * vectors[1]).sum(1)
     for degree in range(order + 1):
@@ -118,7 +118,8 @@ def test_interaction_against_loops(order):
     layout, positions = atoms_of(AMIDE)
     features = torch.randn(len(positions), n_in, dtype=torch.float64)
     with torch.no_grad():
-        around = surroundings(positions, neighbours.neighbours(layout, positions, config.cutoff))
+        near = neighbours.neighbours(layout, positions, config.cutoff)
+        around = surroundings(positions, near, config.cutoff, order)
         values = layer(features, around).numpy()
     expected = interaction_by_loops(layer, config.cutoff, features.numpy(), positions.numpy())
     np.testing.assert_allclose(values, expected, atol=1e-13)
