@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from ase.build import molecule
 from ase.calculators.calculator import InputError as ASEInputError
 from helpers import TIGHT, build
 from learned import learned
 
-from ase_mlseqm import MLSEQM, Engine, Status
+from ase_mlseqm import MLSEQM, Engine, Status, evaluate
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.cli import main
 from ase_mlseqm.committee import Committee
@@ -254,3 +255,16 @@ def test_command_that_makes_one(files, tmp_path, monkeypatch, capsys):
     save_model(files[1], learned(seed=1, n_features=4), {})
     assert main(arguments) == 2
     assert "another form" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_against_cpu(model):
+    systems = [molecule(name) for name in ("CH3CONH2", "H2O", "C6H6")]
+    asked = ("energy", "forces", "uncertainty")
+    cpu = evaluate(systems, model=str(model), properties=asked, scf=TIGHT)
+    gpu = evaluate(systems, model=str(model), properties=asked, scf=TIGHT, device="cuda")
+    for one, two in zip(gpu, cpu, strict=True):
+        assert one.energy == pytest.approx(two.energy, abs=1e-8)
+        np.testing.assert_allclose(one.forces, two.forces, rtol=0, atol=1e-8)
+        assert one.uncertainty == pytest.approx(two.uncertainty, abs=1e-6)
