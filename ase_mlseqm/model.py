@@ -66,6 +66,11 @@ class LearnedModel(Model, Protocol):
         """All parameters, of which ``values`` (n, k) are the learned ones."""
         ...
 
+    def collect(self, slopes: Parameters) -> Tensor:
+        """Derivatives (n, k) with respect to the values, from ``slopes`` with respect to all
+        parameters: the transpose of :meth:`assemble`."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class PlainModel:

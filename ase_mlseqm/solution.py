@@ -25,7 +25,7 @@ from .nddo.integrals import (
 from .nddo.layout import Layout, build_layout
 from .nddo.one_center import isolated_atom_energy
 from .nddo.overlap import Overlaps, overlaps
-from .nddo.parameter_gradient import parameter_gradient, traced_constants
+from .nddo.parameter_gradient import parameter_gradient
 from .nddo.parameters import table_parameters
 from .scf import SCFResult, SCFSettings, solve
 
@@ -183,26 +183,26 @@ def solve_at(
 
 
 def value_gradient(
+    model: LearnedModel,
     layout: Layout,
-    leaf: Tensor,
     problem: Problem,
     found: Populations,
-    positions: Tensor,
     field: Tensor | None = None,
 ) -> Tensor:
-    """d (energy minus isolated atoms) / d ``leaf`` (n, k), eV, from which the problem's constants
-    were made (:func:`traced_constants`), at a fixed density."""
-    return parameter_gradient(
-        layout,
-        leaf,
-        problem.constants,
-        problem.shape,
-        problem.overlaps,
-        problem.integrals,
-        found.coefficients,
-        found.atoms,
-        None if field is None else props.field_hybrid_slope(found.atoms, field),
-    )
+    """d (energy minus isolated atoms) / d learned parameter (n, k), eV, at a fixed density."""
+    with torch.inference_mode():
+        slopes = parameter_gradient(
+            layout,
+            problem.constants,
+            problem.shape,
+            problem.overlaps,
+            problem.integrals,
+            found.coefficients,
+            found.atoms,
+            None if field is None else props.field_hybrid_slope(found.atoms, field),
+        )
+    with torch.no_grad():  # a training goes on with the result
+        return model.collect(slopes)
 
 
 def solve_learned(
@@ -225,8 +225,8 @@ def solve_learned(
     at = positions.detach().requires_grad_(with_gradient)
     with torch.set_grad_enabled(with_gradient):
         values = learned.values(layout, at)
-    leaf, constants = traced_constants(layout, values, lambda v: learned.assemble(layout, v))
     with torch.inference_mode():
+        constants = prepare(layout, learned.assemble(layout, values))
         solution = solve_at(
             known,
             constants,
@@ -239,9 +239,7 @@ def solve_learned(
         )
         solution.energy = solution.atomization + _isolated(layout, model.method)
     if solution.gradient is not None:
-        slope = value_gradient(
-            layout, leaf, solution.problem, solution.populations, positions, field
-        )
+        slope = value_gradient(learned, layout, solution.problem, solution.populations, field)
         (response,) = torch.autograd.grad(values, at, slope)
         solution.gradient = solution.gradient + response
     return solution

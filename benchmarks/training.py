@@ -41,7 +41,7 @@ HOOKS = (
     ("index maps", "ase_mlseqm.training.step", "build_layout"),
     ("index maps", "ase_mlseqm.training.step", "build_maps"),
     ("network, forward", "ase_mlseqm.nn.hamiltonian", "LearnedHamiltonian.corrections"),
-    ("constants of the parameters", "ase_mlseqm.training.step", "traced_constants"),
+    ("constants of the parameters", "ase_mlseqm.training.step", "prepare"),
     ("integrals", "ase_mlseqm.solution", "integrals_and_slopes"),
     ("SCF: Fock builds", "ase_mlseqm.nddo.fock", "FockBuilder.__call__"),
     ("SCF: diagonalisation", "torch.linalg", "eigh"),

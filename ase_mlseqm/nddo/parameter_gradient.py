@@ -6,8 +6,6 @@ overlap through its exponents, and what the pairs say of their atoms is added up
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -20,7 +18,6 @@ from .integrals import (
     Geometry,
     Integrals,
     orbital_distances,
-    prepare,
     resonance_means,
 )
 from .layout import Layout
@@ -31,65 +28,7 @@ from .products import N_PRODUCTS
 from .two_center import term_slopes
 
 
-def traced_constants(
-    layout: Layout, values: Tensor, assemble: Callable[[Tensor], Parameters]
-) -> tuple[Tensor, Constants]:
-    """A copy of ``values`` (n, k) that a graph leads from to the parameters, and the constants made
-    from these.
-
-    Parameters
-    ----------
-    assemble : callable
-        From ``values`` to all parameters.
-    """
-    with torch.enable_grad():
-        leaf = values.detach().requires_grad_()
-        parameters = assemble(leaf)
-    with torch.inference_mode():
-        return leaf, prepare(layout, parameters)
-
-
 def parameter_gradient(
-    layout: Layout,
-    leaf: Tensor,
-    constants: Constants,
-    shape: Geometry,
-    found: overlap.Overlaps | None,
-    integrals: Integrals,
-    coefficients: Integrals,
-    atoms: AtomDensities,
-    by_dipole: Tensor | None = None,
-) -> Tensor:
-    """d (E - sum of E_iso) / d ``leaf``, eV, in the shape of ``leaf``.
-
-    The SCF energy is stationary in the density, so the density is constant here; the energies of
-    the isolated atoms depend on the parameters explicitly.
-
-    Parameters
-    ----------
-    leaf, constants
-        From :func:`traced_constants`.
-    found, integrals : Overlaps or None, Integrals
-        At these parameters; the overlaps where they are known.
-    coefficients : Integrals
-        dE / d integral.
-    by_dipole : (n,), optional
-        dE / d D1 of further terms of the energy (the electric field), eV/bohr.
-    """
-    with torch.inference_mode():
-        slopes = parameter_slopes(
-            layout, constants, shape, found, integrals, coefficients, atoms, by_dipole
-        )
-    parameters = [value for _, value in constants.parameters.items()]
-    gradients = [slope for _, slope in slopes.items()]
-    traced = [k for k, value in enumerate(parameters) if value.requires_grad]
-    (gradient,) = torch.autograd.grad(
-        [parameters[k] for k in traced], leaf, [gradients[k] for k in traced]
-    )
-    return gradient
-
-
-def parameter_slopes(
     layout: Layout,
     constants: Constants,
     shape: Geometry,
@@ -99,7 +38,20 @@ def parameter_slopes(
     atoms: AtomDensities,
     by_dipole: Tensor | None = None,
 ) -> Parameters:
-    """d (E - sum of E_iso) / d parameter of every atom; see :func:`parameter_gradient`."""
+    """d (E - sum of E_iso) / d parameter of every atom, eV.
+
+    The SCF energy is stationary in the density, so the density is constant here; the energies of
+    the isolated atoms depend on the parameters explicitly.
+
+    Parameters
+    ----------
+    found, integrals : Overlaps or None, Integrals
+        At these parameters; the overlaps where they are known.
+    coefficients : Integrals
+        dE / d integral.
+    by_dipole : (n,), optional
+        dE / d D1 of further terms of the energy (the electric field), eV/bohr.
+    """
     p, heavy = constants.parameters, layout.heavy
     bohr = shape.distance * (1.0 / BOHR)
     by_beta, by_zeta = _resonance_slopes(layout, constants, shape, found, integrals, coefficients)

@@ -110,3 +110,8 @@ class LearnedHamiltonian:
     def assemble(self, layout: Layout, values: Tensor) -> Parameters:
         """All parameters, of which ``values`` (n, k) are the learned ones."""
         return self.head.assemble(layout, values)
+
+    def collect(self, slopes: Parameters) -> Tensor:
+        """Derivatives (n, k) with respect to the values, from ``slopes`` with respect to all
+        parameters: the transpose of :meth:`assemble`."""
+        return self.head.collect(slopes)

@@ -175,6 +175,13 @@ class ParameterHead:
             learned["g_p2"] = table.g_p2 + (learned["g_pp"] - table.g_pp)  # keeps h_pp
         return dataclasses.replace(table, **learned)
 
+    def collect(self, slopes: Parameters) -> Tensor:
+        """Derivatives (n, n_outputs) with respect to the values, from ``slopes`` with respect to
+        all parameters: the transpose of :meth:`assemble`."""
+        if "g_pp" in self.names and "g_p2" not in self.names:
+            slopes = dataclasses.replace(slopes, g_pp=slopes.g_pp + slopes.g_p2)
+        return torch.stack([_column(slopes, name, k) for name, k in self.columns], 1)
+
 
 def _column(table: Parameters, name: str, k: int | None) -> Tensor:
     values = getattr(table, name)

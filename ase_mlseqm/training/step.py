@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from ..nddo.fock import build_maps
-from ..nddo.integrals import Constants
+from ..nddo.integrals import Constants, prepare
 from ..nddo.layout import Layout, build_layout
-from ..nddo.parameter_gradient import traced_constants
 from ..nn.hamiltonian import LearnedHamiltonian
 from ..properties import dipoles
 from ..scf import SCFSettings
@@ -63,12 +62,11 @@ class Frames:
 
 @dataclasses.dataclass(frozen=True)
 class _Displaced:
-    """Positions, field, learned parameters with their graph, and the problem made from a leaf."""
+    """Positions, field, learned parameters with their graph, and the problem made from them."""
 
     positions: Tensor
     field: Tensor | None
     values: Tensor
-    leaf: Tensor
     problem: Problem
 
 
@@ -200,28 +198,27 @@ class Pass:
         field = None if field is None else sign * field
         with torch.enable_grad():
             values = self.model.values(self.layout, positions)
-        leaf, constants = self._traced(values)
+        constants = self._constants(values)
         with torch.no_grad():
             problem = set_up(self.known, constants, positions, with_gradient=False, field=field)
-        return _Displaced(positions, field, values, leaf, problem)
+        return _Displaced(positions, field, values, problem)
 
     def _slope(self, at: _Displaced, density: Tensor) -> Tensor:
         """Slope of the energy with the parameters at displaced positions and a given density."""
         with torch.no_grad():
             found = populations(self.known, density)
-        return value_gradient(self.layout, at.leaf, at.problem, found, at.positions, at.field)
+        return value_gradient(self.model, self.layout, at.problem, found, at.field)
 
-    def _traced(self, values: Tensor) -> tuple[Tensor, Constants]:
-        return traced_constants(
-            self.layout, values, lambda some: self.model.assemble(self.layout, some)
-        )
+    def _constants(self, values: Tensor) -> Constants:
+        with torch.inference_mode():
+            return prepare(self.layout, self.model.assemble(self.layout, values))
 
     def _solve(
         self, values: Tensor, positions: Tensor, tolerance: float, guess: Tensor | None
     ) -> tuple[Solution, Tensor]:
         """The solution, and the slope of its energy with the parameters ``values``."""
         settings = SCFSettings(tolerance, self.settings.max_iterations, ladder=False)
-        leaf, constants = self._traced(values)
+        constants = self._constants(values)
         with torch.no_grad():
             solution = solve_at(
                 self.known,
@@ -232,7 +229,7 @@ class Pass:
                 with_gradient=True,
                 guess=guess,
             )
-        slope = value_gradient(self.layout, leaf, solution.problem, solution.populations, positions)
+        slope = value_gradient(self.model, self.layout, solution.problem, solution.populations)
         return solution, slope
 
 

@@ -11,7 +11,6 @@ from learned import ALL, PARAMETERS, learned
 from ase_mlseqm import SCFSettings
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.nddo.integrals import prepare
-from ase_mlseqm.nddo.parameter_gradient import traced_constants
 from ase_mlseqm.scf.guess import n_occupied
 from ase_mlseqm.solution import solve_at, topology, value_gradient
 
@@ -134,9 +133,9 @@ def test_gradient_of_the_parameters(field):
     with torch.no_grad():
         values = model.values(layout, positions).unsqueeze(0)
     _, here = solution(values)
-    leaf, constants = traced_constants(layout, values[0], lambda v: model.assemble(layout, v))
+    constants = prepare(layout, model.assemble(layout, values[0]))
     problem = dataclasses.replace(here.problem, constants=constants)
-    gradient = value_gradient(layout, leaf, problem, here.populations, positions, field)
+    gradient = value_gradient(model, layout, problem, here.populations, field)
     h = 1e-3 * values.abs().clamp(min=0.1).flatten()
     displaced = torch.cat([values.flatten() + step * torch.diag(h) for step in STEPS])
     guess = here.scf.density.expand(-1, len(displaced), -1, -1)
