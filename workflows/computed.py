@@ -1,9 +1,17 @@
-"""What all results that end with computed atoms have in common."""
+"""What results that end with computed atoms have in common, and by what they are known again."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from ase_mlseqm.atoms import charge_and_multiplicity
 
 
 class ComputedAtoms:
@@ -21,3 +29,16 @@ class ComputedAtoms:
         """Largest force on any atom, without constraints, eV/Angstrom."""
         forces = self.atoms.calc.results["forces"]
         return float(np.linalg.norm(forces, axis=1).max(initial=0.0))
+
+
+def fingerprint(calc: BaseCalculator, structures: Sequence[Atoms], *settings: Any) -> str:
+    """Equal where the same would be computed from the same structures."""
+    try:
+        keywords = dict(calc.todict())
+    except (AttributeError, NotImplementedError):
+        keywords = {}
+    parts: list[Any] = [calc.name, keywords, *settings]
+    for atoms in structures:
+        parts += [atoms.numbers.tolist(), atoms.positions.round(6).tolist()]
+        parts += [*charge_and_multiplicity(atoms), repr(atoms.constraints)]
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,14 @@ from ase import Atoms, optimize
 from ase.calculators.calculator import BaseCalculator, CalculatorError
 from ase.io import read, write
 
-from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import write_whole
 
+from .computed import fingerprint
 from .many import Many
 from .neb_band import Band
 from .neb_config import NEBConfig, NEBResult
+from .neb_optimizer import BandBFGS
 from .neb_path import check_ends, first_path
 from .relax import frozen
 
@@ -69,7 +68,7 @@ def neb(
     config = config or NEBConfig()
     check_ends(reactant, product)
     file = None if path is None else Path(path)
-    key = _key(reactant, product, calc, config)
+    key = fingerprint(calc, (reactant, product), config.images, config.relax_ends)
     found = _read(file, key)
     if found is None:
         images, problems = first_path(reactant, product, calc, config)
@@ -121,7 +120,8 @@ def _with_remarks(result: NEBResult) -> NEBResult:
 
 
 def _optimizer(config: NEBConfig, band: Band) -> Any:
-    return getattr(optimize, config.optimizer)(band, logfile=None, maxstep=config.max_step_length)
+    kind = BandBFGS if config.optimizer == "BFGS" else getattr(optimize, config.optimizer)
+    return kind(band, logfile=None, maxstep=config.max_step_length)
 
 
 @dataclasses.dataclass
@@ -169,19 +169,6 @@ class _Record:
         text = io.StringIO()
         write(text, self.images, format="extxyz")
         write_whole(file, text.getvalue().encode())
-
-
-def _key(reactant: Atoms, product: Atoms, calc: BaseCalculator, config: NEBConfig) -> str:
-    """What has to be equal for a path in a file to be of use."""
-    try:
-        keywords = dict(calc.todict())
-    except (AttributeError, NotImplementedError):
-        keywords = {}
-    parts: list[Any] = [calc.name, keywords, config.images, config.relax_ends]
-    for atoms in (reactant, product):
-        parts += [atoms.numbers.tolist(), atoms.positions.round(6).tolist()]
-        parts += charge_and_multiplicity(atoms)
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 
 
 def _read(file: Path | None, key: str) -> list[Atoms] | None:

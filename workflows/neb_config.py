@@ -36,7 +36,7 @@ class NEBConfig:
     """Largest force of the band from which on the highest image climbs, eV/Angstrom; on a path
     that is rough it climbs off the path."""
     optimizer: str = "BFGS"
-    """BFGS, LBFGS or FIRE."""
+    """BFGS (with steps made for bands), LBFGS or FIRE."""
     max_step_length: float = 0.1
     """Largest displacement of an atom in one step, Angstrom."""
     relax_ends: bool = True

@@ -11,7 +11,7 @@ import textwrap
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.calculators.calculator import SCFError
+from ase.calculators.calculator import Calculator, SCFError
 from ase.calculators.emt import EMT
 from ase.io import read, write
 from ase.mep import NEB
@@ -23,6 +23,7 @@ from ase_mlseqm import MLSEQM, InputError
 from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.neb import NEBConfig, first_path, neb
 from ase_mlseqm.workflows.neb_band import Band, spring_constants
+from ase_mlseqm.workflows.neb_optimizer import BandBFGS
 from ase_mlseqm.workflows.neb_path import align, free
 from ase_mlseqm.workflows.reaction_figures import plot_profile
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
@@ -146,6 +147,39 @@ def test_ends_are_computed_once():
     np.testing.assert_allclose(forces, calc.get_forces(end.copy()), atol=1e-6)
     field = pm3(field=(0.0, 0.0, 0.1))
     assert free(up, calc) and not free(up, field)  # turning would change its energy
+
+
+class Valley(Calculator):
+    """One atom in a valley whose soft floor leads along x."""
+
+    implemented_properties = ["energy", "forces"]
+
+    def calculate(self, *args):
+        super().calculate(*args)
+        forces = -np.array([0.05, 40.0, 90.0]) * self.atoms.positions
+        self.results = {"energy": -0.5 * (forces * self.atoms.positions).sum(), "forces": forces}
+
+
+def test_steps_of_the_optimiser():
+    """Long steps keep to the length, stiff directions are not held up by soft ones."""
+    atoms = Atoms("H", [(3.0, 0.2, -0.1)], calculator=Valley())
+    optimizer = BandBFGS(atoms, maxstep=0.1)
+    lengths = []
+    for _ in range(120):
+        before = atoms.positions.copy()
+        optimizer.step()
+        lengths.append(np.linalg.norm(atoms.positions - before))
+        if len(lengths) == 12:
+            assert np.abs(atoms.positions[0, 1:]).max() < 1e-3 and atoms.positions[0, 0] > 2.0
+    assert max(lengths) < 0.1 + 1e-6
+    assert 0.0 < atoms.positions[0, 0] < 2.0
+    # a Hessian that is wrong altogether moves nothing further than the forces allow
+    optimizer.hessian = np.diag([1e-9, -1e-9, 1e-12])
+    np.testing.assert_allclose(
+        optimizer._displacement(np.array([0.1, 0.0, -0.1])), [0.05, 0.0, -0.05], atol=1e-9
+    )
+    moved = optimizer._displacement(np.array([30.0, 0.0, 40.0]))
+    np.testing.assert_allclose(moved, [0.06, 0.0, 0.08], atol=1e-6)
 
 
 def test_guesses_change_nothing():
