@@ -96,6 +96,7 @@ def _all_at_once(
                     config,
                     done=lambda *_: advance(),
                     step=lambda number, active: advance(0, f"step {number}: {active} to go"),
+                    checkpoint=run.out / "mlseqm_relax_unfinished.extxyz",
                 )
             )
         except InterruptedMany as stop:

@@ -8,6 +8,7 @@ needs Python 3.12; on a CPU the optimisers cost a few percent of the SCF.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ase import Atoms, optimize
 from ase.calculators.calculator import BaseCalculator, CalculatorError
@@ -17,6 +18,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 
 from .many import Many
 from .relax import RelaxConfig, RelaxResult, _History
+from .relax_checkpoint import Checkpoint, restore
 
 Progress = Callable[[int, RelaxResult], None]
 """Called with the place of a molecule in the list and its result when it is done."""
@@ -31,10 +33,20 @@ class _Relaxation:
         self.history = _History(self.atoms, None, None)
         self.optimizer = None
 
-    def observe(self) -> bool:
-        """Record the forces that were computed; whether they are small enough."""
-        self.history()
-        return self.history.max_forces[-1] <= self.config.fmax
+    @property
+    def steps(self) -> int:
+        """Steps that were taken."""
+        return len(self.history.energies) - 1
+
+    def outcome(self) -> RelaxResult | None:
+        """The result, if it is done."""
+        if not self.history.energies:
+            return None
+        if self.history.max_forces[-1] <= self.config.fmax:
+            return self.result(True, f"converged in {self.steps} steps")
+        if self.steps >= self.config.max_steps:
+            return self.result(False, _not_converged(self))
+        return None
 
     def step(self) -> None:
         """Move the atoms."""
@@ -54,6 +66,7 @@ def relax_many(
     *,
     done: Progress | None = None,
     step: Callable[[int, int], None] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> list[RelaxResult | CalculatorError]:
     """Relax the positions of many molecules.
 
@@ -69,6 +82,9 @@ def relax_many(
         Called with (index, result) when a molecule is done.
     step : callable, optional
         Called with (step, molecules still in the batch) after every step.
+    checkpoint : str or Path, optional
+        File that gets the structures every few seconds, and is removed at the end.  A run that was
+        cut off goes on from it.
 
     Returns
     -------
@@ -90,38 +106,51 @@ def relax_many(
     works = [_Relaxation(atoms, config) for atoms in systems]
     results: list[RelaxResult | CalculatorError | None] = [None] * len(works)
     many, active = Many(calc), list(range(len(works)))
+    kept = Checkpoint(None if checkpoint is None else Path(checkpoint), systems, calc, config)
+    for k, frame in kept.read().items():
+        restore(works[k].history, frame)
 
     def finish(k: int, result: RelaxResult | CalculatorError) -> None:
         results[k] = result
         if done is not None and isinstance(result, RelaxResult):
             done(k, result)
 
+    def still(active: list[int]) -> list[int]:
+        """Those that are not done; the others are finished."""
+        going = []
+        for k in active:
+            result = works[k].outcome()
+            if result is None:
+                going.append(k)
+            else:
+                finish(k, result)
+        return going
+
     try:
+        active = still(active)
         for number in range(config.max_steps + 1):
+            if not active:
+                break
             errors = many.attempt([works[k].atoms for k in active], active)
-            going = []
             for k, error in zip(active, errors, strict=True):
                 if error is not None:
                     finish(k, _stopped(works[k], error))
-                elif works[k].observe():
-                    finish(k, works[k].result(True, f"converged in {number} steps"))
-                elif number == config.max_steps:
-                    finish(k, works[k].result(False, _not_converged(works[k])))
                 else:
-                    going.append(k)
-            active = going
+                    works[k].history()
+            active = still([k for k in active if results[k] is None])
+            kept.write([work.history for work in works])
             if step is not None:
                 step(number, len(active))
-            if not active:
-                break
             for k in active:
                 works[k].step()
+        for k in active:  # constraints may leave a step without effect
+            finish(k, works[k].result(False, _not_converged(works[k])))
     except KeyboardInterrupt:
         for k in active:
             if works[k].history.last is not None:
-                taken = len(works[k].history.energies) - 1
-                results[k] = works[k].result(False, f"interrupted after step {taken}")
+                results[k] = works[k].result(False, f"interrupted after step {works[k].steps}")
         raise InterruptedMany(results) from None
+    kept.remove()
     return results  # type: ignore[return-value]
 
 
@@ -136,7 +165,7 @@ class InterruptedMany(KeyboardInterrupt):
 def _stopped(work: _Relaxation, error: CalculatorError) -> RelaxResult | CalculatorError:
     if work.history.last is None:
         return error
-    return work.result(False, f"stopped after step {len(work.history.energies) - 1}: {error}")
+    return work.result(False, f"stopped after step {work.steps}: {error}")
 
 
 def _not_converged(work: _Relaxation) -> str:

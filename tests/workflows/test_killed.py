@@ -45,6 +45,12 @@ MOLECULES = [molecule(name) for name in ("H2O", "CH3OH", "CH3CHO", "C2H6")]
 BENT = Atoms("HCN", [(0, 1.2, 0.55), (0, 0, 0), (0, 0, 1.17)])
 CASES = {
     "relax": (MOLECULES, ["--trajectory"], "many_relaxed.extxyz", relaxed),
+    "relax as one batch": (
+        MOLECULES,
+        ["--fmax", "1e-5"],  # optimisers begin anew: only the minima are the same
+        "mlseqm_relax_unfinished.extxyz",
+        relaxed,
+    ),
     "thermo": (
         MOLECULES,
         ["--symmetry-number", "1", "--temperatures", "300,500"],
@@ -60,9 +66,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("command", CASES)
-def test_killed_run_finishes(tmp_path, command):
-    structures, options, first, numbers = CASES[command]
+@pytest.mark.parametrize("case", CASES)
+def test_killed_run_finishes(tmp_path, case):
+    structures, options, first, numbers = CASES[case]
+    command = case.split()[0]
     write(tmp_path / "many.xyz", structures)
     line = [sys.executable, "-m", "ase_mlseqm.cli", command, "many.xyz", "--method", "PM3"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -83,6 +90,7 @@ def test_killed_run_finishes(tmp_path, command):
     assert job.wait() == -signal.SIGKILL
     assert not (tmp_path / "a" / f"mlseqm_{command}.json").exists()
     assert start("a").wait() == start("b").wait() == 0
+    assert not list(tmp_path.glob("*/*_unfinished*"))
     found, expected = (numbers(tmp_path / out) for out in "ab")
     assert len(found) == len(structures)
     for one, other in zip(found, expected, strict=True):

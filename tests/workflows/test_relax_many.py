@@ -1,5 +1,7 @@
 """Many molecules relaxed at once, against one after the other with ASE."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -11,7 +13,9 @@ from ase.optimize import BFGS, FIRE, LBFGS
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.engine import Engine
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.workflows import relax_checkpoint
 from ase_mlseqm.workflows.relax import RelaxConfig
+from ase_mlseqm.workflows.relax_checkpoint import Checkpoint
 from ase_mlseqm.workflows.relax_many import InterruptedMany, relax_many
 
 NAMES = ("H2O", "CH3OH", "NH3", "CH3CHO", "HCN", "CH4")
@@ -120,6 +124,46 @@ def test_interrupt_keeps_what_is_done():
         relax_many([shaken("H2O"), shaken("CH3OH")], MLSEQM(method="PM3"), CONFIG, step=stop)
     assert [len(result.energies) for result in caught.value.results] == [3, 3]
     assert all("interrupted after step 2" in r.message for r in caught.value.results)
+
+
+def test_checkpoint(tmp_path, monkeypatch):
+    """A second run starts where the first was, and does nothing again that is done."""
+    file, calc = tmp_path / "c.extxyz", EMT()
+    systems = [molecule("N2"), shaken("CH3OH"), shaken("H2O"), shaken("CH4")]
+    systems[1].set_constraint(FixAtoms([0]))
+    config = RelaxConfig(fmax=0.003, optimizer="FIRE")
+    whole = relax_many(systems, calc, config)
+    monkeypatch.setattr(relax_checkpoint, "CHECKPOINT_SECONDS", 0.0)
+
+    def stop(number, active):
+        if number == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedMany) as caught:
+        relax_many(systems, calc, config, step=stop, checkpoint=file)
+    before = [len(result.energies) for result in caught.value.results]
+    seen = []
+    rest = relax_many(
+        systems, calc, config, checkpoint=file, step=lambda n, active: seen.append(active)
+    )
+    assert not file.exists()
+    assert len(seen) < max(len(result.energies) for result in whole)
+    for k, (one, other) in enumerate(zip(rest, whole, strict=True)):
+        assert one.converged and one.energy == pytest.approx(other.energy, abs=1e-4)
+        taken = before[k]
+        assert one.energies[:taken] == pytest.approx(other.energies[:taken], abs=1e-9)
+        assert f"converged in {len(one.energies) - 1} steps" == one.message
+    np.testing.assert_allclose(rest[1].atoms.positions[0], systems[1].positions[0], atol=1e-7)
+    # other settings begin anew, more steps do not
+    with pytest.raises(InterruptedMany):
+        relax_many(systems, calc, config, step=stop, checkpoint=file)
+    same, other = (
+        Checkpoint(file, systems, calc, dataclasses.replace(config, **change)).read()
+        for change in ({"max_steps": 9}, {"fmax": 0.5})
+    )
+    assert sorted(same) == [0, 1, 2, 3] and other == {}
+    file.write_text("nonsense")
+    assert Checkpoint(file, systems, calc, config).read() == {}
 
 
 def test_nothing_and_nonsense():

@@ -1,0 +1,95 @@
+"""File from which a relaxation of many molecules goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read, write
+
+from ase_mlseqm.wholefile import write_whole
+
+from .computed import fingerprint
+from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
+from .relax import RelaxConfig, _History, frozen
+
+KEY, STATE = "relax_key", "relax_state"
+"""Names in ``info`` of the frames: which start a structure comes from, and how."""
+
+
+class Checkpoint:
+    """The last structure of every molecule with its energy and forces, as extended XYZ.
+
+    Nothing is kept of the optimisers: they begin anew where they were.
+
+    Parameters
+    ----------
+    path : Path or None
+        None: nothing is written.
+    systems : sequence of ase.Atoms
+        Starts.  What the file has of one is used where calculator and settings are the same, but
+        for the number of steps.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        systems: Sequence[Atoms],
+        calc: BaseCalculator,
+        config: RelaxConfig,
+    ) -> None:
+        self.path = path
+        self._next = 0.0
+        if path is not None:
+            settings = dataclasses.asdict(config) | {"max_steps": None}
+            self.keys = [fingerprint(calc, [atoms], settings) for atoms in systems]
+
+    def read(self) -> dict[int, Atoms]:
+        """What is known, by the place in the list."""
+        if self.path is None or not self.path.exists():
+            return {}
+        try:
+            frames = read(self.path, ":", format="extxyz")
+        except Exception:  # whatever it is, it is none of ours
+            return {}
+        known = {frame.info.get(KEY): frame for frame in frames}
+        return {k: known[key] for k, key in enumerate(self.keys) if key in known}
+
+    def write(self, histories: Sequence[_History]) -> None:
+        """Write what was reached, unless that was done only just now."""
+        start = time.monotonic()
+        if self.path is None or start < self._next:
+            return
+        frames = []
+        for key, history in zip(self.keys, histories, strict=True):
+            if history.last is not None:
+                frame = history.last.copy()
+                frame.set_constraint()
+                frame.calc = history.last.calc
+                frame.info = {KEY: key, STATE: json.dumps([history.energies, history.max_forces])}
+                frames.append(frame)
+        text = io.StringIO()
+        write(text, frames, format="extxyz")
+        write_whole(self.path, text.getvalue().encode())
+        cost = time.monotonic() - start
+        self._next = start + cost + CHECKPOINT_SECONDS * max(1.0, cost / CHECKPOINT_COST)
+
+    def remove(self) -> None:
+        """When all is done."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def restore(history: _History, frame: Atoms) -> None:
+    """Put a history, and its atoms, where the frame of a checkpoint says."""
+    history.energies, history.max_forces = json.loads(frame.info[STATE])
+    history.atoms.positions = frame.positions
+    history.atoms.calc = SinglePointCalculator(history.atoms, **frame.calc.results)
+    history.last = frozen(history.atoms)
