@@ -23,6 +23,10 @@ OTHERS: dict[str, Any] = {
     "config": Annotated[
         Path | None, typer.Option("--config", help="YAML file with any of the options below.")
     ],
+    "log": Annotated[
+        Path | None,
+        typer.Option("--log", help="Append every evaluation to this CSV file, or make none."),
+    ],
     "json_": JSON,
 }
 
@@ -36,9 +40,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _run(**given: Any) -> int:
-    data, out, source, json_ = (given.pop(name) for name in OTHERS)
+    data, out, source, log, json_ = (given.pop(name) for name in OTHERS)
     values, owner = gather(given, source, NAME)
     settings = from_dict(TransferabilityConfig, values, owner)
     from .runs_transferability import transferability_run
 
-    return transferability_run(settings, data, out, json_)
+    return transferability_run(settings, data, out, json_, log)

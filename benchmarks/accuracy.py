@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accuracy_figures import plot_forces, plot_sizes
-from accuracy_log import LOG_COLUMNS, TestLog, log_row
+from accuracy_log import log_row
 from accuracy_methods import GFN2, Properties, fit_shifts, methods, predict
 from accuracy_metrics import SAMPLES, frame_errors, summarise
 from accuracy_results import Evaluation, FrameRecord, SetResult
@@ -40,6 +40,7 @@ from ase.data import chemical_symbols
 from report import Report, versions
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.evaluation_log import EvaluationLog
 from ase_mlseqm.models import DEFAULT, model_file
 from ase_mlseqm.nn.weights import config_to_dict
 
@@ -106,7 +107,7 @@ def evaluate_set(
 def run(options: argparse.Namespace) -> Evaluation:
     """Evaluate all sets; every result of a final test is logged before anybody sees it."""
     final = any(name in FINAL for name in options.sets)
-    log = TestLog(options.log, LOG_COLUMNS) if final else None
+    log = EvaluationLog(options.log) if final else None
     file = model_file(options.model)
     training = training_frames(options.data, options.fraction, options.seed)
     shifts, n_fitted = fitted_shifts(training, options.model)

@@ -1,78 +1,15 @@
-"""The log of all final tests."""
+"""The row of an evaluation in the log of all final tests."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-from accuracy_methods import AM1, GFN2, LEARNED, PM3
-from accuracy_metrics import METRICS
 from accuracy_results import Evaluation
-
-LOG_COLUMNS = (
-    "date",
-    "model",
-    "sha256",
-    "set",
-    "data_sha256",
-    "molecules",
-    "frames",
-    "unconverged",
-) + tuple(f"{m} {name}" for m in (LEARNED, PM3, AM1, GFN2) for name in METRICS)
-"""Counts are of the frames of the set; metrics of those that converged with every method."""
-
-
-class TestLog:
-    """A CSV file with a row for every evaluation of a final test; rows are only ever appended.
-
-    Raises
-    ------
-    SystemExit
-        When it cannot be written, or is not such a log: then nothing may be evaluated.
-    """
-
-    __test__ = False  # not a test of pytest
-
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.columns = list(columns)
-        self.path = path
-        try:
-            self._file = path.open("a+", newline="")
-            self._file.seek(0)
-            before = self._file.read()
-        except (OSError, ValueError) as error:
-            raise SystemExit(
-                f"{path.name}: cannot be written ({error.__class__.__name__}), so the final test "
-                "sets are not evaluated: every evaluation must be logged"
-            ) from None
-        if not before:
-            self._write(self.columns)
-        elif not before.endswith("\n") or next(csv.reader(io.StringIO(before))) != self.columns:
-            raise SystemExit(
-                f"{path.name}: is cut off or has other columns, so the final test sets are not "
-                "evaluated: give another log"
-            )
-
-    def append(self, row: Mapping[str, object]) -> None:
-        """Add a row, on the disk when this returns."""
-        unknown = set(row) - set(self.columns)
-        if unknown:
-            raise ValueError(f"no such column: {sorted(unknown)[0]}")
-        self._write([row.get(name, "") for name in self.columns])
-
-    def _write(self, cells: Sequence[object]) -> None:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(cells)
-        self._file.write(line.getvalue())
-        self._file.flush()
-        os.fsync(self._file.fileno())
 
 
 def log_row(run: Evaluation, name: str) -> dict[str, object]:
-    """The row of one evaluation."""
+    """The row of one evaluation.
+
+    Counts are of the frames of the set; metrics of those that converged with every method.
+    """
     found = run.sets[name]
     row: dict[str, object] = {
         "date": run.date,

@@ -197,11 +197,16 @@ def log_table(path: Path) -> str:
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             rows.append(
-                [row["date"], f"`{row['model']}` `{row['sha256'][:12]}`", row["set"], row["frames"]]
+                [row["date"], _model(row), row["set"], row["frames"]]
                 + [f"{float(row[c]):.2f}" if row[c] else "–" for c in columns.values()]
             )
     header = ["date", "model", "set", "frames", *(f"force MAE, {m}" for m in columns)]
     return markdown(header, rows)
+
+
+def _model(row: dict[str, str]) -> str:
+    """Name, and the start of the checksum where the method has a file."""
+    return " ".join(f"`{text}`" for text in (row["model"], row["sha256"][:12]) if text)
 
 
 def write_card(

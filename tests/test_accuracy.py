@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.build import molecule as g2
 from learned import learned
 
-from ase_mlseqm import evaluate
+from ase_mlseqm import evaluate, evaluation_log
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.nn.weights import save_model
 from ase_mlseqm.training.isolated import KNOWN
@@ -27,8 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import accuracy
 import accuracy_sets
 import model_card
-from accuracy_log import LOG_COLUMNS, TestLog
-from accuracy_methods import GFN2, LEARNED, PM3, Properties, fit_shifts, predict
+from accuracy_methods import AM1, GFN2, LEARNED, PM3, Properties, fit_shifts, predict
 from accuracy_metrics import (
     METRICS,
     Interval,
@@ -169,30 +168,6 @@ def test_constants_per_element_are_found_again():
     found, n_frames = fit_shifts(predicted, reference, counts)
     np.testing.assert_allclose(found, constants, atol=1e-10)
     assert n_frames == 49
-
-
-def test_log_is_appended_to_and_never_rewritten(tmp_path):
-    path = tmp_path / "log.csv"
-    TestLog(path, ["a", "b"]).append({"a": 1, "b": "x, y"})
-    before = path.read_text()
-    assert before == 'a,b\n1,"x, y"\n'
-    TestLog(path, ["a", "b"]).append({"b": 2})
-    assert path.read_text() == before + ",2\n"
-    with pytest.raises(ValueError, match="no such column"):
-        TestLog(path, ["a", "b"]).append({"c": 1})
-
-
-@pytest.mark.parametrize("case", ["folder", "missing folder", "other columns", "cut off"])
-def test_log_that_cannot_be_written_is_refused(tmp_path, case):
-    path = tmp_path / "log.csv"
-    if case == "folder":
-        path.mkdir()
-    elif case == "missing folder":
-        path = tmp_path / "nowhere" / "log.csv"
-    else:
-        path.write_text("a,c\n" if case == "other columns" else "a,b\n1,2")
-    with pytest.raises(SystemExit, match="not evaluated"):
-        TestLog(path, ["a", "b"])
 
 
 def test_gfn2_beside_the_calculator_of_tblite():
@@ -394,5 +369,5 @@ def test_ions_and_radicals():
 
 
 def test_log_has_a_column_for_every_metric():
-    assert len(set(LOG_COLUMNS)) == len(LOG_COLUMNS)
-    assert {f"{GFN2} {name}" for name in METRICS} <= set(LOG_COLUMNS)
+    assert tuple(METRICS) == evaluation_log.METRICS
+    assert evaluation_log.METHODS == (LEARNED, PM3, AM1, GFN2)
