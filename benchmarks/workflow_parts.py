@@ -15,7 +15,7 @@ from ase.collections import g2
 from ase.io import read
 from ase.md.verlet import VelocityVerlet
 from ase.mep import NEB
-from ase.optimize import BFGS, LBFGS
+from ase.optimize import LBFGS
 from ase.vibrations import Vibrations
 
 from ase_mlseqm import MLSEQM, Engine
@@ -23,6 +23,7 @@ from ase_mlseqm.derivatives import TIGHT
 from ase_mlseqm.workflows import MDConfig, RelaxConfig
 from ase_mlseqm.workflows.md_config import set_velocities
 from ase_mlseqm.workflows.neb import NEBConfig, neb
+from ase_mlseqm.workflows.neb_optimizer import BandBFGS
 from ase_mlseqm.workflows.neb_path import first_path
 from ase_mlseqm.workflows.relax_many import relax_many
 from ase_mlseqm.workflows.replicas import replicas
@@ -90,7 +91,7 @@ def neb_part(options: argparse.Namespace) -> Part:
             method="improvedtangent",
             remove_rotation_and_translation=True,
         )
-        BFGS(band, logfile=None, maxstep=config.max_step_length).run(fmax=1e-6, steps=options.steps)
+        BandBFGS(band, maxstep=config.max_step_length).run(fmax=1e-6, steps=options.steps)
         return np.array([image.get_potential_energy() for image in images])
 
     def batch() -> np.ndarray:

@@ -28,20 +28,23 @@ class Band(NEB):
         self.many = many
         self.free = free(images[0], many.calc)
         self.last_forces = self.computed_at = np.empty((0, 3))
+        self._climbed = self.climb
 
     def get_forces(self) -> np.ndarray:
         """Forces of the band ((images - 2) * atoms, 3), eV/Angstrom."""
-        if not np.array_equal(self.computed_at, self.get_positions()):
+        moved = not np.array_equal(self.computed_at, self.get_positions())
+        if moved:
             if self.free:
                 self._align()
             # the ends do not change
             inner = range(1, len(self.images) - 1) if len(self.computed_at) else range(self.nimages)
             self.many([self.images[k] for k in inner], inner)
-            self.computed_at = self.get_positions()  # optimisers ask twice
+            self.computed_at = self.get_positions()  # optimisers ask three times
             self.k = spring_constants(
                 [a.get_potential_energy() for a in self.images], *self.springs
             )
-        self.last_forces = super().get_forces()
+        if moved or self.climb != self._climbed:
+            self.last_forces, self._climbed = super().get_forces(), self.climb
         return self.last_forces
 
     def _align(self) -> None:
