@@ -1,0 +1,277 @@
+"""Make `transferability/`: references at wB97X/6-31G* for `mlseqm transferability`.
+
+    python benchmarks/transferability_references.py frequencies torsions dissociation
+    python benchmarks/transferability_references.py reactions --rdb7 FOLDER
+
+Needs PySCF (`pip install ase-mlseqm[label]`).  Every label goes to a journal at once, and the
+folder of `--work` also keeps minima and Hessians: after a run was killed the same command goes on.
+One core needs about half an hour for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.calculator import Calculator, all_changes
+from ase.io import read, write
+from ase.optimize import BFGS
+from scipy.sparse.csgraph import connected_components
+
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.label_files import write_labels
+from ase_mlseqm.label_run import Journal, fingerprint
+from ase_mlseqm.labelling import Label, LabelSettings, _solve, label, prepare
+from ase_mlseqm.training.graph import bonds
+from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
+from ase_mlseqm.workflows.normal_modes import normal_modes, rigid_motions
+from ase_mlseqm.workflows.vibrations import harmonic
+
+OUT = Path(__file__).parent / "transferability"
+RESTRICTED = LabelSettings()
+UNRESTRICTED = LabelSettings(unrestricted=True)
+FMAX = 0.001
+"""Of the minima, eV/Angstrom."""
+STIFF = 2.0
+"""Least curvature where a relaxation starts, eV/Angstrom^2."""
+TORSIONS = {
+    "hydrogen_peroxide": ("H2O2", "HOOH", 15, 180),
+    "formic_acid": ("HCOOH", "OCOH", 15, 180),
+    "hydrazine": ("N2H4", "HNNH", 30, 330),
+    "methanol": ("CH3OH", "HOCH", 10, 120),
+    "glyoxal": ("OCHCHO", "OCCO", 15, 180),
+}
+"""Molecule of ASE's G2 set, elements along the torsion, step and last angle in degrees."""
+BONDS = {
+    "water_OH": ("H2O", "OH"),
+    "hydrogen_peroxide_OO": ("H2O2", "OO"),
+    "methane_CH": ("CH4", "CH"),
+    "hydrazine_NN": ("N2H4", "NN"),
+    "methanol_CO": ("CH3OH", "CO"),
+}
+"""Molecule of ASE's G2 set, and the elements of the bond."""
+STRETCHES = np.array(
+    [-0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 1.1, 1.3, 1.6, 2, 2.5]
+)
+"""Changes of the length, Angstrom; denser where the curve bends."""
+SPECTRA = (
+    *("H2O", "NH3", "HCN", "C2H2", "H2CO", "CH4"),
+    *("C2H4", "H2O2", "CO2", "N2O"),
+)
+FINITE = ("H2O",)
+"""Of these the analytic Hessian is compared with finite differences of the labelled forces."""
+REACTIONS, SEED, HEAVY, ATOMS = 5, 5, 6, 11
+"""Drawn from the reactions of RDB7 with at most so many heavy atoms, and atoms."""
+
+
+class Work:
+    """Finished labels, minima and Hessians in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.journal = Journal(folder / "labels.journal")
+
+    def label(self, atoms: Atoms, settings: LabelSettings = RESTRICTED) -> Label:
+        """From the journal, or computed."""
+        key = fingerprint(prepare(atoms, settings), settings)
+        if key not in self.journal.labels:
+            found = label(atoms, settings)
+            if not found.converged:
+                raise RuntimeError(f"{atoms.symbols}: {found.message}")
+            self.journal.add(key, found)
+            print(f"  {atoms.symbols} {found.energy:.6f} eV, <S2> {found.spin_squared:.3f}, "
+                  f"{found.message}", flush=True)  # fmt: skip
+        return self.journal.labels[key]
+
+    def minimum(self, name: str) -> Atoms:
+        """Of a molecule of the G2 set, from there (MP2/6-31G*) with the model's Hessian."""
+        path = self.folder / f"{name}.extxyz"
+        if not path.exists():
+            atoms = molecule(name)
+            atoms.set_initial_magnetic_moments(None)
+            atoms.calc = model = MLSEQM()
+            optimizer = BFGS(atoms, logfile=None)
+            values, modes = np.linalg.eigh(model.get_hessian(atoms))
+            optimizer.H0 = modes * np.maximum(values, STIFF) @ modes.T
+            atoms.calc = Labelled(self, still=True)
+            if not optimizer.run(fmax=FMAX, steps=30):
+                raise RuntimeError(f"{name}: did not relax")
+            atoms = Atoms(atoms.numbers, atoms.positions.round(6), info={"name": name})
+            write(path, atoms)
+        found = read(path)
+        return Atoms(found.numbers, found.positions.round(6), info={"name": name})
+
+    def hessian(self, atoms: Atoms) -> np.ndarray:
+        """PySCF's analytic Hessian of a minimum, (3A, 3A), eV/Angstrom^2."""
+        path = self.folder / f"{atoms.info['name']}.npy"
+        if not path.exists():
+            mf, _, _ = _solve(prepare(atoms, RESTRICTED), RESTRICTED)
+            found = mf.Hessian().kernel().transpose(0, 2, 1, 3)
+            np.save(path, found.reshape(3 * len(atoms), -1) * (HARTREE / BOHR**2))
+        return np.load(path)
+
+
+class Labelled(Calculator):
+    """Labels as an ASE calculator."""
+
+    implemented_properties = ["energy", "forces"]
+
+    def __init__(self, work: Work, still: bool = False) -> None:
+        super().__init__()
+        self.work = work
+        self.still = still
+        """Whether forces on the whole molecule, which are noise of the grid, are left out."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
+        """Energy and forces, eV and eV/Angstrom."""
+        super().calculate(atoms, properties, system_changes)
+        found = self.work.label(Atoms(self.atoms.numbers, self.atoms.positions.round(6)))
+        forces = found.forces
+        if self.still:
+            rigid = rigid_motions(self.atoms.positions, np.ones(len(forces)))
+            forces = forces - (rigid @ (rigid.T @ forces.ravel())).reshape(-1, 3)
+        self.results = {"energy": found.energy, "forces": forces}
+
+
+def chain(atoms: Atoms, symbols: str, start: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """The first chain of bonded atoms with these elements."""
+    if len(start) == len(symbols):
+        return start
+    linked = bonds(atoms.numbers, atoms.positions[None])[0]
+    for k, symbol in enumerate(atoms.symbols):
+        if symbol == symbols[len(start)] and k not in start and (not start or linked[start[-1], k]):
+            found = chain(atoms, symbols, (*start, k))
+            if found:
+                return found
+    return ()
+
+
+def side(atoms: Atoms, i: int, j: int) -> np.ndarray:
+    """Which atoms move with j when the bond from i to j is cut."""
+    linked = bonds(atoms.numbers, atoms.positions[None])[0]
+    linked[i, j] = linked[j, i] = False
+    _, part = connected_components(linked)
+    return part == part[j]
+
+
+def frequencies(work: Work) -> None:
+    """Minima and all harmonic frequencies, cm-1."""
+    done = []
+    for name in SPECTRA:
+        atoms = work.minimum(name)
+        modes = normal_modes(work.hessian(atoms), atoms.positions, atoms.get_masses())
+        line = " ".join(f"{value:.0f}" for value in modes.frequencies)
+        print(f"{name}: {line}", flush=True)
+        if name in FINITE:
+            other = harmonic(atoms, Labelled(work)).frequencies
+            print(f"{name}: finite differences {other - modes.frequencies}", flush=True)
+        atoms.info["frequencies"] = modes.frequencies.round(1)
+        done.append((atoms, work.label(atoms)))
+    write_labels(OUT / "frequencies.extxyz", done, RESTRICTED)
+
+
+def torsions(work: Work) -> None:
+    """Rigid rotations, one side of the bond turned, of the minima."""
+    for name, (formula, elements, step, last) in TORSIONS.items():
+        start = work.minimum(formula)
+        scan = chain(start, elements)
+        moving = np.flatnonzero(side(start, *scan[1:3]))
+        done = []
+        for angle in range(0, last + 1, step):
+            atoms = start.copy()
+            atoms.set_dihedral(*scan, angle, indices=moving)
+            atoms.positions = atoms.positions.round(6)
+            atoms.info |= {"name": name, "scan_atoms": np.array(scan), "relaxed": False}
+            done.append((atoms, work.label(atoms)))
+        write_labels(OUT / "torsions" / f"{name}.extxyz", done, RESTRICTED)
+        profile = np.array([found.energy for _, found in done]) * EV_TO_KCAL
+        print(f"{name}: {(profile - profile.min()).round(2)} kcal/mol", flush=True)
+
+
+def dissociation(work: Work) -> None:
+    """Both sides rigid; ``limit`` is the energy of the two radicals as they are in the minimum."""
+    for name, (formula, elements) in BONDS.items():
+        start = work.minimum(formula)
+        i, j = chain(start, elements)
+        moving = side(start, i, j)
+        parts = [Atoms(start.numbers[k], start.positions[k]) for k in (moving, ~moving)]
+        for part in parts:
+            part.info["multiplicity"] = 2
+        limit = sum(work.label(part).energy for part in parts)
+        along = start.positions[j] - start.positions[i]
+        along /= np.linalg.norm(along)
+        done = []
+        for change in STRETCHES:
+            atoms = start.copy()
+            atoms.positions[moving] += change * along
+            atoms.positions = atoms.positions.round(6)
+            atoms.info |= {"name": name, "scan_atoms": np.array([i, j]), "limit": limit}
+            done.append((atoms, work.label(atoms, UNRESTRICTED)))
+        write_labels(OUT / "dissociation" / f"{name}.extxyz", done, UNRESTRICTED)
+        curve = (np.array([found.energy for _, found in done]) - limit) * EV_TO_KCAL
+        print(f"{name}: {curve.round(2)} kcal/mol", flush=True)
+
+
+def reactions(work: Work, source: Path) -> None:
+    """Single points at some of the structures of RDB7, whose files are copied."""
+    sizes = {path.name: read(path / f"ts{path.name[3:]}.xyz") for path in source.glob("rxn*")}
+    small = sorted(
+        name
+        for name, atoms in sizes.items()
+        if (atoms.numbers > 1).sum() <= HEAVY and len(atoms) <= ATOMS
+    )
+    chosen = np.random.default_rng(SEED).choice(small, REACTIONS, replace=False)
+    rows = []
+    for name in sorted(map(str, chosen)):
+        number, energy = name[3:], {}
+        for kind in ("r", "ts", "p"):
+            file = Path(name) / f"{kind}{number}.xyz"
+            energy[kind] = work.label(read(source / file)).energy * EV_TO_KCAL
+            target = OUT / "reactions" / "rdb7" / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / file, target)
+        differences = {
+            "barrier": f"{energy['ts'] - energy['r']:.3f}",
+            "reaction_energy": f"{energy['p'] - energy['r']:.3f}",
+        }
+        rows.append({"rxn": int(number), **differences, "level": RESTRICTED.level})
+        print(rows[-1], flush=True)
+    with open(OUT / "reactions" / "rdb7" / "data.csv", "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def main() -> None:
+    parts = {"frequencies": frequencies, "torsions": torsions, "dissociation": dissociation}
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("part", nargs="+", choices=[*parts, "reactions"])
+    parser.add_argument("--rdb7", type=Path, help="folder of RDB7, for reactions")
+    parser.add_argument("--work", type=Path, default=Path("transferability_work"))
+    given = parser.parse_args()
+    if "reactions" in given.part and given.rdb7 is None:
+        parser.error("reactions need --rdb7 FOLDER")
+    work = Work(given.work)
+    for folder in ("torsions", "dissociation", "reactions"):
+        (OUT / folder).mkdir(parents=True, exist_ok=True)
+    failed = []
+    for name in given.part:
+        try:
+            if name == "reactions":
+                reactions(work, given.rdb7)
+            else:
+                parts[name](work)
+        except RuntimeError as error:  # the other parts can still be made
+            failed.append(f"{name}: {error}")
+    if failed:
+        raise SystemExit("\n".join(failed))
+
+
+if __name__ == "__main__":
+    main()

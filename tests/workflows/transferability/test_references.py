@@ -1,0 +1,124 @@
+"""The committed references of `benchmarks/transferability`: read, at one level, and sane."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.io import read
+from scipy.interpolate import CubicSpline
+
+from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.workflows.normal_modes import rigid_motions
+from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
+from ase_mlseqm.workflows.transferability.files import find_files
+from ase_mlseqm.workflows.transferability.registry import TESTS
+
+FOLDER = Path(__file__).parents[3] / "benchmarks" / "transferability"
+FILES = find_files(FOLDER, TESTS)
+LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting"
+SERIES = FILES["torsions"] + FILES["dissociation"]
+
+ENOUGH = {"frequencies": 10}
+
+
+def load(name):
+    """What the test of the workflow makes of the files."""
+    (test,) = [test for test in TESTS if test.name == name]
+    return test.load(FILES[name], TransferabilityConfig())
+
+
+def motion(frames, atoms):
+    """Structures that change with ``atoms`` as a spline, and minus their forces on the way."""
+    x = [frame.get_distance(*atoms) if len(atoms) == 2 else k for k, frame in enumerate(frames)]
+    path = CubicSpline(x, [frame.positions for frame in frames])
+    gradient = [-frame.get_forces() for frame in frames]
+    return np.array(x), (path(x, 1) * gradient).sum((1, 2))
+
+
+@pytest.mark.parametrize(("name", "least"), ENOUGH.items())
+def test_there_are_enough(name, least):
+    found = load(name)
+    assert len(found.differences if name == "reactions" else found) >= least
+
+
+@pytest.mark.parametrize("path", [*SERIES, *FILES["frequencies"]], ids=lambda path: path.stem)
+def test_level_is_stated(path):
+    for frame in read(path, ":"):
+        assert frame.info["level"].startswith(LEVEL)
+        assert ("unrestricted" in frame.info["level"]) == (path in FILES["dissociation"])
+        assert frame.info["program"].startswith("PySCF ")
+        assert np.isfinite(frame.get_forces()).all()
+
+
+@pytest.mark.parametrize("path", SERIES, ids=lambda path: path.stem)
+def test_forces_are_the_slope_along_a_series(path):
+    """Integrated along the path: within 0.5 kcal/mol, or 1 % of the curve."""
+    frames = read(path, ":")
+    x, slope = motion(frames, frames[0].info["scan_atoms"])
+    energy = np.array([frame.get_potential_energy() for frame in frames])
+    work = CubicSpline(x, slope).antiderivative()(x)
+    wrong = np.abs(energy - energy[0] - work).max() * EV_TO_KCAL
+    assert wrong < max(0.5, 0.01 * np.ptp(energy) * EV_TO_KCAL)
+
+
+def test_torsions_are_rigid_and_full_turns():
+    for series in load("torsions"):
+        assert not series.relaxed
+        assert len(series) >= 12
+        first = series.systems[0].get_all_distances()
+        near = first < 1.6  # bonds
+        for system in series.systems:
+            assert system.get_all_distances()[near] == pytest.approx(first[near], abs=0.01)
+
+
+def test_curves_end_at_the_radicals():
+    """Behind its minimum a curve rises, to the energy of both radicals by themselves."""
+    for path in FILES["dissociation"]:
+        frames = read(path, ":")
+        energy = np.array([frame.get_potential_energy() for frame in frames])
+        lowest = int(energy.argmin())
+        assert (np.diff(energy[:lowest]) < 0).all()
+        assert (np.diff(energy[lowest:]) > -0.02).all(), path.stem
+        assert frames[-1].info["limit"] == pytest.approx(energy[-1], abs=0.15), path.stem
+        assert energy[-1] - energy[lowest] > 1.5
+        spins = [frame.info["spin_squared"] for frame in frames]
+        assert spins[lowest] == pytest.approx(0, abs=1e-3)
+        assert spins[-1] == pytest.approx(1, abs=0.1)
+
+
+def test_frequencies_are_those_of_minima():
+    """Water: as measured, without anharmonicity (Benedict, Gailar, Plyler, J. Chem. Phys. 24
+    (1956) 1139), within the error of the level."""
+    found = {spectrum.name: spectrum for spectrum in load("frequencies")}
+    assert found["H2O"].frequencies == pytest.approx([1648, 3832, 3943], abs=80)
+    for spectrum in found.values():
+        assert spectrum.frequencies.min() > 50
+        assert spectrum.frequencies.max() < 4000
+    for frame in read(FILES["frequencies"][0], ":"):
+        forces = frame.get_forces().ravel()
+        rigid = rigid_motions(frame.positions, np.ones(len(frame)))  # those are noise of the grid
+        assert np.abs(forces - rigid @ (rigid.T @ forces)).max() < 0.0015
+
+
+def test_reactions_are_differences_of_bare_energies():
+    differences = load("reactions").differences
+    assert not any(d.zero_point for d in differences)
+    values = {(d.reaction, d.quantity): d.reference for d in differences}
+    for name in {d.reaction for d in differences}:
+        assert 5 < values[name, "barrier"] < 150
+        assert values[name, "barrier"] > values[name, "reaction energy"]
+
+
+@pytest.mark.slow
+def test_a_label_is_what_pyscf_computes():
+    pytest.importorskip("pyscf")
+    from ase_mlseqm.labelling import LabelSettings, label
+
+    (frame,) = [a for a in read(FILES["frequencies"][0], ":") if a.info["name"] == "H2O"]
+    found = label(frame)
+    assert found.energy == pytest.approx(frame.get_potential_energy(), abs=1e-5)
+    assert found.forces == pytest.approx(frame.get_forces(), abs=1e-4)
+    (path,) = [path for path in FILES["dissociation"] if path.stem == "water_OH"]
+    frame = read(path, -1)
+    found = label(frame, LabelSettings(unrestricted=True))
+    assert found.energy == pytest.approx(frame.get_potential_energy(), abs=1e-5)
