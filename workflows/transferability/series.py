@@ -95,7 +95,7 @@ def coordinate(system: Atoms, atoms: tuple[int, ...]) -> float:
     if len(atoms) == 3:
         return float(system.get_angle(*atoms))
     angle = float(system.get_dihedral(*atoms))
-    return angle % 360.0 if abs(angle - 360.0) > 1e-6 else 0.0
+    return angle % 360.0 if abs(angle - 360.0) > 1e-3 else 0.0  # files round positions
 
 
 def _scan_atoms(atoms: Atoms, where: str) -> tuple[int, ...]:
