@@ -186,12 +186,21 @@ class MLSEQM(GetOutputsMixin, Calculator):
         if not self.results or self._singlepoint is None:
             return None
         if self._singlepoint.parameters is None:
-            engine, molecule, _ = self._prepare(self._some_atoms(None))
-            point = engine.complete(molecule, self._singlepoint)
-            if self.parameters["uncertainty"]:
-                point = engine.assess(molecule, point, self.parameters["field"])
-            self._singlepoint = point
+            self._singlepoint = self.completed(self._singlepoint, self._some_atoms(None))
         return self._singlepoint
+
+    @property
+    def unfinished(self) -> SinglePoint | None:
+        """The same without what :meth:`completed` adds, for those who look at every step."""
+        return self._singlepoint if self.results else None
+
+    def completed(self, point: SinglePoint, atoms: Atoms) -> SinglePoint:
+        """A result with bond orders, parameters and, where wanted, its uncertainty."""
+        engine, molecule, _ = self._prepare(atoms)
+        point = engine.complete(molecule, point)
+        if self.parameters["uncertainty"]:
+            point = engine.assess(molecule, point, self.parameters["field"])
+        return point
 
     def set(self, **changes: Any) -> dict[str, Any]:
         """Change keywords; returns those that changed and forgets results if any did."""

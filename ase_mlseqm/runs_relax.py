@@ -155,7 +155,11 @@ def _relax(
     """Relax one frame and record its outcome; the last result and that of the relaxation."""
     from .workflows.relax import Interrupted, relax
 
+    point: SinglePoint | None = None
+
     def step(number: int, energy: float, fmax: float) -> None:
+        nonlocal point
+        point = calc.unfinished
         advance(0, f"{frame.name} step {number}: {energy:.4f} eV, {fmax:.4f} eV/Å")
 
     try:
@@ -167,18 +171,10 @@ def _relax(
         failed = getattr(error, "singlepoint", None)
         run.outcomes.append(Outcome(frame, failed, False, str(error), steps=0))
         return failed, None
-    point = _point(calc, _of_frame(result.atoms, frame))
+    if point is not None:
+        point = calc.completed(point, _of_frame(result.atoms, frame))
     run.outcomes.append(_outcome(frame, point, result))
     return point, result
-
-
-def _point(calc: Any, atoms: Atoms) -> SinglePoint | None:
-    """All about the last structure that had an energy, which the next may have taken away."""
-    try:
-        calc.get_property("energy", atoms)
-    except CalculationFailed as error:
-        return getattr(error, "singlepoint", None)
-    return calc.singlepoint
 
 
 def _outcome(frame: Frame, point: SinglePoint | None, result: RelaxResult) -> Outcome:
