@@ -232,7 +232,7 @@ def reactions(work: Work, source: Path) -> None:
         number, energy = name[3:], {}
         for kind in ("r", "ts", "p"):
             file = Path(name) / f"{kind}{number}.xyz"
-            energy[kind] = work.label(read(source / file)).energy * EV_TO_KCAL
+            energy[kind] = work.label(read(source / file), UNRESTRICTED).energy * EV_TO_KCAL
             target = OUT / "reactions" / "rdb7" / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / file, target)
@@ -240,7 +240,7 @@ def reactions(work: Work, source: Path) -> None:
             "barrier": f"{energy['ts'] - energy['r']:.3f}",
             "reaction_energy": f"{energy['p'] - energy['r']:.3f}",
         }
-        rows.append({"rxn": int(number), **differences, "level": RESTRICTED.level})
+        rows.append({"rxn": int(number), **differences, "level": UNRESTRICTED.level})
         print(rows[-1], flush=True)
     with open(OUT / "reactions" / "rdb7" / "data.csv", "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
