@@ -19,6 +19,9 @@ SMALLEST_SHARE = 12_000
 """Elements of the density matrices that each thread has at least when a batch is divided: issuing
 the operations, which one thread at a time can do, takes longer than a few small molecules."""
 
+LIKE, NEAR = 0.85, 8
+"""Share of the orbitals of the largest molecule of a batch that the smallest has, or by how many
+orbitals it may be smaller: padding costs small molecules less than another batch."""
 THREADED_ORBITALS = 300
 """Orbitals of a molecule from which more than one thread shortens its calculation."""
 
@@ -74,7 +77,7 @@ def make_buckets(
         fits = (
             first is not None
             and job.unrestricted == first.unrestricted
-            and job.n_orbitals >= 0.85 * first.n_orbitals
+            and job.n_orbitals >= min(LIKE * first.n_orbitals, first.n_orbitals - NEAR)
             and len(buckets[-1]) < limit
             and elements < share
             and memory + _memory(first, diis_size) <= max_memory
