@@ -14,7 +14,8 @@ import numpy as np
 from .errors import InputError
 from .frames import Frame, output_folder
 from .label_files import EXTXYZ, HDF5, single_point, write_labels
-from .labelling import Label, LabelSettings, check_functional, label, load_pyscf, prepare
+from .label_scf import load_pyscf
+from .labelling import Label, LabelSettings, check_functional, label, prepare
 from .report import Outcome
 from .runs import Run, progress_bar
 

@@ -26,7 +26,8 @@ from scipy.sparse.csgraph import connected_components
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.label_files import write_labels
 from ase_mlseqm.label_run import Journal, fingerprint
-from ase_mlseqm.labelling import Label, LabelSettings, _solve, label, prepare
+from ase_mlseqm.label_scf import solve
+from ase_mlseqm.labelling import Label, LabelSettings, label, prepare
 from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
 from ase_mlseqm.workflows.normal_modes import normal_modes, rigid_motions
@@ -111,7 +112,7 @@ class Work:
         """PySCF's analytic Hessian of a minimum, (3A, 3A), eV/Angstrom^2."""
         path = self.folder / f"{atoms.info['name']}.npy"
         if not path.exists():
-            mf, _, _ = _solve(prepare(atoms, RESTRICTED), RESTRICTED)
+            mf, _, _ = solve(prepare(atoms, RESTRICTED), RESTRICTED)
             found = mf.Hessian().kernel().transpose(0, 2, 1, 3)
             np.save(path, found.reshape(3 * len(atoms), -1) * (HARTREE / BOHR**2))
         return np.load(path)
