@@ -42,6 +42,9 @@ def label(
     max_iterations: Annotated[int, _option("max_iterations")] = _DEFAULTS.max_iterations,
     charge: Annotated[int | None, _option("charge")] = None,
     multiplicity: Annotated[int | None, _option("multiplicity")] = None,
+    unrestricted: Annotated[
+        bool, _option("unrestricted", "--unrestricted/--restricted")
+    ] = _DEFAULTS.unrestricted,
     json_: Annotated[
         bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
     ] = False,
@@ -60,6 +63,7 @@ def label(
         max_iterations,
         charge,
         multiplicity,
+        unrestricted,
     )
     run = start("label", settings, out.parent, json_, {"method": settings.method})
     return labels(run, files, out)

@@ -227,6 +227,15 @@ def test_stretched_bonds_break_symmetry():
     assert label(helium, settings).energy == pytest.approx(label(helium).energy, abs=1e-6)
 
 
+def test_unrestricted_singlets_on_the_command_line(mlseqm):
+    write("far.xyz", hydrogens(4.0))
+    assert mlseqm("label", "far.xyz", "--out", "far.extxyz", "--unrestricted")[0] == 0
+    frame = read("far.extxyz")
+    settings = LabelSettings(unrestricted=True)
+    assert frame.get_potential_energy() == pytest.approx(label(hydrogens(4.0)[0], settings).energy)
+    assert "unrestricted" in frame.info["level"]
+
+
 def test_another_bond_than_that_of_the_highest_orbital_breaks():
     """The highest orbital of water is a lone pair: the state has to be followed to the minimum."""
     water = Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 2.2, 0]])
