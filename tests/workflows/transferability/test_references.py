@@ -18,7 +18,7 @@ FILES = find_files(FOLDER, TESTS)
 LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting"
 SERIES = FILES["torsions"] + FILES["dissociation"]
 
-ENOUGH = {"frequencies": 10, "torsions": 5, "dissociation": 5}
+ENOUGH = {"frequencies": 10, "torsions": 5, "dissociation": 5, "reactions": 10}
 
 
 def load(name):
