@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import signal
 
 import numpy as np
 import torch
@@ -187,3 +188,8 @@ def _maps(numbers: torch.Tensor):
 @functools.lru_cache(maxsize=4)
 def _cached_maps(numbers: tuple):
     return build_maps(build_layout(torch.tensor(numbers)))
+
+
+def interruptible() -> None:
+    """Let a new process have Ctrl-C, which the children of a shell's background jobs lack."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

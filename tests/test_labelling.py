@@ -16,6 +16,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.io import read, write
+from helpers import interruptible
 
 from ase_mlseqm import InputError, cli, label_run
 from ase_mlseqm.labelling import LabelSettings, label, prepare
@@ -473,7 +474,12 @@ def test_a_stopped_process_goes_on(mlseqm, computed, tmp_path, name):
     write("in.extxyz", frames)
     journal = tmp_path / "labels.h5.journal"
     command = [sys.executable, "-m", "ase_mlseqm.cli", "label", "in.extxyz", "--out", "labels.h5"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=interruptible,
+    )
     try:
         deadline = time.monotonic() + 120
         while not journal.exists() or journal.read_bytes().count(b"\n") < 2:

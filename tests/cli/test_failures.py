@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import read, write
 from commands import NEVER, names, several
+from helpers import interruptible
 
 from ase_mlseqm import Engine
 
@@ -241,6 +242,7 @@ def test_control_c(folder):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=interruptible,
     )
     watchdog = threading.Timer(60, process.kill)
     watchdog.start()
