@@ -10,7 +10,7 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from ase.calculators.calculator import CalculatorSetupError
@@ -25,6 +25,7 @@ from .cli_reactions import register as register_reactions
 from .cli_train import train
 from .cli_transferability import register as register_transferability
 from .cli_vibrations import register as register_vibrations
+from .command import JSON
 from .errors import InputError
 from .summary import ARGUMENTS
 
@@ -37,11 +38,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
-
 
 @app.command()
-def info(json_: Json = False) -> None:
+def info(json_: JSON = False) -> None:
     """Show versions, devices, and the methods with their elements."""
     import torch
 
@@ -63,7 +62,7 @@ def info(json_: Json = False) -> None:
 
 
 @app.command()
-def models(json_: Json = False) -> None:
+def models(json_: JSON = False) -> None:
     """List the learned models that are installed, with their errors."""
     from .models import installed, model_file
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .command import JSON
+
 
 def committee(
     model: Annotated[Path, typer.Argument(help="Model whose uncertainty is wanted.")],
@@ -31,9 +33,7 @@ def committee(
     units: Annotated[
         str | None, typer.Option(help="hartree or ev, where a file does not state it.")
     ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
-    ] = False,
+    json_: JSON = False,
 ) -> int:
     """Let the disagreement of several trainings tell how sure a model is."""
     from .runs import progress_bar

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .command import JSON
 from .errors import InputError
 from .models import DEFAULT
 
@@ -45,9 +46,7 @@ def explain(
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw pictures.")] = True,
     out: Annotated[Path, typer.Option("--out", help="Folder for the output files.")] = Path(),
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
-    ] = False,
+    json_: JSON = False,
 ) -> int:
     """Show the parameters that a learned model gives to atoms, and what they have to do with."""
     from .engine import find_device

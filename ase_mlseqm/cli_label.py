@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .command import JSON
 from .labelling import LabelSettings
 from .options import field_docs
 
@@ -45,9 +46,7 @@ def label(
     unrestricted: Annotated[
         bool, _option("unrestricted", "--unrestricted/--restricted")
     ] = _DEFAULTS.unrestricted,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
-    ] = False,
+    json_: JSON = False,
 ) -> int:
     """Reference energies and forces of all structures with PySCF; goes on where it stopped."""
     from .label_run import labels

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .command import JSON
 from .errors import InputError
 
 
@@ -56,9 +57,7 @@ def train(
     max_hours: Annotated[
         float | None, typer.Option("--max-hours", help="Stop after this time; to be continued.")
     ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
-    ] = False,
+    json_: JSON = False,
 ) -> int:
     """Train a Hamiltonian on energies and forces; the same command goes on where it stopped."""
     from .engine import find_device

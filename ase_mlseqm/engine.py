@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .batch import Molecule, collate, padded_numbers
+from .batch import Batch, Molecule, collate, padded_numbers
 from .buckets import Job, default_memory, each_bucket, is_out_of_memory, make_buckets
 from .committee import Committee
 from .dispersion import Dispersion
@@ -143,9 +143,7 @@ class Engine:
 
     def complete(self, molecule: Molecule, point: SinglePoint) -> SinglePoint:
         """A result with bond orders and parameters, for which its density is enough."""
-        batch = collate([check(molecule, self.model, point.unrestricted)], self.device)
-        numbers = padded_numbers([molecule])
-        layout = self._topology(numbers.shape, numbers.tobytes()).layout
+        batch, _, layout = self._alone(molecule, point.unrestricted)
         density = torch.from_numpy(point.density).to(self.device)
         with torch.no_grad():
             orders = bond_orders(layout, density.unsqueeze(1))[0]
@@ -157,9 +155,7 @@ class Engine:
         self, molecule: Molecule, point: SinglePoint, field: Sequence[float] | None = None
     ) -> SinglePoint:
         """A result with its uncertainty, for which its density and energy are enough."""
-        batch = collate([check(molecule, self.model, point.unrestricted)], self.device)
-        numbers = padded_numbers([molecule])
-        layout = self._topology(numbers.shape, numbers.tobytes()).layout
+        batch, numbers, layout = self._alone(molecule, point.unrestricted)
         assert point.atomization_energy is not None
         bare = point.atomization_energy - (point.dispersion or 0.0)
         found, ordinary = self._judged(
@@ -174,6 +170,12 @@ class Engine:
         unsure = point.status is Status.CONVERGED and not bool(ordinary)
         status = Status.UNCERTAIN if unsure else point.status
         return dataclasses.replace(point, uncertainty=float(found), status=status)
+
+    def _alone(self, molecule: Molecule, unrestricted: bool) -> tuple[Batch, np.ndarray, Layout]:
+        """One molecule as a batch, its (1, A) atomic numbers, and their layout."""
+        numbers = padded_numbers([molecule])
+        layout = self._topology(numbers.shape, numbers.tobytes()).layout
+        return collate([check(molecule, self.model, unrestricted)], self.device), numbers, layout
 
     def _field(self, field: Sequence[float] | None) -> Tensor | None:
         if field is None:

@@ -77,8 +77,8 @@ def _batched(atoms: Atoms, calc: MLSEQM, step: float) -> SecondDerivatives:
     from ase_mlseqm.nddo.parameters import elements
 
     calc.get_property("energy", atoms)  # the density to start from, and the charge
-    assert calc.singlepoint is not None
-    charge = calc.singlepoint.charge
+    assert calc.unfinished is not None
+    charge = calc.unfinished.charge
     found = calc.second_derivatives(atoms, step)
     # the engine's dipole is about the centre of mass, which moves with an atom
     masses = elements("cpu").mass.numpy()[atoms.numbers]

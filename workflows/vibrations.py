@@ -139,7 +139,7 @@ def harmonic(
 def _state(atoms: Atoms) -> tuple[int, int, float | None]:
     """Charge, multiplicity, and heat of formation where the energy implies one."""
     if isinstance(atoms.calc, MLSEQM):
-        point = atoms.calc.singlepoint
+        point = atoms.calc.unfinished
         assert point is not None
         return point.charge, point.multiplicity, point.heat_of_formation
     charge, multiplicity = charge_and_multiplicity(atoms)

@@ -10,9 +10,9 @@ from ase.formula import Formula
 
 from ase_mlseqm.units import EV_TO_KCAL
 
-from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .base import Advance, Case, Metric, Outcome, Row, column
 from .config import TransferabilityConfig
-from .labelled import Frames, load_frames
+from .labelled import Frames, LabelledTest
 from .methods import Method
 from .statistics import Interval, by_molecule, mean, pair_difference, slope
 from .style import colours, legend, markers, new_figure, plain, save
@@ -34,7 +34,7 @@ METRICS = (
 """Error, name, unit."""
 
 
-class Extensibility(TransferTest):
+class Extensibility(LabelledTest):
     """Energy and force errors against the number of heavy atoms."""
 
     name = "extensibility"
@@ -48,10 +48,6 @@ class Extensibility(TransferTest):
         "force_mae": "mean |error| of the 3A force components, kcal/mol/Angstrom",
         "atomization_error": "signed error of the atomization energy, kcal/mol",
     }
-
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Frames:
-        """Labelled frames."""
-        return load_frames(files)
 
     def compute(
         self, method: Method, data: Frames, config: TransferabilityConfig, advance: Advance

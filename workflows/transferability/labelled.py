@@ -13,6 +13,8 @@ from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.units import EV_TO_KCAL
 
+from .base import TransferTest
+from .config import TransferabilityConfig
 from .methods import Point
 
 
@@ -68,6 +70,14 @@ def load_frames(files: Sequence[Path]) -> Frames:
         cases.append(f"{label}[{seen[label]}]")
         molecules.append(label)
     return Frames(data, cases, molecules)
+
+
+class LabelledTest(TransferTest):
+    """A test whose data are labelled frames."""
+
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Frames:
+        """Labelled frames."""
+        return load_frames(files)
 
 
 def _names(files: Sequence[Path]) -> dict[str, str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ase_mlseqm.units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL
 
-from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .base import Advance, Case, Metric, Outcome, Row, column
 from .config import TransferabilityConfig
-from .labelled import Frames, load_frames
+from .labelled import Frames, LabelledTest
 from .methods import PROPERTIES, Method, Point
 from .statistics import Interval, by_molecule, correlation, mean, pair_difference
 from .style import colours, legend, markers, new_figure, plain, save
@@ -24,7 +23,7 @@ MEANS = (
 """Column, name, unit, digits."""
 
 
-class LargeMolecules(TransferTest):
+class LargeMolecules(LabelledTest):
     """Properties of molecules larger than those that were trained on."""
 
     name = "large"
@@ -41,10 +40,6 @@ class LargeMolecules(TransferTest):
         "gap": "lowest empty minus highest filled orbital energy, eV",
         "reference_gap": "the same of the label, eV",
     }
-
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Frames:
-        """Labelled frames."""
-        return load_frames(files)
 
     def compute(
         self, method: Method, data: Frames, config: TransferabilityConfig, advance: Advance

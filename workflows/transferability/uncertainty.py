@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ from scipy.stats import norm, rankdata
 
 from ase_mlseqm.units import EV_TO_KCAL
 
-from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .base import Advance, Case, Metric, Outcome, Row, column
 from .config import TransferabilityConfig
-from .labelled import Frames, load_frames
+from .labelled import Frames, LabelledTest
 from .methods import Method
 from .statistics import Interval, bootstrap, by_molecule, correlation, mean
 from .style import colours, legend, markers, new_figure, plain, save
@@ -23,7 +22,7 @@ BINS = 6
 ENERGY = "kcal/mol"
 
 
-class Uncertainty(TransferTest):
+class Uncertainty(LabelledTest):
     """Estimated against true errors of atomization energies, of models that have a committee."""
 
     name = "uncertainty"
@@ -42,10 +41,6 @@ class Uncertainty(TransferTest):
     def measures(self, method: Method) -> bool:
         """Only models with a committee."""
         return method.has_uncertainty
-
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Frames:
-        """Labelled frames."""
-        return load_frames(files)
 
     def compute(
         self, method: Method, data: Frames, config: TransferabilityConfig, advance: Advance
