@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from .config import TrainConfig
 from .dataset import Dataset
+from .parts import label_parts
 from .step import Frames
 
 POOL = 8
@@ -49,8 +51,28 @@ def chunks(indices: np.ndarray, sizes: np.ndarray, chunk_size: int) -> list[np.n
     return np.array_split(ordered, n_parts)
 
 
-def collate(data: Dataset, indices: Sequence[int] | np.ndarray, device: torch.device) -> Frames:
-    """Pad frames to one batch."""
+def known_contacts(data: Dataset, config: TrainConfig) -> np.ndarray | None:
+    """Frames (F,) whose forces between molecules are learned; None where that does not matter."""
+    listed = np.ones(len(data.level), dtype=bool)
+    listed[: len(config.contacts)] = config.contacts
+    if listed.all() and not config.loss.contact_weight:
+        return None
+    return listed[data.source]
+
+
+def collate(
+    data: Dataset,
+    indices: Sequence[int] | np.ndarray,
+    device: torch.device,
+    contacts: np.ndarray | None = None,
+) -> Frames:
+    """Pad frames to one batch.
+
+    Parameters
+    ----------
+    contacts : (F,) bool, optional
+        Frames whose forces between molecules are learned; None does not tell molecules apart.
+    """
     width = max(len(data.numbers[k]) for k in indices)
     numbers = np.zeros((len(indices), width), dtype=np.int64)
     positions = np.zeros((len(indices), width, 3))
@@ -61,7 +83,14 @@ def collate(data: Dataset, indices: Sequence[int] | np.ndarray, device: torch.de
         positions[row, :n] = data.positions[k]
         forces[row, :n] = data.forces[k]
     chosen = np.asarray(indices)
-    arrays = [numbers, positions, data.atomization[chosen], forces]
+    arrays = {
+        "numbers": numbers,
+        "positions": positions,
+        "energy": data.atomization[chosen],
+        "forces": forces,
+    }
     if data.dipoles is not None:
-        arrays.append(data.dipoles[chosen])
-    return Frames(*(torch.from_numpy(array).to(device) for array in arrays))
+        arrays["dipole"] = data.dipoles[chosen]
+    if contacts is not None:
+        arrays |= {"parts": label_parts(data, indices, width), "contacts": contacts[chosen]}
+    return Frames(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})

@@ -51,6 +51,9 @@ class TrainConfig:
     repeats: tuple[int, ...] = ()
     """How often the frames of each data file are taken in an epoch, in the order of the files; one
     number is enough where the rest is taken once."""
+    contacts: tuple[bool, ...] = ()
+    """Whether the forces between the molecules of a frame are learned, for each data file; yes for
+    those that are not listed."""
     batch_size: int = 64
     """Frames of a step."""
     chunk_size: int = 32

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..nn.hamiltonian import LearnedHamiltonian
-from .batches import chunks, collate
+from .batches import chunks, collate, known_contacts
 from .config import TrainConfig
 from .dataset import Dataset
 from .loss import LossConfig
@@ -19,8 +19,8 @@ from .steps import batch_sums
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
-    """RMSE and MAE of atomization energies (eV), force components (eV/Angstrom), and dipole
-    components (e*Angstrom) of the frames that have them.
+    """RMSE and MAE of atomization energies (eV), force components (eV/Angstrom), dipole components
+    (e*Angstrom) of the frames that have them, and forces on molecules as a whole (eV/Angstrom).
 
     ``unconverged`` frames are counted, and not in the errors.
     """
@@ -31,6 +31,8 @@ class Errors:
     force_mae: float
     dipole_rmse: float
     dipole_mae: float
+    contact_rmse: float
+    contact_mae: float
     correction: float
     frames: int
     unconverged: int
@@ -41,10 +43,12 @@ class Errors:
         energy = 2.0 * (share * self.energy_rmse + (1 - share) * self.energy_mae)
         force = 2.0 * (share * self.force_rmse + (1 - share) * self.force_mae)
         dipole = 2.0 * (share * self.dipole_rmse + (1 - share) * self.dipole_mae)
+        contact = 2.0 * (share * self.contact_rmse + (1 - share) * self.contact_mae)
         return (
             config.energy_weight * energy
             + config.force_weight * force
             + config.dipole_weight * dipole
+            + config.contact_weight * contact
             + config.correction_weight * self.correction
         )
 
@@ -60,10 +64,11 @@ def evaluate_errors(
     device: torch.device,
 ) -> Errors:
     """Errors on the frames ``indices``."""
+    contacts = known_contacts(data, config)
     parts = chunks(indices, sizes, config.chunk_size)
 
     def first(part: np.ndarray) -> Pass:
-        item = Pass(model, collate(data, part, device), config.gradient)
+        item = Pass(model, collate(data, part, device, contacts), config.gradient)
         item.first(with_graph=False)
         return item
 

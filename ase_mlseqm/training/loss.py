@@ -1,7 +1,8 @@
 """The loss of Zhou et al. (PNAS 119 (2022) e2120333119): RMSE plus MAE of energies and forces.
 
-The error of dipoles can be added.  Every term couples all molecules of a batch, so it is computed
-from sums over the whole batch, on every process alike, and only then differentiated.
+Errors of dipoles, and of forces between molecules, can be added.  Every term couples all molecules
+of a batch, so it is computed from sums over the whole batch, on every process alike, and only then
+differentiated.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class LossConfig:
     """Of RMSE + MAE of the atomization energies of molecules."""
     dipole_weight: float = 0.0
     """Of RMSE + MAE of the dipole components, of the frames that have them."""
+    contact_weight: float = 0.0
+    """Of RMSE + MAE of the components of the force on each molecule of a frame that has several."""
     rmse_share: float = 0.5
     """Share of the RMSE in the sum of RMSE and MAE; 0.5 is the paper's equal weight."""
     correction_weight: float = 1e-3

@@ -22,21 +22,33 @@ from .graph import GroupNames, bonds
 
 
 def header(path: Path) -> Header:
-    """ASE's units; the level is not part of these formats."""
-    return Header(units=Units(dipole=1.0, charge=1.0))
+    """ASE's units; the level of theory where the first frame states it (``info["level"]``)."""
+    found = (atoms for _, atoms in _records(path) if not isinstance(atoms, Exception))
+    level = getattr(next(found, None), "info", {}).get("level")
+    return Header(None if level is None else str(level), Units(dipole=1.0, charge=1.0))
 
 
 def blocks(path: Path) -> Iterator[Block | Broken]:
     """The frames of a file one by one."""
     names = GroupNames()
-    for record, atoms in _rows(path) if path.suffix.lower() == ".db" else _frames(path):
+    level = header(path).level
+    for record, atoms in _records(path):
         if isinstance(atoms, Exception):
             yield Broken(record, f"cannot be read ({plain_reason(atoms)})")
+            continue
+        own = atoms.info.get("level", level)
+        if own != level:
+            yield Broken(record, f"its level of theory is {own}, that of the first frame {level}")
             continue
         try:
             yield _block(record, atoms, names)
         except ValueError as error:  # InputError among them
             yield Broken(record, str(error))
+
+
+def _records(path: Path) -> Iterator[tuple[str, Any]]:
+    """Record and ``ase.Atoms`` (or an exception) of everything in the file."""
+    return _rows(path) if path.suffix.lower() == ".db" else _frames(path)
 
 
 def _frames(path: Path) -> Iterator[tuple[str, Any]]:

@@ -161,8 +161,13 @@ def _known(data: Dataset, indices: np.ndarray, config: TrainConfig) -> tuple[np.
 
 
 def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.ndarray:
-    """The frames as often as the settings want those of their file."""
+    """The frames as often as the settings want; their lists of data files must fit."""
     files = len(data.level)
+    if len(config.contacts) > files:
+        raise InputError(
+            f"contacts {list(config.contacts)} does not fit {files} data files: give true or false "
+            "for each"
+        )
     if len(config.repeats) > files or any(times < 0 for times in config.repeats):
         raise InputError(
             f"repeats {list(config.repeats)} does not fit {files} data files: give one number, 0 "

@@ -27,6 +27,7 @@ from ..scf import SCFSettings
 from ..scf.guess import n_occupied
 from ..scf.response import density_response
 from ..solution import Problem, Solution, Topology, populations, set_up, solve_at, value_gradient
+from .parts import Parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Frames:
 
     ``numbers`` (B, A) and ``positions`` (B, A, 3) in Angstrom, zero-padded; ``energy`` (B,),
     atomization energies in eV; ``forces`` (B, A, 3), eV/Angstrom; ``dipole`` (B, 3), e*Angstrom,
-    NaN where unknown, or None; ``guess`` (1, B, N, N) or None.
+    NaN where unknown, or None; ``parts`` (B, A), which of its frame's molecules an atom belongs to,
+    and ``contacts`` (B,), whether the forces between them are labels to learn from, or None for
+    frames of one molecule each; ``guess`` (1, B, N, N) or None.
     """
 
     numbers: Tensor
@@ -57,6 +60,8 @@ class Frames:
     energy: Tensor
     forces: Tensor
     dipole: Tensor | None = None
+    parts: Tensor | None = None
+    contacts: Tensor | None = None
     guess: Tensor | None = None
 
 
@@ -88,6 +93,9 @@ class Pass:
         self.occupied = n_occupied(layout, neutral, neutral + 1, unrestricted=False)
         self.positions = frames.positions.flatten(0, 1)[layout.slot]
         self.labels = frames.forces.flatten(0, 1)[layout.slot]
+        self.parts = None
+        if frames.parts is not None and frames.contacts is not None:
+            self.parts = Parts.of(layout, frames.parts, frames.contacts)
 
     def first(self, with_graph: bool = True) -> None:
         """Energies and forces; ``ok`` (B,) marks the molecules that converged."""
@@ -119,8 +127,31 @@ class Pass:
         return self.energy - self.frames.energy
 
     def force_errors(self) -> Tensor:
-        """Errors (n, 3) of the forces, eV/Angstrom."""
-        return self.forces - self.labels
+        """Errors (n, 3) of the forces, eV/Angstrom.
+
+        Without what moves molecules as a whole, where the labels of that are not learned.
+        """
+        errors = self.forces - self.labels
+        return errors if self.parts is None else self.parts.internal(errors)
+
+    def contact_errors(self) -> Tensor:
+        """Errors (P, 3) of the forces on molecules as a whole, eV/Angstrom."""
+        if self.parts is None:
+            return self.forces.new_zeros(0, 3)
+        return self.parts.total(self.forces - self.labels)
+
+    def contact_ok(self) -> Tensor:
+        """(P,) whether the force on the molecule is learned and its frame is used."""
+        parts = self.parts
+        if parts is None:
+            return self.ok.new_zeros(0)
+        return parts.several & parts.learned & self.ok[parts.frame]
+
+    def slope_of_forces(self, internal: Tensor, contact: Tensor) -> Tensor:
+        """dL/dF (n, 3) from dL/d(force errors) and dL/d(contact errors)."""
+        if self.parts is None:
+            return internal
+        return self.parts.internal(internal) + contact[self.parts.index]
 
     def dipole_errors(self) -> Tensor:
         """Errors (B, 3) of the dipoles, e*Angstrom; NaN where unknown."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..nn.hamiltonian import LearnedHamiltonian
-from .batches import chunks, collate
+from .batches import chunks, collate, known_contacts
 from .config import TrainConfig
 from .dataset import Dataset
 from .densities import DensityCache
@@ -34,6 +34,8 @@ class StepResult:
     force_mae: float
     dipole_rmse: float
     dipole_mae: float
+    contact_rmse: float
+    contact_mae: float
     correction: float
     unconverged: int
     changed: int
@@ -54,6 +56,7 @@ class BatchGradient:
     ) -> None:
         self.model, self.data, self.sizes, self.config = model, data, sizes, config
         self.threads, self.world, self.device = threads, world, device
+        self.contacts = known_contacts(data, config)
         self.cache = DensityCache(sizes) if config.keep_densities else None
 
     def __call__(self, batch: np.ndarray) -> tuple[StepResult, list[Tensor]]:
@@ -87,7 +90,7 @@ class BatchGradient:
         return result, total
 
     def _first(self, indices: np.ndarray) -> Pass:
-        frames = collate(self.data, indices, self.device)
+        frames = collate(self.data, indices, self.device, self.contacts)
         item = Pass(self.model, self._with_guess(frames, indices), self.config.gradient)
         item.first()
         if self.cache is not None:
@@ -106,9 +109,13 @@ class BatchGradient:
             dipoles = slope(
                 sums.dipoles, loss.dipole_weight, item.dipole_errors(), item.dipole_ok()
             )
+        forces = item.slope_of_forces(
+            slope(sums.forces, loss.force_weight, item.force_errors(), item.atom_ok()),
+            slope(sums.contacts, loss.contact_weight, item.contact_errors(), item.contact_ok()),
+        )
         return item.second(
             slope(sums.energies, loss.energy_weight, item.energy_errors(), item.ok),
-            slope(sums.forces, loss.force_weight, item.force_errors(), item.atom_ok()),
+            forces,
             penalty,
             dipoles,
         )
@@ -127,6 +134,7 @@ class BatchSums:
     energies: ErrorSums
     forces: ErrorSums
     dipoles: ErrorSums
+    contacts: ErrorSums
     corrections: ErrorSums
     unconverged: int
 
@@ -141,12 +149,18 @@ class BatchSums:
             config.energy_weight * self.energies.term(config.rmse_share)
             + config.force_weight * self.forces.term(config.rmse_share)
             + config.dipole_weight * self.dipoles.term(config.rmse_share)
+            + config.contact_weight * self.contacts.term(config.rmse_share)
             + config.correction_weight * self.mean_square
         )
 
     def errors(self) -> dict[str, float]:
         """RMSE and MAE by the name of the quantity, and the mean square correction."""
-        kinds = {"energy": self.energies, "force": self.forces, "dipole": self.dipoles}
+        kinds = {
+            "energy": self.energies,
+            "force": self.forces,
+            "dipole": self.dipoles,
+            "contact": self.contacts,
+        }
         out: dict[str, float] = {}
         for name, kind in kinds.items():
             out |= {f"{name}_rmse": float(kind.rmse), f"{name}_mae": float(kind.mae)}
@@ -157,7 +171,7 @@ def batch_sums(
     model: LearnedHamiltonian, passes: list[Pass], world: World, device: torch.device
 ) -> BatchSums:
     """Sums over the molecules of all processes; those that did not converge are only counted."""
-    rows = [torch.zeros(13, dtype=torch.float64, device=device)]
+    rows = [torch.zeros(16, dtype=torch.float64, device=device)]
     for item in passes:
         corrections = ErrorSums.of(model.head.in_units(item.corrections.detach()))
         corrections.count = model.head.applies(item.layout).sum()
@@ -165,9 +179,10 @@ def batch_sums(
             ErrorSums.of(item.energy_errors()[item.ok]),
             ErrorSums.of(item.force_errors()[item.atom_ok()]),
             ErrorSums.of(item.dipole_errors()[item.dipole_ok()]),
+            ErrorSums.of(item.contact_errors()[item.contact_ok()]),
             corrections,
         )
         rows.append(torch.cat([s.stack() for s in sums] + [(~item.ok).sum().double().view(1)]))
     total = world.sum(torch.stack(rows).sum(0))
-    energies, forces, dipoles, corrections = (ErrorSums(*total[k : k + 3]) for k in range(0, 12, 3))
-    return BatchSums(energies, forces, dipoles, corrections, int(total[12]))
+    kinds = [ErrorSums(*total[k : k + 3]) for k in range(0, 15, 3)]
+    return BatchSums(kinds[0], kinds[1], kinds[2], kinds[3], kinds[4], int(total[15]))

@@ -8,14 +8,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from helpers import FOLLOW, STEPS, TIGHT, five_point, run
+from helpers import FOLLOW, STEPS, TIGHT, build, five_point, run
 from learned import ALL, PAPER, atoms_of, learned
-from small import CPU, batch_gradient, frames
+from small import CPU, batch_gradient, dataset, frames
 
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.scf.response import density_response
 from ase_mlseqm.training import step
 from ase_mlseqm.training.batches import collate
+from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.loss import LossConfig
 from ase_mlseqm.training.step import GradientSettings, Pass
 
@@ -27,14 +28,40 @@ def molecules_of(data):
     return [Molecule(z, r) for z, r in zip(data.numbers, data.positions, strict=True)]
 
 
-def loss_of(model, data, loss, guesses=None):
+def pairs(*names):
+    """Two molecules 3 Angstrom apart, twice, in both orders."""
+    found = []
+    for seed, order in enumerate((names, names[::-1])):
+        a, b = (build(name, seed=seed) for name in order)
+        shift = np.array([0, 0, 3.0 + np.ptp(a.positions[:, 2])])
+        numbers = np.concatenate((a.numbers, b.numbers))
+        found.append(Molecule(numbers, np.concatenate((a.positions, b.positions + shift))))
+    return dataset(found)
+
+
+def force_terms(force, halves):
+    """Errors of atoms and of both molecules of a pair; no force on a molecule where not learned.
+
+    ``halves`` has the atoms of the first molecule of each frame, and whether contacts are learned.
+    """
+    atoms, whole = [], []
+    for error, (first, is_learned) in zip(force, halves, strict=True):
+        for half in filter(len, np.split(error, [first])):
+            atoms.append(half if is_learned else half - half.mean(0))
+            if is_learned and 0 < first < len(error):
+                whole.append(half.sum(0))
+    return np.concatenate(atoms), np.array(whole)
+
+
+def loss_of(model, data, loss, halves=None, guesses=None):
     """The loss of all frames, and their densities."""
     molecules = molecules_of(data)
     settings = TIGHT if guesses is None else FOLLOW
     wanted = ("energy", "forces", "density", "dipole")
     results = run(molecules, model, wanted, settings, guesses=guesses)
     energy = np.array([r.atomization_energy for r in results]) - data.atomization
-    force = np.concatenate([(r.forces - f) for r, f in zip(results, data.forces, strict=True)])
+    force = [r.forces - f for r, f in zip(results, data.forces, strict=True)]
+    force, whole = force_terms(force, halves or [(0, True)] * len(force))
     layout, positions = atoms_of(*molecules)
     with torch.no_grad():
         corrections = model.head.in_units(model.corrections(layout, positions)).numpy()
@@ -46,6 +73,8 @@ def loss_of(model, data, loss, guesses=None):
     if loss.dipole_weight:
         dipole = np.array([r.dipole for r in results]) - data.dipoles
         terms.append((loss.dipole_weight, dipole[~np.isnan(dipole)]))
+    if loss.contact_weight:
+        terms.append((loss.contact_weight, whole))
     for weight, errors in terms:
         root, mean = np.sqrt((errors**2).mean()), np.abs(errors).mean()
         value += weight * 2.0 * (loss.rmse_share * root + (1.0 - loss.rmse_share) * mean)
@@ -55,9 +84,9 @@ def loss_of(model, data, loss, guesses=None):
 class BruteForce:
     """Differences of the loss along directions of the weights."""
 
-    def __init__(self, model, data, loss):
-        self.model, self.data, self.loss = model, data, loss
-        self.value, self.guesses = loss_of(model, data, loss)
+    def __init__(self, model, data, loss, halves=None):
+        self.model, self.data, self.loss, self.halves = model, data, loss, halves
+        self.value, self.guesses = loss_of(model, data, loss, halves)
         self.weights = [w for w in model.network.parameters() if w.requires_grad]
 
     def along(self, direction, h=1e-3):
@@ -67,7 +96,7 @@ class BruteForce:
             with torch.no_grad():
                 for weight, first, d in zip(self.weights, start, direction, strict=True):
                     weight.copy_(first + k * h * d)
-            values.append(loss_of(self.model, self.data, self.loss, self.guesses)[0])
+            values.append(loss_of(self.model, self.data, self.loss, self.halves, self.guesses)[0])
         with torch.no_grad():
             for weight, first in zip(self.weights, start, strict=True):
                 weight.copy_(first)
@@ -120,6 +149,25 @@ class TestAgainstBruteForce:
         brute = BruteForce(model, data, calculate.config.loss)
         assert result.loss == pytest.approx(brute.value, abs=1e-6)
         assert max(brute.error(gradient, seed=seed) for seed in range(3)) < BOUND
+
+    @pytest.mark.parametrize("learned_file", [0, 1])
+    def test_contacts(self, learned_file):
+        """Two files, of one of which the forces between molecules are learned."""
+        data = Dataset.concatenate([pairs("H2O", "NH3"), pairs("HCN", "H2O"), frames("H2CO")])
+        contacts = (not learned_file, bool(learned_file), True)
+        halves = list(zip((3, 4, 3, 3, 0), np.repeat(contacts, (2, 2, 1)), strict=True))
+        model = learned(*CASES["paper"][0])
+        loss = LossConfig(0.7, 0.5, contact_weight=0.9, correction_weight=0.02)
+        calculate = batch_gradient(model, data, loss=loss, contacts=contacts)
+        result, gradient = calculate(np.arange(len(data)))
+        brute = BruteForce(model, data, loss, halves)
+        assert result.loss == pytest.approx(brute.value, abs=1e-6)
+        assert max(brute.error(gradient, seed=seed) for seed in range(3)) < BOUND
+        # what moves a molecule of the other file as a whole is not seen
+        data.forces[2 * (1 - learned_file)][:3] += 0.3
+        assert calculate(np.arange(len(data)))[0].loss == pytest.approx(result.loss, rel=1e-12)
+        data.forces[2 * learned_file][:3] += 0.3
+        assert calculate(np.arange(len(data)))[0].loss > 1.05 * result.loss
 
     def test_single_layers(self):
         parameters, names = CASES["all parameters, tensors"]

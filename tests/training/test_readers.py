@@ -202,6 +202,18 @@ def test_units_and_level_must_be_stated(tmp_path):
     assert "unknown unit of forces 'newton'" in error(path, level=LEVEL, units="ev,bohr,newton")
 
 
+def test_extxyz_may_state_its_level(tmp_path):
+    """As `mlseqm label` writes it; a frame at another level is left out."""
+    found = frames(group("H2O"))
+    for atoms, level in zip(found, [LEVEL, LEVEL, "PM6", LEVEL], strict=True):
+        atoms.info["level"] = level
+    ase.io.write(tmp_path / "a.extxyz", found, format="extxyz")
+    data = read(tmp_path / "a.extxyz", level="another")
+    assert data.level == [LEVEL] and len(data) == 3
+    (skipped,) = data.skipped
+    assert skipped.record == "frame 2" and "level of theory is PM6" in skipped.reason
+
+
 def test_wrong_units_leave_nothing(tmp_path):
     path = write_h5(tmp_path / "n.h5", {"m": group("H2O")})
     message = error(path, level=LEVEL, units="ev")
