@@ -8,6 +8,7 @@ import signal
 
 import numpy as np
 import torch
+from ase import Atoms
 from ase.build import molecule as g2
 
 from ase_mlseqm import Engine, SCFSettings
@@ -193,3 +194,8 @@ def _cached_maps(numbers: tuple):
 def interruptible() -> None:
     """Let a new process have Ctrl-C, which the children of a shell's background jobs lack."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def hydrogens(*distances):
+    """Hydrogen molecules, Angstrom."""
+    return [Atoms("H2", [[0, 0, 0], [0, 0, d]], info={"name": "dihydrogen"}) for d in distances]
