@@ -9,7 +9,8 @@ from .errors import InputError
 
 if TYPE_CHECKING:
     from .calculator import MLSEQM
-    from .engine import Engine, evaluate
+    from .engine import Engine
+    from .evaluation import evaluate
     from .results import SinglePoint, Status
     from .scf import SCFSettings
 
@@ -23,7 +24,7 @@ __all__ = ["Engine", "InputError", "MLSEQM", "SCFSettings", "SinglePoint", "Stat
 _WHERE = {
     "MLSEQM": "calculator",
     "Engine": "engine",
-    "evaluate": "engine",
+    "evaluate": "evaluation",
     "SinglePoint": "results",
     "Status": "results",
     "SCFSettings": "scf",

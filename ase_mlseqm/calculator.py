@@ -204,8 +204,8 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     def set(self, **changes: Any) -> dict[str, Any]:
         """Change keywords; returns those that changed and forgets results if any did."""
+        from .devices import find_device
         from .dispersion import Dispersion
-        from .engine import find_device
         from .models import find_committee, find_model
 
         _check_names(changes)

@@ -49,7 +49,7 @@ def explain(
     json_: JSON = False,
 ) -> int:
     """Show the parameters that a learned model gives to atoms, and what they have to do with."""
-    from .engine import find_device
+    from .devices import find_device
     from .explain.run import ExplainRun, explain_dataset, explain_files
     from .summary import ARGUMENTS, RunSummary
 

@@ -60,7 +60,7 @@ def train(
     json_: JSON = False,
 ) -> int:
     """Train a Hamiltonian on energies and forces; the same command goes on where it stopped."""
-    from .engine import find_device
+    from .devices import find_device
     from .training import run
 
     if not data:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,39 +15,19 @@ from torch import Tensor
 from .batch import Batch, Molecule, collate, padded_numbers
 from .buckets import Job, default_memory, each_bucket, is_out_of_memory, make_buckets
 from .committee import Committee
+from .devices import find_device
 from .dispersion import Dispersion
 from .errors import InputError
 from .model import Model
 from .models import find_committee, find_model
 from .nddo.layout import Layout
 from .properties import bond_orders
-from .results import SinglePoint, Status
+from .results import Callback, SinglePoint, Status
 from .scf import SCFSettings
 from .scf.guess import n_occupied
 from .singlepoint import PROPERTIES, UNCERTAINTY, compute, unpack
 from .solution import Topology, topology
 from .validate import check, electron_counts
-
-Callback = Callable[[int, SinglePoint], None]
-
-
-def find_device(device: str | torch.device) -> torch.device:
-    """A torch device that exists."""
-    try:
-        found = torch.device(device)
-    except RuntimeError:
-        found = None
-    if found is None or found.type not in ("cpu", "cuda"):
-        raise InputError(f"unknown device {str(device)!r}: give 'cpu', 'cuda' or 'cuda:0'")
-    if found.type == "cuda":
-        count = torch.cuda.device_count()
-        if not count:
-            raise InputError(
-                "device='cuda' was asked for, but torch sees no CUDA device; use 'cpu'"
-            )
-        if (found.index or 0) >= count:
-            raise InputError(f"device {str(device)!r} does not exist: the last is cuda:{count - 1}")
-    return found
 
 
 class Engine:
@@ -103,7 +83,7 @@ class Engine:
         guesses: Sequence[np.ndarray | None] | None = None,
         callback: Callback | None = None,
     ) -> list[SinglePoint]:
-        """Evaluate molecules; the arguments are those of :func:`evaluate`."""
+        """Evaluate molecules; the arguments are those of :func:`ase_mlseqm.evaluate`."""
         known = (*PROPERTIES, UNCERTAINTY)
         unknown = set(properties) - set(known)
         if unknown:
@@ -297,103 +277,3 @@ def _failed(job: Job, model: Model) -> SinglePoint:
         rung="none",
         forces=np.full((len(job.molecule.numbers), 3), np.nan),
     )
-
-
-@functools.lru_cache(maxsize=8)
-def _engine(
-    model: Model,
-    device: str,
-    scf: SCFSettings,
-    max_memory: float | None,
-    dispersion: str | None,
-) -> Engine:
-    return Engine(model, device, scf, max_memory, dispersion)
-
-
-def evaluate(
-    systems: Sequence[Any],
-    method: str | None = None,
-    properties: Sequence[str] = ("energy", "forces"),
-    device: str = "cpu",
-    *,
-    model: str | None = None,
-    charges: Sequence[int] | None = None,
-    multiplicities: Sequence[int | None] | None = None,
-    unrestricted: bool | None = None,
-    field: Sequence[float] | None = None,
-    guesses: Sequence[np.ndarray | None] | None = None,
-    scf: SCFSettings | None = None,
-    max_memory: float | None = None,
-    dispersion: str | None = None,
-    callback: Callback | None = None,
-) -> list[SinglePoint]:
-    """Evaluate many molecules of any sizes in one call.
-
-    Parameters
-    ----------
-    systems : sequence of ase.Atoms, Molecule or pymatgen Molecule
-        Charge and multiplicity of ``Atoms`` are read as the calculator does (``info``, initial
-        charges and magnetic moments), unless the two arguments below are given.
-    method : str, optional
-        MNDO, AM1 or PM3.
-    properties : sequence of str
-        Any of energy, forces, charges, dipole, mo_energies, density, bond_orders, magmoms,
-        parameters; of a model with a committee also uncertainty.
-    device : str
-        ``"cpu"`` or ``"cuda"``.
-    model : str, optional
-        Name or file of a learned model; default, where no method is given: the one that comes
-        with the package.
-    charges, multiplicities : sequences, optional
-        Of every molecule; a multiplicity of None is the lowest possible one.
-    unrestricted : bool, optional
-        Default: unrestricted where the multiplicity is above one.
-    field : three floats, optional
-        Uniform electric field, V/Angstrom.
-    guesses : sequence of (S, N, N) arrays, optional
-        Starting densities (``SinglePoint.density`` of a similar geometry).
-    max_memory : float, optional
-        Bound of the memory of one batch, bytes.
-    dispersion : str, optional
-        Dispersion correction to add: a functional and d3bj, d3zero or d4, as in 'wb97x-d3bj'.
-    callback : callable, optional
-        Called with (index, result) as soon as a molecule is done, from any thread.
-
-    Returns
-    -------
-    list of SinglePoint
-        In the order of ``systems``.  Molecules whose SCF failed have ``converged`` False, NaN for
-        every number and a ``status`` that says why.
-
-    Raises
-    ------
-    InputError
-        Before anything is computed, when a molecule cannot be (the message names it).
-    """
-    chosen = find_model(method, model)
-    molecules = []
-    for index, system in enumerate(systems):
-        try:
-            molecule = system if isinstance(system, Molecule) else _from_atoms(system)
-            if charges is not None:
-                molecule = dataclasses.replace(molecule, charge=charges[index])
-            if multiplicities is not None:
-                molecule = dataclasses.replace(molecule, multiplicity=multiplicities[index])
-            molecules.append(molecule)
-        except InputError as error:
-            raise InputError(f"molecule {index}: {error}") from None
-    engine = _engine(chosen, str(device), scf or SCFSettings(), max_memory, dispersion)
-    return engine.run(
-        molecules,
-        properties,
-        unrestricted=unrestricted,
-        field=field,
-        guesses=guesses,
-        callback=callback,
-    )
-
-
-def _from_atoms(atoms: Any) -> Molecule:
-    from .atoms import molecule_from_atoms  # the only place of the engine that knows ase
-
-    return molecule_from_atoms(atoms)

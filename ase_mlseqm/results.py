@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -127,3 +128,7 @@ class SinglePoint:
                 value = {key: np.asarray(item).tolist() for key, item in value.items()}
             out[field.name] = value
         return out
+
+
+Callback = Callable[[int, SinglePoint], None]
+"""Called with the index of a molecule and its result as soon as it is done."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..batch import Molecule
-from ..engine import evaluate
 from ..errors import InputError
+from ..evaluation import evaluate
 from ..model import PlainModel
 from ..validate import check
 from .dataset import Dataset
