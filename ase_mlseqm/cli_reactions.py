@@ -57,6 +57,7 @@ def register(app: typer.Typer) -> None:
         "ts",
         TSConfig,
         ts,
-        "Transition states: refined, verified, and followed down both sides.",
+        "Transition states: refined, verified, and followed down both sides; goes on where it "
+        "stopped.",
         files="Guesses, or NAME_path.extxyz of neb, whose highest image is refined.",
     )

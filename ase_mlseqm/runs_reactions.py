@@ -106,9 +106,17 @@ class _Saddles:
     def __call__(self, reaction: Reaction, calc: MLSEQM, say: Say) -> Outcome:
         guess, *ends = reaction.structures
         reactant, product = ends or (None, None)
+        file = self.run.out / f"{reaction.stem}_ts.checkpoint.json"
         result: TSResult = ts(
-            guess, calc, self.config, reactant=reactant, product=product, callback=say
+            guess,
+            calc,
+            self.config,
+            reactant=reactant,
+            product=product,
+            checkpoint=file,
+            callback=say,
         )
+        self.run.wrote(file)
         self._write(reaction, result)
         self._remember(reaction.name, result)
         return _outcome(reaction, calc, result.atoms, result, "ts")

@@ -11,7 +11,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
+from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import charge_and_multiplicity
+from ase_mlseqm.models import DEFAULT, model_file
 
 
 class ComputedAtoms:
@@ -37,6 +39,9 @@ def fingerprint(calc: BaseCalculator, structures: Sequence[Atoms], *settings: An
         keywords = dict(calc.todict())
     except (AttributeError, NotImplementedError):
         keywords = {}
+    if isinstance(calc, MLSEQM) and calc.parameters["method"] is None:
+        # a model that was trained on has the name that it had
+        keywords["sha256"] = model_file(calc.parameters["model"] or DEFAULT).sha256
     parts: list[Any] = [calc.name, keywords, *settings]
     for atoms in structures:
         parts += [atoms.numbers.tolist(), atoms.positions.round(6).tolist()]

@@ -7,10 +7,11 @@ McIver, J. Chem. Phys. 88 (1988) 922, its Hessian updated as Bofill, J. Comput. 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.optimize import brentq
 
 from .many import Many
@@ -37,7 +38,8 @@ def irc(
     step: float,
     max_steps: int,
     fmax: float,
-    callback: Callable[[int], None] | None = None,
+    known: Sequence[Sequence[Atoms]] = ((), ()),
+    callback: Callable[[int, list[list[Atoms]]], None] | None = None,
 ) -> list[list[Atoms]]:
     """Follow the reaction coordinate down both sides; an iteration is one batch of two.
 
@@ -52,6 +54,11 @@ def irc(
         Length of a step in mass-weighted coordinates, Angstrom u^(1/2).
     fmax : float
         A side ends where the largest force is smaller, or where the energy no longer falls.
+    known : two sequences of ase.Atoms
+        First structures of either side, of an earlier run with the same arguments: they are not
+        computed again, and the Hessian is updated with them as it was then.
+    callback : callable, optional
+        Called with (step, structures on either side so far) after every step that was computed.
 
     Returns
     -------
@@ -67,15 +74,25 @@ def irc(
         side.atoms.set_constraint()
         side.atoms.positions += (sign * step * start / root).reshape(-1, 3)
     for count in range(max_steps):
-        if all(side.done for side in sides):
+        going = [k for k, side in enumerate(sides) if not side.done]
+        if not going:
             break
-        many([side.atoms for side in sides])
-        for side in sides:
-            if not side.done:
-                _advance(side, root, step, fmax)
-        if callback is not None:
-            callback(count + 1)
+        new = [k for k in going if count >= len(known[k])]
+        for k in going:
+            if k not in new:
+                _recall(sides[k].atoms, known[k][count])
+        if new:
+            many([sides[k].atoms for k in new], new)
+        for k in going:
+            _advance(sides[k], root, step, fmax)
+        if new and callback is not None:
+            callback(count + 1, [side.path for side in sides])
     return [side.path for side in sides]
+
+
+def _recall(atoms: Atoms, known: Atoms) -> None:
+    atoms.positions = known.positions
+    atoms.calc = SinglePointCalculator(atoms, **known.calc.results)
 
 
 def _advance(side: _Side, root: np.ndarray, step: float, fmax: float) -> None:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
-from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
+from ase.calculators.calculator import BaseCalculator, CalculatorError
+from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .activation import Activation, activation
-from .hessians import second_derivatives
 from .irc import irc
 from .many import Many
-from .normal_modes import normal_modes
-from .relax import RelaxConfig, frozen, relax
+from .relax import RelaxConfig
+from .relax_many import relax_many
+from .ts_checkpoint import Checkpoint
 from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult
 from .ts_ends import assigned, bonds, distance
+from .ts_refine import chosen_refiner, refine
 from .vibrations import harmonic
 
 __all__ = ["Activation", "Minimum", "TSConfig", "TSResult", "bonds", "distance", "ts"]
@@ -34,6 +34,7 @@ def ts(
     *,
     reactant: Atoms | None = None,
     product: Atoms | None = None,
+    checkpoint: str | Path | None = None,
     callback: Callable[[str], None] | None = None,
 ) -> TSResult:
     """Refine a transition state, verify it, find what it connects, and the barriers to it.
@@ -48,6 +49,11 @@ def ts(
     reactant, product : ase.Atoms, optional
         Minima that it should connect, their atoms in the same order.  Without the reaction
         coordinate (``irc=False``) the barriers are those from them.
+    checkpoint : str or Path, optional
+        JSON file that gets every step.  Where it has a transition state from the same guess, made
+        with the same calculator and settings, the run goes on from there: one that was killed
+        where it was, one whose refinement was given up with more ``max_steps``, and of one that
+        was finished nothing is computed again.
     callback : callable, optional
         Called with a sentence on what is being done.
 
@@ -68,43 +74,46 @@ def ts(
         raise InputError(f"{len(guess)} atoms have no transition state: give three or more")
     say = callback or (lambda sentence: None)
     problems: list[str] = []
-    refiner = _refiner(config)
+    refiner = chosen_refiner(config)
+    both = [end for end in (reactant, product) if end is not None]
+    ends = both if len(both) == 2 and not config.irc else []
+    file = None if checkpoint is None else Path(checkpoint)
+    kept = Checkpoint(file, guess, ends, calc, config, refiner)
+    known = kept.known
     calc.reset()
-    say(f"refinement with {refiner}")
-    atoms, steps = _refine(guess, calc, config, refiner)
+    if known.saddle is None:
+        say(f"refinement with {refiner}")
+        known.saddle = refine(guess, calc, config, refiner, kept)
+        kept.write(now=True)
+    atoms, steps = known.saddle, known.steps
     largest = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
     if largest > config.fmax:
         problems.append(
             f"not refined in {steps} steps: largest force {largest:.3g} eV/Angstrom, asked for "
             f"{config.fmax:g}"
         )
-    say("Hessian")
-    top = harmonic(atoms, calc)
+    if known.top is None:
+        say("Hessian")
+        known.top = harmonic(atoms, calc, cache=kept.hessians)
+        kept.write(now=True)
+    top = known.top
     count = int((top.frequencies < IMAGINARY).sum())
     if count != 1:
         problems.append(f"{count} imaginary modes instead of one")
     minima: list[Minimum] = []
     connects = None
     if config.irc and count >= 1:
-        paths = irc(
-            atoms,
-            top.modes[0],
-            top.hessian,
-            Many(calc),
-            step=config.irc_step,
-            max_steps=config.irc_steps,
-            fmax=10 * config.ends_fmax,
-            callback=lambda step: say(f"reaction coordinate, step {step}"),
-        )
-        say("minima")
-        minima = [_minimum((path or [atoms])[-1], path, calc, config) for path in paths]
-        if reactant is not None and product is not None:
-            minima, connects = assigned(minima, reactant, product)
+        if not known.followed:
+            _follow(kept, calc, config, say)
+        starts = [(path or [atoms])[-1] for path in known.sides]
+        minima = _minima(starts, known.sides, kept, calc, config, say)
+        if len(both) == 2:
+            minima, connects = assigned(minima, *both)
             if not connects:
                 problems.append("it does not connect the reactant with the product")
-    elif not config.irc and reactant is not None and product is not None:
-        say("minima")
-        minima = [_minimum(end, [], calc, config) for end in (reactant, product)]
+    elif ends:
+        minima = _minima(ends, [[], []], kept, calc, config, say)
+    kept.tidy()
     names = ("reactant", "product")
     if config.irc and not connects:
         names = ("first minimum", "second minimum")
@@ -121,39 +130,60 @@ def ts(
     return TSResult(atoms, not problems, message, steps, top, minima, connects, barriers, config)
 
 
-def _refiner(config: TSConfig) -> str:
-    found = importlib.util.find_spec("sella") is not None
-    if config.refiner == "sella" and not found:
-        raise InputError("Sella is not installed: pip install 'ase-mlseqm[ts]', or use the dimer")
-    return ("sella" if found else "dimer") if config.refiner == "auto" else config.refiner
+def _follow(
+    kept: Checkpoint, calc: BaseCalculator, config: TSConfig, say: Callable[[str], None]
+) -> None:
+    """The reaction coordinate on both sides of the saddle point."""
+    known = kept.known
+    assert known.saddle is not None and known.top is not None
+
+    def step(number: int, paths: list[list[Atoms]]) -> None:
+        # a side of which an earlier run has left more than the other is not yet as far again
+        known.sides = [max(pair, key=len) for pair in zip(known.sides, paths, strict=True)]
+        kept.write()
+        say(f"reaction coordinate, step {number}")
+
+    known.sides = irc(
+        known.saddle,
+        known.top.modes[0],
+        known.top.hessian,
+        Many(calc),
+        step=config.irc_step,
+        max_steps=config.irc_steps,
+        fmax=10 * config.ends_fmax,
+        known=known.sides,
+        callback=step,
+    )
+    known.followed = True
+    kept.write(now=True)
 
 
-def _refine(
-    guess: Atoms, calc: BaseCalculator, config: TSConfig, refiner: str
-) -> tuple[Atoms, int]:
-    """The saddle point nearby, with its results, and the steps to it."""
-    work = guess.copy()
-    work.calc = calc
-    work.get_forces()
-    if refiner == "sella":
-        from sella import Sella  # takes seconds
-
-        keywords = {"hessian_function": calc.get_hessian} if isinstance(calc, MLSEQM) else {}
-        optimizer = Sella(work, order=1, internal=False, logfile=None, **keywords)
-    else:
-        hessian = second_derivatives(work, calc).hessian
-        mode = normal_modes(hessian, work.positions, work.get_masses()).modes[0]
-        control = DimerControl(logfile=None, eigenmode_logfile=None, f_rot_min=0.01, f_rot_max=0.1)
-        optimizer = MinModeTranslate(MinModeAtoms(work, control, eigenmodes=[mode]), logfile=None)
-    optimizer.run(fmax=config.fmax, steps=config.max_steps)
-    work.calc = calc
-    work.get_forces()
-    return frozen(work), int(optimizer.nsteps)
-
-
-def _minimum(start: Atoms, path: list[Atoms], calc: BaseCalculator, config: TSConfig) -> Minimum:
-    calc.reset()
-    found = relax(start, calc, RelaxConfig(fmax=config.ends_fmax))
-    bottom = harmonic(found.atoms, calc)
-    converged = found.converged and bool((bottom.frequencies > IMAGINARY).all())
-    return Minimum(found.atoms, converged, bottom, path)
+def _minima(
+    starts: Sequence[Atoms],
+    paths: Sequence[list[Atoms]],
+    kept: Checkpoint,
+    calc: BaseCalculator,
+    config: TSConfig,
+    say: Callable[[str], None],
+) -> list[Minimum]:
+    """Relaxed, as one batch, and their vibrations."""
+    known = kept.known
+    if not known.feet:
+        say("minima")
+        settings = RelaxConfig(fmax=config.ends_fmax)
+        for found in relax_many(starts, calc, settings, checkpoint=kept.relaxations):
+            if isinstance(found, CalculatorError):
+                raise found
+            known.feet.append((found.atoms, found.converged))
+        kept.write(now=True)
+    for foot, _ in known.feet[len(known.bottoms) :]:
+        say("Hessians of the minima")
+        calc.reset()  # the result must not depend on the molecule before
+        known.bottoms.append(harmonic(foot, calc, cache=kept.hessians))
+        kept.write(now=True)
+    minima = []
+    for (foot, relaxed), bottom, path in zip(known.feet, known.bottoms, paths, strict=True):
+        foot.calc = SinglePointCalculator(foot, **bottom.atoms.calc.results)
+        converged = relaxed and bool((bottom.frequencies > IMAGINARY).all())
+        minima.append(Minimum(foot, converged, bottom, path))
+    return minima

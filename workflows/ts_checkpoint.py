@@ -1,0 +1,218 @@
+"""File from which a transition state goes on: what of it is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from ase_mlseqm.summary import versions
+from ase_mlseqm.wholefile import write_whole
+
+from .computed import fingerprint
+from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
+from .ts_config import TSConfig
+from .vibrations_config import VibrationsResult
+
+SAME = 1e-4
+"""Angstrom; guesses with no atom farther apart are one: the files of paths round positions."""
+FREE = ("refiner", "max_steps", "temperature", "pressure")
+"""Settings on which nothing depends that is kept; the refiner is that which was chosen."""
+
+
+@dataclasses.dataclass
+class Known:
+    """What is known of a transition state.
+
+    Attributes
+    ----------
+    steps : int
+        Of the refinement.
+    positions : (A, 3) array or None
+        After them, Angstrom.
+    mode : (A, 3) array or None
+        That the dimer follows there.
+    refined : bool
+        Whether the refinement has converged.
+    saddle : ase.Atoms or None
+        What it ended with, with energy and forces.
+    top : VibrationsResult or None
+        There.
+    sides : list of two lists of ase.Atoms
+        Reaction coordinate as far as it is known, from the top.
+    followed : bool
+        Whether that is all of it.
+    feet : list of (ase.Atoms, bool)
+        Relaxed ends, and whether they converged.
+    bottoms : list of VibrationsResult
+        Of the first of them.
+    """
+
+    steps: int = 0
+    positions: np.ndarray | None = None
+    mode: np.ndarray | None = None
+    refined: bool = False
+    saddle: Atoms | None = None
+    top: VibrationsResult | None = None
+    sides: list[list[Atoms]] = dataclasses.field(default_factory=lambda: [[], []])
+    followed: bool = False
+    feet: list[tuple[Atoms, bool]] = dataclasses.field(default_factory=list)
+    bottoms: list[VibrationsResult] = dataclasses.field(default_factory=list)
+
+
+class Checkpoint:
+    """What is known of a transition state, kept in a file.
+
+    Nothing is kept of Sella, which begins anew where it was, with a new Hessian.
+
+    Parameters
+    ----------
+    path : Path or None
+        None: nothing is read or written.  A file of another transition state, or of other
+        settings, is overwritten.
+    guess : ase.Atoms
+    ends : sequence of ase.Atoms
+        Minima to be relaxed in place of the feet of the reaction coordinate.
+    refiner : str
+        sella or dimer.
+
+    Attributes
+    ----------
+    known : Known
+    hessians, relaxations : Path or None
+        Files for what is on its way: displaced results of foreign calculators, and minima.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        guess: Atoms,
+        ends: Sequence[Atoms],
+        calc: BaseCalculator,
+        config: TSConfig,
+        refiner: str,
+    ) -> None:
+        self.path, self.guess, self.ends = path, guess, ends
+        self.hessians = None if path is None else path.with_suffix(".hessians")
+        self.relaxations = None if path is None else path.with_suffix(".minima")
+        self.known = Known()
+        self._next = 0.0
+        if path is None:
+            return
+        settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
+        words = [settings, refiner, versions()["ase-mlseqm"]]
+        for atoms in (guess, *ends):
+            words.append([atoms.cell.tolist(), atoms.pbc.tolist(), atoms.get_masses().tolist()])
+        # positions are compared with a tolerance: rounded numbers next to each other may differ
+        self.key = fingerprint(calc, [_nowhere(atoms) for atoms in (guess, *ends)], *words)
+        self.starts = [atoms.positions.tolist() for atoms in (guess, *ends)]
+        try:
+            stored = json.loads(path.read_text("utf-8"))
+            if stored["key"] == self.key and np.allclose(
+                stored["starts"], self.starts, rtol=0, atol=SAME
+            ):
+                known = self._unpacked(stored)
+                given_up = known.saddle is not None and not known.refined
+                if given_up and known.steps < config.max_steps:
+                    known = Known(known.steps, known.positions, known.mode)
+                self.known = known
+        except Exception:  # there is none, or whatever it is, it is none of ours
+            return
+
+    def write(self, now: bool = False) -> None:
+        """Write what is known, unless that was done only just before and it need not be now."""
+        start = time.monotonic()
+        if self.path is None or (start < self._next and not now):
+            return
+        known, saddle = self.known, self.known.saddle
+        record = {
+            "key": self.key,
+            "starts": self.starts,
+            "steps": known.steps,
+            "positions": None if known.positions is None else known.positions.tolist(),
+            "mode": None if known.mode is None else known.mode.tolist(),
+            "refined": known.refined,
+            "saddle": None if saddle is None else _packed(saddle),
+            "top": None if known.top is None else _packed_vibrations(known.top),
+            "sides": [[_packed(atoms) for atoms in side] for side in known.sides],
+            "followed": known.followed,
+            "feet": [[_packed(atoms), converged] for atoms, converged in known.feet],
+            "bottoms": [_packed_vibrations(bottom) for bottom in known.bottoms],
+        }
+        write_whole(self.path, json.dumps(record).encode())
+        cost = time.monotonic() - start
+        self._next = start + cost + CHECKPOINT_SECONDS * max(1.0, cost / CHECKPOINT_COST)
+
+    def tidy(self) -> None:
+        """When all is done, only the file itself is of use."""
+        if self.hessians is not None:
+            self.hessians.unlink(missing_ok=True)
+
+    def _unpacked(self, stored: dict[str, Any]) -> Known:
+        free = self.guess.copy()
+        free.set_constraint()
+        sides = [[_unpacked(entry, free) for entry in side] for side in stored["sides"]]
+        positions, mode, saddle, top = (
+            stored[name] for name in ("positions", "mode", "saddle", "top")
+        )
+        starts = self.ends or [free if side else self.guess for side in sides]
+        feet = [
+            (_unpacked(entry, start), bool(converged))
+            for (entry, converged), start in zip(stored["feet"], starts, strict=False)
+        ]
+        return Known(
+            steps=int(stored["steps"]),
+            positions=None if positions is None else np.array(positions),
+            mode=None if mode is None else np.array(mode),
+            refined=bool(stored["refined"]),
+            saddle=None if saddle is None else _unpacked(saddle, self.guess),
+            top=None if top is None else _unpacked_vibrations(top, self.guess),
+            sides=sides,
+            followed=bool(stored["followed"]),
+            feet=feet,
+            bottoms=[
+                _unpacked_vibrations(entry, foot)
+                for entry, (foot, _) in zip(stored["bottoms"], feet, strict=False)
+            ],
+        )
+
+
+def _nowhere(atoms: Atoms) -> Atoms:
+    """The atoms without their positions."""
+    copy = atoms.copy()
+    copy.positions = 0.0
+    return copy
+
+
+def _packed(atoms: Atoms) -> dict[str, Any]:
+    results = {name: np.asarray(value).tolist() for name, value in atoms.calc.results.items()}
+    return {"positions": atoms.positions.tolist(), "results": results}
+
+
+def _unpacked(entry: dict[str, Any], like: Atoms) -> Atoms:
+    atoms = like.copy()
+    atoms.positions = entry["positions"]
+    results = {
+        name: np.array(value) if isinstance(value, list) else value
+        for name, value in entry["results"].items()
+    }
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+def _packed_vibrations(found: VibrationsResult) -> dict[str, Any]:
+    return _packed(found.atoms) | {"vibrations": found.to_dict()}
+
+
+def _unpacked_vibrations(entry: dict[str, Any], like: Atoms) -> VibrationsResult:
+    atoms = _unpacked(entry, like)
+    atoms.set_constraint()
+    return dataclasses.replace(VibrationsResult.from_dict(entry["vibrations"]), atoms=atoms)
