@@ -5,7 +5,7 @@ The messages of parsers are those of Python; what is wrong with a file in XYZ is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ase.data import atomic_numbers
@@ -91,6 +91,42 @@ def xyz_fault(lines: Iterable[str]) -> str | None:
                 return f"line {number}: {fault}"
         before = (start, count)
     return None
+
+
+def xyz_frames(lines: Iterable[str]) -> Iterator[tuple[int, list[str], bool]]:
+    """The frames of a text in XYZ, one by one, so that a broken one does not hide the others.
+
+    Yields
+    ------
+    start : int
+        Number of the first line, from one.
+    lines : list of str
+        Of a broken frame all lines up to the next number of atoms.
+    whole : bool
+        Whether as many atoms follow as the first line says; they are not looked into.
+    """
+    frame: list[str] = []
+    start, count = 0, None  # of the frame; no count where its first line is none
+
+    def whole() -> bool:
+        return count is not None and len(frame) == count + 2
+
+    for number, line in enumerate(lines, 1):
+        size, blank = _whole(line), not line.strip()
+        if count is not None and len(frame) == 1:
+            frame.append(line)  # the comment, which may be a number or blank
+        elif size is None and count is not None and len(frame) < count + 2:
+            frame.append(line)
+        elif blank:
+            continue
+        elif size is None and frame and (count is None or _atom_fault(line) is None):
+            frame.append(line)  # more atoms than the first line says
+        else:
+            if frame:
+                yield start, frame, whole()
+            frame, start, count = [line], number, size
+    if frame:
+        yield start, frame, whole()
 
 
 def _atom_fault(line: str) -> str | None:

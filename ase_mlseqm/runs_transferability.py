@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .workflows.transferability.config import TransferabilityConfig
     from .workflows.transferability.run import Section
 
+SHOWN = 10
+"""Broken records of a test on the screen."""
+
 
 def transferability_run(
     config: TransferabilityConfig,
@@ -29,7 +32,7 @@ def transferability_run(
     json_: bool = False,
     log: Path | None = None,
 ) -> int:
-    """Run all tests; the exit code is 1 when something could not be computed.
+    """Run all tests; the exit code is 1 when something could not be computed, or was broken.
 
     Parameters
     ----------
@@ -93,7 +96,8 @@ def transferability_run(
         return 130
     if problems:
         return 2
-    return 1 if any(o.failures for s in sections for o in s.outcomes.values()) else 0
+    lost = any(s.skipped or any(o.failures for o in s.outcomes.values()) for s in sections)
+    return 1 if lost else 0
 
 
 def _write(
@@ -107,7 +111,7 @@ def _write(
 ) -> None:
     """The report, the tables and the summary of the run."""
     from .workflows.transferability.report import About, report
-    from .workflows.transferability.run import write_failures, write_summary
+    from .workflows.transferability.tables import write_failures, write_skipped, write_summary
 
     facts = {
         "methods": ", ".join(names),
@@ -116,9 +120,10 @@ def _write(
     }
     write_summary(out / "summary.csv", sections)
     write_failures(out / "failures.csv", sections)
+    write_skipped(out / "skipped.csv", sections)
     page = out / "transferability.html"
     write_whole(page, report(sections, About(names, facts)).encode())
-    files = [page, out / "summary.csv", out / "failures.csv"]
+    files = [page, *(out / name for name in ("summary.csv", "failures.csv", "skipped.csv"))]
     for section in sections:
         files.append(out / f"{section.test.name}.csv")
         if section.figure is not None:
@@ -144,6 +149,7 @@ def _results(section: Section) -> Iterator[tuple[str, Any]]:
         )
     yield "cases", section.cases
     yield "files", section.files
+    yield "skipped", [dataclasses.asdict(record) for record in section.skipped]
 
 
 def _show(sections: Sequence[Section], names: list[str], summary: RunSummary, json_: bool) -> None:
@@ -164,6 +170,20 @@ def _show(sections: Sequence[Section], names: list[str], summary: RunSummary, js
             table.add_row(label, *(f"{m.interval.value:.{m.digits}f}" for m in group))
         table.add_row("failures", *(str(len(section.outcomes[n].failures)) for n in own))
         output.print(table)
+        _show_skipped(section)
     seconds = sum(summary.timings.values())
     written = f"{len(summary.files)} files, among them {summary.files[0]}"
     output.print(f"{seconds:.1f} s. Wrote {written}", markup=False)
+
+
+def _show_skipped(section: Section) -> None:
+    """The broken records of the data of a test, on the screen."""
+    output = console()
+    lost = section.skipped
+    if not lost:
+        return
+    more = f", the first {SHOWN} (skipped.csv has all)" if len(lost) > SHOWN else ""
+    output.print(f"Broken records, left out: {len(lost)}{more}", markup=False)
+    for record in lost[:SHOWN]:
+        text = f"  {record.file}: {record.record}: {record.reason}"
+        output.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -6,10 +6,12 @@ import abc
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from ase import Atoms
+
+from ase_mlseqm.training.dataset import Skipped
 
 from .config import TransferabilityConfig
 from .methods import Method
@@ -129,6 +131,16 @@ class Metric:
     lower_is_better: bool | None = True
 
 
+class Data(Protocol):
+    """What a test reads; its length is the number of steps of :meth:`TransferTest.compute`."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """Broken records, of which nothing is used."""
+
+    def __len__(self) -> int: ...
+
+
 class TransferTest(abc.ABC):
     """One test of transferability.
 
@@ -167,8 +179,14 @@ class TransferTest(abc.ABC):
         return True
 
     @abc.abstractmethod
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Any:
-        """The data; its length is the number of steps of :meth:`compute`."""
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Data:
+        """The data, without broken records.
+
+        Raises
+        ------
+        InputError
+            When nothing is left, or a file cannot be used.
+        """
 
     @abc.abstractmethod
     def compute(

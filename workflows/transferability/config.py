@@ -37,6 +37,20 @@ class TransferabilityConfig:
     MNDO, AM1 and PM3, which contain it)."""
     max_reactions: int = 200
     """Reactions: random choice from larger sets; 0: all."""
+    max_refined: int = 3
+    """Reactions: so many of them, chosen at random, also at the stationary points of each method
+    (transition state refined, ends relaxed); 0: none."""
+    refine_steps: int = 200
+    """Reactions: steps after which such a refinement or relaxation is given up."""
+    irc: bool = True
+    """Reactions: follow refined transition states down both sides, to see what they connect."""
+    max_paths: int = 3
+    """Reactions: so many of them, chosen at random, also by a path between their ends (nudged
+    elastic band); 0: none."""
+    path_images: int = 9
+    """Reactions: structures on such a path, both ends included."""
+    path_steps: int = 200
+    """Reactions: steps after which a path is given up."""
     md_molecules: int = 2
     """Dynamics: the so many largest molecules."""
     md_steps: int = 2000
@@ -53,7 +67,10 @@ class TransferabilityConfig:
     def __post_init__(self) -> None:
         require_positive(self, "samples", "max_atoms", "max_seconds")
         require_positive(self, "md_molecules", "md_steps", "md_timestep", "md_temperature")
-        require_not_negative(self, "worst", "seed", "max_reactions")
+        require_positive(self, "refine_steps", "path_steps")
+        require_not_negative(self, "worst", "seed", "max_reactions", "max_refined", "max_paths")
+        if self.path_images < 3:
+            raise InputError(f"path_images is {self.path_images}: give 3 or more, with both ends")
         for name in self.peer:
             if name.lower() not in PEERS:
                 raise InputError(f"unknown peer {name!r}: choose from {', '.join(PEERS)}")

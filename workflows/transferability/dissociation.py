@@ -18,8 +18,9 @@ from .base import Advance, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
 from .methods import Method
 from .panels import draw_profiles
+from .records import Records
 from .scans import Scan
-from .series import Series, coordinate, read_series
+from .series import Series, coordinate, load_series
 from .statistics import mean
 
 SPINS = {"restricted": False, "unrestricted": True}
@@ -49,20 +50,16 @@ class Dissociation(TransferTest):
 
     pictures_of_all = True
 
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> list[Series]:
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Records[Series]:
         """Series of distances; the bond of a single structure is stretched rigidly."""
-        found = []
-        for path in files:
-            series = read_series(path, "distance")
-            if any(_multiplicity(atoms) > 1 for atoms in series.systems):
-                raise InputError(
-                    f"{path.name}: bonds are stretched in singlets: leave out the multiplicity"
-                )
-            found.append(stretched(series) if len(series) == 1 else series)
-        return found
+        return load_series(files, "distance", _singlets)
 
     def compute(
-        self, method: Method, data: list[Series], config: TransferabilityConfig, advance: Advance
+        self,
+        method: Method,
+        data: Records[Series],
+        config: TransferabilityConfig,
+        advance: Advance,
     ) -> Outcome:
         """All curves; one without one of its points fails as a whole."""
 
@@ -112,6 +109,13 @@ class Dissociation(TransferTest):
         return draw_profiles(found, path, "bond length (Å)", "energy (kcal/mol)", 0.6, note)
 
 
+def _singlets(series: Series) -> Series:
+    """The series, made of a single structure where it is one."""
+    if any(_multiplicity(atoms) > 1 for atoms in series.systems):
+        raise InputError("bonds are stretched in singlets: leave out the multiplicity")
+    return stretched(series) if len(series) == 1 else series
+
+
 def stretched(series: Series) -> Series:
     """The bond of a series of one structure at many lengths, both sides rigid.
 
@@ -123,13 +127,13 @@ def stretched(series: Series) -> Series:
     (start,), (i, j) = series.systems, series.atoms
     linked = bonds(start.numbers, start.positions[None])[0]
     if not linked[i, j]:
-        raise InputError(f"{series.name}: there is no bond between the atoms {i} and {j}")
+        raise InputError(f"there is no bond between the atoms {i} and {j}")
     linked[i, j] = linked[j, i] = False
     _, side = connected_components(linked)
     if side[i] == side[j]:
         raise InputError(
-            f"{series.name}: the bond between the atoms {i} and {j} is one of a ring: give the "
-            "structures along its stretching"
+            f"the bond between the atoms {i} and {j} is one of a ring: give the structures along "
+            "its stretching"
         )
     length = coordinate(start, series.atoms)
     along = (start.positions[j] - start.positions[i]) / length

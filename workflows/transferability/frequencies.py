@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculatorError
-from ase.io import iread
 
-from ase_mlseqm.broken_files import unreadable
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.training.dataset import Skipped
 
 from ..vibrations import VibrationsConfig, vibrations
 from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
 from .methods import Method
+from .read_extxyz import read_extxyz, record_name
+from .records import Records, name_of, require_some
 from .statistics import Interval, bootstrap, by_molecule, mean
 from .style import colours, legend, markers, new_figure, plain, save
 
@@ -45,12 +46,21 @@ class Frequencies(TransferTest):
         "reference": "cm-1",
     }
 
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> list[Spectrum]:
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Records[Spectrum]:
         """Frames of extended XYZ with ``frequencies`` (cm-1), and ``name`` where they have one."""
-        return [spectrum for path in files for spectrum in read_spectra(path)]
+        found, skipped = [], []
+        for path in files:
+            for record in read_spectra(path):
+                (skipped if isinstance(record, Skipped) else found).append(record)
+        require_some(found, name_of(files), skipped)
+        return Records(found, skipped)
 
     def compute(
-        self, method: Method, data: list[Spectrum], config: TransferabilityConfig, advance: Advance
+        self,
+        method: Method,
+        data: Records[Spectrum],
+        config: TransferabilityConfig,
+        advance: Advance,
     ) -> Outcome:
         """Relaxation and Hessian of every molecule."""
         outcome = Outcome()
@@ -142,28 +152,22 @@ def scale_factor(
     )
 
 
-def read_spectra(path: Path) -> list[Spectrum]:
-    """The structures of a file with their frequencies.
-
-    Raises
-    ------
-    InputError
-        When it cannot be read, or a frame has no frequencies or a wrong number of them.
-    """
-    try:
-        frames = list(iread(path, index=":", format="extxyz"))
-    except Exception as error:  # whatever a broken file makes of the parser
-        raise unreadable(path, error) from None
-    out = []
-    for k, atoms in enumerate(frames):
+def read_spectra(path: Path) -> Iterator[Spectrum | Skipped]:
+    """The structures of a file with their frequencies, and the frames that are broken."""
+    for record in read_extxyz(path):
+        if isinstance(record, Skipped):
+            yield record
+            continue
+        k, atoms = record
         given = np.atleast_1d(atoms.info.get("frequencies", []))
         modes = 3 * len(atoms) - 6
-        if given.dtype.kind not in "if" or len(given) not in (modes, modes + 1) or not len(given):
-            raise InputError(
-                f"{path.name}: frame {k}: give all {max(modes, 1)} frequencies in cm-1, as in "
-                'frequencies="1600 3700 3800"'
+        sound = given.dtype.kind in "if" and len(given) in (modes, modes + 1) and len(given)
+        if not sound or not np.isfinite(given).all():
+            reason = (
+                f'give all {max(modes, 1)} frequencies in cm-1, as in frequencies="1600 3700 3800"'
             )
+            yield Skipped(path.name, record_name(k), reason)
+            continue
         atoms.calc = None
         name = str(atoms.info.get("name", f"{path.stem}[{k}]"))
-        out.append(Spectrum(name, atoms, np.sort(given.astype(float))))
-    return out
+        yield Spectrum(name, atoms, np.sort(given.astype(float)))

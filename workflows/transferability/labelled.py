@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from ase_mlseqm.training.dataset import Dataset
+from ase_mlseqm.training.dataset import Dataset, Skipped
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.units import EV_TO_KCAL
 
@@ -37,6 +37,11 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """Broken records."""
+        return self.data.skipped
 
     @property
     def systems(self) -> list[Atoms]:

@@ -41,6 +41,9 @@ def log_rows(section: Section, methods: Sequence[Method]) -> Iterator[dict[str, 
             cases.setdefault(failure.case, failure.case.rpartition("[")[0] or failure.case)
         model = method.options.model if isinstance(method, Semiempirical) else None
         known = [m for m in metrics if np.isfinite(m.interval.value)]
+        found = [f"{m.name} {m.interval.value:.6g} {m.unit}".strip() for m in known]
+        if section.skipped:
+            found.append(f"broken records left out {len(section.skipped)}")
         row: dict[str, object] = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": method.name,
@@ -48,7 +51,7 @@ def log_rows(section: Section, methods: Sequence[Method]) -> Iterator[dict[str, 
             "molecules": len(set(cases.values())),
             "frames": len(cases),
             "unconverged": len(outcome.failures),
-            "result": "; ".join(f"{m.name} {m.interval.value:.6g} {m.unit}".strip() for m in known),
+            "result": "; ".join(found),
         }
         kind = LEARNED if model else method.name
         if kind in METHODS:

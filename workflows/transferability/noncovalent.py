@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_mlseqm.training.dataset import Skipped
 from ase_mlseqm.units import EV_TO_KCAL
 
 from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
@@ -34,6 +35,11 @@ class Interactions:
 
     def __len__(self) -> int:
         return len(self.reactions)
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """Broken records."""
+        return self.reactions.skipped
 
 
 class NonCovalent(TransferTest):

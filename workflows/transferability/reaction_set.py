@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ase import Atoms
 
+from ase_mlseqm.training.dataset import Skipped
 from ase_mlseqm.units import EV_TO_KCAL
 
 from .base import Advance, Outcome
@@ -45,10 +46,13 @@ class ReactionSet:
     ----------
     systems : dict
         :class:`ase.Atoms` by name, charge and multiplicity in ``info``.
+    skipped : list of Skipped
+        Reactions that are left out.
     """
 
     systems: dict[str, Atoms]
     reactions: list[Reaction]
+    skipped: list[Skipped] = dataclasses.field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.systems)
@@ -57,7 +61,11 @@ class ReactionSet:
     def joined(cls, sets: Sequence[ReactionSet]) -> ReactionSet:
         """All of several sets, whose names differ."""
         systems = {name: atoms for found in sets for name, atoms in found.systems.items()}
-        return cls(systems, [reaction for found in sets for reaction in found.reactions])
+        return cls(
+            systems,
+            [reaction for found in sets for reaction in found.reactions],
+            [record for found in sets for record in found.skipped],
+        )
 
     def points(self, method: Method, advance: Advance) -> dict[str, Point]:
         """Every system with a method."""

@@ -13,17 +13,21 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.training.blocks import Block, Broken
+from ase_mlseqm.training.blocks import Broken, Units
+from ase_mlseqm.training.checks import Clean, clean
+from ase_mlseqm.training.dataset import Skipped
 from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.training.readers_hdf5 import blocks
 from ase_mlseqm.units import EV_TO_KCAL, HARTREE
 
 from .reaction_set import Reaction, ReactionSet
+from .records import require_some
 
+UNITS = Units(energy=HARTREE, force=-HARTREE)
+"""Of the layout, in which forces are gradients."""
 SMALL_STEP = 0.5
 """Angstrom; between frames further apart than this the work says nothing."""
 
@@ -35,6 +39,8 @@ class Curve:
     Attributes
     ----------
     name : str
+    frames : list of F str
+        Names of the frames, by their numbers in the file.
     systems : list of F ase.Atoms
     energies : (F,) array
         eV.
@@ -45,14 +51,15 @@ class Curve:
     """
 
     name: str
+    frames: list[str]
     systems: list[Atoms]
     energies: np.ndarray
     forces: np.ndarray
     contacts: np.ndarray
 
 
-def read_curves(path: Path) -> Iterator[Curve]:
-    """The curves of a file, one at a time.
+def read_curves(path: Path) -> Iterator[Curve | Skipped]:
+    """The curves of a file, one at a time, and the records of it that are broken.
 
     Raises
     ------
@@ -62,8 +69,17 @@ def read_curves(path: Path) -> Iterator[Curve]:
     agree = 0
     for block in blocks(path):
         if isinstance(block, Broken):
-            raise InputError(f"{path.name}: {block.record}: {block.reason}")
-        curve = _curve(path, block)
+            yield Skipped(path.name, block.record, block.reason)
+            continue
+        label = f"{path.stem}/{block.name.rpartition('/')[2]}"
+        sound, broken = clean(dataclasses.replace(block, name=label), UNITS)
+        yield from (Skipped(path.name, record.record, record.reason) for record in broken)
+        if sound is None:
+            continue
+        if len(sound.energies) < 2:
+            yield Skipped(path.name, label, "a single frame has nothing that it is relative to")
+            continue
+        curve = _curve(sound)
         agree += _agreement(curve)
         yield curve
     if agree < 0:
@@ -73,21 +89,9 @@ def read_curves(path: Path) -> Iterator[Curve]:
         )
 
 
-def _curve(path: Path, block: Block) -> Curve:
-    try:
-        numbers = np.array([atomic_numbers.get(str(s)) or int(s) for s in block.numbers])
-    except ValueError:
-        raise InputError(f"{path.name}: {block.name}: unknown species {block.numbers}") from None
-    positions = np.asarray(block.positions, dtype=float)
-    label = f"{path.stem}/{block.name.rpartition('/')[2]}"
-    systems = [Atoms(numbers=numbers, positions=x) for x in positions]
-    return Curve(
-        label,
-        systems,
-        np.asarray(block.energies, dtype=float) * HARTREE,
-        -np.asarray(block.forces, dtype=float) * HARTREE,
-        contacts(systems),
-    )
+def _curve(block: Clean) -> Curve:
+    systems = [Atoms(numbers=block.numbers, positions=x) for x in block.positions]
+    return Curve(block.name, block.frames, systems, block.energies, block.forces, contacts(systems))
 
 
 def contacts(systems: list[Atoms]) -> np.ndarray:
@@ -115,12 +119,22 @@ def _agreement(curve: Curve) -> int:
 
 
 def comp6_reactions(path: Path) -> tuple[ReactionSet, dict[str, np.ndarray]]:
-    """Every frame against the widest of its curve, and the forces of all frames by their names."""
+    """Every frame against the widest of its curve, and the forces of all frames by their names.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be used, or nothing in it.
+    """
     systems: dict[str, Atoms] = {}
     reactions: list[Reaction] = []
+    skipped: list[Skipped] = []
     forces: dict[str, np.ndarray] = {}
     for curve in read_curves(path):
-        names = [f"{curve.name}[{k}]" for k in range(len(curve.systems))]
+        if isinstance(curve, Skipped):
+            skipped.append(curve)
+            continue
+        names = curve.frames
         systems |= dict(zip(names, curve.systems, strict=True))
         forces |= dict(zip(names, curve.forces, strict=True))
         widest = int(np.nanargmax(curve.contacts)) if np.isfinite(curve.contacts).any() else -1
@@ -130,4 +144,5 @@ def comp6_reactions(path: Path) -> tuple[ReactionSet, dict[str, np.ndarray]]:
                 pair = {name: 1.0, names[widest]: -1.0}
                 contact = float(curve.contacts[k])
                 reactions.append(Reaction(name, pair, float(relative[k]), curve.name, contact))
-    return ReactionSet(systems, reactions), forces
+    require_some(reactions, path.name, skipped)
+    return ReactionSet(systems, reactions, skipped), forces

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import read as read_atoms
 
-from ase_mlseqm.broken_files import why_unreadable
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.training.dataset import Skipped
 
 from .reaction_set import Reaction, ReactionSet
 from .read_comp6 import contacts
+from .records import RecordError, read_structure, require_some
 
 SCRIPT = ".res"
 BRACES = re.compile(r"\{([^{}]*)\}")
@@ -36,44 +36,93 @@ def is_gmtkn(path: Path) -> bool:
 
 
 def read_gmtkn(folder: Path) -> ReactionSet:
-    """All reactions of a subset.
+    """The reactions of a subset whose line and systems are sound; what is not is listed with it.
 
     Raises
     ------
     InputError
-        When a line or a structure cannot be read.
+        When there is no reaction in it, or none that can be used.
     """
-    systems: dict[str, Atoms] = {}
-    reactions = []
-    for number, line in enumerate((folder / SCRIPT).read_text().splitlines(), 1):
-        parsed = _parse(line, f"{folder.name}/{SCRIPT} line {number}")
-        if parsed is None:
-            continue
-        coefficients, reference = parsed
-        for name in coefficients:
-            if name not in systems:
-                systems[name] = _system(folder / name)
-        reactions.append(_reaction(folder.name, coefficients, reference))
-    if not reactions:
-        raise InputError(f"{folder.name}/{SCRIPT}: there is no reaction in it")
-    named = {f"{folder.name}/{name}": atoms for name, atoms in systems.items()}
-    return _with_curves(ReactionSet(named, reactions))
+    script = f"{folder.name}/{SCRIPT}"
+    try:
+        lines = (folder / SCRIPT).read_text("utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise InputError(f"{script}: {error.strerror}") from None
+    systems = _Systems(folder)
+    reactions: list[Reaction] = []
+    skipped: list[Skipped] = []
+    for number, line in enumerate(lines, 1):
+        record = f"line {number}"
+        try:
+            parsed = _parse(line)
+            if parsed is None:
+                continue
+            reaction = _reaction(folder.name, *parsed)
+            record = f"{record} ({reaction.name})"
+            for name in parsed[0]:
+                systems.read(name)
+        except ValueError as error:
+            skipped.append(Skipped(script, record, str(error)))
+        except RecordError as error:
+            skipped.append(Skipped(error.file, record, error.reason))
+        else:
+            reactions.append(reaction)
+    if not reactions and not skipped:
+        raise InputError(f"{script}: there is no reaction in it")
+    require_some(reactions, folder.name, skipped)
+    used = {name for reaction in reactions for name in reaction.coefficients}
+    named = {name: atoms for name, atoms in systems.named().items() if name in used}
+    return _with_curves(ReactionSet(named, reactions, skipped))
 
 
-def _parse(line: str, where: str) -> tuple[dict[str, float], float] | None:
-    """Coefficients by system, and the reference; None for a line of another kind."""
+class _Systems:
+    """The systems of a folder, each read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.found: dict[str, Atoms] = {}
+        self.broken: dict[str, RecordError] = {}
+
+    def read(self, name: str) -> None:
+        """Read a system, unless that was done; the error of a broken one comes every time."""
+        if name in self.broken:
+            raise self.broken[name]
+        if name not in self.found:
+            try:
+                self.found[name] = _system(self.folder / name)
+            except RecordError as error:
+                self.broken[name] = error
+                raise
+
+    def named(self) -> dict[str, Atoms]:
+        """All that are sound, by folder and name."""
+        return {f"{self.folder.name}/{name}": atoms for name, atoms in self.found.items()}
+
+
+def _parse(line: str) -> tuple[dict[str, float], float] | None:
+    """Coefficients by system, and the reference, kcal/mol; None for a line of another kind.
+
+    Raises
+    ------
+    ValueError
+        When it is the line of a reaction, but not a whole one.
+    """
     words = line.partition("#")[0].split()
-    if "x" not in words[1:] or "tmer" not in words[0].lower():
+    if not words or "tmer" not in words[0].lower() or "=" in words[0]:
         return None
+    if "x" not in words[1:]:
+        raise ValueError("there is no x between systems and coefficients")
     cross = words.index("x", 1)
     names = [name.removesuffix("/$f") for word in words[1:cross] for name in expand(word)]
     numbers = [word for word in words[cross + 1 :] if word != "$w"]
     try:
         *found, reference = (float(word) for word in numbers)
     except ValueError:
-        raise InputError(f"{where}: {' '.join(numbers)!r} are no numbers") from None
+        raise ValueError(f"{' '.join(numbers)!r} are no numbers") from None
     if len(found) != len(names) or not names:
-        raise InputError(f"{where}: {len(names)} systems, but {len(found)} coefficients")
+        raise ValueError(f"{len(names)} systems, but {len(found)} coefficients")
+    if not np.isfinite([*found, reference]).all():
+        raise ValueError(f"{' '.join(numbers)!r} are not all finite numbers")
     coefficients: dict[str, float] = {}
     for name, value in zip(names, found, strict=True):
         coefficients[name] = coefficients.get(name, 0.0) + value
@@ -90,30 +139,32 @@ def expand(word: str) -> list[str]:
 
 
 def _system(folder: Path) -> Atoms:
+    """A system with its charge and multiplicity.
+
+    Raises
+    ------
+    RecordError
+        When one of its files is broken, or it has none.
+    """
+    where = f"{folder.parent.name}/{folder.name}"
     for name, kind in (("struc.xyz", "xyz"), ("coord", "turbomole")):
-        path = folder / name
-        if path.is_file():
-            try:
-                atoms = read_atoms(path, format=kind)
-            except Exception as error:  # whatever a broken file makes of the parser
-                reason = why_unreadable(path, error)
-                raise InputError(f"{folder.name}/{name}: cannot be read ({reason})") from None
-            atoms.info.clear()
-            atoms.info["charge"] = _number(folder / ".CHRG")
-            unpaired = _number(folder / ".UHF")
+        if (folder / name).is_file():
+            atoms = read_structure(folder / name, f"{where}/{name}", kind)
+            atoms.info["charge"] = _number(folder / ".CHRG", where)
+            unpaired = _number(folder / ".UHF", where)
             if unpaired or (int(atoms.numbers.sum()) - atoms.info["charge"]) % 2 == 0:
                 atoms.info["multiplicity"] = unpaired + 1
             return atoms
-    raise InputError(f"{folder.parent.name}: there is no {folder.name}/struc.xyz or coord")
+    raise RecordError(where, "there is no struc.xyz or coord in it")
 
 
-def _number(path: Path) -> int:
+def _number(path: Path, where: str) -> int:
     if not path.is_file():
         return 0
     try:
         return int(path.read_text().split()[0])
     except (ValueError, IndexError):
-        raise InputError(f"{path.parent.name}/{path.name}: give a whole number") from None
+        raise RecordError(f"{where}/{path.name}", "give a whole number") from None
 
 
 def _reaction(subset: str, found: dict[str, float], reference: float) -> Reaction:
@@ -141,4 +192,4 @@ def _with_curves(found: ReactionSet) -> ReactionSet:
         for x, (_, _, k) in zip(apart, members, strict=True):
             if np.isfinite(x):
                 reactions[k] = dataclasses.replace(reactions[k], curve=curve, x=float(x))
-    return ReactionSet(found.systems, reactions)
+    return dataclasses.replace(found, reactions=reactions)

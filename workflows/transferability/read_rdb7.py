@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import read as read_atoms
 
-from ase_mlseqm.broken_files import why_unreadable
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.training.dataset import Skipped
+
+from .records import RecordError, read_structure, require_some
 
 COLUMNS = {
     "dE0": ("barrier", True),
@@ -53,66 +54,161 @@ class Difference:
     zero_point: bool
 
 
-def read_rdb7(folder: Path) -> tuple[dict[str, Atoms], list[Difference]]:
-    """All structures by name, and all differences.
+@dataclasses.dataclass(frozen=True)
+class ReactionData:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    structures : dict
+        :class:`ase.Atoms` by name, as :func:`member` makes it; products where there are any.
+    skipped : list of Skipped
+        What is broken.
+    """
+
+    structures: dict[str, Atoms]
+    differences: list[Difference]
+    skipped: list[Skipped]
+
+
+def member(reaction: str, side: str) -> str:
+    """Name of a structure of a reaction; ``side`` is r, ts or p."""
+    return f"{reaction}/{side}{reaction.removeprefix('rxn')}"
+
+
+def read_rdb7(folder: Path) -> ReactionData:
+    """All that can be used of a folder; every line of the table stands for itself.
 
     Raises
     ------
     InputError
-        When the table or a structure cannot be read.
+        When the table cannot be read, or nothing in the folder can be used.
     """
-    try:
-        with open(folder / "data.csv", newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{folder.name}/data.csv: {reason}") from None
-    if not rows or "rxn" not in rows[0] or not set(rows[0]) & set(COLUMNS):
-        raise InputError(
-            f"{folder.name}/data.csv: there must be a column rxn and one of {', '.join(COLUMNS)}"
-        )
-    structures: dict[str, Atoms] = {}
-    found = []
-    for row in rows:
-        number = _number(row["rxn"], f"{folder.name}/data.csv: rxn")
-        for key, (quantity, zero_point) in COLUMNS.items():
-            if not row.get(key):
-                continue
-            try:
-                reference = float(row[key])
-            except ValueError:
-                raise InputError(
-                    f"{folder.name}/data.csv: reaction {number}: {key} is {row[key]!r}: give a "
-                    "number in kcal/mol"
-                ) from None
-            names = [f"rxn{number:06d}/{side}{number:06d}" for side in SIDES[quantity]]
-            for name in names:
-                if name not in structures:
-                    structures[name] = _structure(folder, name)
-            if not np.array_equal(*(structures[name].numbers for name in names)):
-                raise InputError(
-                    f"{folder.name}: the atoms of {names[0]} and {names[1]} differ or are in "
-                    "another order"
-                )
-            found.append(Difference(f"rxn{number:06d}", quantity, *names, reference, zero_point))
-    return structures, found
+    reader = _Folder(folder)
+    where = f"{folder.name}/data.csv"
+    lines = _lines(folder, where)
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        try:
+            reader.add(_row(line, lines[0]))
+        except ValueError as error:
+            reader.skipped.append(Skipped(where, f"line {number}", str(error)))
+    require_some(reader.differences, folder.name, reader.skipped)
+    return ReactionData(reader.structures, reader.differences, reader.skipped)
 
 
-def _number(text: str, where: str) -> int:
+def _lines(folder: Path, where: str) -> list[str]:
+    """The lines of the table, its head the first."""
     try:
-        return int(text)
+        # a broken letter must not take the other lines with it
+        text = (folder / "data.csv").read_text("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InputError(f"{where}: {error.strerror}") from None
+    lines = text.splitlines() or [""]
+    try:
+        head = _fields(lines[0])
     except ValueError:
-        raise InputError(f"{where} is {text!r}: give a whole number") from None
+        head = []
+    if "rxn" not in head or not set(head) & set(COLUMNS):
+        raise InputError(f"{where}: there must be a column rxn and one of {', '.join(COLUMNS)}")
+    return lines
 
 
-def _structure(folder: Path, name: str) -> Atoms:
-    path = folder / f"{name}.xyz"
+def _fields(line: str) -> list[str]:
     try:
-        atoms = read_atoms(path, format="xyz")
-    except FileNotFoundError:
-        raise InputError(f"{folder.name}: there is no {name}.xyz") from None
-    except Exception as error:  # whatever a broken file makes of the parser
-        reason = why_unreadable(path, error)
-        raise InputError(f"{folder.name}/{name}.xyz: cannot be read ({reason})") from None
-    atoms.info.clear()
-    return atoms
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise ValueError(f"it is no line of CSV ({error})") from None
+
+
+def _row(line: str, head: str) -> dict[str, str]:
+    names, values = _fields(head), _fields(line)
+    if len(values) != len(names):
+        raise ValueError(f"it has {len(values)} values for {len(names)} columns")
+    return dict(zip(names, values, strict=True))
+
+
+class _Folder:
+    """What has been read of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.structures: dict[str, Atoms] = {}
+        self.differences: list[Difference] = []
+        self.skipped: list[Skipped] = []
+        self.broken: dict[str, RecordError] = {}
+        self.seen: set[str] = set()
+
+    def add(self, row: dict[str, str]) -> None:
+        """The differences of a line.
+
+        Raises
+        ------
+        ValueError
+            When the line says nothing of use.
+        """
+        try:
+            reaction = f"rxn{int(row['rxn']):06d}"
+        except ValueError:
+            raise ValueError(f"rxn is {row['rxn']!r}: give a whole number") from None
+        given = {key: row[key] for key in COLUMNS if row.get(key, "").strip()}
+        if not given:
+            raise ValueError(f"there is no reference of {reaction} in it")
+        if reaction in self.seen:
+            raise ValueError(f"{reaction} is given twice")
+        self.seen.add(reaction)
+        before = len(self.differences)
+        for key, text in given.items():
+            quantity = COLUMNS[key][0]
+            try:
+                self.differences.append(self._difference(reaction, key, text))
+            except RecordError as error:
+                self.skipped.append(Skipped(error.file, f"{reaction} {quantity}", error.reason))
+        used = len(self.differences) > before
+        if used and (self.folder / f"{member(reaction, 'p')}.xyz").exists():
+            try:
+                self._read(reaction, "p")
+            except RecordError as error:
+                if "reaction_energy" not in given:  # otherwise it is listed with that
+                    record = f"{reaction} product"
+                    self.skipped.append(Skipped(error.file, record, error.reason))
+
+    def _difference(self, reaction: str, key: str, text: str) -> Difference:
+        quantity, zero_point = COLUMNS[key]
+        try:
+            reference = float(text)
+        except ValueError:
+            reference = np.nan
+        if not np.isfinite(reference):
+            raise RecordError(
+                f"{self.folder.name}/data.csv", f"{key} is {text!r}: give a number in kcal/mol"
+            )
+        first, last = (self._read(reaction, side) for side in SIDES[quantity])
+        return Difference(reaction, quantity, first, last, reference, zero_point)
+
+    def _read(self, reaction: str, side: str) -> str:
+        """Read a structure, unless that was done; returns its name."""
+        name = member(reaction, side)
+        if name in self.broken:
+            raise self.broken[name]
+        if name not in self.structures:
+            try:
+                self.structures[name] = self._checked(name, reaction)
+            except RecordError as error:
+                self.broken[name] = error
+                raise
+        return name
+
+    def _checked(self, name: str, reaction: str) -> Atoms:
+        file = f"{self.folder.name}/{name}.xyz"
+        atoms = read_structure(self.folder / f"{name}.xyz", file)
+        reactant = self.structures.get(member(reaction, "r"))
+        if reactant is not None and not np.array_equal(reactant.numbers, atoms.numbers):
+            what = "in another order than" if _same_atoms(reactant, atoms) else "others than"
+            raise RecordError(file, f"its atoms are {what} those of the reactant")
+        return atoms
+
+
+def _same_atoms(first: Atoms, second: Atoms) -> bool:
+    return sorted(first.numbers) == sorted(second.numbers)

@@ -18,8 +18,8 @@ from .base import Case, Metric
 from .run import Section
 from .style import colours
 
-SHOWN_FAILURES = 200
-"""Of a test in the report; failures.csv has all."""
+SHOWN = 200
+"""Failures, and broken records, of a test in the report; failures.csv and skipped.csv have all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +80,15 @@ def _section(section: Section, methods: Sequence[str], cases: list[dict[str, Any
         picture = base64.b64encode(section.figure.read_bytes()).decode()
         alt = escape(f"{test.title}: errors of {', '.join(methods)}")
         parts.append(f'<img alt="{alt}" src="data:image/png;base64,{picture}">')
-    return "".join([*parts, _failures(section), _worst(section, methods, cases)])
+    parts += [_failures(section), _skipped(section), _worst(section, methods, cases)]
+    return "".join(parts)
 
 
 def _counted(section: Section) -> str:
     which = "that all methods completed" if section.test.paired else "completed by any method"
-    return f"{section.cases} cases {which}."
+    lost = len(section.skipped)
+    text = f" Broken records of the data, left out: {lost}." if lost else ""
+    return f"{section.cases} cases {which}.{text}"
 
 
 def _metrics(section: Section, methods: Sequence[str]) -> str:
@@ -130,18 +133,26 @@ def _number(metric: Metric) -> str:
 
 
 def _failures(section: Section) -> str:
-    found = [(m, f) for m, o in section.outcomes.items() for f in o.failures]
+    found = [(m, f.case, f.reason) for m, o in section.outcomes.items() for f in o.failures]
+    return _listed("failures", ("method", "case", "reason"), found)
+
+
+def _skipped(section: Section) -> str:
+    found = [(s.file, s.record, s.reason) for s in section.skipped]
+    return _listed("broken records, left out", ("file", "record", "reason"), found)
+
+
+def _listed(what: str, names: Sequence[str], found: Sequence[Sequence[str]]) -> str:
+    """A table to unfold; nothing where there is nothing to tell."""
     if not found:
         return ""
-    rows = "".join(
-        f'<tr><td>{escape(m)}</td><td class="text">{escape(f.case)}</td>'
-        f'<td class="text">{escape(f.reason)}</td></tr>'
-        for m, f in found[:SHOWN_FAILURES]
-    )
-    more = f" (the first {SHOWN_FAILURES})" if len(found) > SHOWN_FAILURES else ""
+    head = "".join(f"<th>{name}</th>" for name in names)
+    lines = [[f'<td class="text">{escape(cell)}</td>' for cell in line] for line in found[:SHOWN]]
+    rows = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
+    more = f" (the first {SHOWN})" if len(found) > SHOWN else ""
     return (
-        f"<details><summary>{len(found)} failures{more}</summary><table><tr><th>method</th>"
-        f"<th>case</th><th>reason</th></tr>{rows}</table></details>"
+        f"<details><summary>{len(found)} {what}{more}</summary><table><tr>{head}</tr>{rows}"
+        "</table></details>"
     )
 
 

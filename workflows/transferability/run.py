@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -10,18 +9,17 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.summary import jsonable, versions
+from ase_mlseqm.training.dataset import Skipped
 from ase_mlseqm.wholefile import write_whole
 
-from .base import Advance, Failure, Metric, Outcome, TransferTest, common
+from .base import Advance, Data, Metric, Outcome, TransferTest, common
 from .config import TransferabilityConfig
 from .files import checksum
 from .methods import Method
+from .tables import write_rows
 
 Start = Callable[[TransferTest, Method, int], Advance]
 """Called before a test runs with a method and the number of its steps."""
@@ -42,6 +40,8 @@ class Section:
     cases : int
         Number of these cases.
     figure : Path or None
+    skipped : list of Skipped
+        Broken records of the files, which no method was given.
     """
 
     test: TransferTest
@@ -50,6 +50,7 @@ class Section:
     metrics: dict[str, list[Metric]]
     cases: int
     figure: Path | None
+    skipped: list[Skipped]
 
 
 def run_test(
@@ -68,24 +69,30 @@ def run_test(
         When a file cannot be used.
     """
     sums = {path.name: checksum(path) for path in files}
-    data: Any = None
+    data: Data | None = None
+    skipped: list[Skipped] = []
     outcomes: dict[str, Outcome] = {}
     for method in methods:
         path = out / "results" / f"{test.name}_{_slug(method.name)}.json"
         key = _fingerprint(test, method, sums, config)
-        outcome = _kept(path, key)
-        if outcome is None:
+        kept = _kept(path, key)
+        if kept is not None:
+            outcome, skipped = kept
+        else:
             data = test.load(files, config) if data is None else data
             began = time.perf_counter()
+            skipped = list(data.skipped)
             outcome = test.compute(method, data, config, start(test, method, len(data)))
             outcome.keep_worst(config.worst)
             outcome.seconds = time.perf_counter() - began
             path.parent.mkdir(parents=True, exist_ok=True)
             about = {"test": test.name, "method": method.name, "versions": versions()}
-            record = about | {"fingerprint": key, "files": sums, "outcome": outcome.to_dict()}
+            lost = [dataclasses.asdict(record) for record in skipped]
+            record = about | {"fingerprint": key, "files": sums, "skipped": lost}
+            record |= {"outcome": outcome.to_dict()}
             write_whole(path, json.dumps(jsonable(record)).encode())
         outcomes[method.name] = outcome
-    return _section(test, outcomes, sums, config, out)
+    return _section(test, outcomes, sums, config, out, skipped)
 
 
 def _section(
@@ -94,6 +101,7 @@ def _section(
     sums: dict[str, str],
     config: TransferabilityConfig,
     out: Path,
+    skipped: list[Skipped],
 ) -> Section:
     everything = {m: o.rows for m, o in outcomes.items()}
     rows = common(outcomes) if test.paired else everything
@@ -109,49 +117,8 @@ def _section(
         {method: test.metrics(found, config) for method, found in rows.items()},
         len(cases),
         figure if done else None,
+        skipped,
     )
-
-
-def write_rows(path: Path, test: TransferTest, outcomes: dict[str, Outcome]) -> None:
-    """Tidy CSV: one line a case and method, also of the cases that other methods lack."""
-    names = ["method", "case", *test.columns]
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        for method, outcome in outcomes.items():
-            for row in outcome.rows:
-                writer.writerow({"method": method} | {k: _text(v) for k, v in row.items()})
-
-
-def write_summary(path: Path, sections: Sequence[Section]) -> None:
-    """Tidy CSV of all metrics with their intervals, and of the number of failures."""
-    names = ("test", "method", "metric", "unit", "value", "low", "high", "molecules", "failures")
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        for section in sections:
-            for method, metrics in section.metrics.items():
-                failures = len(section.outcomes[method].failures)
-                for m in metrics:
-                    *numbers, count = m.interval
-                    cells = [_text(value) for value in numbers]
-                    writer.writerow(
-                        [section.test.name, method, m.name, m.unit, *cells, count, failures]
-                    )
-
-
-def write_failures(path: Path, sections: Sequence[Section]) -> None:
-    """CSV of everything that could not be computed."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("test", "method", "case", "reason"))
-        for section, method, failure in all_failures(sections):
-            writer.writerow((section.test.name, method, failure.case, failure.reason))
-
-
-def all_failures(sections: Sequence[Section]) -> list[tuple[Section, str, Failure]]:
-    """Every failure with its test and method."""
-    return [(s, m, f) for s in sections for m, o in s.outcomes.items() for f in o.failures]
 
 
 def choose_tests(
@@ -176,13 +143,6 @@ def choose_tests(
     return [test for test in tests if found[test.name] or not test.needs_files]
 
 
-def _text(value: Any) -> Any:
-    """Numbers as text; what is not known is empty."""
-    if isinstance(value, float):
-        return f"{value:.8g}" if np.isfinite(value) else ""
-    return value
-
-
 def _slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name)
 
@@ -195,9 +155,11 @@ def _fingerprint(
     return hashlib.sha256(repr(words).encode()).hexdigest()
 
 
-def _kept(path: Path, key: str) -> Outcome | None:
+def _kept(path: Path, key: str) -> tuple[Outcome, list[Skipped]] | None:
     try:
         record = json.loads(path.read_text("utf-8"))
-        return Outcome.from_dict(record["outcome"]) if record["fingerprint"] == key else None
+        if record["fingerprint"] != key:
+            return None
+        return Outcome.from_dict(record["outcome"]), [Skipped(**s) for s in record["skipped"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None  # there is none, or none that can be used

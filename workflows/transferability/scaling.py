@@ -16,6 +16,7 @@ from ase import Atoms
 from .base import Advance, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
 from .methods import Method
+from .records import Records
 from .statistics import Interval
 from .style import colours, legend, markers, new_figure, plain, save
 
@@ -40,13 +41,17 @@ class Scaling(TransferTest):
     needs_files = False
     paired = False
 
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> list[Atoms]:
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Records[Atoms]:
         """Alkanes, each about twice the one before."""
         sizes = 2 ** np.arange(1, 20)
-        return [alkane(int(n)) for n in sizes if 3 * n + 2 <= config.max_atoms]
+        return Records([alkane(int(n)) for n in sizes if 3 * n + 2 <= config.max_atoms])
 
     def compute(
-        self, method: Method, data: list[Atoms], config: TransferabilityConfig, advance: Advance
+        self,
+        method: Method,
+        data: Records[Atoms],
+        config: TransferabilityConfig,
+        advance: Advance,
     ) -> Outcome:
         """All sizes, until one takes too long or does not fit."""
         outcome = Outcome()

@@ -8,14 +8,18 @@ distance (two), angle (three) or dihedral (four) it is a point of; energy (eV) a
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import iread
 
-from ase_mlseqm.broken_files import unreadable
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.training.dataset import Skipped
+
+from .read_extxyz import read_extxyz, record_name
+from .records import WHOLE, Records, name_of, require_some
 
 KINDS = {2: "distance", 3: "angle", 4: "dihedral"}
 
@@ -50,42 +54,88 @@ class Series:
         return len(self.systems)
 
 
-def read_series(path: Path, kind: str) -> Series:
-    """The series of a file, whose coordinate is a ``kind`` (distance, angle or dihedral).
+def load_series(
+    files: Sequence[Path], kind: str, usable: Callable[[Series], Series]
+) -> Records[Series]:
+    """The series of all files, without what is broken in them.
+
+    Parameters
+    ----------
+    kind : str
+        Of the coordinate: distance, angle or dihedral.
+    usable : callable
+        Called with every series; returns what is used of it.
 
     Raises
     ------
     InputError
-        When it cannot be read, or its frames are not points of one series.
+        When nothing is left of any file.
     """
-    systems, energies = [], []
-    try:
-        for frame in iread(path, index=":", format="extxyz"):
-            results = frame.calc.results if frame.calc is not None else {}
-            energies.append(float(results.get("energy", np.nan)))
-            frame.calc = None
-            systems.append(frame)
-    except Exception as error:  # whatever a broken file makes of the parser
-        raise unreadable(path, error) from None
-    if not systems:
-        raise InputError(f"{path.name}: there are no structures in it")
-    chosen = {_scan_atoms(atoms, path.name) for atoms in systems}
-    if len(chosen) > 1 or any(list(a.numbers) != list(systems[0].numbers) for a in systems):
-        raise InputError(f"{path.name}: its frames differ in scan_atoms or in their atoms")
-    atoms = chosen.pop()
-    if KINDS.get(len(atoms)) != kind:
-        wanted = {v: k for k, v in KINDS.items()}[kind]
-        raise InputError(f"{path.name}: scan_atoms names {len(atoms)} atoms: a {kind} has {wanted}")
-    x = np.array([coordinate(system, atoms) for system in systems])
+    found, skipped = [], []
+    for path in files:
+        series, bad = read_series(path, kind)
+        skipped += bad
+        if series is None:
+            continue
+        try:
+            if bad and len(series) == 1:
+                raise InputError("a single sound frame is no series")
+            found.append(usable(series))
+        except InputError as error:  # one that the test has no use for
+            skipped.append(Skipped(path.name, WHOLE, str(error)))
+    require_some(found, name_of(files), skipped)
+    return Records(found, skipped)
+
+
+def read_series(path: Path, kind: str) -> tuple[Series | None, list[Skipped]]:
+    """The sound frames of a file, None where there are none, and the broken ones.
+
+    Of frames that do not belong together most decide.  Where any has an energy, all need one.
+    """
+    skipped: list[Skipped] = []
+    frames: dict[int, tuple[Atoms, tuple[int, ...], float]] = {}
+    for found in read_extxyz(path):
+        if isinstance(found, Skipped):
+            skipped.append(found)
+            continue
+        k, atoms = found
+        try:
+            scanned = _scan_atoms(atoms, kind)
+        except ValueError as error:
+            skipped.append(Skipped(path.name, record_name(k), str(error)))
+            continue
+        results = atoms.calc.results if atoms.calc is not None else {}
+        frames[k] = (atoms, scanned, float(results.get("energy", np.nan)))
+        atoms.calc = None
+    kinds = {k: _same_series(atoms, scanned) for k, (atoms, scanned, _) in frames.items()}
+    usual = Counter(kinds.values()).most_common(1)
+    labelled = any(np.isfinite(energy) for *_, energy in frames.values())
+    for k in list(frames):
+        reason = None
+        if kinds[k] != usual[0][0]:
+            reason = (
+                "it differs from most frames in its atoms, scan_atoms, relaxed, charge or "
+                "multiplicity"
+            )
+        elif labelled and not np.isfinite(frames[k][2]):
+            reason = "it has no energy that is a number, where others have one"
+        if reason is not None:
+            skipped.append(Skipped(path.name, record_name(k), reason))
+            del frames[k]
+    if not frames:
+        return None, skipped
+    systems, atoms, energies = zip(*frames.values(), strict=True)
+    x = np.array([coordinate(system, atoms[0]) for system in systems])
     order = np.argsort(x, kind="stable")
-    return Series(
+    series = Series(
         path.stem,
         [systems[k] for k in order],
-        atoms,
+        atoms[0],
         x[order],
         np.array(energies)[order],
         bool(systems[0].info.get("relaxed", False)),
     )
+    return series, skipped
 
 
 def coordinate(system: Atoms, atoms: tuple[int, ...]) -> float:
@@ -98,11 +148,19 @@ def coordinate(system: Atoms, atoms: tuple[int, ...]) -> float:
     return angle % 360.0 if abs(angle - 360.0) > 1e-3 else 0.0  # files round positions
 
 
-def _scan_atoms(atoms: Atoms, where: str) -> tuple[int, ...]:
+def _scan_atoms(atoms: Atoms, kind: str) -> tuple[int, ...]:
     given = np.atleast_1d(atoms.info.get("scan_atoms", []))
     found = tuple(int(k) for k in given) if given.dtype.kind in "iu" else ()
     if not found or len(set(found)) < len(found) or not all(0 <= k < len(atoms) for k in found):
-        raise InputError(
-            f'{where}: every frame must state different atoms of it, as in scan_atoms="0 1 2 3"'
-        )
+        raise ValueError('every frame must state different atoms of it, as in scan_atoms="0 1 2 3"')
+    if KINDS.get(len(found)) != kind:
+        wanted = {v: k for k, v in KINDS.items()}[kind]
+        raise ValueError(f"scan_atoms names {len(found)} atoms: a {kind} has {wanted}")
     return found
+
+
+def _same_series(atoms: Atoms, scanned: tuple[int, ...]) -> tuple[object, ...]:
+    """What all frames of a series have in common."""
+    info = atoms.info
+    state = tuple(str(info.get(name)) for name in ("relaxed", "charge", "multiplicity", "spin"))
+    return (scanned, atoms.numbers.tobytes(), *state)

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculatorError
-from ase.io import read as read_atoms
 
-from ase_mlseqm.broken_files import unreadable
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.training.dataset import Skipped
 
 from ..md import dynamics
 from ..md_config import MDConfig, drift
@@ -20,6 +19,8 @@ from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
 from .labelled import load_frames
 from .methods import Method
+from .read_extxyz import read_extxyz
+from .records import Records, name_of, require_some
 from .statistics import Interval, mean
 from .style import colours, legend, new_figure, plain, save
 
@@ -46,28 +47,35 @@ class Stability(TransferTest):
 
     pictures_of_all = True
 
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> dict[str, Atoms]:
-        """The first frame of the largest molecules."""
+    def load(
+        self, files: Sequence[Path], config: TransferabilityConfig
+    ) -> Records[tuple[str, Atoms]]:
+        """Name and first sound frame of the largest molecules."""
         found: dict[str, Atoms] = {}
+        skipped: list[Skipped] = []
         for path in files:
             if path.suffix.lower() in (".h5", ".hdf5"):
                 frames = load_frames([path])
+                skipped += frames.skipped
                 for name, atoms in zip(frames.names, frames.systems, strict=True):
                     found.setdefault(name, atoms)
                 continue
-            try:
-                atoms = read_atoms(path, index=0, format="extxyz")
-            except Exception as error:  # whatever a broken file makes of the parser
-                raise unreadable(path, error) from None
-            atoms.calc = None
-            found.setdefault(path.stem, atoms)
+            for record in read_extxyz(path):
+                if isinstance(record, Skipped):
+                    skipped.append(record)
+                    continue
+                _, atoms = record
+                atoms.calc = None
+                found.setdefault(path.stem, atoms)
+                break
+        require_some(list(found), name_of(files), skipped)
         order = sorted(found, key=lambda name: (-len(found[name]), name))
-        return {name: found[name] for name in order[: config.md_molecules]}
+        return Records([(name, found[name]) for name in order[: config.md_molecules]], skipped)
 
     def compute(
         self,
         method: Method,
-        data: dict[str, Atoms],
+        data: Records[tuple[str, Atoms]],
         config: TransferabilityConfig,
         advance: Advance,
     ) -> Outcome:
@@ -79,7 +87,7 @@ class Stability(TransferTest):
             temperature=config.md_temperature,
             seed=config.seed,
         )
-        for name, atoms in data.items():
+        for name, atoms in data:
             began = time.perf_counter()
             try:
                 result = dynamics(atoms, method.calculator(), settings)

@@ -16,8 +16,9 @@ from .base import Advance, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
 from .methods import Method
 from .panels import draw_profiles
+from .records import Records
 from .scans import Scan
-from .series import Series, read_series
+from .series import Series, load_series
 from .statistics import mean
 
 RELAXATION = RelaxConfig(fmax=0.02, max_steps=300)
@@ -42,18 +43,16 @@ class Torsions(TransferTest):
 
     pictures_of_all = True
 
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> list[Series]:
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Records[Series]:
         """Labelled series of dihedrals."""
-        found = [read_series(path, "dihedral") for path in files]
-        for series in found:
-            if not np.isfinite(series.energies).all() or len(series) < 3:
-                raise InputError(
-                    f"{series.name}: a profile needs three points or more, all with an energy"
-                )
-        return found
+        return load_series(files, "dihedral", _labelled)
 
     def compute(
-        self, method: Method, data: list[Series], config: TransferabilityConfig, advance: Advance
+        self,
+        method: Method,
+        data: Records[Series],
+        config: TransferabilityConfig,
+        advance: Advance,
     ) -> Outcome:
         """Rigid scans of all series, relaxed ones of those whose labels are relaxed."""
 
@@ -101,6 +100,13 @@ class Torsions(TransferTest):
                 for name, v in found.items()
             }
         return draw_profiles(curves, path, "dihedral (°)", "energy (kcal/mol)")
+
+
+def _labelled(series: Series) -> Series:
+    """The series, if it is a profile."""
+    if not np.isfinite(series.energies).all() or len(series) < 3:
+        raise InputError("a profile needs three points or more, all with an energy")
+    return series
 
 
 def _relaxed(series: Series, method: Method) -> np.ndarray:

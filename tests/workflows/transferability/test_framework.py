@@ -55,7 +55,13 @@ def test_files(done):
     names = {path.name for path in done.iterdir()}
     assert names == {
         *("extensibility.csv", "extensibility.png", "large.csv", "large.png", "summary.csv"),
-        *("failures.csv", "transferability.html", "mlseqm_transferability.json", "results"),
+        *(
+            "failures.csv",
+            "skipped.csv",
+            "transferability.html",
+            "mlseqm_transferability.json",
+            "results",
+        ),
     }
     rows = table(done / "extensibility.csv")
     assert len(rows) == 2 * 2 * 6

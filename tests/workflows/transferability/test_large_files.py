@@ -124,7 +124,7 @@ def test_long_series(tmp_path):
         from pathlib import Path
         from ase_mlseqm.workflows.transferability.series import read_series
         def work(path):
-            return len(read_series(Path(path), "dihedral"))
+            return len(read_series(Path(path), "dihedral")[0])
         """,
         path,
     )

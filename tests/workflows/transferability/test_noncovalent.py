@@ -106,13 +106,20 @@ def test_gmtkn_folder(tmp_path):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("$tmer 01 01A x 1 $w 5.0", "line 7: 2 systems, but 1 coefficients"),
+        (
+            "$tmer 01 01A x 1 $w 5.0",
+            r"S66: nothing in it can be used \(S66/.res: line 7: 2 systems, but 1 coefficients",
+        ),
         ("$tmer 01 01A x 1 a $w 5.0", "are no numbers"),
-        ("$tmer 01 07 x 1 -1 $w 5.0", "there is no 07/struc.xyz or coord"),
+        (
+            "$tmer 01 07 x 1 -1 $w 5.0",
+            r"S66/07: line 7 \(.*\): there is no struc.xyz or coord in it",
+        ),
+        ("$tmer 01 01A 1 -1", "there is no x between"),
         ("nothing", "there is no reaction in it"),
     ],
 )
-def test_broken_gmtkn_folder(tmp_path, line, sentence):
+def test_gmtkn_folder_of_which_nothing_is_left(tmp_path, line, sentence):
     with pytest.raises(InputError, match=sentence):
         read_gmtkn(write_gmtkn(tmp_path / "S66", line))
 

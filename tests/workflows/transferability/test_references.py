@@ -38,6 +38,7 @@ def motion(frames, atoms):
 @pytest.mark.parametrize(("name", "least"), ENOUGH.items())
 def test_there_are_enough(name, least):
     found = load(name)
+    assert not found.skipped
     assert len(found.differences if name == "reactions" else found) >= least
 
 

@@ -19,7 +19,9 @@ from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="no reference data")
 NAMES = ("CH4", "H2O", "CH3OH", "C2H6", "CH3CHO", "C3H8")
-PLAIN = TransferabilityConfig(method=("PM3", "AM1"), worst=2, samples=200)
+PLAIN = TransferabilityConfig(
+    method=("PM3", "AM1"), worst=2, samples=200, max_refined=0, max_paths=0
+)
 
 
 def shaken(name: str, frames: int = 2, size: float = 0.05) -> list[Atoms]:

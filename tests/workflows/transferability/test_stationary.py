@@ -1,0 +1,184 @@
+"""Barriers at the stationary points of a method: refined transition states and paths."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_reactions_rdb7 import hcn, write_rdb7
+from transfer import PLAIN, metrics, table
+
+from ase_mlseqm import MLSEQM, cli
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
+from ase_mlseqm.workflows.transferability.files import find_files
+from ase_mlseqm.workflows.transferability.reactions import ReactionEnergies
+from ase_mlseqm.workflows.transferability.registry import TESTS
+from ase_mlseqm.workflows.transferability.stationary import Reaction, along_path, refined
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "transferability"
+ISOMERISATION = Reaction("rxn000007", hcn(0), hcn(75), hcn(180))
+SMALL = dataclasses.replace(PLAIN, method=("PM3",), max_refined=1, max_paths=1, path_images=5)
+
+
+@pytest.fixture(scope="module")
+def pm3():
+    return MLSEQM(method="PM3")
+
+
+@pytest.fixture(scope="module")
+def found(pm3):
+    """HCN to HNC with PM3, refined."""
+    return refined(ISOMERISATION, pm3, SMALL, {"barrier"})
+
+
+def test_refined_transition_state(found):
+    assert (found.converged, found.one_mode, found.connects) == (True, True, True)
+    assert not found.failures
+    # PM3's own stationary points are lower than the structures of the data set
+    assert found.energies["barrier"] == pytest.approx(3.258, abs=0.002)
+    assert found.energies["reaction energy"] == pytest.approx(1.026, abs=0.002)
+    assert 0.05 < found.displacements["barrier"] < 0.3
+    assert 0 < found.displacements["reaction energy"] < 0.1
+    assert set(found.zero_point) == {"barrier"}
+
+
+def test_zero_point_energies_are_those_of_the_stationary_points(found, pm3):
+    settings = VibrationsConfig(relax=False)
+    top = vibrations(found.top, pm3, settings)
+    assert (top.frequencies < -100).sum() == 1
+    end = vibrations(hcn(0), pm3, VibrationsConfig(fmax=0.005))
+    change = top.zero_point_energy - end.zero_point_energy
+    assert found.zero_point["barrier"] == pytest.approx(change, abs=1e-3)
+
+
+def test_path_leads_over_the_refined_transition_state(found, pm3):
+    path = along_path(ISOMERISATION, pm3, SMALL)
+    assert path.converged and not path.failures and not path.zero_point
+    assert path.energies["barrier"] == pytest.approx(found.energies["barrier"], abs=5e-3)
+    assert path.displacements["barrier"] == pytest.approx(found.displacements["barrier"], abs=0.02)
+
+
+def test_failures_of_a_search_have_reasons(pm3):
+    few = dataclasses.replace(SMALL, refine_steps=1, path_steps=1, irc=False)
+    search = refined(ISOMERISATION, pm3, few)
+    assert not search.energies and not search.converged and search.connects is None
+    assert search.failures["reaction energy"].startswith("the reactant: not converged in 1 steps")
+    assert search.failures["barrier"].startswith("the transition state: not refined in 1 steps")
+    path = along_path(ISOMERISATION, pm3, few)
+    assert not path.converged and not path.energies
+    assert path.failures["barrier"].startswith("the path: not converged in 1 steps")
+
+
+def test_ends_that_fall_apart_or_are_missing(pm3):
+    far = hcn(180)
+    far.positions[2] += [4.0, 0, 0]  # H is bonded to nothing, and comes back
+    search = refined(
+        dataclasses.replace(ISOMERISATION, reactant=far, product=None),
+        pm3,
+        dataclasses.replace(SMALL, refine_steps=300),
+    )
+    assert search.connects is None and search.converged and search.one_mode
+    assert "reaction energy" in search.failures
+    assert "barrier" in search.failures or search.displacements["barrier"] > 0
+
+
+def test_a_structure_that_is_no_transition_state(pm3):
+    """From the minimum, refinement finds something else, or nothing."""
+    search = refined(dataclasses.replace(ISOMERISATION, top=hcn(5)), pm3, SMALL)
+    assert "barrier" in search.failures or search.displacements["barrier"] > 0.3
+    assert "reaction energy" in search.energies
+
+
+def test_reactions_are_drawn_at_random():
+    files = find_files(BENCHMARKS, TESTS)["reactions"]
+    test, config = ReactionEnergies(), TransferabilityConfig(max_refined=3, max_paths=2)
+    data = test.load(files, config)
+    names = data.searches["refined"]
+    assert len(set(names)) == 3 and data.searches["path"] == names[:2]
+    assert test.load(files, config).searches == data.searches
+    seeds = {
+        tuple(test.load(files, dataclasses.replace(config, seed=k)).searches["refined"])
+        for k in range(5)
+    }
+    assert len(seeds) > 1
+    off = test.load(files, dataclasses.replace(config, max_refined=0, max_paths=0))
+    assert off.searches == {"refined": [], "path": []}
+    assert len(off) == len(data) - 5
+    everything = test.load(files, dataclasses.replace(config, max_refined=99))
+    assert len(everything.searches["refined"]) == 5
+
+
+def test_options(tmp_path, capsys):
+    for arguments, sentence in (
+        (("--max-paths", "-1"), "max_paths is -1"),
+        (("--refine-steps", "0"), "refine_steps is 0"),
+        (("--path-images", "2"), "path_images is 2: give 3 or more"),
+    ):
+        line = ["transferability", "--data", str(tmp_path), "--out", str(tmp_path), *arguments]
+        assert cli.main(line) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_command(tmp_path):
+    write_rdb7(tmp_path / "rdb7", "rxn,barrier,reaction_energy", "7,75.0,20.0")
+    config = dataclasses.replace(SMALL, tests=("reactions",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    rows = {row["case"]: row for row in table(tmp_path / "out" / "reactions.csv")}
+    assert set(rows) == {
+        "rxn000007 barrier",
+        "rxn000007 reaction energy",
+        "rxn000007 search, refined",
+        "rxn000007 barrier, refined",
+        "rxn000007 reaction energy, refined",
+        "rxn000007 search, path",
+        "rxn000007 barrier, path",
+    }
+    search = rows["rxn000007 search, refined"]
+    assert [search[key] for key in ("converged", "one_mode", "connects")] == ["1", "1", "1"]
+    numbers = metrics(tmp_path / "out", "reactions")
+    error = float(rows["rxn000007 barrier, refined"]["energy"]) - 75.0
+    assert error == pytest.approx(3.258 * EV_TO_KCAL - 75.0, abs=0.05)
+    assert numbers["PM3", "barrier bias, refined"] == pytest.approx(error, abs=1e-6)
+    assert numbers["PM3", "that connect reactant and product"] == 100
+    assert numbers["PM3", "paths converged"] == 100
+    assert numbers["PM3", "displacement, barrier, path"] > 0
+    assert np.isfinite(numbers["PM3", "barrier MAE"]), "single points, as before"
+    assert (tmp_path / "out" / "reactions.png").exists()
+
+
+def test_searches_that_fail_are_counted_and_in_no_mean(tmp_path):
+    write_rdb7(tmp_path / "rdb7", "rxn,barrier,reaction_energy", "7,75.0,20.0")
+    config = dataclasses.replace(SMALL, tests=("reactions",), refine_steps=1, path_steps=1)
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 1
+    assert {row["case"] for row in table(tmp_path / "out" / "failures.csv")} == {
+        "rxn000007 barrier, refined",
+        "rxn000007 reaction energy, refined",
+        "rxn000007 barrier, path",
+    }
+    numbers = metrics(tmp_path / "out", "reactions")
+    assert numbers["PM3", "transition states refined"] == 0
+    assert numbers["PM3", "paths converged"] == 0
+    assert not any(name.startswith("barrier MAE,") for _, name in numbers)
+
+
+@pytest.mark.slow
+def test_small_reactions_of_the_benchmark(tmp_path):
+    config = dataclasses.replace(SMALL, tests=("reactions",), max_refined=2, max_paths=2)
+    assert transferability_run(config, BENCHMARKS, tmp_path) in (0, 1)
+    rows = table(tmp_path / "reactions.csv")
+    failures = {row["case"] for row in table(tmp_path / "failures.csv")}
+    for kind in ("refined", "path"):
+        searches = [r for r in rows if (r["kind"], r["quantity"]) == (kind, "search")]
+        energies = [r for r in rows if (r["kind"], r["quantity"]) == (kind, "barrier")]
+        assert len(searches) == 2
+        assert len(energies) + sum(f"barrier, {kind}" in case for case in failures) == 2
+        assert all(abs(float(r["energy"]) - float(r["reference"])) < 60 for r in energies)
+
+
+def test_settings_say_what_is_wrong():
+    with pytest.raises(InputError, match="max_refined is -1"):
+        TransferabilityConfig(max_refined=-1)
