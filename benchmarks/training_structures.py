@@ -60,6 +60,14 @@ GROUPS = (
     *("O=C1C=CC=CC1=O", "O=C1C=CC(=O)C=C1", "C1=CC=CC=CC=C1", "C1=CC2C=CC12", "C1=COC=CO1"),
 )
 """SMILES of functional groups that the public labels have few frames of."""
+SMALL = (
+    *("[H][H]", "N#N", "[C-]#[O+]", "O", "C", "N", "C#N", "C#C", "C=C", "CC", "C=O", "CO", "OO"),
+    *("NN", "O=C=O", "[N-]=[N+]=O", "CN", "CC=O", "OC=O", "C1CN1", "C1CO1", "CC#N", "COC", "C#CC"),
+    *("C=C=C", "C1=CC1", "CC=C", "C1CC1", "CCC", "C=C=O", "CCO", "N=O", "N=C=O", "[C-]#[N+]O"),
+    *("ON=O", "N=[N+]=[N-]", "C=[N+]=[N-]", "NC=O", "NO", "C=N", "CNC", "CCN", "OCO", "C=CO"),
+    *("N#CN", "N=N", "NC=N", "N=CO"),
+)
+"""SMILES of molecules of up to three heavy atoms."""
 PARTNERS = (
     *("C", "CC", "CCC", "C=C", "CC=C", "C#C", "C1CC1", "N", "CN", "O", "CO", "COC", "C=O", "CC=O"),
     *("OC=O", "NC=O", "C#N", "CC#N", "O=C=O", "CC(C)C", "C=CC=C", "c1ccoc1", "c1cc[nH]c1"),
@@ -213,6 +221,16 @@ def groups(rng: np.random.Generator) -> Iterator[Atoms]:
             yield finished(atoms, canonical(smiles), "group")
 
 
+def small(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Minima, and these shaken little and much."""
+    for smiles in SMALL:
+        atoms = embedded(smiles, 1)
+        for width in (0.0, 0.03, 0.05, 0.07, 0.09, 0.12):
+            frame = atoms.copy()
+            frame.rattle(width, rng=rng)
+            yield finished(frame, canonical(smiles), "small")
+
+
 def contacts(rng: np.random.Generator) -> Iterator[Atoms]:
     """Pairs of molecules, contacts from 0.35 Angstrom inside Bondi's radii to 0.6 outside."""
     for _ in range(160):
@@ -257,7 +275,13 @@ def fragments(files: list[str]) -> set[str]:
     return {f.name for name in names for f in smiles_fragments(name) if f.heavy >= LARGE}
 
 
-KINDS = {"reactions": reactions, "torsions": torsions, "groups": groups, "contacts": contacts}
+KINDS = {
+    "reactions": reactions,
+    "torsions": torsions,
+    "groups": groups,
+    "contacts": contacts,
+    "small": small,
+}
 
 
 def main() -> None:

@@ -1,0 +1,85 @@
+"""The labels that the project adds to the public ones: level, sense, and nothing of the test files."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.formula import Formula
+from ase.io import read as read_atoms
+from labelled import SHARED, needs_shared
+
+from ase_mlseqm.labelling import label
+from ase_mlseqm.training.dataset import Dataset
+from ase_mlseqm.training.parts import label_parts
+from ase_mlseqm.training.readers import read
+from ase_mlseqm.training.smiles import smiles_fragments
+from ase_mlseqm.training.split import leakage
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "training_labels"
+KINDS = ("contacts", "groups", "reactions", "small", "survey", "torsions")
+LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting, grid level 3)"
+HELD_BACK = ("ani1x_heldout", "dft_test", "dft_large", "dft_large_val")
+IN_S66 = {"O", "CO", "CN", "C=C", "C#C"}
+
+
+@pytest.fixture(scope="module")
+def sets() -> dict[str, Dataset]:
+    return {kind: read(FOLDER / f"{kind}.extxyz") for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_are_whole(sets, kind):
+    data = sets[kind]
+    assert len(data) > 50 and not data.skipped
+    assert data.level == [LEVEL]
+    assert np.isfinite(data.dipoles).all() and all(data.smiles)
+    # bound, and no net force or torque but the noise of the grid
+    assert (data.atomization < 0).all()
+    for force, position in zip(data.forces, data.positions, strict=True):
+        assert np.abs(force.sum(0)).max() < 0.05
+        assert np.abs(np.cross(position - position.mean(0), force).sum(0)).max() < 0.1
+
+
+def test_pairs_touch(sets):
+    data = sets["contacts"]
+    width = max(len(z) for z in data.numbers)
+    several = label_parts(data, np.arange(len(data)), width).max(1) == 1
+    assert several.mean() > 0.95
+    for k in range(len(data)):
+        names = {part.name for part in smiles_fragments(data.smiles[data.molecule[k]])}
+        assert not names <= IN_S66
+
+
+@needs_shared
+@pytest.mark.parametrize("held_back", HELD_BACK)
+def test_no_fragment_of_the_test_files(sets, held_back):
+    test = read(SHARED / f"{held_back}.h5")
+    assert leakage(Dataset.concatenate(list(sets.values())), test) == []
+
+
+@needs_shared
+def test_no_reaction_of_the_test_files(sets):
+    """Nor an isomer of one: the composition is another."""
+    taken = set()
+    for path in (SHARED / "rdb7_subset").glob("rxn*/ts*.xyz"):
+        taken.add(read_atoms(path).get_chemical_formula())
+    with (SHARED / "rdb7_subset" / "data.csv").open() as file:
+        assert len(taken) > 20 and len(list(csv.DictReader(file))) == 40
+    found = {Formula.from_list(_symbols(z)).format("hill") for z in sets["reactions"].numbers}
+    assert len(found) > 20 and not found & taken
+
+
+def _symbols(numbers):
+    return [{1: "H", 6: "C", 7: "N", 8: "O"}[z] for z in numbers.tolist()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_can_be_computed_again(kind):
+    """The smallest frame of every file."""
+    pytest.importorskip("pyscf")
+    frames = read_atoms(FOLDER / f"{kind}.extxyz", ":")
+    atoms = min(frames, key=lambda a: (a.numbers > 1).sum() + 0.01 * len(a))
+    found = label(atoms)
+    assert found.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
+    np.testing.assert_allclose(found.forces, atoms.get_forces(), rtol=0, atol=1e-4)
