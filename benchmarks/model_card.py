@@ -57,8 +57,9 @@ force error is about 2.3 kcal/mol/Å on frames like these and 3.0 on the large m
 neutral closed shells of H, C, N and O with at most 18 atoms: minima of QM9 molecules
 (Ramakrishnan, Dral, Rupp and von Lilienfeld, Sci. Data 1 (2014) 140022), conformers of common
 organic fragments, and dimers of them, moved by Langevin dynamics at 200-1400 K (dimers up to
-400 K). A fragment of four or more heavy atoms is on one side of the split into training,
-validation and test frames only, alone and inside dimers."""
+400 K). Other files are those of `benchmarks/training_labels`, which tells how they were made:
+wB97X/6-31G\\* of structures that these two lack. A fragment of four or more heavy atoms is on one
+side of the split into training, validation and test frames only, alone and inside dimers."""
 CHOICES = """\
 Every choice (parameters, loss, data, when to stop) is made on validation fragments and the large
 molecules of `large_val`. `test`, `large` and `heldout` are final tests: the script that evaluates
@@ -171,10 +172,9 @@ def limits(run: Evaluation) -> list[str]:
         f"radicals {found(OPEN, 'force_mae', 'radicals')}; neutral closed shells (`{near}`): "
         f"{found(near, 'force_mae')}. Proton affinities, ionization energies and electron "
         "affinities have the errors of the atomization energies below.",
-        "**Breaking bonds, transition states**: nothing trained on is further from a minimum than "
-        "dynamics at 1400 K brings it, and a closed shell cannot break a bond evenly. Barriers of "
-        "hydrogen transfers come out up to 15 kcal/mol too high. Ask for `unrestricted=True`, and "
-        "check barriers against another method.",
+        "**Breaking bonds, transition states**: few structures trained on are far from minima, "
+        "and a closed shell cannot break a bond evenly. Ask for `unrestricted=True`, and check "
+        "barriers against another method ([how far they are off](transferability.md)).",
         f"**Larger molecules**: force MAE {found(far, 'force_mae')}, raw atomization energies "
         f"{found(far, 'atomization_mae')} (`{far}`). The error of an energy grows with the size.",
         "**Dispersion**: there is no term for it, neither in PM3 nor in the labels. Long-range "

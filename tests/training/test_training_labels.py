@@ -1,4 +1,4 @@
-"""The labels that the project adds to the public ones: level, sense, and nothing of the test files."""
+"""Labels that the project adds to the public ones: level, sense, nothing of the test files."""
 
 import csv
 from pathlib import Path
