@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from ase.io import read
 
 from ase_mlseqm.workflows.ts import bonds
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
 
 
 SLOW = ("caffeine", "claisen", "reactions", "relax_drug")
@@ -53,3 +55,15 @@ def test_the_drug_of_the_demo_is_what_it_says() -> None:
     distances = atoms.get_all_distances()
     distances[distances == 0] = 9.0
     assert distances.min() > 0.9
+
+
+INCLUDE = re.compile(r'^\s*--8<-- "(.+)"$')
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_pages_include_files_that_are_there(page: Path) -> None:
+    """Nothing but this form is taken for an inclusion."""
+    for line in page.read_text().splitlines():
+        if re.match(r"\s*-+ ?8", line):
+            found = INCLUDE.match(line)
+            assert found and (ROOT / found[1]).exists(), line
