@@ -130,8 +130,8 @@ def stage(title: str, card: dict[str, Any]) -> str:
             for p in parts.values()
             for k, v in p.items()
         ]
-        repeats = settings.get("repeats")
-        told += [f"repeats {list(repeats)}"] if repeats else []
+        lists = {key: settings.get(key) for key in ("repeats", "contacts")}
+        told += [f"{key} {list(values)}" for key, values in lists.items() if values]
         how = f" Settings: {', '.join(told)}."
     return (
         f"{title}: {training['training']} frames, and {training['validation']} for validation, of "
