@@ -1,9 +1,10 @@
-"""Barriers of two reactions beside published ones, from paths of nine images.
+"""Barriers of three reactions beside published ones, from paths of nine images.
 
 All are electronic, without zero-point energies; PM3's are differences of heats of formation, whose
 parameters contain zero-point and thermal energies.  Published: HCN the best estimate of DBH24/08
 (Zheng, Zhao and Truhlar, J. Chem. Theory Comput. 5 (2009) 808), malonaldehyde CCSD(T) (Wang et al.,
-J. Chem. Phys. 128 (2008) 224314).
+J. Chem. Phys. 128 (2008) 224314), cyclohexane the measured enthalpy of activation (Anet and Bourn,
+J. Am. Chem. Soc. 89 (1967) 760).
 """
 
 from pathlib import Path
@@ -21,6 +22,7 @@ HNC = Atoms("HCN", [(0, 0, 2.14), (0, 0, 0), (0, 0, 1.16)])
 reactions = {
     "HCN to HNC": ([HCN, HNC], 48.07),
     "proton transfer in malonaldehyde": (read(HERE / "malonaldehyde.xyz", ":"), 4.1),
+    "cyclohexane, chair to twist-boat": (read(HERE / "cyclohexane.xyz", ":"), 10.8),
 }
 print(f"{'barrier, kcal/mol':35s} {'hipnn-pm3':>10s} {'PM3':>10s} {'published':>10s}")
 for name, ((reactant, product), published) in reactions.items():
