@@ -60,7 +60,7 @@ def committee(
     else:
         print(
             f"{len(found.error)} frames: errors are {found.scale:.2f} times the spread, their rank "
-            f"correlation is {found.correlation:.2f}; above {found.limit:.4f} eV times the square "
-            f"root of the number of atoms a molecule is called unknown. Wrote {path}"
+            f"correlation is {found.correlation:.2f}; above {found.limit:.4f} eV per atom "
+            f"a molecule is called unknown. Wrote {path}"
         )
     return 0

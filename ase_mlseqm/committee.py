@@ -35,8 +35,8 @@ class Committee:
         Root mean square error over root mean square disagreement, on frames that none of the
         networks was trained on.
     limit : float
-        Uncertainty of a molecule divided by the square root of its number of atoms that few of
-        these frames exceed, eV.
+        Uncertainty of a molecule per atom that few of these frames exceed, eV: what networks
+        disagree about adds up, so that it grows with the number of atoms, not with its root.
     """
 
     members: tuple[LearnedModel, ...]
@@ -49,7 +49,7 @@ class Committee:
 
     def knows(self, uncertainty: Tensor, n_atoms: Tensor) -> Tensor:
         """Whether uncertainties (eV) are ordinary for so many atoms; NaN is not."""
-        return uncertainty <= self.limit * n_atoms.sqrt()
+        return uncertainty <= self.limit * n_atoms
 
     def uncertainty(
         self,

@@ -12,7 +12,7 @@ from .errors import InputError
 from .nn.weights import ModelFile, load_model
 from .wholefile import write_whole
 
-FORMAT = "ase-mlseqm committee 1"
+FORMAT = "ase-mlseqm committee 2"
 
 
 def committee_path(model: Path) -> Path:

@@ -48,8 +48,8 @@ class Calibration:
 
     @property
     def limit(self) -> float:
-        """Scaled spread over the square root of the atoms that ``SHARE`` of the frames keep, eV."""
-        return float(np.quantile(self.scale * self.spread / np.sqrt(self.n_atoms), SHARE))
+        """Scaled spread per atom that ``SHARE`` of the frames keep, eV."""
+        return float(np.quantile(self.scale * self.spread / self.n_atoms, SHARE))
 
     @property
     def correlation(self) -> float:
