@@ -244,7 +244,7 @@ def contacts(rng: np.random.Generator) -> Iterator[Atoms]:
             yield finished(atoms, canonical(f"{one}.{other}"), "contact")
 
 
-def survey(file: str, without: set[str], rng: np.random.Generator) -> Iterator[Atoms]:
+def survey(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
     """The most uncertain of 6,000 frames, one of a molecule in the first round, then two."""
     data = read_labels([file])
     drawn = rng.choice(len(data), 6000, replace=False)
@@ -297,10 +297,12 @@ def main() -> None:
     RDLogger.DisableLog("rdApp.*")
     left_out = fragments(options.without)
     found: list[Atoms] = []
-    kinds = [k for k in options.kinds if k in KINDS]
-    for number, kind in enumerate(kinds or ["survey"]):
+    surveyed = options.kinds[0] == "survey" and len(options.kinds) == 2
+    if not surveyed and set(options.kinds) - set(KINDS):
+        parser.error(f"give kinds among {', '.join(KINDS)}, or survey FILE")
+    for number, kind in enumerate(options.kinds[:1] if surveyed else options.kinds):
         rng = np.random.default_rng(number)
-        source = KINDS[kind](rng) if kinds else survey(options.kinds[1], left_out, rng)
+        source = survey(options.kinds[1], rng) if surveyed else KINDS[kind](rng)
         kept = 0
         for atoms in source:
             if not any(f.name in left_out for f in smiles_fragments(atoms.info["smiles"])):

@@ -24,26 +24,33 @@ from .graph import GroupNames, bonds
 def header(path: Path) -> Header:
     """ASE's units; the level of theory where the first frame states it (``info["level"]``)."""
     found = (atoms for _, atoms in _records(path) if not isinstance(atoms, Exception))
-    level = getattr(next(found, None), "info", {}).get("level")
-    return Header(None if level is None else str(level), Units(dipole=1.0, charge=1.0))
+    first = next(found, None)
+    return Header(None if first is None else _level(first), Units(dipole=1.0, charge=1.0))
 
 
 def blocks(path: Path) -> Iterator[Block | Broken]:
     """The frames of a file one by one."""
     names = GroupNames()
-    level = header(path).level
+    first: Any = None
     for record, atoms in _records(path):
         if isinstance(atoms, Exception):
             yield Broken(record, f"cannot be read ({plain_reason(atoms)})")
             continue
-        own = atoms.info.get("level", level)
-        if own != level:
+        first = atoms if first is None else first
+        own, level = _level(atoms), _level(first)
+        if own is not None and own != level:
             yield Broken(record, f"its level of theory is {own}, that of the first frame {level}")
             continue
         try:
             yield _block(record, atoms, names)
         except ValueError as error:  # InputError among them
             yield Broken(record, str(error))
+
+
+def _level(atoms: Any) -> str | None:
+    """The level of theory as the frame states it, which a parser may have taken for a number."""
+    level = atoms.info.get("level")
+    return None if level is None else str(level)
 
 
 def _records(path: Path) -> Iterator[tuple[str, Any]]:

@@ -97,6 +97,7 @@ def train(
         "other_elements": foreign,
         "skipped": len(data.skipped),
     }
+    _check_lists(config, len(data.level))
     training = _repeated(data, training, config)
     model = seeded(config.model, config.seed, name or out.name)
     source = None
@@ -161,8 +162,14 @@ def _known(data: Dataset, indices: np.ndarray, config: TrainConfig) -> tuple[np.
 
 
 def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.ndarray:
-    """The frames as often as the settings want; their lists of data files must fit."""
-    files = len(data.level)
+    """The frames as often as the settings want those of their file."""
+    times = np.ones(len(data.level), dtype=np.int64)
+    times[: len(config.repeats)] = config.repeats
+    return np.repeat(indices, times[data.source[indices]])
+
+
+def _check_lists(config: TrainConfig, files: int) -> None:
+    """Refuse settings that list more data files than there are."""
     if len(config.contacts) > files:
         raise InputError(
             f"contacts {list(config.contacts)} does not fit {files} data files: give true or false "
@@ -173,9 +180,6 @@ def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.nda
             f"repeats {list(config.repeats)} does not fit {files} data files: give one number, 0 "
             "or more, for each"
         )
-    times = np.ones(files, dtype=np.int64)
-    times[: len(config.repeats)] = config.repeats
-    return np.repeat(indices, times[data.source[indices]])
 
 
 def _describe(

@@ -212,6 +212,11 @@ def test_extxyz_may_state_its_level(tmp_path):
     assert data.level == [LEVEL] and len(data) == 3
     (skipped,) = data.skipped
     assert skipped.record == "frame 2" and "level of theory is PM6" in skipped.reason
+    for atoms in found:
+        atoms.info["level"] = "5"  # which ASE reads as a number
+    ase.io.write(tmp_path / "b.extxyz", found, format="extxyz")
+    data = read(tmp_path / "b.extxyz", isolated={"H": -0.5, "O": -75.0})
+    assert data.level == ["5"] and not [s for s in data.skipped if "level" in s.reason]
 
 
 def test_wrong_units_leave_nothing(tmp_path):
