@@ -4,10 +4,12 @@
     python benchmarks/training_structures.py reactions torsions groups contacts --out others.extxyz
 
 `survey` takes the frames of which the committee of the shipped model is least sure.  The others
-are made here: paths on which bonds form and break and rigid rotations about single bonds (both of
-minima of GFN2-xTB), functional groups that are rare in the files in Langevin dynamics of GFN2-xTB,
-and pairs of small molecules from touching to apart.  Fragments of `--without FILE...` with four or
-more heavy atoms are left out: give all files that are kept for tests.  Needs RDKit and tblite.
+are made here: paths on which bonds form and break (of small molecules, of those of a file, or of
+hydrogen between N and O) and rigid rotations about single bonds, both of minima of GFN2-xTB;
+functional groups that are rare in the files in Langevin dynamics of GFN2-xTB; and pairs of small
+molecules from touching to apart, as they come or relaxed.  Fragments of `--without FILE...` with
+four or more heavy atoms are left out, and paths of a composition in RDB7: give all files that are
+kept for tests.  Needs RDKit and tblite.
 """
 
 from __future__ import annotations
@@ -29,6 +31,18 @@ from rdkit import Chem, RDLogger
 from rdkit.Chem import AllChem
 from scipy.spatial.transform import Rotation
 from tblite.ase import TBLite
+from training_molecules import (
+    GROUPS,
+    HYDROCARBONS,
+    IN_S66,
+    LARGER_PARTNERS,
+    LEFT_OUT,
+    PARTNERS,
+    REACTANTS,
+    SCANNED,
+    SMALL,
+    TRANSFERS,
+)
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.training.graph import bonds
@@ -36,48 +50,6 @@ from ase_mlseqm.training.readers import read as read_labels
 from ase_mlseqm.training.smiles import smiles_fragments
 from ase_mlseqm.training.split import LARGE
 
-REACTANTS = (
-    *("C=C", "C=O", "CC=O", "CO", "CN", "C=CO", "NC=O", "OC=O", "C=N", "CC", "CC=N", "C=C=O"),
-    *("C#N", "C#C", "CC#N", "C#CC", "NO", "NN", "OO", "CNO", "N=NC", "C=C=C", "O=CO", "CC=C"),
-    *("COO", "NC=N", "CN=O", "C=CN", "C1CC1", "C1CO1", "C1CN1", "C1=CC1", "CC(C)=O", "CC(=O)O"),
-    *("CC(N)=O", "C=CC=O", "C=CC=C", "OCC=O", "NCC=O", "CC(=O)C=O", "COC=O", "CNC=O", "CC=CO"),
-    *("C1CCC1", "C1CCO1", "C1=CCC1", "OC=CC=O", "CCC=O", "N#CC=O", "C#CC=O", "OCCO", "NCCO"),
-    *("C=C.C=C", "C=C.C=O", "C=O.O", "C=O.N", "C=C.O", "C#N.N", "C=N.O", "N=C=O.O", "O=C=O.N"),
-    *("C#C.O", "C=C=O.O", "OC=O.O", "NC=O.O", "C=C.N=[N+]=[N-]", "C=C.C#N", "CO.C=O", "N.C=N"),
-)
-"""SMILES; a dot separates the partners of a reaction of two molecules."""
-GROUPS = (
-    *("C[N+](=O)[O-]", "C=C[N+](=O)[O-]", "CC(C)[N+](=O)[O-]", "CCC[N+](=O)[O-]"),
-    *("NC=C[N+](=O)[O-]", "O=[N+]([O-])c1ccco1", "O=[N+]([O-])c1ccc[nH]1", "CN(C)[N+](=O)[O-]"),
-    *("O=[N+]([O-])c1ccccc1", "Nc1ccccc1[N+](=O)[O-]", "CO[N+](=O)[O-]", "CCO[N+](=O)[O-]"),
-    *("CON=O", "CCN=O", "CN=NC", "CN=[N+]=[N-]", "CCN=[N+]=[N-]", "C=[N+]=[N-]", "N#CN", "CN=C=O"),
-    *("CC(C)=NO", "C=NO", "CC=NN", "NC(=O)NN", "CNC(N)=O", "NC(N)=N", "COC(N)=O", "COC(=O)OC"),
-    *("O=C1C=CC(=O)N1", "O=C1CCC(=O)O1", "CC(=O)OC(C)=O", "c1nnn[nH]1", "c1ncn[nH]1", "c1cnon1"),
-    *("c1nnco1", "c1cnoc1", "c1cn[nH]c1", "c1ccnnc1", "c1ncncn1", "C[N+](C)(C)[O-]"),
-    *("[O-][n+]1ccccc1", "C[N+]#[C-]", "CC#N", "N#CC#N", "C=C=C", "C=C=CC", "C=C=O", "CC=C=O"),
-    *("CC#CC", "C#CC#C", "C1CC1=O", "C1=CC1", "C1CC12CC2", "C1C2CC12", "C1OC1C=O", "CC1OO1"),
-    *("COOC", "CC(=O)OO", "OCO", "COCOC", "C1OCOCO1", "NCN", "CN(C)N(C)C", "NO", "CNO", "CON"),
-    *("O=C1C=CC=CC1=O", "O=C1C=CC(=O)C=C1", "C1=CC=CC=CC=C1", "C1=CC2C=CC12", "C1=COC=CO1"),
-)
-"""SMILES of functional groups that the public labels have few frames of."""
-SMALL = (
-    *("[H][H]", "N#N", "[C-]#[O+]", "O", "C", "N", "C#N", "C#C", "C=C", "CC", "C=O", "CO", "OO"),
-    *("NN", "O=C=O", "[N-]=[N+]=O", "CN", "CC=O", "OC=O", "C1CN1", "C1CO1", "CC#N", "COC", "C#CC"),
-    *("C=C=C", "C1=CC1", "CC=C", "C1CC1", "CCC", "C=C=O", "CCO", "N=O", "N=C=O", "[C-]#[N+]O"),
-    *("ON=O", "N=[N+]=[N-]", "C=[N+]=[N-]", "NC=O", "NO", "C=N", "CNC", "CCN", "OCO", "C=CO"),
-    *("N#CN", "N=N", "NC=N", "N=CO"),
-)
-"""SMILES of molecules of up to three heavy atoms."""
-PARTNERS = (
-    *("C", "CC", "CCC", "C=C", "CC=C", "C#C", "C1CC1", "N", "CN", "O", "CO", "COC", "C=O", "CC=O"),
-    *("OC=O", "NC=O", "C#N", "CC#N", "O=C=O", "CC(C)C", "C=CC=C", "c1ccoc1", "c1cc[nH]c1"),
-)
-"""Of pairs; in four cases of ten the first one is drawn again from the hydrocarbons."""
-HYDROCARBONS = ("C", "CC", "CCC", "C=C", "CC=C", "C#C", "C1CC1", "CC(C)C", "C=CC=C")
-LEFT_OUT = {"O", "CO", "CN", "C=C", "C#C"}
-"""Pairs of these are in S66."""
-SCANNED = {"OO", "OC=O", "NN", "CO", "O=CC=O"}
-"""Their torsions are references of a test."""
 HIGHEST = 5.5
 """Of a path above its start, eV."""
 SPRING = 25.0
@@ -159,23 +131,66 @@ def path(atoms: Atoms, i: int, j: int) -> list[Atoms]:
     return found
 
 
+def tops(
+    frames: list[Atoms], smiles: str, rng: np.random.Generator, lowest: float = 0.5
+) -> Iterator[Atoms]:
+    """The top of a path, if above ``lowest`` (eV), and a structure on each of its sides."""
+    energies = np.array([f.info["energy"] for f in frames])
+    top = int(energies.argmax())
+    if not lowest < np.ptp(energies) < HIGHEST or top < 2:
+        return
+    side = min(top + 1 + int(rng.integers(2)), len(frames) - 1)
+    for k in sorted({top, side, top - 1 - int(rng.integers(min(3, top)))}):
+        frames[k].rattle(0.02, rng=rng)
+        yield finished(frames[k], canonical(smiles), "reaction")
+
+
+def together(smiles: str, rng: np.random.Generator) -> Atoms:
+    """One molecule, or two that touch."""
+    parts = [embedded(part, int(rng.integers(1000))) for part in smiles.split(".")]
+    return parts[0] if len(parts) == 1 else pair(*parts, 0.0, rng)
+
+
 def reactions(rng: np.random.Generator) -> Iterator[Atoms]:
-    """The top of a path and a structure on each of its sides."""
+    """Tops of paths on which two atoms of a small molecule are pulled together."""
     for smiles in REACTANTS * 2:
-        parts = [embedded(part, int(rng.integers(1000))) for part in smiles.split(".")]
-        atoms = parts[0] if len(parts) == 1 else pair(*parts, 0.0, rng)
+        atoms = together(smiles, rng)
         chosen = changes(atoms, rng)
-        if chosen is None:
+        if chosen is not None:
+            yield from tops(path(atoms, *chosen), smiles, rng)
+
+
+def rearrangements(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
+    """The same of molecules of five to seven heavy atoms of a labelled file, two frames of each."""
+    names = sorted({str(s) for s in read_labels([file]).smiles if s and "." not in s})
+    for k in rng.permutation(len(names)):
+        mol = Chem.MolFromSmiles(names[k])
+        if mol is None or not 5 <= mol.GetNumHeavyAtoms() <= 7:
             continue
-        frames = path(atoms, *chosen)
-        energies = np.array([f.info["energy"] for f in frames])
-        top = int(energies.argmax())
-        if not 0.5 < np.ptp(energies) < HIGHEST or top < 2:
+        try:
+            atoms = together(names[k], rng)
+        except ValueError:  # a cage that RDKit cannot embed
             continue
-        side = min(top + 1 + int(rng.integers(2)), len(frames) - 1)
-        for k in sorted({top, side, top - 1 - int(rng.integers(min(3, top)))}):
-            frames[k].rattle(0.02, rng=rng)
-            yield finished(frames[k], canonical(smiles), "reaction")
+        chosen = changes(atoms, rng)
+        if chosen is not None:
+            yield from list(tops(path(atoms, *chosen), names[k], rng))[:2]
+
+
+def transfers(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Tops of paths on which a hydrogen goes from one N or O to another that is near."""
+    for smiles in TRANSFERS * 2:
+        atoms = together(smiles, rng)
+        if "." in smiles:
+            relaxed(atoms, 0.05, 60)
+        polar = np.isin(atoms.numbers, (7, 8))
+        away = atoms.get_all_distances()
+        linked = bonds(atoms.numbers, atoms.positions[None])[0]
+        donor = linked[:, polar].any(1) & (atoms.numbers == 1)
+        near = donor[:, None] & polar & ~linked & (away < 3.2)
+        i, j = np.nonzero(near)
+        if len(i):
+            k = rng.choice(np.argsort(away[near])[:3])
+            yield from tops(path(atoms, int(i[k]), int(j[k])), smiles, rng, 0.05)
 
 
 def torsions(rng: np.random.Generator) -> Iterator[Atoms]:
@@ -244,6 +259,25 @@ def contacts(rng: np.random.Generator) -> Iterator[Atoms]:
             yield finished(atoms, canonical(f"{one}.{other}"), "contact")
 
 
+def dimers(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Pairs relaxed with GFN2-xTB, then moved together or apart along the line of their centres."""
+    for _ in range(300):
+        names = [str(rng.choice(LARGER_PARTNERS)), str(rng.choice(PARTNERS))]
+        if set(names) <= IN_S66:
+            continue
+        one, other = (embedded(s, int(rng.integers(1000))) for s in names)
+        if len(one) + len(other) > 17:
+            continue
+        atoms = relaxed(pair(one, other, 0.0, rng), 0.02, 80)
+        first = np.arange(len(atoms)) < len(one)
+        if bonds(atoms.numbers, atoms.positions[None])[0][first][:, ~first].any():
+            continue
+        line = atoms.positions[~first].mean(0) - atoms.positions[first].mean(0)
+        atoms.positions[~first] += float(rng.uniform(-0.25, 0.8)) * line / np.linalg.norm(line)
+        atoms.rattle(0.01, rng=rng)
+        yield finished(atoms, canonical(".".join(names)), "contact")
+
+
 def survey(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
     """The most uncertain of 6,000 frames, one of a molecule in the first round, then two."""
     data = read_labels([file])
@@ -259,9 +293,9 @@ def survey(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
             yield finished(frames[k], str(data.smiles[molecule]), "survey")
 
 
-def fragments(files: list[str]) -> set[str]:
-    """Names of the large fragments of labelled files and of the folder of RDB7."""
-    names = []
+def held_back(files: list[str]) -> tuple[set[str], set[str]]:
+    """Names of the large fragments of labelled files and of RDB7; compositions in RDB7."""
+    names, compositions = [], set()
     for file in files:
         if Path(file).is_dir():
             for row in csv.DictReader((Path(file) / "data.csv").open()):
@@ -270,9 +304,13 @@ def fragments(files: list[str]) -> set[str]:
                     for atom in mol.GetAtoms():
                         atom.SetAtomMapNum(0)
                     names.append(Chem.MolToSmiles(Chem.RemoveHs(mol)))
+                    whole = Chem.AddHs(Chem.MolFromSmiles(names[-1]))
+                    numbers = [a.GetAtomicNum() for a in whole.GetAtoms()]
+                    compositions.add(Atoms(numbers).get_chemical_formula())
         else:
             names += [s for s in read_labels([file]).smiles if s is not None]
-    return {f.name for name in names for f in smiles_fragments(name) if f.heavy >= LARGE}
+    large = {f.name for name in names for f in smiles_fragments(name) if f.heavy >= LARGE}
+    return large, compositions
 
 
 KINDS = {
@@ -281,7 +319,10 @@ KINDS = {
     "groups": groups,
     "contacts": contacts,
     "small": small,
+    "transfers": transfers,
+    "dimers": dimers,
 }
+OF_A_FILE = {"survey": survey, "rearrangements": rearrangements}
 
 
 def main() -> None:
@@ -289,29 +330,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("kinds", nargs="+", help=f"{', '.join(KINDS)}; or survey FILE")
+    choice = f"{', '.join(KINDS)}; or {' or '.join(OF_A_FILE)} and a FILE"
+    parser.add_argument("kinds", nargs="+", help=choice)
     parser.add_argument("--without", nargs="*", default=[], help="files kept for tests")
     parser.add_argument("--most", type=int, default=200, help="structures of a kind")
+    parser.add_argument("--seed", type=int, default=0, help="of the random numbers")
     parser.add_argument("--out", required=True)
     options = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
-    left_out = fragments(options.without)
+    left_out, compositions = held_back(options.without)
     found: list[Atoms] = []
-    surveyed = options.kinds[0] == "survey" and len(options.kinds) == 2
-    if not surveyed and set(options.kinds) - set(KINDS):
-        parser.error(f"give kinds among {', '.join(KINDS)}, or survey FILE")
-    for number, kind in enumerate(options.kinds[:1] if surveyed else options.kinds):
-        rng = np.random.default_rng(number)
-        source = survey(options.kinds[1], rng) if surveyed else KINDS[kind](rng)
+    of_file = options.kinds[0] in OF_A_FILE and len(options.kinds) == 2
+    if not of_file and set(options.kinds) - set(KINDS):
+        parser.error(f"give kinds among {choice}")
+    for number, kind in enumerate(options.kinds[:1] if of_file else options.kinds):
+        rng = np.random.default_rng(options.seed + number)
+        source = OF_A_FILE[kind](options.kinds[1], rng) if of_file else KINDS[kind](rng)
         kept = 0
         for atoms in source:
-            if not any(f.name in left_out for f in smiles_fragments(atoms.info["smiles"])):
+            known = any(f.name in left_out for f in smiles_fragments(atoms.info["smiles"]))
+            reacts = atoms.info["name"] == "reaction"
+            if not known and not (reacts and atoms.get_chemical_formula() in compositions):
                 found.append(atoms)
                 kept += 1
             if kept == options.most:
                 break
         print(f"{kept} of {kind}", flush=True)
-    write(options.out, found, format="extxyz")
+        write(options.out, found, format="extxyz")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""Molecules of which `training_structures.py` makes structures, as SMILES."""
+
+REACTANTS = (
+    *("C=C", "C=O", "CC=O", "CO", "CN", "C=CO", "NC=O", "OC=O", "C=N", "CC", "CC=N", "C=C=O"),
+    *("C#N", "C#C", "CC#N", "C#CC", "NO", "NN", "OO", "CNO", "N=NC", "C=C=C", "O=CO", "CC=C"),
+    *("COO", "NC=N", "CN=O", "C=CN", "C1CC1", "C1CO1", "C1CN1", "C1=CC1", "CC(C)=O", "CC(=O)O"),
+    *("CC(N)=O", "C=CC=O", "C=CC=C", "OCC=O", "NCC=O", "CC(=O)C=O", "COC=O", "CNC=O", "CC=CO"),
+    *("C1CCC1", "C1CCO1", "C1=CCC1", "OC=CC=O", "CCC=O", "N#CC=O", "C#CC=O", "OCCO", "NCCO"),
+    *("C=C.C=C", "C=C.C=O", "C=O.O", "C=O.N", "C=C.O", "C#N.N", "C=N.O", "N=C=O.O", "O=C=O.N"),
+    *("C#C.O", "C=C=O.O", "OC=O.O", "NC=O.O", "C=C.N=[N+]=[N-]", "C=C.C#N", "CO.C=O", "N.C=N"),
+)
+"""SMILES; a dot separates the partners of a reaction of two molecules."""
+GROUPS = (
+    *("C[N+](=O)[O-]", "C=C[N+](=O)[O-]", "CC(C)[N+](=O)[O-]", "CCC[N+](=O)[O-]"),
+    *("NC=C[N+](=O)[O-]", "O=[N+]([O-])c1ccco1", "O=[N+]([O-])c1ccc[nH]1", "CN(C)[N+](=O)[O-]"),
+    *("O=[N+]([O-])c1ccccc1", "Nc1ccccc1[N+](=O)[O-]", "CO[N+](=O)[O-]", "CCO[N+](=O)[O-]"),
+    *("CON=O", "CCN=O", "CN=NC", "CN=[N+]=[N-]", "CCN=[N+]=[N-]", "C=[N+]=[N-]", "N#CN", "CN=C=O"),
+    *("CC(C)=NO", "C=NO", "CC=NN", "NC(=O)NN", "CNC(N)=O", "NC(N)=N", "COC(N)=O", "COC(=O)OC"),
+    *("O=C1C=CC(=O)N1", "O=C1CCC(=O)O1", "CC(=O)OC(C)=O", "c1nnn[nH]1", "c1ncn[nH]1", "c1cnon1"),
+    *("c1nnco1", "c1cnoc1", "c1cn[nH]c1", "c1ccnnc1", "c1ncncn1", "C[N+](C)(C)[O-]"),
+    *("[O-][n+]1ccccc1", "C[N+]#[C-]", "CC#N", "N#CC#N", "C=C=C", "C=C=CC", "C=C=O", "CC=C=O"),
+    *("CC#CC", "C#CC#C", "C1CC1=O", "C1=CC1", "C1CC12CC2", "C1C2CC12", "C1OC1C=O", "CC1OO1"),
+    *("COOC", "CC(=O)OO", "OCO", "COCOC", "C1OCOCO1", "NCN", "CN(C)N(C)C", "NO", "CNO", "CON"),
+    *("O=C1C=CC=CC1=O", "O=C1C=CC(=O)C=C1", "C1=CC=CC=CC=C1", "C1=CC2C=CC12", "C1=COC=CO1"),
+)
+"""SMILES of functional groups that the public labels have few frames of."""
+SMALL = (
+    *("[H][H]", "N#N", "[C-]#[O+]", "O", "C", "N", "C#N", "C#C", "C=C", "CC", "C=O", "CO", "OO"),
+    *("NN", "O=C=O", "[N-]=[N+]=O", "CN", "CC=O", "OC=O", "C1CN1", "C1CO1", "CC#N", "COC", "C#CC"),
+    *("C=C=C", "C1=CC1", "CC=C", "C1CC1", "CCC", "C=C=O", "CCO", "N=O", "N=C=O", "[C-]#[N+]O"),
+    *("ON=O", "N=[N+]=[N-]", "C=[N+]=[N-]", "NC=O", "NO", "C=N", "CNC", "CCN", "OCO", "C=CO"),
+    *("N#CN", "N=N", "NC=N", "N=CO"),
+)
+"""SMILES of molecules of up to three heavy atoms."""
+PARTNERS = (
+    *("C", "CC", "CCC", "C=C", "CC=C", "C#C", "C1CC1", "N", "CN", "O", "CO", "COC", "C=O", "CC=O"),
+    *("OC=O", "NC=O", "C#N", "CC#N", "O=C=O", "CC(C)C", "C=CC=C", "c1ccoc1", "c1cc[nH]c1"),
+)
+"""Of pairs; in four cases of ten the first one is drawn again from the hydrocarbons."""
+HYDROCARBONS = ("C", "CC", "CCC", "C=C", "CC=C", "C#C", "C1CC1", "CC(C)C", "C=CC=C")
+LEFT_OUT = {"O", "CO", "CN", "C=C", "C#C"}
+"""Pairs of these are in S66."""
+SCANNED = {"OO", "OC=O", "NN", "CO", "O=CC=O"}
+"""Their torsions are references of a test."""
+TRANSFERS = (
+    *("CC(O)=CC=O", "CC(O)=CC(C)=O", "O=CC=CN", "N=CC=CO", "N=CC=CN", "CC(=O)C=CO", "O=CC(C)=CO"),
+    *("OC=CN=O", "O=CC(=O)O", "OC(=O)C=CO", "O=CC=NO", "OCC=O", "NCC(=O)O", "OCC(=O)O", "O=CCO"),
+    *("OC=O.OC=O", "NC=O.NC=O", "NC=O.OC=O", "NC=N.NC=N", "NC=N.OC=O", "OC=O.O", "NC=O.O"),
+    *("NC=N.O", "C=NO.O", "CO.O", "O.O", "N.O", "CC(O)=O.O", "C=CO.O", "OC=O.N", "NC=O.N"),
+    *("OC=NC=O", "NC=NC=O", "CNC=CC=O", "O=C1C=CC=CC1=O", "Oc1ccccc1C=O", "OC(=O)c1ccccc1O"),
+    *("CN=CC=CO", "OC1=CC(=O)CC1", "OOCC=O", "OOC=O", "OCCN", "NCCO", "O=CNC=O", "OC=C(O)C=O"),
+)
+"""Molecules and pairs in which a hydrogen goes from one N or O to another."""
+LARGER_PARTNERS = (
+    *("c1ccccc1", "c1ccncc1", "c1ccoc1", "c1cc[nH]c1", "c1c[nH]cn1", "C1CCCC1", "CC(C)C", "CCCC"),
+    *("C=CC=C", "CC(N)=O", "CC(=O)O", "CNC=O", "C1CCC1", "CC(C)(C)C", "CC(C)=O"),
+)
+"""One of each pair that is relaxed."""
+IN_S66 = {"c1ccccc1", "c1ccncc1", "C1CCCC1", "CC(N)=O", "CC(=O)O", "CC(C)(C)C", *LEFT_OUT}
