@@ -48,9 +48,11 @@ class TrainConfig:
     """Accuracy of the gradient."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """Optimiser."""
-    repeats: tuple[int, ...] = ()
-    """How often the frames of each data file are taken in an epoch, in the order of the files; one
-    number is enough where the rest is taken once."""
+    freeze_table: bool = True
+    """A training that starts from a model keeps the table of the elements as it is."""
+    repeats: tuple[float, ...] = ()
+    """How often the frames of each data file are taken in an epoch, in the order of the files; of a
+    fraction as many frames as it says, drawn once; files that are not listed are taken once."""
     contacts: tuple[bool, ...] = ()
     """Whether the forces between the molecules of a frame are learned, for each data file; yes for
     those that are not listed."""

@@ -41,6 +41,7 @@ def preset(name: str) -> TrainConfig:
 
 
 def starting_from(config: TrainConfig, model: HamiltonianConfig) -> TrainConfig:
-    """``config`` for the form of an existing model, whose table stays as it is."""
-    frozen = dataclasses.replace(model, learn_table=False)
-    return dataclasses.replace(config, model=frozen)
+    """``config`` for the form of an existing model, whose table stays as it is if it says so."""
+    if config.freeze_table:
+        model = dataclasses.replace(model, learn_table=False)
+    return dataclasses.replace(config, model=model)

@@ -163,9 +163,18 @@ def _known(data: Dataset, indices: np.ndarray, config: TrainConfig) -> tuple[np.
 
 def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.ndarray:
     """The frames as often as the settings want those of their file."""
-    times = np.ones(len(data.level), dtype=np.int64)
+    times = np.ones(len(data.level))
     times[: len(config.repeats)] = config.repeats
-    return np.repeat(indices, times[data.source[indices]])
+    generator = np.random.default_rng(config.split_seed)
+    taken = []
+    for source, often in enumerate(times):
+        frames = indices[data.source[indices] == source]
+        whole = int(often)
+        drawn = generator.permutation(len(frames))[: round((often - whole) * len(frames))]
+        counts = np.full(len(frames), whole)
+        counts[drawn] += 1
+        taken.append(np.repeat(frames, counts))
+    return np.concatenate(taken)
 
 
 def _check_lists(config: TrainConfig, files: int) -> None:
@@ -176,8 +185,9 @@ def _check_lists(config: TrainConfig, files: int) -> None:
             "for each"
         )
     if len(config.repeats) > files or any(times < 0 for times in config.repeats):
+        given = ", ".join(f"{times:g}" for times in config.repeats)
         raise InputError(
-            f"repeats {list(config.repeats)} does not fit {files} data files: give one number, 0 "
+            f"repeats [{given}] does not fit {files} data files: give one number, 0 "
             "or more, for each"
         )
 

@@ -88,24 +88,28 @@ def test_same_command_goes_on_and_another_is_refused(folder, capsys):
 def test_frames_of_a_file_taken_more_often(folder):
     once = (folder / "small.yaml").read_text()
     steps = []
-    for times in (1, 3):
+    for times in (1, 3, 1.4, 0.4):
         (folder / "often.yaml").write_text(f"{once}repeats: [{times}]\n")
         assert train("often.yaml", "--data", "data.h5", "--out", f"run{times}") == 0
         steps.append(len(read_log(folder / f"run{times}" / "steps.csv")))
-    assert steps == [2 * (15 // 4), 2 * (45 // 4)]  # whole batches of 4, 2 epochs
+    # whole batches of 4, 2 epochs
+    assert steps == [2 * (15 // 4), 2 * (45 // 4), 2 * (21 // 4), 2 * (6 // 4)]
 
 
-def test_fine_tuning_keeps_the_table(folder):
+@pytest.mark.parametrize("frozen", [True, False])
+def test_fine_tuning_keeps_the_table_if_it_says_so(folder, frozen):
     assert train("small.yaml", "--data", "data.h5", "--out", "run") == 0
     start = folder / "run" / "model.safetensors"
     tune = "epochs: 2\nvalidation_fraction: 0.3\noptimizer: {learning_rate: 1e-4}\n"
+    if not frozen:
+        tune += "freeze_table: false\n"
     (folder / "tune.yaml").write_text(tune)
     line = ("tune.yaml", "--from", start, "--data", "data.h5", "--out", "tuned")
     assert train(*line) == 0
     old, new = load_model(start), load_model(folder / "tuned" / "model.safetensors")
     assert new.card["start"] == old.sha256
     states = [file.model.network.state_dict() for file in (old, new)]
-    np.testing.assert_array_equal(states[0]["table"], states[1]["table"])
+    assert bool((states[0]["table"] == states[1]["table"]).all()) == frozen
     moved = max(float((states[0][k] - states[1][k]).abs().max()) for k in states[0])
     assert 0.0 < moved < 0.05  # a low rate
 
