@@ -3,7 +3,6 @@
 import json
 
 import h5py
-import numpy as np
 import pytest
 from ase.build import molecule
 from labelled import LEVEL, UNITS, group, write_h5

@@ -24,7 +24,7 @@ DIMER = TSConfig(refiner="dimer")
 KILLED = """
     import os, signal, sys
     from ase.io import read
-    from ase_mlseqm import MLSEQM
+    from ase_mlseqm import MLSEQM, cli
     from ase_mlseqm.engine import Engine
     from ase_mlseqm.workflows import ts_checkpoint
     from ase_mlseqm.workflows.ts import TSConfig, ts
@@ -37,9 +37,20 @@ KILLED = """
         return run(self, molecules, *args, **keywords)
     Engine.run = killed
     ts_checkpoint.CHECKPOINT_SECONDS = 0.0
-    config = TSConfig(refiner="dimer")
-    ts(read("guess.xyz"), MLSEQM(method="PM3"), config, checkpoint="ts.json")
+    if len(sys.argv) == 3:
+        config = TSConfig(refiner=sys.argv[2])
+        ts(read("guess.xyz"), MLSEQM(method="PM3"), config, checkpoint="ts.json")
+    else:
+        cli.main(sys.argv[2:])
 """
+
+
+def killed(folder, molecules, *words):
+    """A process in that folder that kills itself when it has computed so many molecules."""
+    line = [sys.executable, "-c", textwrap.dedent(KILLED), str(molecules), *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    job = subprocess.run(line, cwd=folder, env=environment, check=False, capture_output=True)
+    assert job.returncode == -signal.SIGKILL, job.stderr
 
 
 @pytest.fixture
@@ -92,10 +103,7 @@ def test_killed_run_goes_on(tmp_path, whole, counted, stage):
     )
     kill = (first + last) // 2
     write(tmp_path / "guess.xyz", GUESS)
-    line = [sys.executable, "-c", textwrap.dedent(KILLED), str(kill)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    job = subprocess.run(line, cwd=tmp_path, env=environment, check=False)
-    assert job.returncode == -signal.SIGKILL
+    killed(tmp_path, kill, "dimer")
     file = tmp_path / "ts.json"
     stored = json.loads(file.read_text())
     heard = []
@@ -117,6 +125,46 @@ def test_killed_run_goes_on(tmp_path, whole, counted, stage):
             np.testing.assert_array_equal(atoms.positions, frame["positions"])
     lengths = [[len(minimum.path) for minimum in run.minima] for run in (found, undisturbed)]
     assert lengths[0] == lengths[1]
+
+
+@pytest.mark.slow
+def test_killed_run_of_sella_goes_on(tmp_path, counted):
+    pytest.importorskip("sella")
+    config = TSConfig(refiner="sella")
+    undisturbed = ts(GUESS, MLSEQM(method="PM3"), config)
+    every = sum(counted)
+    write(tmp_path / "guess.xyz", GUESS)
+    for part in (0.15, 0.6):
+        killed(tmp_path, int(part * every), "sella")
+    counted.clear()
+    found = ts(GUESS, MLSEQM(method="PM3"), config, checkpoint=tmp_path / "ts.json")
+    same(found, undisturbed)
+    assert sum(counted) < 0.6 * every
+
+
+def test_killed_command_for_path_and_transition_state_goes_on(tmp_path, monkeypatch, counted):
+    """Killed behind the path, in the transition state: neither is computed again."""
+    monkeypatch.chdir(tmp_path)
+    for name, atoms in zip(("hcn", "hnc"), isomerisation(), strict=True):
+        write(f"{name}.xyz", atoms)
+    line = ["neb", "hcn.xyz", "hnc.xyz", "--method", "PM3", "--images", "7"]
+
+    def barriers(out):
+        counted.clear()
+        assert cli.main([*line, "--ts", "--out", out]) == 0
+        (file,) = (tmp_path / out).glob("*_ts.json")
+        result = json.loads(file.read_text())["result"]
+        return result["barriers"], sum(counted)
+
+    assert cli.main([*line, "--out", "path"]) == 0
+    path = sum(counted)
+    undisturbed, every = barriers("whole")
+    kill = (path + every) // 2
+    killed(tmp_path, kill, *line, "--ts", "--out", "cut")
+    assert not list((tmp_path / "cut").glob("*_ts.json"))
+    found, rest = barriers("cut")
+    assert found == pytest.approx(undisturbed, abs=1e-4)
+    assert rest <= every - kill + 40
 
 
 @pytest.mark.parametrize("refiner", ["dimer", pytest.param("sella", marks=pytest.mark.slow)])
