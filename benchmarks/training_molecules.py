@@ -51,6 +51,14 @@ TRANSFERS = (
     *("CN=CC=CO", "OC1=CC(=O)CC1", "OOCC=O", "OOC=O", "OCCN", "NCCO", "O=CNC=O", "OC=C(O)C=O"),
 )
 """Molecules and pairs in which a hydrogen goes from one N or O to another."""
+TURNED = (
+    *("CCCC", "CCCO", "CCC=C", "CCC=O", "COCC", "CNCC", "NCCN", "OCCN", "CC(=O)NC", "CC(=O)OC"),
+    *("C=CC(N)=O", "C=COC", "COC(C)=O", "NCC(=O)O", "CC(C)CO", "C=Cc1ccccc1", "COc1ccccc1"),
+    *("Nc1ccccc1", "O=Cc1ccccc1", "Cc1ccccc1", "CCc1ccccc1", "COO", "CCOO", "COOC", "C=COO"),
+    *("CNN", "CNNC", "CONC", "CONN", "C=NN", "C=NO", "CC(=O)C=O", "O=CC(N)=O", "O=CC(=O)O"),
+    *("NC(=O)C(N)=O", "OC(=O)C(=O)O", "CC(O)C", "CC(C)N", "NCO", "OCO", "COCO", "CC(=O)N", "CCO"),
+)
+"""Molecules with single bonds that are turned, next to those above."""
 LARGER_PARTNERS = (
     *("c1ccccc1", "c1ccncc1", "c1ccoc1", "c1cc[nH]c1", "c1c[nH]cn1", "C1CCCC1", "CC(C)C", "CCCC"),
     *("C=CC=C", "CC(N)=O", "CC(=O)O", "CNC=O", "C1CCC1", "CC(C)(C)C", "CC(C)=O"),

@@ -42,6 +42,7 @@ from training_molecules import (
     SCANNED,
     SMALL,
     TRANSFERS,
+    TURNED,
 )
 
 from ase_mlseqm import evaluate
@@ -196,9 +197,7 @@ def transfers(rng: np.random.Generator) -> Iterator[Atoms]:
 def torsions(rng: np.random.Generator) -> Iterator[Atoms]:
     """Two angles about a single bond between two heavy atoms that are no ends of chains."""
     single = Chem.MolFromSmarts("[!#1;!$(*#*);!D1]-!@[!#1;!$(*#*);!D1]")
-    names = [*GROUPS, *REACTANTS, "CCCC", "CCCO", "CCC=C", "CCC=O", "COCC", "CNCC", "NCCN", "OCCN"]
-    names += ["CC(=O)NC", "CC(=O)OC", "C=CC(N)=O", "C=COC", "COC(C)=O", "NCC(=O)O", "CC(C)CO"]
-    names += ["C=Cc1ccccc1", "COc1ccccc1", "Nc1ccccc1", "O=Cc1ccccc1", "Cc1ccccc1", "CCc1ccccc1"]
+    names = [*GROUPS, *REACTANTS, *TURNED]
     for smiles in dict.fromkeys(names):
         if "." in smiles or canonical(smiles) in {canonical(s) for s in SCANNED}:
             continue
