@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,58 +19,20 @@ from ase.calculators.calculator import (
 )
 
 from . import errors
+from .engines import engine_for
 from .options import CalculatorOptions, check_names, keyword_table
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:  # torch is imported with the first calculator, not with this module
     from .derivatives import HessianResult
     from .engine import Engine
-    from .model import Model
     from .results import SinglePoint
-    from .scf import SCFSettings
 
 MAX_DISPLACEMENT = 0.5
 """Angstrom; where an atom moved further, the last density is no better than that of free atoms."""
 
 ASE_PROPERTIES = ("energy", "forces", "charges", "dipole", "mo_energies", "density", "magmoms")
 """What ``results`` and the next step need."""
-
-
-@functools.lru_cache(maxsize=8)
-def shared_engine(
-    model: Model,
-    device: str,
-    tolerance: float | None,
-    max_iterations: int | None,
-    max_memory: float | None,
-    dispersion: str | None,
-) -> Engine:
-    """One engine for all calculators with the same settings: they share its index maps."""
-    from .engine import Engine
-
-    return Engine(model, device, scf_settings(tolerance, max_iterations), max_memory, dispersion)
-
-
-def engine_for(keywords: Mapping[str, Any]) -> Engine:
-    """The shared engine of a calculator with these keywords."""
-    from .models import find_model
-
-    return shared_engine(
-        find_model(keywords["method"], keywords["model"]),
-        keywords["device"],
-        keywords["tolerance"],
-        keywords["max_iterations"],
-        keywords["max_memory"],
-        keywords["dispersion"],
-    )
-
-
-def scf_settings(tolerance: float | None, max_iterations: int | None) -> SCFSettings:
-    """Settings with those that are not None changed."""
-    from .scf import SCFSettings
-
-    given: dict[str, Any] = {"tolerance": tolerance, "max_iterations": max_iterations}
-    return SCFSettings(**{name: value for name, value in given.items() if value is not None})
 
 
 def ase_results(point: SinglePoint) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .calculator import scf_settings
+from .engines import scf_settings
 from .frames import Frame, read_frames
 from .options import CalculatorOptions
 from .report import Outcome, console, results_table

@@ -15,8 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from .atoms import molecule_from_atoms
-from .calculator import MLSEQM, engine_for
+from .calculator import MLSEQM
 from .cli_md import MDOptions
+from .engines import engine_for
 from .errors import InputError
 from .frames import Frame, output_folder, output_stem, output_stems
 from .report import Outcome, console

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .atoms import molecule_from_atoms
-from .calculator import engine_for
+from .engines import engine_for
 from .errors import InputError
 from .frames import output_folder, output_stems, with_results, write_frames
 from .report import Outcome

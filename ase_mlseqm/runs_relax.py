@@ -10,8 +10,9 @@ from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorError, CalculatorSetupError
 
 from .atoms import molecule_from_atoms
-from .calculator import MLSEQM, engine_for
+from .calculator import MLSEQM
 from .cli_points import RelaxOptions
+from .engines import engine_for
 from .frames import Frame, output_folder, output_stem, output_stems, with_results, write_frames
 from .options import base_settings
 from .report import Outcome

@@ -64,7 +64,7 @@ def _through_ase(atoms: Atoms, calculator: Any) -> Step:
 def start_ours(atoms: Atoms, tolerance: float) -> Step:
     """The ASE calculator; nothing that was kept for other calculators is used."""
     from ase_mlseqm import MLSEQM
-    from ase_mlseqm.calculator import shared_engine
+    from ase_mlseqm.engines import shared_engine
 
     shared_engine.cache_clear()
     return _through_ase(atoms, MLSEQM(method="PM3", tolerance=tolerance))

@@ -185,6 +185,7 @@ def main() -> None:
         f"{SCFSettings().tolerance:.0e} eV, on {options.device}; frames of {options.data.name}."
     )
     sets = molecule_sets(options.data, options.frames, options.boxes)
+    sets = {name: molecules for name, molecules in sets.items() if molecules}
     columns = [TextColumn("{task.description:20s}"), BarColumn(), MofNCompleteColumn()]
     results, convergence, residuals, mopac, lines = {}, [], [], [], []
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:

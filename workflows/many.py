@@ -15,7 +15,8 @@ from ase.calculators.calculator import (
 )
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm.calculator import MAX_DISPLACEMENT, MLSEQM, engine_for
+from ase_mlseqm.calculator import MAX_DISPLACEMENT, MLSEQM
+from ase_mlseqm.engines import engine_for
 
 
 class Many:

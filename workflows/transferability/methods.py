@@ -17,7 +17,7 @@ from ase.data import ground_state_magnetic_moments
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
-from ase_mlseqm.calculator import engine_for
+from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.models import DEFAULT, find_model, has_committee, model_file
 from ase_mlseqm.options import CalculatorOptions
