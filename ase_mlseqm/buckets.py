@@ -15,6 +15,8 @@ from .batch import Molecule
 
 MAX_BATCH = 128
 """Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
+UNKNOWN_MEMORY = 2e9
+"""Bytes, where the system does not say how much it has."""
 SMALLEST_SHARE = 12_000
 """Elements of the density matrices that each thread has at least when a batch is divided: issuing
 the operations, which one thread at a time can do, takes longer than a few small molecules."""
@@ -107,7 +109,10 @@ def default_memory(device: torch.device) -> float:
     """Bytes that one bucket may take."""
     if device.type == "cuda":
         return 0.5 * torch.cuda.mem_get_info(device)[0]
-    return 0.25 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return 0.25 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # a system that does not tell, such as Windows
+        return UNKNOWN_MEMORY
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -32,6 +32,7 @@ _TETRAHEDRON = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np
 # Elements and ions that the G2 set of ASE lacks: symbols and positions, Angstrom.
 _BY_HAND: dict[str, tuple[list[int], list]] = {
     "HF": ([1, 9], [[0, 0, 0], [0, 0, 0.93]]),
+    "AlF": ([13, 9], [[0, 0, 0], [0, 0, 1.66]]),
     "HBr": ([1, 35], [[0, 0, 0], [0, 0, 1.43]]),
     "HI": ([1, 53], [[0, 0, 0], [0, 0, 1.62]]),
     "BH3": ([5, 1, 1, 1], [[0, 0, 0], [1.2, 0, 0], [-0.6, 1.04, 0], [-0.6, -1.04, 0]]),

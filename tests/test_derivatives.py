@@ -42,6 +42,16 @@ def mixed_differences(engine, molecule, pairs, h) -> np.ndarray:
     return (energies @ [1, -1, -1, 1]) / (4 * h**2)
 
 
+def test_hessian_tightens_the_scf_by_itself() -> None:
+    molecule = build("CH3OH", 0, None)
+    loose, tight = (
+        hessian(Engine("PM3", scf=SCFSettings(tolerance=tolerance)), molecule)
+        for tolerance in (1e-4, 1e-11)
+    )
+    np.testing.assert_allclose(loose.hessian, tight.hessian, rtol=0, atol=2e-5)
+    assert loose.asymmetry < 1e-4
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 @pytest.mark.parametrize("method", ["AM1", "PM3"])
 def test_hessian_against_differences_of_energies(case, method) -> None:

@@ -134,3 +134,9 @@ def test_max_memory_bounds_the_batches(limited):
     sizes.clear()
     assert all(r.converged for r in Engine("PM3", max_memory=1.0).run(many))
     assert sizes == [1] * 12
+
+
+def test_a_system_that_does_not_tell_its_memory(monkeypatch):
+    monkeypatch.delattr(buckets_module.os, "sysconf")
+    assert buckets_module.default_memory(torch.device("cpu")) == buckets_module.UNKNOWN_MEMORY
+    assert single(build("H2O"), "PM3").converged

@@ -170,6 +170,13 @@ def test_isolated_atoms(seed):
         np.testing.assert_array_equal(ours.forces, 0.0)
 
 
+def test_a_learned_model_has_no_heat_of_formation():
+    """Its atoms' energies know nothing of elements in their standard states."""
+    learnt, plain = (single(build("H2O"), model) for model in (learned(ALL, 2), "PM3"))
+    assert learnt.heat_of_formation is None
+    assert plain.heat_of_formation is not None
+
+
 def test_batch_of_mixed_sizes():
     """Results do not depend on what is computed with a molecule."""
     model = learned(ALL, 2)

@@ -54,6 +54,19 @@ def test_converged_densities_are_self_consistent(molecules, unrestricted, tolera
             torch.testing.assert_close(result.mo_energies[spin, column, :n], levels)
 
 
+def test_aids_are_for_those_that_need_them():
+    """Ordinary molecules in one batch with a difficult one take DIIS alone."""
+    ordinary = [build(n) for n in ("CH3CONH2", "H2O", "C6H6", "CH3CH2OH", "HCOOH", "NH3")]
+    stretched = build("CH3CONH2")
+    far = stretched.positions.copy()
+    far[stretched.numbers == 1] *= 2.5
+    results = Engine("PM3").run([*ordinary, moved(stretched, far)], ("energy",))
+    assert all(r.converged for r in results)
+    assert {r.rung for r in results[:-1]} == {"diis"}
+    assert max(r.iterations for r in results[:-1]) < 20
+    assert results[-1].rung != "diis" or results[-1].iterations > 50
+
+
 @pytest.mark.parametrize("multiplicity", [None, 3])
 def test_unconverged_results_are_nan_with_a_status(multiplicity):
     molecule = build("CH3CONH2", multiplicity=multiplicity)
