@@ -243,25 +243,31 @@ def test_command(tmp_path, monkeypatch, capsys):
 
 def test_killed_run_goes_on(tmp_path):
     """What was written is used; the rest is computed; the answers are those of one run."""
-    names = ["CH3OH", "CH3CHO", "H2O"]
+    names = ["CH3OH", "CH3CHO", "C2H6", "H2O"]
     write(tmp_path / "many.xyz", [molecule(name) for name in names])
     line = [sys.executable, "-m", "ase_mlseqm.cli", "phonons", "many.xyz", "--method", "PM3"]
 
-    def start():
-        return subprocess.Popen([*line, "--out", "a"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    def start(out):
+        return subprocess.Popen([*line, "--out", out], cwd=tmp_path, stdout=subprocess.DEVNULL)
 
-    first, last = (tmp_path / "a" / f"many_000{k}_phonons.json" for k in (0, 2))
-    job = start()
+    first = tmp_path / "a" / "many_0000_phonons.json"
+    job = start("a")
     while not first.exists() and job.poll() is None:
         time.sleep(0.005)
     job.send_signal(signal.SIGKILL)
-    job.wait()
+    assert job.wait() == -signal.SIGKILL
+    assert not (tmp_path / "a" / "mlseqm_phonons.json").exists()
     kept = first.stat().st_mtime_ns
-    assert start().wait() == 0
+    assert start("a").wait() == 0
+    assert start("b").wait() == 0
     assert first.stat().st_mtime_ns == kept
-    expected = phonons(molecule("H2O"), pm3(), PhononsConfig())
-    found = json.loads(last.read_text())["result"]["frequencies"]
-    np.testing.assert_allclose(found[-3:], expected.frequencies[-3:], atol=0.01)
+    for index, name in enumerate(names):
+        runs = (tmp_path / run / f"many_{index:04d}_phonons.json" for run in "ab")
+        one, other = (json.loads(path.read_text())["result"] for path in runs)
+        vibrating = 6 - 3 * len(molecule(name))
+        found, expected = (result["frequencies"][vibrating:] for result in (one, other))
+        np.testing.assert_allclose(found, expected, atol=0.01)
+        assert one["energy"] == pytest.approx(other["energy"], abs=1e-7)
 
 
 def test_module_does_without_phonopy():

@@ -433,7 +433,8 @@ def test_killed_run_goes_on(tmp_path):
     while not first.exists() and job.poll() is None:
         time.sleep(0.01)
     job.send_signal(signal.SIGKILL)
-    job.wait()
+    assert job.wait() == -signal.SIGKILL
+    assert not (tmp_path / "a" / "mlseqm_vib.json").exists()
     kept = first.stat().st_mtime_ns
     assert start("a").wait() == 0
     assert start("b").wait() == 0
