@@ -87,6 +87,8 @@ def transferability_run(
                 break
         summary.lap(test.name)
     names = [method.name for method in chosen]
+    models = {method.name: method.checksum for method in chosen if method.checksum}
+    summary.results = {"models": models}
     _write(sections, names, config, out, summary, problems, interrupted)
     _show(sections, names, summary, json_)
     for problem in problems:
@@ -129,7 +131,7 @@ def _write(
         if section.figure is not None:
             files.append(section.figure)
     summary.files = [str(path) for path in files]
-    summary.results = jsonable(
+    summary.results |= jsonable(
         {section.test.name: dict(_results(section)) for section in sections}
         | {"refused": problems, "interrupted": interrupted}
     )

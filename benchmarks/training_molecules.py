@@ -64,4 +64,9 @@ LARGER_PARTNERS = (
     *("C=CC=C", "CC(N)=O", "CC(=O)O", "CNC=O", "C1CCC1", "CC(C)(C)C", "CC(C)=O"),
 )
 """One of each pair that is relaxed."""
+AROMATICS = (
+    *("c1ccccc1", "c1ccncc1", "c1ccoc1", "c1cc[nH]c1", "c1c[nH]cn1", "c1cnccn1", "c1cncnc1"),
+    *("c1cocn1", "c1cnoc1", "c1cc[nH]n1"),
+)
+"""Pairs of these are stacked."""
 IN_S66 = {"c1ccccc1", "c1ccncc1", "C1CCCC1", "CC(N)=O", "CC(=O)O", "CC(C)(C)C", *LEFT_OUT}

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from rdkit.Chem import AllChem
 from scipy.spatial.transform import Rotation
 from tblite.ase import TBLite
 from training_molecules import (
+    AROMATICS,
     GROUPS,
     HYDROCARBONS,
     IN_S66,
@@ -259,20 +260,32 @@ def contacts(rng: np.random.Generator) -> Iterator[Atoms]:
 
 
 def dimers(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Pairs of a larger and a small molecule, relaxed."""
+    yield from relaxed_pairs(LARGER_PARTNERS, PARTNERS, 17, rng)
+
+
+def stacks(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Pairs of aromatic rings, relaxed."""
+    yield from relaxed_pairs(AROMATICS, AROMATICS, 21, rng)
+
+
+def relaxed_pairs(
+    first: Sequence[str], second: Sequence[str], most: int, rng: np.random.Generator
+) -> Iterator[Atoms]:
     """Pairs relaxed with GFN2-xTB, then moved together or apart along the line of their centres."""
     for _ in range(300):
-        names = [str(rng.choice(LARGER_PARTNERS)), str(rng.choice(PARTNERS))]
+        names = [str(rng.choice(first)), str(rng.choice(second))]
         if set(names) <= IN_S66:
             continue
         one, other = (embedded(s, int(rng.integers(1000))) for s in names)
-        if len(one) + len(other) > 17:
+        if len(one) + len(other) > most:
             continue
         atoms = relaxed(pair(one, other, 0.0, rng), 0.02, 80)
-        first = np.arange(len(atoms)) < len(one)
-        if bonds(atoms.numbers, atoms.positions[None])[0][first][:, ~first].any():
+        own = np.arange(len(atoms)) < len(one)
+        if bonds(atoms.numbers, atoms.positions[None])[0][own][:, ~own].any():
             continue
-        line = atoms.positions[~first].mean(0) - atoms.positions[first].mean(0)
-        atoms.positions[~first] += float(rng.uniform(-0.25, 0.8)) * line / np.linalg.norm(line)
+        line = atoms.positions[~own].mean(0) - atoms.positions[own].mean(0)
+        atoms.positions[~own] += float(rng.uniform(-0.25, 0.8)) * line / np.linalg.norm(line)
         atoms.rattle(0.01, rng=rng)
         yield finished(atoms, canonical(".".join(names)), "contact")
 
@@ -320,6 +333,7 @@ KINDS = {
     "small": small,
     "transfers": transfers,
     "dimers": dimers,
+    "stacks": stacks,
 }
 OF_A_FILE = {"survey": survey, "rearrangements": rearrangements}
 

@@ -22,6 +22,8 @@ class TransferabilityConfig:
     """MNDO, AM1 or PM3, to stand beside the models; default, without a model: PM3."""
     peer: tuple[str, ...] = ()
     """Methods of other programs: gfn2 (GFN2-xTB by tblite)."""
+    dispersion: tuple[str, ...] = ()
+    """Corrections such as wb97x-d3bj: all models and methods once more with each of them."""
     device: str = "cpu"
     """Of the models and methods of this package: cpu or cuda."""
     worst: int = 3

@@ -17,6 +17,7 @@ from ase.data import ground_state_magnetic_moments
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
+from ase_mlseqm.dispersion import Dispersion
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.models import DEFAULT, find_model, has_committee, model_file
@@ -74,6 +75,8 @@ class Method(abc.ABC):
         In tables and pictures.
     identity : str
         What its results depend on.
+    checksum : str
+        SHA-256 of a learned model, otherwise empty.
     bare : bool
         Whether energies are electronic ones, to which a zero-point energy may be added; those of
         MNDO, AM1 and PM3 contain it.
@@ -83,6 +86,7 @@ class Method(abc.ABC):
 
     name: str
     identity: str
+    checksum: str = ""
     bare: bool = True
     has_uncertainty: bool = False
 
@@ -102,15 +106,26 @@ class Method(abc.ABC):
 
 
 class Semiempirical(Method):
-    """A learned model or a published method of this package."""
+    """A learned model or a published method of this package, with or without dispersion."""
 
-    def __init__(self, method: str | None, model: str | None, device: str = "cpu") -> None:
-        self.options = CalculatorOptions(method=method, model=model, device=device)
+    def __init__(
+        self,
+        method: str | None,
+        model: str | None,
+        device: str = "cpu",
+        dispersion: str | None = None,
+    ) -> None:
+        self.options = CalculatorOptions(
+            method=method, model=model, device=device, dispersion=dispersion
+        )
+        if dispersion is not None:
+            Dispersion.named(dispersion)  # an unknown one is told before anything is computed
         found = find_model(self.options.method, model)
-        self.name, self.has_uncertainty = found.name, has_committee(found)
-        checksum = "" if model is None else model_file(model).sha256
+        self.name = found.name if dispersion is None else f"{found.name} + {dispersion}"
+        self.has_uncertainty = has_committee(found)
+        self.checksum = "" if model is None else model_file(model).sha256
         self.bare = model is not None
-        self.identity = f"{self.name} {checksum} {importlib.metadata.version('ase-mlseqm')}"
+        self.identity = f"{self.name} {self.checksum} {importlib.metadata.version('ase-mlseqm')}"
 
     def calculator(self, **keywords: Any) -> BaseCalculator:
         """The calculator of this package."""
@@ -256,8 +271,10 @@ def methods(config: TransferabilityConfig) -> list[Method]:
     asked_nothing = not config.model and not config.method
     models = (DEFAULT,) if asked_nothing else config.model
     plain = ("PM3",) if asked_nothing else config.method
-    out: list[Method] = [Semiempirical(None, name, config.device) for name in models]
-    out += [Semiempirical(name, None, config.device) for name in plain]
+    out: list[Method] = []
+    for dispersion in (None, *config.dispersion):
+        out += [Semiempirical(None, name, config.device, dispersion) for name in models]
+        out += [Semiempirical(name, None, config.device, dispersion) for name in plain]
     out += [GFN2() for _ in config.peer]
     names: dict[str, int] = {}
     for method in out:

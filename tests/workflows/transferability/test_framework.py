@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.data.s22 import create_s22_system
 from transfer import PLAIN, metrics, table, write_labels
 
 from ase_mlseqm import cli
@@ -72,6 +73,7 @@ def test_files(done):
     summary = json.loads((done / "mlseqm_transferability.json").read_text())
     assert set(summary["results"]["large"]["PM3"]["metrics"]) >= {"force MAE", "gap MAE"}
     assert summary["results"]["large"]["files"]["dft_large.h5"]
+    assert summary["results"]["models"] == {}
 
 
 def test_the_method_that_made_the_labels_has_no_error(done):
@@ -312,3 +314,19 @@ def test_documentation_names_the_files_of_every_test():
         (line,) = (text for text in page.splitlines() if text.startswith(f"| `{test.name}` |"))
         for pattern in test.patterns:
             assert f"`{pattern}`" in line, (test.name, pattern)
+
+
+def test_models_are_told_by_their_checksum_and_dispersion_stands_beside():
+    pytest.importorskip("dftd3")
+    config = TransferabilityConfig(
+        model=("hipnn-pm3",), method=("PM3",), dispersion=("wb97x-d3bj",)
+    )
+    names = {method.name: method.checksum for method in methods(config)}
+    assert list(names) == ["hipnn-pm3", "PM3", "hipnn-pm3 + wb97x-d3bj", "PM3 + wb97x-d3bj"]
+    assert len(names["hipnn-pm3"]) == 64 and not names["PM3"]
+    dimer = create_s22_system("Methane_dimer")
+    points = [method.points([dimer])[0].energy for method in methods(config)]
+    assert points[2] < points[0] - 0.01
+    assert points[2] - points[0] == pytest.approx(points[3] - points[1], abs=1e-6)
+    with pytest.raises(InputError, match="unknown dispersion 'd3'"):
+        methods(TransferabilityConfig(dispersion=("d3",)))

@@ -1,0 +1,113 @@
+"""Tables of the page on transferability from the reports of `mlseqm transferability`.
+
+    python benchmarks/transferability_tables.py size=REPORT pairs=REPORT small=REPORT ...
+
+Every report is a folder (`--out`) with a short name.  Its metrics are kept as
+`benchmarks/results/transferability/NAME.csv`, the checksums of its models as `NAME.json`, a table
+of every test as `NAME_TEST.md`, which the page includes, and its pictures are copied to
+`docs/transferability_NAME_TEST.png`.  Without arguments the tables are written anew from the CSV
+files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from report import markdown
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "benchmarks" / "results" / "transferability"
+
+
+def short(text: str) -> str:
+    """A number with three significant digits, as far as they stand before the point."""
+    value = float(text)
+    if not np.isfinite(value):
+        return ""
+    size = 0 if value == 0 else int(np.floor(np.log10(abs(value))))
+    shown = f"{value:.{min(max(2 - size, 0), 3)}f}"
+    return shown.replace("-", "−")
+
+
+def cell(row: dict[str, str]) -> str:
+    """Value and interval."""
+    value, low, high = (short(row[key]) if row[key] else "" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]" if value and low and high else value
+
+
+def tables(rows: list[dict[str, str]]) -> dict[str, str]:
+    """Markdown of every test: a line a metric, a column a method; failures in the last line."""
+    out = {}
+    for test in dict.fromkeys(row["test"] for row in rows):
+        own = [row for row in rows if row["test"] == test]
+        methods = list(dict.fromkeys(row["method"] for row in own))
+        found = {(row["metric"], row["method"]): row for row in own}
+        lines = []
+        for metric in dict.fromkeys(row["metric"] for row in own):
+            cells = [found.get((metric, method)) for method in methods]
+            unit = next(row["unit"] for row in cells if row is not None)
+            title = f"{metric}, {unit}" if unit else metric
+            lines.append([title, *("" if row is None else cell(row) for row in cells)])
+        lost = [next(row["failures"] for row in own if row["method"] == m) for m in methods]
+        if set(lost) != {"0"}:
+            lines.append(["failures", *lost])
+        out[test] = markdown([test, *methods], lines) + "\n"
+    return out
+
+
+def write(name: str) -> None:
+    """The tables of a report that is kept."""
+    with (FOLDER / f"{name}.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for test, text in tables(rows).items():
+        (FOLDER / f"{name}_{test}.md").write_text(text)
+
+
+def keep(name: str, report: Path) -> None:
+    """Metrics, checksums and pictures of a report."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(report / "summary.csv", FOLDER / f"{name}.csv")
+    about = json.loads((report / "mlseqm_transferability.json").read_text())
+    results = about["results"]
+    tests = {
+        test: results[test]["files"]
+        for test in results
+        if isinstance(results[test], dict) and "files" in results[test]
+    }
+    facts = {
+        "started": about["started"],
+        "models": results["models"],
+        "versions": about["versions"],
+        "settings": about["settings"],
+        "data": {
+            test: {Path(path).name: digest for path, digest in files.items()}
+            for test, files in tests.items()
+        },
+    }
+    (FOLDER / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")
+    for test in tests:
+        picture = report / f"{test}.png"
+        if picture.exists():
+            shutil.copyfile(picture, ROOT / "docs" / f"transferability_{name}_{test}.png")
+
+
+def main() -> None:
+    """Keep reports, write tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("reports", nargs="*", metavar="NAME=FOLDER")
+    for given in parser.parse_args().reports:
+        name, _, report = given.partition("=")
+        keep(name, Path(report))
+    for path in sorted(FOLDER.glob("*.csv")):
+        write(path.stem)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The tables of the page on transferability are those of the reports, of the shipped model."""
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from ase_mlseqm.models import DEFAULT, model_file
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from transferability_tables import FOLDER, short, tables  # noqa: E402
+
+REPORTS = sorted(path.stem for path in FOLDER.glob("*.csv"))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_tables_and_model(name):
+    with (FOLDER / f"{name}.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for test, text in tables(rows).items():
+        assert (FOLDER / f"{name}_{test}.md").read_text() == text
+    about = json.loads((FOLDER / f"{name}.json").read_text())
+    assert about["models"][DEFAULT] == model_file(DEFAULT).sha256
+
+
+def test_the_page_shows_every_table():
+    page = (ROOT / "docs" / "transferability.md").read_text()
+    shown = set(re.findall(r'--8<-- "benchmarks/results/transferability/(.+)\.md"', page))
+    assert shown == {path.stem for path in FOLDER.glob("*.md")}
+
+
+def test_numbers():
+    given = ("1.2268", "0.0412", "123.4", "-2.704", "1950.2", "0", "0.00042")
+    shown = ["1.23", "0.041", "123", "−2.70", "1950", "0.00", "0.000"]
+    assert [short(text) for text in given] == shown
+    same = {"test": "t", "metric": "MAE", "unit": "eV", "value": "1", "low": "", "high": ""}
+    rows = [same | {"method": m, "failures": n} for m, n in (("a", "0"), ("b", "2"))]
+    assert tables(rows)["t"].splitlines()[2:] == [
+        "| MAE, eV  | 1.00 | 1.00 |",
+        "| failures |    0 |    2 |",
+    ]
