@@ -54,6 +54,8 @@ from ase_mlseqm.training.split import LARGE
 
 HIGHEST = 5.5
 """Of a path above its start, eV."""
+STIFF = 28
+"""So many of the small molecules, which stand first in their list."""
 SPRING = 25.0
 """That drives a path, eV/Angstrom^2."""
 
@@ -238,9 +240,21 @@ def groups(rng: np.random.Generator) -> Iterator[Atoms]:
 
 def small(rng: np.random.Generator) -> Iterator[Atoms]:
     """Minima, and these shaken little and much."""
-    for smiles in SMALL:
+    yield from shaken(SMALL, (0.0, 0.03, 0.05, 0.07, 0.09, 0.12), rng)
+
+
+def stiff(rng: np.random.Generator) -> Iterator[Atoms]:
+    """The smallest of these, shaken no more than their vibrations do."""
+    yield from shaken(SMALL[:STIFF], (0.02, 0.02, 0.03, 0.03, 0.04, 0.04, 0.05, 0.05), rng)
+
+
+def shaken(
+    names: Sequence[str], widths: Sequence[float], rng: np.random.Generator
+) -> Iterator[Atoms]:
+    """Minima of GFN2-xTB with normal displacements of these widths, Angstrom."""
+    for smiles in names:
         atoms = embedded(smiles, 1)
-        for width in (0.0, 0.03, 0.05, 0.07, 0.09, 0.12):
+        for width in widths:
             frame = atoms.copy()
             frame.rattle(width, rng=rng)
             yield finished(frame, canonical(smiles), "small")
@@ -334,6 +348,7 @@ KINDS = {
     "transfers": transfers,
     "dimers": dimers,
     "stacks": stacks,
+    "stiff": stiff,
 }
 OF_A_FILE = {"survey": survey, "rearrangements": rearrangements}
 
