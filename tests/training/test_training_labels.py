@@ -20,7 +20,10 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "training_labels"
 KINDS = ("contacts", "groups", "reactions", "small", "survey", "torsions")
 LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting, grid level 3)"
 HELD_BACK = ("ani1x_heldout", "dft_test", "dft_large", "dft_large_val")
-IN_S66 = {"O", "CO", "CN", "C=C", "C#C"}
+IN_S66 = {
+    *("O", "CO", "CN", "C=C", "C#C", "CC(=O)O", "CC(N)=O", "CNC(C)=O", "c1ccccc1", "c1ccncc1"),
+    *("O=c1cc[nH]c(=O)[nH]1", "C1CCCC1", "CCCCC", "CC(C)(C)C"),
+}
 
 
 @pytest.fixture(scope="module")
