@@ -41,7 +41,7 @@ class RelaxOptions(RelaxConfig):
     trajectory: bool = False
     """Write every step to NAME.traj."""
     figure: bool = True
-    """Draw the convergence: NAME_convergence.png."""
+    """Draw the convergence: NAME_convergence.png, or one figure for more than 20 structures."""
 
 
 def sp(run: Run, files: list[str], settings: PointOptions) -> int:

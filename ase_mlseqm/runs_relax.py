@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorError, CalculatorSetupError
 
-from .atoms import molecule_from_atoms
+from .atoms import charge_and_multiplicity, molecule_from_atoms
 from .calculator import MLSEQM
 from .cli_points import RelaxOptions
 from .engines import engine_for
+from .errors import InputError
 from .frames import Frame, output_folder, output_stem, output_stems, with_results, write_frames
 from .options import base_settings
 from .report import Outcome
@@ -23,6 +25,10 @@ from .workflows.relax import RelaxConfig, RelaxResult
 
 SHOWN = tuple(name for name in PROPERTIES if name not in ("density", "parameters"))
 """What is computed for the relaxed structures, besides the uncertainty."""
+UNFINISHED = "mlseqm_relax_unfinished.extxyz"
+"""File from which a run that was cut off goes on."""
+MOST_FIGURES = 20
+"""Where there are more relaxations, one figure shows them all."""
 
 
 def relaxations(run: Run, specs: list[str], settings: RelaxOptions) -> int:
@@ -32,7 +38,7 @@ def relaxations(run: Run, specs: list[str], settings: RelaxOptions) -> int:
     config = base_settings(settings, RelaxConfig)
     calc = MLSEQM(**run.keywords)
     run.note_scf()
-    frames = run.read(specs)
+    frames = [frame for frame in run.read(specs) if _possible(run, frame)]
     if not frames:
         return run.finish()
     output_folder(run.out)
@@ -41,6 +47,16 @@ def relaxations(run: Run, specs: list[str], settings: RelaxOptions) -> int:
     else:
         _one_by_one(run, calc, frames, config, settings.trajectory, settings.figure)
     return run.finish()
+
+
+def _possible(run: Run, frame: Frame) -> bool:
+    """Whether charge and multiplicity can be read; where they cannot, a sentence says why."""
+    try:
+        charge_and_multiplicity(frame.atoms, run.options.charge, run.options.multiplicity)
+    except InputError as error:
+        run.problems.append(f"{frame.name}: {error}")
+        return False
+    return True
 
 
 def _one_by_one(
@@ -52,14 +68,19 @@ def _one_by_one(
     figure: bool,
 ) -> None:
     """Every structure is written when it is done."""
+    from .workflows.relax_in_turn import InTurn
+
     stems = output_stems(frame.file for frame in frames)
     started: set[str] = set()
+    relaxed: list[tuple[Frame, RelaxResult]] = []
+    turns = InTurn([frame.atoms for frame in frames], calc, config, run.out / UNFINISHED)
     with progress_bar(len(frames), "relaxations") as advance:
-        for frame in frames:
+        for k, frame in enumerate(frames):
             traj = run.out / f"{output_stem(frame, stems)}.traj" if trajectory else None
             calc.reset()  # the result must not depend on the molecule before
             try:
-                point, result = _relax(run, calc, frame, config, traj, advance)
+                relax = partial(turns.relax, k, trajectory=traj)
+                point, result = _relax(run, calc, frame, relax, advance)
             except CalculatorSetupError as error:
                 run.problems.append(f"{frame.name}: {error}")
                 if traj is not None:
@@ -73,11 +94,15 @@ def _one_by_one(
             if traj is not None and result is not None:
                 run.wrote(traj)
             _write_relaxed(run, frame, point, result, stems[frame.file], started)
-            if figure and result is not None:
-                _draw(run, frame, result, stems)
+            if result is not None:
+                relaxed.append((frame, result))
             run.summary.lap("write")
             if run.interrupted:
                 break
+    if figure:
+        _draw(run, relaxed, stems)
+    if not run.interrupted:
+        turns.finish()
 
 
 def _all_at_once(
@@ -97,7 +122,7 @@ def _all_at_once(
                     config,
                     done=lambda *_: advance(),
                     step=lambda number, active: advance(0, f"step {number}: {active} to go"),
-                    checkpoint=run.out / "mlseqm_relax_unfinished.extxyz",
+                    checkpoint=run.out / UNFINISHED,
                 )
             )
         except InterruptedMany as stop:
@@ -123,6 +148,7 @@ def _all_at_once(
     )
     run.summary.lap("properties")
     started: set[str] = set()
+    relaxed: list[tuple[Frame, RelaxResult]] = []
     for (frame, _, result), point in zip(chosen, points, strict=True):
         if isinstance(result, CalculatorError):
             run.outcomes.append(Outcome(frame, point, False, str(result), steps=0))
@@ -130,8 +156,9 @@ def _all_at_once(
             continue
         run.outcomes.append(_outcome(frame, point, result))
         _write_relaxed(run, frame, point, result, stems[frame.file], started)
-        if figure:
-            _draw(run, frame, result, stems)
+        relaxed.append((frame, result))
+    if figure:
+        _draw(run, relaxed, stems)
     run.summary.lap("write")
 
 
@@ -142,19 +169,28 @@ def _of_frame(atoms: Atoms, frame: Frame) -> Atoms:
     return copy
 
 
-def _draw(run: Run, frame: Frame, result: RelaxResult, stems: dict[str, str]) -> None:
+def _draw(run: Run, relaxed: list[tuple[Frame, RelaxResult]], stems: dict[str, str]) -> None:
+    """One figure for each, or one for all where there are many."""
     from .workflows.figures import plot_convergence
+    from .workflows.relax_figures import plot_convergences
 
-    path = run.out / f"{output_stem(frame, stems)}_convergence.png"
-    plot_convergence(result, path, f"{frame.name}, {run.level}")
-    run.wrote(path)
+    if len(relaxed) > MOST_FIGURES:
+        path = run.out / "mlseqm_relax_convergence.png"
+        title = f"{len(relaxed)} structures, {run.level}"
+        plot_convergences([result for _, result in relaxed], path, title)
+        run.wrote(path)
+        return
+    for frame, result in relaxed:
+        path = run.out / f"{output_stem(frame, stems)}_convergence.png"
+        plot_convergence(result, path, f"{frame.name}, {run.level}")
+        run.wrote(path)
 
 
 def _relax(
-    run: Run, calc: Any, frame: Frame, config: RelaxConfig, traj: Path | None, advance: Any
+    run: Run, calc: MLSEQM, frame: Frame, relax: Callable[..., RelaxResult], advance: Any
 ) -> tuple[SinglePoint | None, RelaxResult | None]:
     """Relax one frame and record its outcome; the last result and that of the relaxation."""
-    from .workflows.relax import Interrupted, relax
+    from .workflows.relax import Interrupted
 
     point: SinglePoint | None = None
 
@@ -164,16 +200,21 @@ def _relax(
         advance(0, f"{frame.name} step {number}: {energy:.4f} eV, {fmax:.4f} eV/Å")
 
     try:
-        result = relax(frame.atoms, calc, config, trajectory=traj, callback=step)
-    except Interrupted as stop:
-        run.interrupted = True
-        result = stop.result
+        try:
+            result = relax(callback=step)
+        except Interrupted as stop:
+            run.interrupted = True
+            result = stop.result
+        atoms = _of_frame(result.atoms, frame)
+        if point is None:  # an earlier run was here already
+            calc.calculate(atoms)
+            point = calc.unfinished
     except CalculationFailed as error:
         failed = getattr(error, "singlepoint", None)
         run.outcomes.append(Outcome(frame, failed, False, str(error), steps=0))
         return failed, None
     if point is not None:
-        point = calc.completed(point, _of_frame(result.atoms, frame))
+        point = calc.completed(point, atoms)
     run.outcomes.append(_outcome(frame, point, result))
     return point, result
 

@@ -1,20 +1,19 @@
-"""Relaxation of one molecule with one of ASE's optimisers."""
+"""Relaxation with one of ASE's optimisers: of one molecule here, of a list in ``relax_many``."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
-from ase import Atoms, optimize
+from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, CalculatorError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.trajectory import Trajectory
 
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import choose, require_not_negative, require_positive
-from ase_mlseqm.pymatgen_io import as_atoms
 
 OPTIMIZERS = ("BFGS", "LBFGS", "FIRE", "BFGSLineSearch")
 
@@ -110,8 +109,8 @@ class _History:
     """Observer of an optimiser: what is worth keeping of every step."""
 
     atoms: Atoms
-    trajectory: Any
-    callback: StepCallback | None
+    trajectory: Any = None
+    callback: StepCallback | None = None
     energies: list[float] = dataclasses.field(default_factory=list)
     max_forces: list[float] = dataclasses.field(default_factory=list)
     last: Atoms | None = None
@@ -130,6 +129,27 @@ class _History:
                 self.trajectory.write(self.last)
             if self.callback is not None:
                 self.callback(len(self.energies) - 1, energy, self.max_forces[-1])
+
+    @property
+    def steps(self) -> int:
+        """Steps that were taken."""
+        return len(self.energies) - 1
+
+    def outcome(self, config: RelaxConfig) -> RelaxResult | None:
+        """The result, if it is done."""
+        if not self.energies:
+            return None
+        if self.max_forces[-1] <= config.fmax:
+            return self.result(config, True, f"converged in {self.steps} steps")
+        return self.given_up(config) if self.steps >= config.max_steps else None
+
+    def given_up(self, config: RelaxConfig) -> RelaxResult:
+        """The result when there are no more steps."""
+        message = (
+            f"not converged in {config.max_steps} steps: largest force "
+            f"{self.max_forces[-1]:.3g} eV/Angstrom, asked for {config.fmax:g}"
+        )
+        return self.result(config, False, message)
 
     def result(self, config: RelaxConfig, converged: bool, message: str) -> RelaxResult:
         assert self.last is not None
@@ -154,6 +174,7 @@ def frozen(atoms: Atoms) -> Atoms:
     return copy
 
 
+@overload
 def relax(
     atoms: Atoms,
     calc: BaseCalculator,
@@ -161,63 +182,75 @@ def relax(
     *,
     trajectory: str | Path | None = None,
     callback: StepCallback | None = None,
-) -> RelaxResult:
-    """Relax the positions of one molecule.
+    checkpoint: str | Path | None = None,
+) -> RelaxResult: ...
+
+
+@overload
+def relax(
+    atoms: list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: RelaxConfig | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+) -> list[RelaxResult | CalculatorError]: ...
+
+
+def relax(
+    atoms: Atoms | list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: RelaxConfig | None = None,
+    *,
+    trajectory: str | Path | None = None,
+    callback: StepCallback | None = None,
+    checkpoint: str | Path | None = None,
+) -> RelaxResult | list[RelaxResult | CalculatorError]:
+    """Relax the positions of one molecule, or of many.
 
     Parameters
     ----------
-    atoms : ase.Atoms
-        Start; not changed.  Constraints are respected.
+    atoms : ase.Atoms, or a list of them
+        Start; not changed.  Constraints are respected.  A list is what
+        :func:`~ase_mlseqm.workflows.relax_many.relax_many` is for, and goes there.
     calc : ase.calculators.calculator.BaseCalculator
         Any ASE calculator with energies and forces.
     config : RelaxConfig, optional
     trajectory : str or Path, optional
-        ASE trajectory that gets the initial structure and that of every step.
+        ASE trajectory that gets the initial structure and that of every step; of one molecule only.
     callback : callable, optional
-        Called with (step, energy in eV, largest force in eV/Angstrom) after every step.
+        Called with (step, energy in eV, largest force in eV/Angstrom) after every step; of one
+        molecule only.
+    checkpoint : str or Path, optional
+        File that gets the structure every few seconds, and is removed at the end.  A run that was
+        cut off goes on from it, if ``trajectory`` has all steps until there.
 
     Returns
     -------
-    RelaxResult
+    RelaxResult, or a list
         ``converged`` is False when the steps were used up or a later step could not be computed;
-        the last structure that could be is in it.
+        the last structure that could be is in it.  In a list there is an exception in the place of
+        a molecule whose first structure cannot be computed.
 
     Raises
     ------
     ase.calculators.calculator.CalculatorError
-        When the first structure cannot be computed.
+        When the first structure of one molecule cannot be computed.
     Interrupted
-        On Ctrl-C after the first structure.
+        On Ctrl-C after the first structure; for a list it is ``InterruptedMany``.
+    InputError
+        When something else than a structure is given, or a trajectory for a list.
     """
-    config = config or RelaxConfig()
-    work = as_atoms(atoms).copy()
-    work.calc = calc
-    writer = None if trajectory is None else Trajectory(str(trajectory), "w")
-    history = _History(work, writer, callback)
-    try:
-        history()
-        optimizer = getattr(optimize, config.optimizer)(
-            work, logfile=None, maxstep=config.max_step_length
-        )
-        optimizer.attach(history)
-        converged = bool(optimizer.run(fmax=config.fmax, steps=config.max_steps))
-    except CalculatorError as error:
-        if history.last is None:
-            raise
-        message = f"stopped after step {len(history.energies) - 1}: {error}"
-        return history.result(config, False, message)
-    except KeyboardInterrupt:
-        if history.last is None:
-            raise
-        message = f"interrupted after step {len(history.energies) - 1}"
-        raise Interrupted(history.result(config, False, message)) from None
-    finally:
-        if writer is not None:
-            writer.close()
-    message = (
-        f"converged in {len(history.energies) - 1} steps"
-        if converged
-        else f"not converged in {config.max_steps} steps: largest force "
-        f"{history.max_forces[-1]:.3g} eV/Angstrom, asked for {config.fmax:g}"
-    )
-    return history.result(config, converged, message)
+    if isinstance(atoms, list | tuple):
+        from .relax_many import relax_many
+
+        if trajectory is not None or callback is not None:
+            raise InputError(
+                "a trajectory or callback is for one molecule: relax_many has done= and step="
+            )
+        return relax_many(atoms, calc, config, checkpoint=checkpoint)
+    from .relax_in_turn import InTurn
+
+    alone = InTurn([atoms], calc, config or RelaxConfig(), checkpoint)
+    result = alone.relax(0, trajectory=trajectory, callback=callback)
+    alone.finish()
+    return result

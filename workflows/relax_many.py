@@ -29,24 +29,9 @@ class _Relaxation:
     """One molecule on its way."""
 
     def __init__(self, atoms: Atoms, config: RelaxConfig) -> None:
-        self.atoms, self.config = as_atoms(atoms).copy(), config
-        self.history = _History(self.atoms, None, None)
+        self.atoms, self.config = atoms.copy(), config
+        self.history = _History(self.atoms)
         self.optimizer = None
-
-    @property
-    def steps(self) -> int:
-        """Steps that were taken."""
-        return len(self.history.energies) - 1
-
-    def outcome(self) -> RelaxResult | None:
-        """The result, if it is done."""
-        if not self.history.energies:
-            return None
-        if self.history.max_forces[-1] <= self.config.fmax:
-            return self.result(True, f"converged in {self.steps} steps")
-        if self.steps >= self.config.max_steps:
-            return self.result(False, _not_converged(self))
-        return None
 
     def step(self) -> None:
         """Move the atoms."""
@@ -54,9 +39,6 @@ class _Relaxation:
             kind = getattr(optimize, self.config.optimizer)
             self.optimizer = kind(self.atoms, logfile=None, maxstep=self.config.max_step_length)
         self.optimizer.step()
-
-    def result(self, converged: bool, message: str) -> RelaxResult:
-        return self.history.result(self.config, converged, message)
 
 
 def relax_many(
@@ -103,10 +85,11 @@ def relax_many(
             f"{config.optimizer} relaxes one molecule at a time: choose one of "
             f"{', '.join(ONE_FORCE_A_STEP)} for many"
         )
-    works = [_Relaxation(atoms, config) for atoms in systems]
+    starts = [as_atoms(atoms) for atoms in systems]
+    works = [_Relaxation(atoms, config) for atoms in starts]
     results: list[RelaxResult | CalculatorError | None] = [None] * len(works)
     many, active = Many(calc), list(range(len(works)))
-    kept = Checkpoint(None if checkpoint is None else Path(checkpoint), systems, calc, config)
+    kept = Checkpoint(None if checkpoint is None else Path(checkpoint), starts, calc, config)
     for k, frame in kept.read().items():
         restore(works[k].history, frame)
 
@@ -119,7 +102,7 @@ def relax_many(
         """Those that are not done; the others are finished."""
         going = []
         for k in active:
-            result = works[k].outcome()
+            result = works[k].history.outcome(config)
             if result is None:
                 going.append(k)
             else:
@@ -144,11 +127,13 @@ def relax_many(
             for k in active:
                 works[k].step()
         for k in active:  # constraints may leave a step without effect
-            finish(k, works[k].result(False, _not_converged(works[k])))
+            finish(k, works[k].history.given_up(config))
     except KeyboardInterrupt:
         for k in active:
-            if works[k].history.last is not None:
-                results[k] = works[k].result(False, f"interrupted after step {works[k].steps}")
+            history = works[k].history
+            if history.last is not None:
+                message = f"interrupted after step {history.steps}"
+                results[k] = history.result(config, False, message)
         raise InterruptedMany(results) from None
     kept.remove()
     return results  # type: ignore[return-value]
@@ -163,14 +148,7 @@ class InterruptedMany(KeyboardInterrupt):
 
 
 def _stopped(work: _Relaxation, error: CalculatorError) -> RelaxResult | CalculatorError:
-    if work.history.last is None:
+    history = work.history
+    if history.last is None:
         return error
-    return work.result(False, f"stopped after step {work.steps}: {error}")
-
-
-def _not_converged(work: _Relaxation) -> str:
-    config, force = work.config, work.history.max_forces[-1]
-    return (
-        f"not converged in {config.max_steps} steps: largest force {force:.3g} eV/Angstrom, asked "
-        f"for {config.fmax:g}"
-    )
+    return history.result(work.config, False, f"stopped after step {history.steps}: {error}")

@@ -1,0 +1,115 @@
+"""Molecules relaxed one after the other; what was cut off goes on where it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ase import Atoms, optimize
+from ase.calculators.calculator import BaseCalculator, CalculatorError
+from ase.io import read
+from ase.io.trajectory import Trajectory, TrajectoryWriter
+
+from ase_mlseqm.pymatgen_io import as_atoms
+
+from .relax import Interrupted, RelaxConfig, RelaxResult, StepCallback, _History
+from .relax_checkpoint import Checkpoint, restore
+
+
+class InTurn:
+    """Relaxes the molecules of a list, each when it is asked for.
+
+    Parameters
+    ----------
+    systems : sequence of ase.Atoms
+        Starts; not changed.  Constraints are respected.
+    calc : ase.calculators.calculator.BaseCalculator
+        Any ASE calculator with energies and forces.
+    config : RelaxConfig
+    checkpoint : str or Path, optional
+        File that gets the last structures of all molecules every few seconds.  Those that it has
+        are not computed again.
+    """
+
+    def __init__(
+        self,
+        systems: Sequence[Atoms],
+        calc: BaseCalculator,
+        config: RelaxConfig,
+        checkpoint: str | Path | None = None,
+    ) -> None:
+        self.starts = [as_atoms(atoms) for atoms in systems]
+        self.calc, self.config = calc, config
+        path = None if checkpoint is None else Path(checkpoint)
+        self._checkpoint = Checkpoint(path, self.starts, calc, config)
+        self._histories = [_History(atoms.copy()) for atoms in self.starts]
+        for k, frame in self._checkpoint.read().items():
+            restore(self._histories[k], frame)
+
+    def relax(
+        self,
+        k: int,
+        *,
+        trajectory: str | Path | None = None,
+        callback: StepCallback | None = None,
+    ) -> RelaxResult:
+        """Relax one of them; the parameters are those of :func:`~.relax.relax`."""
+        config, history = self.config, self._histories[k]
+        if trajectory is not None:
+            writer = _continued(Path(trajectory), history.energies)
+            if writer is None:
+                history = self._histories[k] = _History(self.starts[k].copy())
+                writer = Trajectory(str(trajectory), "w")
+            history.trajectory = writer
+        history.callback = callback
+        history.atoms.calc = self.calc
+
+        def observe() -> None:
+            history()
+            self._checkpoint.write(self._histories)
+
+        try:
+            if history.last is None:
+                observe()
+            if history.outcome(config) is None:
+                kind = getattr(optimize, config.optimizer)
+                optimizer = kind(history.atoms, logfile=None, maxstep=config.max_step_length)
+                optimizer.attach(observe)
+                optimizer.run(fmax=config.fmax, steps=config.max_steps - history.steps)
+        except CalculatorError as error:
+            if history.last is None:
+                raise
+            return history.result(config, False, f"stopped after step {history.steps}: {error}")
+        except KeyboardInterrupt:
+            if history.last is None:
+                raise
+            message = f"interrupted after step {history.steps}"
+            raise Interrupted(history.result(config, False, message)) from None
+        finally:
+            if history.trajectory is not None:
+                history.trajectory.close()
+        return history.outcome(config) or history.given_up(config)
+
+    def finish(self) -> None:
+        """Remove the checkpoint, when all is done."""
+        self._checkpoint.remove()
+
+
+def _continued(path: Path, energies: list[float]) -> TrajectoryWriter | None:
+    """A trajectory of these energies (eV), open for more; None where the file is none of that."""
+    if not energies:
+        return None
+    try:
+        frames = read(path, f":{len(energies)}", format="traj")
+        if [atoms.get_potential_energy() for atoms in frames] != energies:
+            return None
+    except Exception:  # whatever it is, it is none of ours
+        return None
+    # the file may be some steps ahead of the checkpoint
+    new = path.with_name(path.name + ".new")
+    with Trajectory(str(new), "w") as writer:
+        for atoms in frames:
+            writer.write(atoms)
+    os.replace(new, path)
+    return Trajectory(str(path), "a")
