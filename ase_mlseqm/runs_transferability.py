@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,7 +170,10 @@ def _show(sections: Sequence[Section], names: list[str], summary: RunSummary, js
         for group in zip(*(section.metrics[name] for name in own), strict=True):
             first = group[0]
             label = f"{first.name} ({first.unit})" if first.unit else first.name
-            table.add_row(label, *(f"{m.interval.value:.{m.digits}f}" for m in group))
+            numbers = [m.interval.value for m in group]
+            if any(math.isfinite(x) for x in numbers):
+                shown = (f"{x:.{first.digits}f}" if math.isfinite(x) else "–" for x in numbers)
+                table.add_row(label, *shown)
         table.add_row("failures", *(str(len(section.outcomes[n].failures)) for n in own))
         output.print(table)
         _show_skipped(section)

@@ -7,6 +7,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.data.s22 import (
+    create_s22_system,
+    get_interaction_energy_s22,
+    get_number_of_dimer_atoms,
+    s22,
+)
 from ase.io import write
 from transfer import PLAIN, SHARED, metrics, needs_shared, table
 
@@ -164,6 +170,32 @@ def test_both_layouts_together(tmp_path):
     dimer = water_dimer(2.9)
     both, one, two = (r.energy for r in evaluate([dimer, dimer[:3], dimer[3:]], "AM1"))
     assert float(alone["energy"]) == pytest.approx((both - one - two) * EV_TO_KCAL, abs=1e-4)
+
+
+def test_s22_in_the_layout_of_gmtkn55(tmp_path):
+    """Real complexes with CCSD(T) energies: PM3's known lack of attraction comes out."""
+    folder, lines = tmp_path / "S22", []
+    for number, name in enumerate(s22, 1):
+        dimer, first = create_s22_system(name), get_number_of_dimer_atoms(name)[0]
+        for suffix, atoms in (("", dimer), ("A", dimer[:first]), ("B", dimer[first:])):
+            system = folder / f"{number:02d}{suffix}"
+            system.mkdir(parents=True)
+            write(system / "struc.xyz", atoms, format="xyz")
+        energy = get_interaction_energy_s22(name) * EV_TO_KCAL
+        lines.append(f"$tmer {number:02d}{{A,B,}}/$f x 1 1 -1 $w {-energy:.3f}")
+    (folder / ".res").write_text("\n".join(lines))
+    config = dataclasses.replace(PLAIN, tests=("noncovalent",), method=("PM3", "AM1"))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    rows = [row for row in table(tmp_path / "out" / "noncovalent.csv") if row["method"] == "PM3"]
+    assert len(rows) == 22
+    water = next(row for row in rows if row["curve"].startswith("S22/02"))
+    assert float(water["reference"]) == pytest.approx(-5.02, abs=0.01)
+    dimer = create_s22_system("Water_dimer")
+    both, one, two = (r.energy for r in evaluate([dimer, dimer[:3], dimer[3:]], "PM3"))
+    assert float(water["energy"]) == pytest.approx((both - one - two) * EV_TO_KCAL, abs=1e-4)
+    found = metrics(tmp_path / "out", "noncovalent")
+    assert found["PM3", "interaction energy bias"] > 3.0
+    assert found["AM1", "interaction energy bias"] > 3.0
 
 
 def test_a_curve_without_one_point_is_a_failure(tmp_path):
