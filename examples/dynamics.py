@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from ase.io import read
 
-from ase_mlseqm import MLSEQM, Engine
+from ase_mlseqm import MLSEQM
 from ase_mlseqm.workflows import MDConfig, dynamics
 from ase_mlseqm.workflows.md_figures import plot_energies, plot_spectrum
 from ase_mlseqm.workflows.replicas import replicas
@@ -28,5 +28,5 @@ for method in (None, "PM3"):  # None: the learned model
     print(f"resolution of the spectrum: {spectrum.resolution:.0f}/cm")
 
 config = MDConfig(ensemble="langevin", steps=STEPS // 10)
-for found in replicas([atoms] * 4, Engine("PM3"), config, temperatures=[200, 300, 400, 500]):
+for found in replicas([atoms] * 4, MLSEQM(method="PM3"), config, temperatures=[200, 300, 400, 500]):
     print(f"{found.config.temperature:g} K: {found.message}")

@@ -5,23 +5,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms, units
 from ase.constraints import FixAtoms
 
-from ase_mlseqm import Engine, SinglePoint
-from ase_mlseqm.atoms import molecule_from_atoms
-from ase_mlseqm.batch import Molecule
+from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.model import Model
+from ase_mlseqm.molecule import Molecule
 from ase_mlseqm.pymatgen_io import as_atoms
-from ase_mlseqm.validate import check
+from ase_mlseqm.results import SinglePoint
 
 from .extrapolation import DensityHistory
 from .md_config import MDConfig, MDResult, degrees_of_freedom, set_velocities
 from .md_log import Files, Log, row, snapshot
+from .md_system import System
+
+if TYPE_CHECKING:  # torch is imported with the first engine, not with this module
+    from ase_mlseqm import Engine
 
 PROPERTIES = ("energy", "forces", "dipole", "density")
 BatchCallback = Callable[[int, int, float], None]
@@ -30,7 +32,7 @@ BatchCallback = Callable[[int, int, float], None]
 
 def replicas(
     atoms: Sequence[Atoms],
-    engine: Engine | None = None,
+    calc: MLSEQM | Engine | None = None,
     config: MDConfig | None = None,
     *,
     temperatures: Sequence[float] | None = None,
@@ -50,8 +52,9 @@ def replicas(
     atoms : sequence of ase.Atoms
         Starts, any molecules; not changed.  Charge and multiplicity as the calculator reads them.
         FixAtoms is respected, other constraints are refused.
-    engine : Engine, optional
-        Default: the learned model on the CPU.
+    calc : MLSEQM or Engine, optional
+        Default: the learned model on the CPU.  Of a calculator all keywords count, as for
+        :func:`dynamics`.
     config : MDConfig, optional
         For all of them; ``ensemble`` nve or langevin.
     temperatures : sequence of float, optional
@@ -60,7 +63,7 @@ def replicas(
         Start of the names of every replica's files, as for :func:`dynamics`; a run that was cut off
         goes on from its checkpoints.
     unrestricted, field
-        As for :meth:`Engine.run`.
+        As for :meth:`Engine.run`; a calculator has its own.
     callback : callable, optional
 
     Returns
@@ -81,23 +84,23 @@ def replicas(
     for name, values in (("temperatures", temperatures), ("stems", stems)):
         if values is not None and len(values) != len(atoms):
             raise InputError(f"{len(values)} {name} for {len(atoms)} replicas: give one each")
-    engine = engine or Engine()
+    system = System.of(calc, unrestricted, field)
     runs = []
     for index, molecule in enumerate(atoms):
         heat = config.temperature if temperatures is None else float(temperatures[index])
         own = dataclasses.replace(config, temperature=heat)
         stem = None if stems is None else Path(stems[index])
-        runs.append(_Replica(as_atoms(molecule), own, index, stem, engine.model.name))
+        runs.append(_Replica(as_atoms(molecule), own, index, stem, system))
     active = runs
     try:
         while active:
-            molecules = [run.molecule(engine.model, unrestricted) for run in active]
+            molecules = [run.molecule() for run in active]
             active = [run for run in active if run.message is None]
-            points = engine.run(
+            points = system.engine.run(
                 [molecule for molecule in molecules if molecule is not None],
                 PROPERTIES,
-                unrestricted=unrestricted,
-                field=field,
+                unrestricted=system.unrestricted,
+                field=system.field,
                 guesses=[run.history.predict() for run in active],
             )
             for run, point in zip(active, points, strict=True):
@@ -119,13 +122,13 @@ class _Replica:
     """One molecule on its way; alternates between :meth:`complete` and :meth:`move`."""
 
     def __init__(
-        self, atoms: Atoms, config: MDConfig, index: int, stem: Path | None, model: str
+        self, atoms: Atoms, config: MDConfig, index: int, stem: Path | None, system: System
     ) -> None:
         for constraint in atoms.constraints:
             if not isinstance(constraint, FixAtoms):
                 kind = type(constraint).__name__
                 raise InputError(f"{kind} is not for replicas, which know FixAtoms: run this alone")
-        self.config, self.index, self.step = config, index, 0
+        self.config, self.index, self.system, self.step = config, index, system, 0
         self.atoms = atoms.copy()
         self.masses = atoms.get_masses()[:, None]
         self.freedom = degrees_of_freedom(atoms, config.ensemble)
@@ -139,7 +142,7 @@ class _Replica:
         self.temperature = 0.0
         self.log = Log(
             None if stem is None else Files(stem, config.format),
-            config.identity(atoms) | {"replica": index, "model": model},
+            config.identity(atoms) | {"replica": index, "model": system.engine.model.name},
             config.interval,
         )
         self.saved = self.log.restore()
@@ -152,10 +155,10 @@ class _Replica:
             self.rng.bit_generator.state = self.saved["rng"]
             self.history.densities = list(self.saved["densities"])
 
-    def molecule(self, model: Model, unrestricted: bool | None) -> Molecule | None:
+    def molecule(self) -> Molecule | None:
         """For the engine; None when atoms have collided."""
         try:
-            return check(molecule_from_atoms(self.atoms), model, unrestricted)
+            return self.system.molecule(self.atoms)
         except InputError as error:
             if self.last is None:
                 raise InputError(f"replica {self.index}: {error}") from None

@@ -323,6 +323,19 @@ def test_replicas_are_those_of_ase(warm):
     np.testing.assert_allclose(single.atoms.positions, alone.atoms.positions, atol=1e-13)
 
 
+def test_replicas_with_a_calculator():
+    """All its keywords count, as with dynamics(); other calculators are refused."""
+    water = molecule("H2O")
+    config = MDConfig(steps=5)
+    keywords = {"method": "PM3", "charge": 1, "field": (0.0, 0.0, 0.5), "tolerance": 1e-9}
+    (found,) = replicas([water], MLSEQM(**keywords), config)
+    alone = dynamics(found.atoms, MLSEQM(**keywords), MDConfig(steps=1, keep_velocities=True))
+    assert found.point.charge == 1
+    assert alone.table["potential_eV"][0] == pytest.approx(found.table["potential_eV"][-1])
+    with pytest.raises(InputError, match="need MLSEQM or an Engine, not Springs"):
+        replicas([water], Springs(water.positions), config)
+
+
 def test_failed_replica_stops_alone(grid, tmp_path):
     stems = [tmp_path / name for name in "abc"]
     engine = SpringEngine(grid.positions, lose=[(5, 1)])

@@ -1,0 +1,75 @@
+"""What computes the replicas of a simulation: an engine, or the one of a calculator."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.atoms import molecule_from_atoms
+from ase_mlseqm.engines import engine_for
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.molecule import Molecule
+
+if TYPE_CHECKING:  # torch is imported with the first engine, not with this module
+    from ase_mlseqm import Engine
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """An engine, and what is said of all molecules that it computes.
+
+    Attributes
+    ----------
+    engine : Engine
+    unrestricted : bool or None
+    field : sequence of float or None
+        V/Angstrom.
+    charge, multiplicity : int or None
+        None: what the atoms say.
+    """
+
+    engine: Engine
+    unrestricted: bool | None = None
+    field: Sequence[float] | None = None
+    charge: int | None = None
+    multiplicity: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        calc: MLSEQM | Engine | None,
+        unrestricted: bool | None = None,
+        field: Sequence[float] | None = None,
+    ) -> System:
+        """That of a calculator, with its keywords, or of an engine with these two."""
+        if isinstance(calc, MLSEQM):
+            names = ("unrestricted", "field", "charge", "multiplicity")
+            return cls(engine_for(calc.parameters), *(calc.parameters[name] for name in names))
+        if isinstance(calc, BaseCalculator):
+            raise InputError(
+                f"replicas need MLSEQM or an Engine, not {type(calc).__name__}: give each molecule "
+                "to dynamics()"
+            )
+        if calc is None:
+            from ase_mlseqm import Engine
+
+            calc = Engine()
+        return cls(calc, unrestricted, field)
+
+    def molecule(self, atoms: Atoms) -> Molecule:
+        """For the engine.
+
+        Raises
+        ------
+        InputError
+            When it cannot be computed.
+        """
+        from ase_mlseqm.validate import check
+
+        molecule = molecule_from_atoms(atoms, self.charge, self.multiplicity)
+        return check(molecule, self.engine.model, self.unrestricted)
