@@ -24,20 +24,22 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks" / "results" / "transferability"
 
 
-def short(text: str) -> str:
-    """A number with three significant digits, as far as they stand before the point."""
-    value = float(text)
-    if not np.isfinite(value):
-        return ""
+def decimals(value: float) -> int:
+    """Three significant digits, as far as they stand before the point."""
     size = 0 if value == 0 else int(np.floor(np.log10(abs(value))))
-    shown = f"{value:.{min(max(2 - size, 0), 3)}f}"
-    return shown.replace("-", "−")
+    return min(max(2 - size, 0), 3)
 
 
 def cell(row: dict[str, str]) -> str:
-    """Value and interval."""
-    value, low, high = (short(row[key]) if row[key] else "" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]" if value and low and high else value
+    """Value and interval, with as many decimals; nothing where there is no value."""
+    value, low, high = (float(row[key] or "nan") for key in ("value", "low", "high"))
+    if not np.isfinite(value):
+        return ""
+    digits = decimals(value)
+    shown = f"{value:.{digits}f}"
+    if np.isfinite(low) and np.isfinite(high):
+        shown += f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return shown.replace("-", "−")
 
 
 def tables(rows: list[dict[str, str]]) -> dict[str, str]:
@@ -96,6 +98,20 @@ def keep(name: str, report: Path) -> None:
             shutil.copyfile(picture, ROOT / "docs" / f"transferability_{name}_{test}.png")
 
 
+def about() -> str:
+    """One line a report: when, with which model, on what data."""
+    lines = []
+    for path in sorted(FOLDER.glob("*.json")):
+        facts = json.loads(path.read_text())
+        models = ", ".join(f"{name} `{digest[:12]}`" for name, digest in facts["models"].items())
+        tests = ", ".join(facts["data"])
+        files = sorted({name for test in facts["data"].values() for name in test})
+        data = ", ".join(f"`{name}`" for name in files[:3]) + (" ..." if len(files) > 3 else "")
+        versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+        lines.append([path.stem, facts["started"][:10], models, tests, data, versions])
+    return markdown(["report", "date", "model", "tests", "data", "versions"], lines) + "\n"
+
+
 def main() -> None:
     """Keep reports, write tables."""
     parser = argparse.ArgumentParser(
@@ -107,6 +123,7 @@ def main() -> None:
         keep(name, Path(report))
     for path in sorted(FOLDER.glob("*.csv")):
         write(path.stem)
+    (FOLDER / "about.md").write_text(about())
 
 
 if __name__ == "__main__":

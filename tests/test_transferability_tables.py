@@ -12,7 +12,7 @@ from ase_mlseqm.models import DEFAULT, model_file
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from transferability_tables import FOLDER, short, tables  # noqa: E402
+from transferability_tables import FOLDER, cell, tables  # noqa: E402
 
 REPORTS = sorted(path.stem for path in FOLDER.glob("*.csv"))
 
@@ -34,9 +34,14 @@ def test_the_page_shows_every_table():
 
 
 def test_numbers():
-    given = ("1.2268", "0.0412", "123.4", "-2.704", "1950.2", "0", "0.00042")
-    shown = ["1.23", "0.041", "123", "−2.70", "1950", "0.00", "0.000"]
-    assert [short(text) for text in given] == shown
+    def shown(value, low="", high=""):
+        return cell({"value": value, "low": low, "high": high})
+
+    assert shown("1.2268", "0.98331", "-1.9") == "1.23 [0.98, −1.90]"
+    given = ("0.0412", "123.4", "-2.704", "1950.2", "0", "0.00042", "nan", "")
+    assert [shown(text) for text in given] == [
+        *("0.041", "123", "−2.70", "1950", "0.00", "0.000", "", ""),
+    ]
     same = {"test": "t", "metric": "MAE", "unit": "eV", "value": "1", "low": "", "high": ""}
     rows = [same | {"method": m, "failures": n} for m, n in (("a", "0"), ("b", "2"))]
     assert tables(rows)["t"].splitlines()[2:] == [
