@@ -18,10 +18,10 @@ from ase_mlseqm.workflows.ts import TSConfig, ts
 
 reactions = {
     "keto_enol": ("vinyl alcohol to acetaldehyde", 56.6),
-    "claisen": ("Claisen rearrangement", 30.6),
+    "claisen": ("allyl vinyl ether to 4-pentenal", 30.6),
 }
 kcal = units.mol / units.kcal
-print(f"{'barrier, kcal/mol':41s} {'electronic':>10s} {'with zero point':>16s} {'published':>10s}")
+print(f"{'barrier, kcal/mol':42s} {'electronic':>10s} {'with zero point':>16s} {'published':>10s}")
 for file, (name, published) in reactions.items():
     reactant, product, guess = read(Path(__file__).parent / f"{file}.xyz", ":")
     for method in (None, "PM3"):  # None: the learned model
@@ -29,5 +29,5 @@ for file, (name, published) in reactions.items():
         top = ts(guess, MLSEQM(method=method), TSConfig(), reactant=reactant, product=product)
         plot_irc(top, f"{file}_{label}.png", f"{name}, {label}")
         barrier, corrected = top.barriers[0] * kcal, top.activation.energies_zero_point[0] * kcal
-        print(f"{name:30s} {label:10s} {barrier:10.1f} {corrected:16.1f} {published:10.1f}")
+        print(f"{name:31s} {label:10s} {barrier:10.1f} {corrected:16.1f} {published:10.1f}")
         print(f"  {top.message}; imaginary: {top.imaginary.round()} 1/cm")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ase.io import read
 
@@ -23,23 +26,82 @@ SCRIPTS = [
 ]
 
 
+@functools.cache
+def run(script: Path) -> subprocess.CompletedProcess[str]:
+    """What a script prints; those that two tests look at take minutes."""
+    with tempfile.TemporaryDirectory() as folder:
+        line = [sys.executable, str(script)]
+        return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_script_runs(script: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True
-    )
+def test_script_runs(script: Path) -> None:
+    done = run(script)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert "nan" not in done.stdout.lower()
 
 
+def listed() -> str:
+    """The list of the examples."""
+    return (EXAMPLES / "README.md").read_text()
+
+
 def test_every_script_is_short_and_listed() -> None:
-    listed = (EXAMPLES / "README.md").read_text()
     for path in EXAMPLES.iterdir():
         if path.suffix in (".py", ".xyz"):
-            assert f"`{path.name}`" in listed, path.name
+            assert f"`{path.name}`" in listed(), path.name
         if path.suffix == ".py":
             assert len(path.read_text().splitlines()) < 40, path.name
+
+
+REACTIONS = {
+    "reactions": r'^    "(.+)": \(.+, ([\d.]+)\),$',
+    "transition_states": r'^    "\w+": \("(.+)", ([\d.]+)\),$',
+}
+"""Names and published barriers in the scripts."""
+
+
+def barriers() -> dict[str, list[float]]:
+    """The table in the README by reaction: learned, the same with zero point, PM3, published."""
+    rows = re.findall(r"^\| (.+?) \|([\d.| ]+\d) \| [^|]+ \|$", listed(), re.MULTILINE)
+    return {
+        name: [float(cell) if cell.strip() else np.nan for cell in cells.split("|")]
+        for name, cells in rows
+    }
+
+
+@pytest.mark.parametrize("script", REACTIONS)
+def test_every_reaction_stands_in_the_table(script: str) -> None:
+    text = (EXAMPLES / f"{script}.py").read_text()
+    found = re.findall(REACTIONS[script], text, re.MULTILINE)
+    assert len(found) > 1
+    for name, published in found:
+        assert barriers()[name.replace(" to ", " → ")][3] == pytest.approx(
+            float(published), abs=0.06
+        )
+
+
+@pytest.mark.slow
+def test_paths_have_the_barriers_of_the_table() -> None:
+    printed = run(EXAMPLES / "reactions.py").stdout
+    rows = re.findall(r"^(\w.*?) +([\d.]+) +([\d.]+) +[\d.]+$", printed, re.MULTILINE)
+    assert len(rows) == 3
+    for name, *found in rows:
+        learned, _, plain, _ = barriers()[name.replace(" to ", " → ")]
+        assert [float(x) for x in found] == pytest.approx([learned, plain], abs=0.3), name
+
+
+@pytest.mark.slow
+def test_transition_states_have_the_barriers_of_the_table() -> None:
+    printed = run(EXAMPLES / "transition_states.py").stdout
+    number = r" +([\d.]+)"
+    rows = re.findall(rf"^(\w.*?) +(hipnn-pm3|PM3){number}{number} ", printed, re.MULTILINE)
+    assert len(rows) == 4
+    for name, method, *found in rows:
+        learned, corrected, plain, _ = barriers()[name.replace(" to ", " → ")]
+        expected = [learned, corrected] if method == "hipnn-pm3" else [plain]
+        assert [float(x) for x in found][: len(expected)] == pytest.approx(expected, abs=0.3), name
 
 
 @pytest.mark.parametrize("name", ["claisen", "keto_enol", "malonaldehyde"])
