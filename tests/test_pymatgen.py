@@ -12,9 +12,12 @@ from ase_mlseqm import MLSEQM, InputError, evaluate
 from ase_mlseqm.pymatgen_io import as_atoms, to_molecule
 from ase_mlseqm.workflows.md import MDConfig, dynamics
 from ase_mlseqm.workflows.neb import NEBConfig, neb
+from ase_mlseqm.workflows.phonons import PhononsConfig, phonons
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.relax_many import relax_many
+from ase_mlseqm.workflows.replicas import replicas
 from ase_mlseqm.workflows.thermochemistry import ThermoConfig, thermochemistry
+from ase_mlseqm.workflows.ts import TSConfig, ts
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
 core = pytest.importorskip("pymatgen.core")
@@ -96,6 +99,41 @@ def test_neb():
     short = NEBConfig(images=3, max_steps=1, relax_ends=False)
     result = neb(*sides, pm3(), short)
     assert result.images[0].get_chemical_formula() == "H3N" and result.barrier > 0
+
+
+def test_lists_and_checkpoints(tmp_path):
+    """A raw molecule is known again in the file that a relaxation goes on from."""
+    file, config = tmp_path / "c.extxyz", RelaxConfig(fmax=1e-3)
+
+    def stop(number, active):
+        if number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        relax_many([water(charge=1)], pm3(), config, checkpoint=file, step=stop)
+    assert file.exists()
+    (many,) = relax([water(charge=1)], pm3(), config, checkpoint=file)
+    alone = relax(water(charge=1), pm3(), config, checkpoint=file)
+    assert many.converged and many.energy == pytest.approx(alone.energy, abs=1e-5)
+    assert not file.exists()
+
+
+def test_ts():
+    saddle = core.Molecule(["H", "C", "N"], [[0, 1.2, 0.55], [0, 0, 0], [0, 0, 1.17]])
+    result = ts(saddle, pm3(), TSConfig(refiner="dimer", irc=False))
+    assert result.converged and result.atoms.get_chemical_formula() == "CHN"
+
+
+def test_phonons():
+    pytest.importorskip("phonopy", minversion="4")
+    expected = phonons(WATER, pm3(), PhononsConfig(relax=False)).frequencies
+    found = phonons(water(), pm3(), PhononsConfig(relax=False)).frequencies
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_replicas():
+    ends = replicas([water(), WATER], pm3(), MDConfig(steps=2, seed=1))
+    np.testing.assert_array_equal([len(end.atoms) for end in ends], [3, 3])
 
 
 def test_back():
