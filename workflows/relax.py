@@ -210,8 +210,7 @@ def relax(
     Parameters
     ----------
     atoms : ase.Atoms, or a list of them
-        Start; not changed.  Constraints are respected.  A list is what
-        :func:`~ase_mlseqm.workflows.relax_many.relax_many` is for, and goes there.
+        Start; not changed.  Constraints are respected.  A list goes to ``relax_many``.
     calc : ase.calculators.calculator.BaseCalculator
         Any ASE calculator with energies and forces.
     config : RelaxConfig, optional
