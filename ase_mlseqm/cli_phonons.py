@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,7 +14,15 @@ if TYPE_CHECKING:
     from .runs import Run
 
 
-def phonons(run: Run, files: list[str], settings: PhononsConfig) -> int:
+@dataclasses.dataclass(frozen=True)
+class PhononsOptions(PhononsConfig):
+    """Settings of ``mlseqm phonons``."""
+
+    figure: bool = True
+    """Draw the density of states and the frequencies: NAME_phonons.png."""
+
+
+def phonons(run: Run, files: list[str], settings: PhononsOptions) -> int:
     """Phonons of all structures."""
     from .runs_phonons import phonon_runs
 
@@ -25,7 +34,7 @@ def register(app: typer.Typer) -> None:
     workflow_command(
         app,
         "phonons",
-        PhononsConfig,
+        PhononsOptions,
         phonons,
         "Phonons at Gamma of all structures with phonopy; goes on where it stopped.",
     )

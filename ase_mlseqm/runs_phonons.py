@@ -8,9 +8,12 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
+from .cli_phonons import PhononsOptions
 from .frames import Frame
+from .options import base_settings
 from .runs import Run
-from .runs_frames import Account, Workflow, each_frame
+from .runs_chunks import Workflow
+from .runs_frames import Account, each_frame
 from .workflows.phonons import PhononsConfig, PhononsResult, phonons
 
 UNITS = {
@@ -26,15 +29,22 @@ LEFT_OUT = ("eigenvectors", "force_constants", "config")
 """What the report of a run does not repeat."""
 
 
-def phonon_runs(run: Run, specs: list[str], settings: PhononsConfig) -> int:
-    """Phonons of all frames, one after the other; the displacements of each are one batch."""
+def phonon_runs(run: Run, specs: list[str], settings: PhononsOptions) -> int:
+    """Phonons of all frames; the displacements of a chunk of them are one batch."""
 
     def write(frame: Frame, stem: str, result: PhononsResult) -> Account:
         _write(run, stem, result)
+        if settings.figure:
+            from .workflows.phonon_figures import plot_phonons
+
+            path = run.out / f"{stem}_phonons.png"
+            plot_phonons(result, path, f"{frame.name}, {run.level}")
+            run.wrote(path)
         details = {k: v for k, v in result.to_dict().items() if k not in LEFT_OUT}
         return Account({"phonons": details}, result.messages, _table(frame, result))
 
-    workflow = Workflow("phonons", "phonons", phonons, PhononsResult, settings, UNITS)
+    config = base_settings(settings, PhononsConfig)
+    workflow = Workflow("phonons", "phonons", phonons, PhononsResult, config, UNITS)
     return each_frame(run, specs, workflow, write)
 
 

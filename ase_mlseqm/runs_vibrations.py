@@ -11,7 +11,8 @@ from .cli_vibrations import ThermoOptions, VibOptions
 from .frames import Frame, output_folder, write_frames
 from .options import base_settings
 from .runs import Run
-from .runs_frames import Account, Workflow, each_frame
+from .runs_chunks import Workflow
+from .runs_frames import Account, each_frame
 from .runs_spectra import write_csv, write_spectra
 from .workflows.thermochemistry import ThermoResult, ideal_gas
 from .workflows.vibrations import (
@@ -46,7 +47,7 @@ LEFT_OUT = ("hessian", "dipole_derivatives", "modes", "config", "unprojected") +
 
 
 def vibration_runs(run: Run, specs: list[str], settings: VibOptions) -> int:
-    """Vibrations of all frames, one after the other."""
+    """Vibrations of all frames, in chunks."""
 
     def write(frame: Frame, stem: str, result: VibrationsResult) -> Account:
         if settings.spectrum and len(result.frequencies):
@@ -64,7 +65,7 @@ def vibration_runs(run: Run, specs: list[str], settings: VibOptions) -> int:
 
 
 def thermo_runs(run: Run, specs: list[str], settings: ThermoOptions) -> int:
-    """Thermochemistry of all frames, one after the other."""
+    """Thermochemistry of all frames, in chunks."""
 
     def write(frame: Frame, stem: str, result: VibrationsResult) -> Account:
         gas = ideal_gas(result, settings)

@@ -16,7 +16,6 @@ from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm.errors import InputError
 
-from .normal_modes import IMAGINARY
 from .thermochemistry import ThermoConfig, ideal_gas
 from .ts_ends import bonds
 from .vibrations_config import VibrationsResult
@@ -106,7 +105,7 @@ def activation(
     InputError
         When the transition state has not exactly one imaginary mode, or is periodic.
     """
-    count = _imaginary(top)
+    count = len(top.imaginary)
     if count != 1:
         raise InputError(f"a transition state has one imaginary mode, this structure {count}")
     if top.atoms.pbc.any():
@@ -123,7 +122,7 @@ def activation(
         gases = [ideal_gas(found, config) for found in (top, *ends)]
     if top.heat_of_formation is not None:
         messages.append(COUNTED_TWICE)
-    known = np.array([np.nan if _imaginary(end) else 0.0 for end in ends])
+    known = np.array([np.nan if len(end.imaginary) else 0.0 for end in ends])
 
     def rise(quantity: str) -> np.ndarray:
         above, *below = (np.ravel(getattr(gas, quantity))[0] for gas in gases)
@@ -143,19 +142,14 @@ def activation(
     )
 
 
-def _imaginary(found: VibrationsResult) -> int:
-    return int((found.frequencies < IMAGINARY).sum())
-
-
 def _soft(found: VibrationsResult, name: str) -> list[str]:
-    soft = found.imaginary[found.imaginary >= IMAGINARY]
-    listed = ", ".join(f"{-value:.1f}i" for value in soft)
+    listed = ", ".join(f"{-value:.1f}i" for value in found.soft)
     return [f"soft modes of the {name} ({listed} cm-1) are left out"] if listed else []
 
 
 def _doubts(end: VibrationsResult, name: str) -> list[str]:
     out = []
-    if _imaginary(end):
+    if len(end.imaginary):
         listed = ", ".join(f"{-value:.1f}i" for value in end.imaginary[:3])
         out.append(
             f"the {name} is no minimum ({listed} cm-1): no thermal corrections from there; "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -11,34 +10,17 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError, SCFError
 
 from ase_mlseqm import MLSEQM
+
+from .hessian_batch import SecondDerivatives, batched
 
 Progress = Callable[[int, int], None]
 
 BATCHED_STEP = 1e-3
 FOREIGN_STEP = 1e-2
 """Angstrom; a calculator of unknown precision needs a larger displacement."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SecondDerivatives:
-    """Second derivatives of the energy of a molecule with A atoms.
-
-    Attributes
-    ----------
-    hessian : (3A, 3A) array
-        Symmetrised, eV/Angstrom^2.
-    asymmetry : float
-        Largest difference to its transpose before that, eV/Angstrom^2: the error of differences.
-    dipole_derivatives : (3A, 3) array or None
-        d dipole / d position about a fixed origin, e; None without dipoles.
-    """
-
-    hessian: np.ndarray
-    asymmetry: float
-    dipole_derivatives: np.ndarray | None
 
 
 def second_derivatives(
@@ -51,9 +33,9 @@ def second_derivatives(
 ) -> SecondDerivatives:
     """Hessian and dipole derivatives of ``atoms``; constraints do not count.
 
-    With :class:`ase_mlseqm.MLSEQM` all displaced molecules are one batch.  Another calculator is
-    asked for ``get_hessian`` if it has that and no dipoles; otherwise its forces and dipoles are
-    differenced.
+    With :class:`ase_mlseqm.MLSEQM` all displaced molecules are one batch, also those of many
+    molecules (:func:`.hessian_batch.batched`).  Another calculator is asked for ``get_hessian`` if
+    it has that and no dipoles; otherwise its forces and dipoles are differenced.
 
     Parameters
     ----------
@@ -74,16 +56,12 @@ def second_derivatives(
 
 
 def _batched(atoms: Atoms, calc: MLSEQM, step: float) -> SecondDerivatives:
-    from ase_mlseqm.nddo.parameters import elements
-
-    calc.get_property("energy", atoms)  # the density to start from, and the charge
+    calc.get_property("energy", atoms)  # the density to start from
     assert calc.unfinished is not None
-    charge = calc.unfinished.charge
-    found = calc.second_derivatives(atoms, step)
-    # the engine's dipole is about the centre of mass, which moves with an atom
-    masses = elements("cpu").mass.numpy()[atoms.numbers]
-    moved = charge * np.kron(masses[:, None] / masses.sum(), np.eye(3))
-    return SecondDerivatives(found.hessian, found.asymmetry, found.dipole_derivatives + moved)
+    (found,) = batched([atoms], calc, step, [calc.unfinished.density])
+    if isinstance(found, SCFError):
+        raise found
+    return found
 
 
 def _differences(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 from ase import Atoms
@@ -18,28 +21,65 @@ from .many import Many
 from .normal_modes import WAVENUMBER
 from .phonons_config import PhononsConfig, PhononsResult
 from .phonopy_cells import displaced, phonopy_object
-from .relax import RelaxConfig, StepCallback, frozen, relax
+from .relax import RelaxConfig, StepCallback
+from .several import (
+    Failure,
+    attempt,
+    computed,
+    one_or_many,
+    parts,
+    relaxed,
+    together,
+    unfinished,
+)
 
 
+@overload
 def phonons(
     atoms: Atoms,
     calc: BaseCalculator,
     config: PhononsConfig | None = None,
     *,
     relax_callback: StepCallback | None = None,
-) -> PhononsResult:
+) -> PhononsResult: ...
+
+
+@overload
+def phonons(
+    atoms: list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: PhononsConfig | None = None,
+    *,
+    relax_callback: StepCallback | None = None,
+) -> list[PhononsResult | Failure]: ...
+
+
+def phonons(
+    atoms: Atoms | list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: PhononsConfig | None = None,
+    *,
+    relax_callback: StepCallback | None = None,
+) -> PhononsResult | list[PhononsResult | Failure]:
     """Phonons of a crystal, or vibrations of a molecule as phonons at Gamma of a box around it.
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms, or a list of them
         Start of the relaxation, or a stationary point; not changed.  Constraints hold during a
         relaxation and do not count in the phonons.
     calc : ase.calculators.calculator.BaseCalculator
-        Any ASE calculator with forces; with :class:`~ase_mlseqm.MLSEQM` all displaced supercells
-        are one batch.
+        Any ASE calculator with forces; with :class:`~ase_mlseqm.MLSEQM` all displaced supercells,
+        of all structures of a list, are one batch.
     relax_callback : callable, optional
-        Called with (step, energy in eV, largest force in eV/Angstrom).
+        Called with (step, energy in eV, largest force in eV/Angstrom); not for structures that are
+        relaxed together.
+
+    Returns
+    -------
+    PhononsResult, or a list
+        In the order of the list; an exception, of those below, for a structure that cannot be
+        computed.  The others are not affected.
 
     Raises
     ------
@@ -49,29 +89,70 @@ def phonons(
     ase.calculators.calculator.CalculatorError
         When a structure cannot be computed.
     """
-    config, work = config or PhononsConfig(), as_atoms(atoms).copy()
+    settings = config or PhononsConfig()
+    if isinstance(calc, MLSEQM) and calc.parameters["field"] is not None:
+        settings = dataclasses.replace(settings, symmetry=False)  # the field has none of it
+    relaxing = RelaxConfig(fmax=settings.fmax, max_steps=settings.max_steps)
+    step = settings.step or (BATCHED_STEP if isinstance(calc, MLSEQM) else FOREIGN_STEP)
+
+    def compute(structures: Sequence[Any]) -> list[Any]:
+        starts = attempt(lambda structure: _start(structure, calc, settings), structures)
+        doubts: list[Any] = [[] for _ in starts]
+        if settings.relax:
+            ends = together(lambda some: relaxed(some, calc, relaxing, relax_callback), starts)
+            doubts = attempt(unfinished, ends)
+            starts = attempt(lambda end: end.atoms, ends)
+        points = together(lambda some: computed(some, calc), starts)
+        cells = attempt(lambda point: _displaced(point.atoms, settings, step), points)
+        forces = together(lambda some: _forces(some, calc), cells)
+        return attempt(
+            lambda point, cell, found, doubt: _result(point.atoms, cell[0], found, doubt, settings),
+            *(points, cells, forces, doubts),
+        )
+
+    return one_or_many(compute, atoms, calc)
+
+
+def _start(structure: Any, calc: BaseCalculator, config: PhononsConfig) -> Atoms:
+    work = as_atoms(structure).copy()
     _check(work, config)
     if isinstance(calc, MLSEQM):  # it refuses what the Hamiltonian cannot do, now periodic cells
         molecule_from_atoms(work, calc.parameters["charge"], calc.parameters["multiplicity"])
-        if calc.parameters["field"] is not None:
-            config = dataclasses.replace(config, symmetry=False)  # the field has none of it
-    messages: list[str] = []
-    if config.relax:
-        relaxing = RelaxConfig(fmax=config.fmax, max_steps=config.max_steps)
-        outcome = relax(work, calc, relaxing, callback=relax_callback)
-        messages += [] if outcome.converged else [f"the relaxation {outcome.message}"]
-        work = outcome.atoms.copy()
-    work.set_constraint()
-    work.calc = calc
-    work.get_forces()
-    stationary = frozen(work)
+    return work
 
-    phonon = phonopy_object(stationary, config)
-    step = config.step or (BATCHED_STEP if isinstance(calc, MLSEQM) else FOREIGN_STEP)
+
+def _displaced(atoms: Atoms, config: PhononsConfig, step: float) -> tuple[Any, list[Atoms]]:
+    """phonopy's object and the displaced supercells."""
+    phonon = phonopy_object(atoms, config)
     phonon.generate_displacements(distance=step, is_plusminus=True, is_diagonal=False)
-    structures = displaced(stationary, phonon)
-    Many(_precise(calc))(structures)
-    phonon.forces = np.array([structure.get_forces() for structure in structures])
+    return phonon, displaced(atoms, phonon)
+
+
+def _forces(cells: list[tuple[Any, list[Atoms]]], calc: BaseCalculator) -> list[Any]:
+    """Forces (displacements, S, 3) on the displaced supercells of every structure."""
+    from ase_mlseqm.derivatives import HELD  # torch comes with it
+
+    structures = [atoms for _, chosen in cells for atoms in chosen]
+    precise, errors = _precise(calc), []
+    orbitals = [np.where(atoms.numbers > 1, 4, 1).sum() for atoms in structures]
+    for part in parts(structures, [float(n) ** 2 for n in orbitals], HELD):
+        errors += Many(precise).attempt(part)  # a new one each: it holds the densities
+    left = iter(errors)
+
+    def forces(cell: tuple[Any, list[Atoms]]) -> np.ndarray:
+        failures = list(itertools.islice(left, len(cell[1])))
+        for index, error in enumerate(failures):
+            if error is not None:
+                raise type(error)(f"structure {index}: {error}")
+        return np.array([atoms.get_forces() for atoms in cell[1]])
+
+    return attempt(forces, cells)
+
+
+def _result(
+    atoms: Atoms, phonon: Any, forces: np.ndarray, doubts: list[str], config: PhononsConfig
+) -> PhononsResult:
+    phonon.forces = forces
     phonon.produce_force_constants(show_drift=False)
     if config.sum_rule:
         phonon.symmetrize_force_constants(show_drift=False)
@@ -81,15 +162,15 @@ def phonons(
     matrix = points.dynamical_matrices[0].real
     values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
     result = PhononsResult(
-        atoms=stationary,
+        atoms=atoms,
         frequencies=WAVENUMBER * np.sign(values) * np.sqrt(np.abs(values)),
-        eigenvectors=vectors.T.reshape(-1, len(work), 3),
+        eigenvectors=vectors.T.reshape(-1, len(atoms), 3),
         force_constants=np.array(phonon.force_constants),
-        calculations=len(structures),
-        messages=messages,
+        calculations=len(forces),
+        messages=[],
         config=config,
     )
-    return dataclasses.replace(result, messages=[*messages, *_doubts(result)])
+    return dataclasses.replace(result, messages=[*doubts, *_doubts(result)])
 
 
 def _check(atoms: Atoms, config: PhononsConfig) -> None:

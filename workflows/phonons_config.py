@@ -13,13 +13,11 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_not_negative, require_positive
 
 from .computed import ComputedAtoms
+from .normal_modes import IMAGINARY, WAVENUMBER, normal_modes
 from .phonopy_cells import phonopy_object
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
-
-IMAGINARY = -30.0
-"""cm-1; closer to zero than that, a negative one is a translation or rotation with an error."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +35,8 @@ class PhononsConfig:
     """Displacement for the force constants, Angstrom; default: 0.001, with calculators other than
     MLSEQM 0.01."""
     supercell: tuple[int, ...] = (1, 1, 1)
-    """Repetitions of a periodic cell along its three axes."""
+    """Repetitions of a periodic cell along its three axes; above 1 with other calculators than
+    MLSEQM only, so not on the command line."""
     vacuum: float = 5.0
     """Between a molecule and the walls of its box, Angstrom; it is for phonopy alone, the forces
     are those of the free molecule."""
@@ -85,9 +84,23 @@ class PhononsResult(ComputedAtoms):
     config: PhononsConfig
 
     @property
+    def internal(self) -> np.ndarray:
+        """Frequencies of a molecule without translations and rotations, which are projected out;
+        all of a crystal, cm-1."""
+        if self.atoms.pbc.any():
+            return self.frequencies
+        vectors = self.eigenvectors.reshape(len(self.frequencies), -1)
+        values = np.sign(self.frequencies) * (self.frequencies / WAVENUMBER) ** 2
+        masses = self.atoms.get_masses()
+        root = np.sqrt(np.repeat(masses, 3))
+        hessian = np.outer(root, root) * (vectors.T * values @ vectors)
+        return normal_modes(hessian, self.atoms.positions, masses).frequencies
+
+    @property
     def imaginary(self) -> np.ndarray:
-        """Imaginary frequencies that are more than numerical noise, as negative numbers, cm-1."""
-        return self.frequencies[self.frequencies < IMAGINARY]
+        """Imaginary ones of ``internal`` beyond 20 cm-1, the noise, as negative numbers, cm-1."""
+        found = self.internal
+        return found[found < IMAGINARY]
 
     def to_phonopy(self) -> Phonopy:
         """phonopy's own object with these force constants: bands, densities of states and more."""

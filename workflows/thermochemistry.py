@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from ase import Atoms, units
@@ -15,6 +15,7 @@ from ase.thermochemistry import IdealGasThermo
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_positive
 
+from .several import Failure, attempt
 from .symmetry import point_group
 from .vibrations import VibrationsConfig, VibrationsResult, vibrations
 
@@ -114,15 +115,38 @@ class ThermoResult:
         }
 
 
+@overload
 def thermochemistry(
     atoms: Atoms,
     calc: BaseCalculator,
     config: ThermoConfig | None = None,
     *,
     cache: str | Path | None = None,
-) -> ThermoResult:
-    """Thermochemistry of one molecule; the parameters are those of ``vibrations``."""
+) -> ThermoResult: ...
+
+
+@overload
+def thermochemistry(
+    atoms: list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: ThermoConfig | None = None,
+    *,
+    cache: str | Path | None = None,
+) -> list[ThermoResult | Failure]: ...
+
+
+def thermochemistry(
+    atoms: Atoms | list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: ThermoConfig | None = None,
+    *,
+    cache: str | Path | None = None,
+) -> ThermoResult | list[ThermoResult | Failure]:
+    """Thermochemistry of one molecule, or of every one in a list; otherwise as ``vibrations``."""
     config = config or ThermoConfig()
+    if isinstance(atoms, list | tuple):
+        found = vibrations(atoms, calc, config, cache=cache)
+        return attempt(lambda one: ideal_gas(one, config), found)
     return ideal_gas(vibrations(atoms, calc, config, cache=cache), config)
 
 
@@ -184,7 +208,7 @@ def ideal_gas(found: VibrationsResult, config: ThermoConfig | None = None) -> Th
 
 def _doubts(found: VibrationsResult) -> list[str]:
     out = []
-    if len(found.imaginary):
+    if (found.frequencies < 0).any():
         out.append("imaginary modes are left out of the thermochemistry")
     if found.heat_of_formation is not None:
         out.append(

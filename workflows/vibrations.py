@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from ase_mlseqm import MLSEQM
-from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
-from .hessians import Progress, second_derivatives
+from .harmonic import harmonic, harmonic_many
+from .hessians import Progress
 from .isotopes import isotope_masses, isotope_name
-from .normal_modes import infrared_intensities, normal_modes
-from .raman import polarizability, raman_activities
-from .relax import RelaxConfig, StepCallback, frozen, relax
+from .relax import RelaxConfig, StepCallback
+from .several import (
+    Computed,
+    Failure,
+    attempt,
+    computed,
+    one_or_many,
+    relaxed,
+    together,
+    unfinished,
+)
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
 __all__ = [
@@ -32,6 +41,7 @@ __all__ = [
 ]
 
 
+@overload
 def vibrations(
     atoms: Atoms,
     calc: BaseCalculator,
@@ -40,20 +50,53 @@ def vibrations(
     cache: str | Path | None = None,
     callback: Progress | None = None,
     relax_callback: StepCallback | None = None,
-) -> VibrationsResult:
-    """Harmonic vibrations of one molecule.
+) -> VibrationsResult: ...
+
+
+@overload
+def vibrations(
+    atoms: list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: VibrationsConfig | None = None,
+    *,
+    cache: str | Path | None = None,
+    callback: Progress | None = None,
+    relax_callback: StepCallback | None = None,
+) -> list[VibrationsResult | Failure]: ...
+
+
+def vibrations(
+    atoms: Atoms | list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: VibrationsConfig | None = None,
+    *,
+    cache: str | Path | None = None,
+    callback: Progress | None = None,
+    relax_callback: StepCallback | None = None,
+) -> VibrationsResult | list[VibrationsResult | Failure]:
+    """Harmonic vibrations of one molecule, or of every one in a list.
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms, or a list of them
         Start of the relaxation, or a stationary point; not changed.  Constraints hold during a
-        relaxation and do not count in the vibrations.
+        relaxation and do not count in the vibrations.  With :class:`~ase_mlseqm.MLSEQM` the
+        molecules of a list are relaxed together and displaced together; any other calculator
+        takes them in turn.
     calc : ase.calculators.calculator.BaseCalculator
         Any ASE calculator with forces; with dipoles there are infrared intensities.
     cache : str or Path, optional
-        File with the displaced results of a calculator other than MLSEQM, to go on from.
+        File with the displaced results of a calculator other than MLSEQM, to go on from; one file
+        will do for many molecules.
     callback, relax_callback : callable, optional
-        Called with (done, all) displacements, and with (step, energy, largest force).
+        Called with (done, all) displacements, and with (step, energy, largest force); not for
+        molecules that are computed together.
+
+    Returns
+    -------
+    VibrationsResult, or a list
+        In the order of the list; an exception, of those below, for a molecule that cannot be
+        computed.  The others are not affected.
 
     Raises
     ------
@@ -63,7 +106,39 @@ def vibrations(
     ase.calculators.calculator.CalculatorError
         When a structure cannot be computed.
     """
-    config, atoms = config or VibrationsConfig(), as_atoms(atoms)
+    settings = config or VibrationsConfig()
+    relaxing = RelaxConfig(fmax=settings.fmax, max_steps=settings.max_steps)
+
+    def settle(starts: Sequence[Any], relax: bool) -> list[Any]:
+        """Vibrations, after a relaxation or not."""
+        doubts = [[] for _ in starts]
+        if relax:
+            ends = together(lambda some: relaxed(some, calc, relaxing, relax_callback), starts)
+            doubts = attempt(unfinished, ends)
+            starts = attempt(lambda end: end.atoms, ends)
+        found = together(lambda some: harmonic_many(some, calc, settings, cache, callback), starts)
+        return attempt(_with_doubts, found, doubts)
+
+    def compute(structures: Sequence[Any]) -> list[Any]:
+        starts = attempt(lambda structure: _start(structure, settings), structures)
+        found = settle(starts, settings.relax)
+        for _ in range(settings.follow):
+            unstable = [
+                k
+                for k, one in enumerate(found)
+                if not isinstance(one, Exception) and one.imaginary.size
+            ]
+            pushed = _pushed([found[k] for k in unstable], calc)
+            for k, one in zip(unstable, settle(pushed, True), strict=True):
+                found[k] = one
+        return found
+
+    return one_or_many(compute, atoms, calc)
+
+
+def _start(structure: Any, config: VibrationsConfig) -> Atoms:
+    """A copy of the molecule, with the masses of its isotopes."""
+    atoms = as_atoms(structure)
     if atoms.pbc.any() or not len(atoms):
         raise InputError(
             "vibrations are those of a molecule: "
@@ -71,112 +146,28 @@ def vibrations(
         )
     work = atoms.copy()
     work.set_masses(isotope_masses(atoms, config.isotopes))
-    relaxing = RelaxConfig(fmax=config.fmax, max_steps=config.max_steps)
-    doubts: list[str] = []
+    return work
 
-    def relaxed(start: Atoms) -> Atoms:
-        outcome = relax(start, calc, relaxing, callback=relax_callback)
-        doubts[:] = [] if outcome.converged else [f"the relaxation {outcome.message}"]
-        return outcome.atoms
 
-    if config.relax:
-        work = relaxed(work)
-    found = harmonic(work, calc, config, cache=cache, callback=callback)
-    for _ in range(config.follow):
-        if not len(found.imaginary):
-            break
-        start = relaxed(_pushed(found, calc))
-        found = harmonic(start, calc, config, cache=cache, callback=callback)
+def _with_doubts(found: VibrationsResult, doubts: list[str]) -> VibrationsResult:
     return dataclasses.replace(found, messages=[*doubts, *found.messages])
 
 
-def harmonic(
-    atoms: Atoms,
-    calc: BaseCalculator,
-    config: VibrationsConfig | None = None,
-    *,
-    cache: str | Path | None = None,
-    callback: Progress | None = None,
-) -> VibrationsResult:
-    """Vibrations at the geometry and with the masses of ``atoms``; otherwise as ``vibrations``."""
-    config = config or VibrationsConfig()
-    work = atoms.copy()
-    work.set_constraint()
-    work.calc = calc
-    work.get_forces()
-    stationary = frozen(work)
-    charge, multiplicity, heat = _state(work)
-    found = second_derivatives(work, calc, config.step, cache=cache, callback=callback)
-    modes = normal_modes(found.hessian, work.positions, work.get_masses())
-    slopes = found.dipole_derivatives
-    alpha = polarizability(work, calc) if config.raman else None
-    raman, ratios = None, None
-    if alpha is not None:
-        raman, ratios = raman_activities(modes.modes, modes.reduced_masses, alpha.derivatives)
-    result = VibrationsResult(
-        atoms=stationary,
-        charge=charge,
-        multiplicity=multiplicity,
-        heat_of_formation=heat,
-        frequencies=modes.frequencies,
-        modes=modes.modes,
-        reduced_masses=modes.reduced_masses,
-        intensities=None if slopes is None else infrared_intensities(modes, slopes),
-        unprojected=modes.unprojected,
-        linear=modes.linear,
-        hessian=found.hessian,
-        dipole_derivatives=slopes,
-        polarizability=None if alpha is None else alpha.tensor,
-        polarizability_derivatives=None if alpha is None else alpha.derivatives,
-        raman_activities=raman,
-        depolarisation_ratios=ratios,
-        messages=[],
-        config=config,
-    )
-    return dataclasses.replace(result, messages=_doubts(result))
-
-
-def _state(atoms: Atoms) -> tuple[int, int, float | None]:
-    """Charge, multiplicity, and heat of formation where the energy implies one."""
-    if isinstance(atoms.calc, MLSEQM):
-        point = atoms.calc.unfinished
-        assert point is not None
-        return point.charge, point.multiplicity, point.heat_of_formation
-    charge, multiplicity = charge_and_multiplicity(atoms)
-    return charge, multiplicity or 1 + (int(atoms.numbers.sum()) - charge) % 2, None
-
-
-def _doubts(result: VibrationsResult) -> list[str]:
-    out = []
-    if result.max_force > result.config.fmax:
-        out.append(
-            f"the largest force is {result.max_force:.2g} eV/Angstrom, above "
-            f"{result.config.fmax:g}: this is no stationary point and its frequencies mean "
-            "little; relax it with this method first"
-        )
-    count = len(result.imaginary)
-    if count:
-        listed = ", ".join(f"{-value:.1f}i" for value in result.imaginary[:3])
-        more = ", ..." if count > 3 else ""
-        out.append(
-            f"{count} imaginary mode{'s' if count > 1 else ''} ({listed}{more} cm-1), so no "
-            "minimum: relax further (a smaller fmax), or displace along the first and relax "
-            "again (follow=1)"
-        )
-    return out
-
-
-def _pushed(result: VibrationsResult, calc: BaseCalculator) -> Atoms:
-    """The structure displaced along its first mode, to the side of the lower energy."""
-    mode = result.modes[0]
-    mode = mode * result.config.push / np.linalg.norm(mode, axis=1).max()
+def _pushed(results: Sequence[VibrationsResult], calc: BaseCalculator) -> list[Any]:
+    """The structures displaced along their first modes, each to the side of the lower energy."""
     sides = []
-    for sign in (1.0, -1.0):
-        atoms = result.atoms.copy()
-        atoms.positions += sign * mode
-        atoms.calc = calc
-        sides.append((float(atoms.get_potential_energy()), sign, atoms))
-    return min(sides, key=lambda side: side[:2])[2]
+    for result in results:
+        mode = result.modes[0] * result.config.push / np.linalg.norm(result.modes[0], axis=1).max()
+        for sign in (1.0, -1.0):
+            atoms = result.atoms.copy()
+            atoms.positions += sign * mode
+            sides.append(atoms)
+    found = computed(sides, calc)
+
+    def lower(one: Computed, other: Computed) -> Atoms:
+        return min((other.atoms, one.atoms), key=lambda atoms: atoms.get_potential_energy())
+
+    return attempt(lower, found[::2], found[1::2])
 
 
 def mode_frames(result: VibrationsResult, index: int, frames: int = 20) -> list[Atoms]:

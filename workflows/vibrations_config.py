@@ -12,6 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_mlseqm.options import require_not_negative, require_positive
 
 from .computed import ComputedAtoms
+from .normal_modes import IMAGINARY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,8 +108,13 @@ class VibrationsResult(ComputedAtoms):
 
     @property
     def imaginary(self) -> np.ndarray:
-        """The imaginary frequencies, as negative numbers, cm-1."""
-        return self.frequencies[self.frequencies < 0]
+        """Imaginary frequencies beyond 20 cm-1, the noise, as negative numbers, cm-1."""
+        return self.frequencies[self.frequencies < IMAGINARY]
+
+    @property
+    def soft(self) -> np.ndarray:
+        """Imaginary frequencies within the noise, as negative numbers, cm-1."""
+        return self.frequencies[(self.frequencies >= IMAGINARY) & (self.frequencies < 0)]
 
     @property
     def zero_point_energy(self) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -17,12 +18,18 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import read, write
 from ase.phonons import Phonons as ASEPhonons
+from PIL import Image
 
 from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm.cli_phonons import PhononsOptions
+from ase_mlseqm.engine import Engine
+from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import phonons as module
+from ase_mlseqm.workflows.phonon_figures import plot_phonons
 from ase_mlseqm.workflows.phonons import PhononsConfig, PhononsResult, phonons
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, isotope_masses, vibrations
 
+BLUE, RED = (0x1F, 0x4E, 0x79), (0xB0, 0x3A, 0x2E)
 phonopy = pytest.importorskip("phonopy", minversion="4")
 
 FIXED = PhononsConfig(relax=False)
@@ -30,6 +37,12 @@ FIXED = PhononsConfig(relax=False)
 
 def pm3(**options):
     return MLSEQM(method="PM3", **options)
+
+
+def colours(path):
+    """Of the pixels of a picture."""
+    with Image.open(path) as image:
+        return {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
 
 
 def at(phonon, point):
@@ -132,6 +145,51 @@ def test_imaginary():
     assert len(result.imaginary) == 1 and "1 imaginary" in result.messages[0]
 
 
+def test_rotations_are_not_imaginary(relaxed):
+    """Of a molecule that is not quite relaxed they are far from zero; they are projected out."""
+    atoms = relaxed("H2O").atoms.copy()
+    atoms.rattle(0.005, seed=1)
+    result = phonons(atoms, pm3(), FIXED)
+    assert result.frequencies[0] < -20.0
+    assert not len(result.imaginary) and len(result.internal) == 3
+    np.testing.assert_allclose(result.internal, result.frequencies[-3:], atol=0.5)
+
+
+def test_many_at_once(relaxed, monkeypatch):
+    """All displaced molecules are one call of the engine; numbers are those of each by itself."""
+    sizes = []
+    original = Engine.run
+
+    def run(self, molecules, *args, **keywords):
+        sizes.append(len(molecules))
+        return original(self, molecules, *args, **keywords)
+
+    monkeypatch.setattr(Engine, "run", run)
+    starts = [relaxed("H2O").atoms, bulk("Si"), relaxed("HCN").atoms]
+    full = dataclasses.replace(FIXED, symmetry=False)
+    del sizes[:]
+    water, silicon, cyanide = phonons(starts, pm3(), full)
+    assert sizes == [2, 18 + 18]
+    assert isinstance(silicon, InputError)
+    for many, start in ((water, starts[0]), (cyanide, starts[2])):
+        alone = phonons(start, pm3(), full)
+        np.testing.assert_allclose(many.internal, alone.internal, rtol=1e-6)
+    together = phonons([molecule("H2O"), molecule("HCN")], pm3(), PhononsConfig())
+    for many, name in zip(together, ("H2O", "HCN"), strict=True):
+        alone = phonons(molecule(name), pm3(), PhononsConfig())
+        np.testing.assert_allclose(many.internal, alone.internal, rtol=1e-6)
+        assert many.messages == alone.messages == []
+
+
+def test_many_crystals():
+    """Any calculator takes them in turn."""
+    cell = bulk("Al", cubic=True)
+    one, bad, other = phonons([cell, Atoms("Al", pbc=True), bulk("Cu")], EMT(), FIXED)
+    assert isinstance(bad, InputError)
+    np.testing.assert_array_equal(one.frequencies, phonons(cell, EMT(), FIXED).frequencies)
+    assert len(other.frequencies) == 3
+
+
 def test_one_atom():
     result = phonons(Atoms("H"), pm3(), FIXED)
     np.testing.assert_allclose(result.frequencies, 0.0, atol=0.1)
@@ -155,6 +213,8 @@ def test_crystal(tmp_path):
     phonon = result.to_phonopy()
     for point, energies in zip(points, serial.band_structure(points), strict=True):
         np.testing.assert_allclose(at(phonon, point), np.sort(energies) * 8065.544, atol=0.2)
+    plot_phonons(result, tmp_path / "al.png", "Al")
+    assert colours(tmp_path / "al.png") >= {BLUE, RED}
     wavenumbers, density = result.density_of_states()
     assert np.trapezoid(density, wavenumbers) == pytest.approx(12.0, rel=0.01)
 
@@ -227,6 +287,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert read("o/water_0000_phonons.extxyz").get_potential_energy() == pytest.approx(
         stored["result"]["energy"], abs=1e-6
     )
+    assert colours("o/water_0001_phonons.png") >= {BLUE, RED}
     loaded = phonopy.load("o/water_0000_phonopy.yaml", produce_fc=False, log_level=0)
     np.testing.assert_allclose(at(loaded, [0, 0, 0])[-3:], rows[-3:, 1], atol=0.01)
 
@@ -243,7 +304,7 @@ def test_command(tmp_path, monkeypatch, capsys):
 
 def test_killed_run_goes_on(tmp_path):
     """What was written is used; the rest is computed; the answers are those of one run."""
-    names = ["CH3OH", "CH3CHO", "C2H6", "H2O"]
+    names = ["CH3OH", "CH3CHO", "H2O"]
     write(tmp_path / "many.xyz", [molecule(name) for name in names])
     line = [sys.executable, "-m", "ase_mlseqm.cli", "phonons", "many.xyz", "--method", "PM3"]
 
@@ -268,6 +329,22 @@ def test_killed_run_goes_on(tmp_path):
         found, expected = (result["frequencies"][vibrating:] for result in (one, other))
         np.testing.assert_allclose(found, expected, atol=0.01)
         assert one["energy"] == pytest.approx(other["energy"], abs=1e-7)
+
+
+def test_the_page(tmp_path, monkeypatch, capsys):
+    """The example in the documentation runs, with nothing but what the package asks for."""
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[2] / "docs" / "phonons.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    exec(compile(code, str(page), "exec"), {})
+    assert "nan" not in capsys.readouterr().out
+    for name in ("phonons_molecule.png", "phonons_crystal.png"):
+        assert colours(tmp_path / name) >= {BLUE, RED}
+        assert (page.parent / name).exists() and f"({name})" in page.read_text()
+
+
+def test_every_setting_has_its_doc():
+    assert set(PhononsOptions.__dataclass_fields__) == set(field_docs(PhononsOptions))
 
 
 def test_module_does_without_phonopy():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import molecule
+from ase.calculators.calculator import CalculatorError
 from ase.calculators.emt import EMT
 from ase.io import write
 from PIL import Image
@@ -217,6 +218,19 @@ def test_other_calculators():
     assert json.loads(json.dumps(gas.to_dict()))["geometry"] == "linear"
 
 
+def test_many_at_once(water):
+    config = ThermoConfig(relax=False, symmetry_number=2, temperatures=(298.15,))
+    carbon = build(MOPAC["CO2"])
+    structures = [build(MOPAC["H2O"]), Atoms("U2", [(0, 0, 0), (0, 0, 2.0)]), carbon]
+    first, bad, last = thermochemistry(structures, MLSEQM(method="PM3"), config)
+    assert isinstance(bad, CalculatorError)
+    alone = thermochemistry(carbon, MLSEQM(method="PM3"), config)
+    for one, other in ((first, ideal_gas(water, config)), (last, alone)):
+        np.testing.assert_allclose(one.entropies, other.entropies, rtol=1e-6)
+        np.testing.assert_allclose(one.gibbs_energies, other.gibbs_energies, rtol=1e-6)
+        assert one.messages == other.messages
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -259,9 +273,14 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert {(0x1F, 0x4E, 0x79), (0xB0, 0x3A, 0x2E)} <= colours
 
 
-def test_the_page(capsys):
-    """The example in the documentation runs."""
+def test_the_page(tmp_path, monkeypatch, capsys):
+    """The example in the documentation runs, and draws the picture that the page shows."""
+    monkeypatch.chdir(tmp_path)
     page = Path(__file__).parents[2] / "docs" / "vibrations.md"
     (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     exec(compile(code, str(page), "exec"), {})
     assert "nan" not in capsys.readouterr().out
+    with Image.open("vibrations_spectrum.png") as image:
+        assert (0x1F, 0x4E, 0x79) in {c for _, c in image.convert("RGB").getcolors(1 << 20)}
+    assert "(vibrations_spectrum.png)" in page.read_text()
+    assert page.with_name("vibrations_spectrum.png").exists()

@@ -1,5 +1,6 @@
 """Vibrations against ASE's, MOPAC's, and what must be so."""
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -11,16 +12,18 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import molecule
-from ase.calculators.calculator import SCFError
+from ase.calculators.calculator import CalculatorError, SCFError
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import read, write
 from ase.vibrations import Infrared, Vibrations
 from PIL import Image
 
-from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm import MLSEQM, InputError, cli, derivatives, runs_vibrations
 from ase_mlseqm.cli_vibrations import VibOptions
+from ase_mlseqm.engine import Engine
 from ase_mlseqm.options import field_docs
+from ase_mlseqm.workflows import harmonic as harmonic_module
 from ase_mlseqm.workflows.hessians import second_derivatives
 from ase_mlseqm.workflows.normal_modes import (
     INTENSITY,
@@ -81,7 +84,7 @@ def test_frequencies_and_intensities_of_mopac(name):
     assert len(rigid) == (5 if result.linear else 6) and rigid.max() < 10.0
     moved = np.sort(result.unprojected)[-sure.sum() :] - result.frequencies[sure]
     assert np.abs(moved).max() < 0.5
-    # MOPAC's transition dipole is half of the derivative, in D/Angstrom of its normalised mode
+    # MOPAC's transition dipole is half of the derivative, see below
     derivatives = 2 * np.array(entry["transition_dipoles"])
     intensities = 42.256 * derivatives**2 / result.reduced_masses
     groups = np.cumsum(np.diff(expected, prepend=expected[0]) > 0.5)  # sets in any order
@@ -93,6 +96,31 @@ def test_frequencies_and_intensities_of_mopac(name):
     if sure.all():
         zero_point = result.zero_point_energy / kcal
         assert zero_point == pytest.approx(entry["zero_point_energy_kcal_mol"], abs=2e-3)
+
+
+def slope_of_dipole(name, direction):
+    """Length of the derivative of the dipole along a displacement (A, 3), D per its length."""
+    dipoles = []
+    for length in (1e-3, -1e-3):
+        atoms = build(MOPAC[name])
+        atoms.positions += length * direction
+        atoms.calc = MLSEQM(method="PM3", tolerance=1e-9)
+        dipoles.append(atoms.get_dipole_moment() / units.Debye)
+    return np.linalg.norm(dipoles[0] - dipoles[1]) / 2e-3
+
+
+def test_transition_dipoles_of_mopac_are_half_of_the_derivative():
+    """By displaced dipoles: of a diatomic molecule with nothing but its masses, and of water."""
+    carbon_oxide = build(MOPAC["CO"])
+    oxygen, carbon = carbon_oxide.get_masses()
+    axis = carbon_oxide.positions[1] - carbon_oxide.positions[0]
+    # the centre of mass rests; length one
+    direction = np.outer([-carbon, oxygen], axis / np.linalg.norm(axis)) / np.hypot(carbon, oxygen)
+    half = 0.5 * slope_of_dipole("CO", direction)
+    assert half == pytest.approx(MOPAC["CO"]["transition_dipoles"][0], rel=1e-4)
+    modes = vibrations(build(MOPAC["H2O"]), MLSEQM(method="PM3"), FIXED).modes
+    halves = [0.5 * slope_of_dipole("H2O", mode) for mode in modes]
+    np.testing.assert_allclose(halves, MOPAC["H2O"]["transition_dipoles"], rtol=2e-4)
 
 
 @pytest.mark.parametrize("name", ["H2O", "CH3OH"])
@@ -265,6 +293,24 @@ def test_other_calculators(copper, tmp_path):
     np.testing.assert_allclose(result.frequencies, serial.get_frequencies().real[6:], atol=0.5)
 
 
+def test_tblite(tmp_path):
+    """Frequencies and intensities of a calculator with dipoles, against ASE's of the same."""
+    xtb = pytest.importorskip("tblite.ase").TBLite
+    calc = xtb(method="GFN2-xTB", accuracy=0.01, verbosity=0)
+    cache = tmp_path / "cache.jsonl"
+    result = vibrations(molecule("H2O"), calc, VibrationsConfig(fmax=1e-3), cache=cache)
+    assert len(cache.read_text().splitlines()) == 18
+    assert result.messages == [] and result.heat_of_formation is None
+    atoms = result.atoms.copy()
+    atoms.calc = calc
+    serial = Infrared(atoms, name=str(tmp_path / "ir"), delta=0.01)
+    serial.run()
+    np.testing.assert_allclose(result.frequencies, serial.get_frequencies().real[6:], atol=0.5)
+    in_km_mol = serial.intensities[6:] * 42.255  # ASE: (D/Angstrom)^2/u
+    np.testing.assert_allclose(result.intensities, in_km_mol, rtol=0.01, atol=0.1)
+    assert result.intensities.max() > 50
+
+
 class Counting(EMT):
     """Raises at call ``limit``."""
 
@@ -307,6 +353,79 @@ def test_calculators_with_a_hessian(copper):
     assert found.hessian[0, 1] == 5.0
 
 
+# many molecules
+
+
+def several():
+    """Molecules of different sizes, an ion, and one that PM3 cannot do."""
+    ion = Atoms("NH4", molecule("CH4").positions, info={"charge": 1})
+    return [molecule("H2O"), Atoms("U"), molecule("CH3OH"), ion]
+
+
+@pytest.fixture
+def sizes(monkeypatch):
+    """Of the batches that the engine is given."""
+    found = []
+    original = Engine.run
+
+    def run(self, molecules, *args, **keywords):
+        found.append(len(molecules))
+        return original(self, molecules, *args, **keywords)
+
+    monkeypatch.setattr(Engine, "run", run)
+    return found
+
+
+def test_many_at_once(sizes, monkeypatch):
+    """Two calls of the engine displace all; numbers are those of each by itself."""
+    config = VibrationsConfig(fmax=1e-4)
+    results = vibrations(several(), MLSEQM(method="PM3"), config)
+    coordinates = 3 * (3 + 6 + 5)
+    # undisplaced with all properties, and with the tight SCF; forward; backward
+    assert sizes[-4:] == [3, 3, coordinates, coordinates]
+    assert max(sizes[:-4]) == 3  # steps of the relaxation
+    assert isinstance(results[1], CalculatorError) and "no parameters for U" in str(results[1])
+    alone = [vibrations(several()[k], MLSEQM(method="PM3"), config) for k in (0, 2, 3)]
+    starts = [result.atoms for result in alone]
+    again = vibrations(starts, MLSEQM(method="PM3"), FIXED)
+    monkeypatch.setattr(derivatives, "HELD", 500.0)  # a few densities
+    del sizes[:]
+    parts = vibrations(tuple(starts), MLSEQM(method="PM3"), FIXED)
+    assert len(sizes) > 10 and sum(sizes) == 2 * 3 + 2 * coordinates
+    for one, *others in zip(alone, again, parts, strict=True):
+        for other in others:
+            np.testing.assert_allclose(other.frequencies, one.frequencies, rtol=1e-6)
+            lines = one.intensities > 1e-3
+            np.testing.assert_allclose(other.intensities[lines], one.intensities[lines], rtol=1e-5)
+            assert other.charge == one.charge and other.messages == one.messages
+            assert other.energy == pytest.approx(one.energy, abs=1e-7)
+    for one, other in zip(alone, [results[k] for k in (0, 2, 3)], strict=True):
+        np.testing.assert_allclose(other.frequencies, one.frequencies, rtol=1e-6)
+
+
+def test_many_with_other_calculators(copper, tmp_path):
+    """One after the other, each with its error; one file keeps the displacements of all."""
+    bad = Atoms("Cu", cell=[3, 3, 3], pbc=True)
+    cache = tmp_path / "cache.jsonl"
+    pair = Atoms("Cu2", [(0, 0, 0), (0, 0, 2.2)])
+    results = vibrations([copper, bad, pair], EMT(), VibrationsConfig(fmax=1e-4), cache=cache)
+    assert isinstance(results[1], InputError)
+    for k, start in ((0, copper), (2, pair)):
+        single = vibrations(start, EMT(), VibrationsConfig(fmax=1e-4))
+        np.testing.assert_array_equal(results[k].frequencies, single.frequencies)
+    assert len(cache.read_text().splitlines()) == 18 + 12
+    assert vibrations([], EMT()) == vibrations([], MLSEQM()) == []
+
+
+def test_many_leave_their_saddles():
+    """Only those that have imaginary modes are pushed."""
+    config = VibrationsConfig(follow=1)
+    still, moved = vibrations([molecule("H2O"), planar()], MLSEQM(method="PM3"), config)
+    assert not len(moved.imaginary) and not moved.messages
+    assert moved.atoms.get_angle(1, 0, 2) < 115
+    assert still.frequencies[0] == pytest.approx(1742.1, abs=0.2)
+
+
 # doubts
 
 
@@ -328,6 +447,17 @@ def test_imaginary_modes_and_how_to_leave_them():
     assert not len(bottom.imaginary) and not bottom.messages
     assert bottom.energy < top.energy - 0.1
     assert bottom.max_force < 1e-3
+
+
+def test_noise_is_not_imaginary(relaxed):
+    """Modes down to -20 cm-1 do not make a saddle point, but are told."""
+    result = dataclasses.replace(relaxed("H2O"), frequencies=np.array([-20.5, -7.0, 3900.0]))
+    np.testing.assert_array_equal(result.imaginary, [-20.5])
+    np.testing.assert_array_equal(result.soft, [-7.0])
+    assert result.zero_point_energy == pytest.approx(0.5 * units.invcm * 3900.0)
+    imaginary, soft = harmonic_module._doubts(result)
+    assert "1 imaginary mode (20.5i cm-1)" in imaginary
+    assert "soft modes (7.0i cm-1) are within the noise" in soft
 
 
 def test_no_stationary_point():
@@ -416,6 +546,43 @@ def test_command_with_bad_input(tmp_path, monkeypatch, capsys):
     assert "unknown shape 'square'" in capsys.readouterr().err
     assert cli.main([*line, "--max-steps", "0"]) == 2
     assert "not converged in 0 steps" in capsys.readouterr().err
+
+
+def test_command_computes_frames_together(tmp_path, monkeypatch, capsys, sizes):
+    """The first frame alone, then two, then the rest; a bad one harms no other."""
+    monkeypatch.chdir(tmp_path)
+    frames = [molecule("H2O"), Atoms("U"), molecule("HCN"), molecule("NH3"), molecule("H2CO")]
+    write("many.xyz", frames)
+    line = ["vib", "many.xyz", "--method", "PM3", "--no-spectrum", "--no-animate", "--json"]
+    assert cli.main([*line, "--out", "a"]) == 2
+    report = json.loads(capsys.readouterr().out)
+    assert [entry["frame"] for entry in report["molecules"]] == [0, 2, 3, 4]
+    displaced = [size for size in sizes if size > 4]
+    assert displaced == [9, 9, 9, 9, 3 * (4 + 4), 3 * (4 + 4)]
+    for entry in report["molecules"]:
+        config = VibrationsConfig()
+        single = vibrations(frames[entry["frame"]], MLSEQM(method="PM3"), config)
+        np.testing.assert_allclose(
+            entry["vibrations"]["frequencies"], single.frequencies, rtol=1e-6
+        )
+        assert entry["energy"] == pytest.approx(single.energy, abs=1e-6)
+    # an interruption keeps the chunks that are done
+    original, calls = runs_vibrations.vibrations, []
+
+    def stopped(structures, *args, **keywords):
+        calls.append(len(structures))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(structures, *args, **keywords)
+
+    monkeypatch.setattr(runs_vibrations, "vibrations", stopped)
+    assert cli.main([*line, "--out", "b"]) == 130
+    assert [path.name for path in sorted(Path("b").glob("*_vib.json"))] == [
+        "many_0000_vib.json",
+        "mlseqm_vib.json",
+    ]
+    assert cli.main([*line, "--out", "b"]) == 2
+    assert calls == [1, 2, 2, 2]  # the first frame is not computed again
 
 
 def test_killed_run_goes_on(tmp_path):

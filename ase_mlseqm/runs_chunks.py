@@ -1,0 +1,187 @@
+"""Results of all frames of a run, computed in chunks; what an earlier run has kept is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
+
+from .atoms import molecule_from_atoms
+from .calculator import MLSEQM
+from .engines import engine_for
+from .frames import Frame, output_stem, output_stems
+from .results import SinglePoint
+from .runs import Run
+from .runs_relax import SHOWN
+from .summary import versions
+
+CHUNK_SECONDS = 20.0
+"""As many frames again are computed together while the last ones took less than that; what an
+interruption loses are those under way."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Workflow:
+    """What is computed for every frame, and kept in NAME_suffix.json and NAME_suffix.extxyz.
+
+    Attributes
+    ----------
+    label : str
+        Of the progress bar.
+    suffix : str
+        End of the names of both files.
+    compute : callable
+        Called with (list of atoms, calculator, config, relax_callback=...); returns a list of
+        results, with an exception for what could not be computed.
+    result : type
+        Of the results; has ``to_dict``, ``from_dict``, ``atoms``, and ``max_force`` (eV/Angstrom).
+    config : dataclass
+        All settings that the result depends on, ``relax`` and ``fmax`` among them.
+    units : dict
+        Of the numbers in the JSON file.
+    """
+
+    label: str
+    suffix: str
+    compute: Callable[..., Any]
+    result: type[Any]
+    config: Any
+    units: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """A frame, the start of the names of its files, and what came of it.
+
+    Attributes
+    ----------
+    result : object or Exception
+        The result of the workflow, or why there is none.
+    atoms : ase.Atoms or None
+        The structure of the result, with the notes of the frame.
+    point : SinglePoint or None
+        Everything about that structure.
+    """
+
+    frame: Frame
+    stem: str
+    result: Any
+    atoms: Atoms | None = None
+    point: SinglePoint | None = None
+
+
+def in_chunks(
+    run: Run, calc: MLSEQM, frames: list[Frame], workflow: Workflow, advance: Any
+) -> Iterator[Done]:
+    """Compute the first frame by itself, and then ever more together while that is fast."""
+    stems = output_stems(frame.file for frame in frames)
+    count = 1
+    while frames:
+        chunk, frames = frames[:count], frames[count:]
+        start = time.monotonic()
+        names = [output_stem(frame, stems) for frame in chunk]
+        calc.reset()  # the result must not depend on the molecules before
+        results = _kept_or_new(run, calc, chunk, names, workflow, advance)
+        done = _with_points(run, calc, map(Done, chunk, names, results))
+        run.summary.lap("compute")
+        fast = time.monotonic() - start < CHUNK_SECONDS
+        count = 2 * count if fast else max(1, count // 2)
+        yield from done
+
+
+def _with_points(run: Run, calc: MLSEQM, found: Iterable[Done]) -> list[Done]:
+    """All properties of the structures of the results."""
+
+    def located(done: Done) -> Done:
+        if isinstance(done.result, Exception):
+            return done
+        # not that of the result: what was read from a file has lost the frame's notes
+        atoms = done.frame.atoms.copy()
+        atoms.positions = done.result.atoms.positions
+        atoms.set_masses(done.result.atoms.get_masses())
+        return dataclasses.replace(done, atoms=atoms)
+
+    dones = [located(done) for done in found]
+    places = [k for k, done in enumerate(dones) if done.atoms is not None]
+    if len(dones) == 1 and places:  # the calculator has it, or a density to start from
+        (alone,) = dones
+        try:
+            calc.get_property("energy", alone.atoms)
+        except (CalculationFailed, CalculatorSetupError) as error:
+            return [dataclasses.replace(alone, result=error)]
+        return [dataclasses.replace(alone, point=calc.singlepoint)]
+    options = run.options
+    points = engine_for(run.keywords).run(
+        [molecule_from_atoms(dones[k].atoms, options.charge, options.multiplicity) for k in places],
+        (*SHOWN, "uncertainty") if run.wants_uncertainty else SHOWN,
+        unrestricted=options.unrestricted,
+        field=options.field,
+    )
+    for k, point in zip(places, points, strict=True):
+        dones[k] = dataclasses.replace(dones[k], point=point)
+    return dones
+
+
+def _kept_or_new(
+    run: Run, calc: MLSEQM, frames: list[Frame], stems: list[str], workflow: Workflow, advance: Any
+) -> list[Any]:
+    """The results in the files of the frames, or new ones, which are written there."""
+    keys = [_fingerprint(run, frame, workflow.config) for frame in frames]
+    paths = [run.out / f"{stem}_{workflow.suffix}.json" for stem in stems]
+    results = [_kept(run, path, key, workflow) for path, key in zip(paths, keys, strict=True)]
+    new = [k for k, result in enumerate(results) if result is None]
+    if not new:
+        return results
+    name = frames[new[0]].name
+    if len(new) > 1:
+        advance(0, f"{name} and {len(new) - 1} more together")
+
+    def step(number: int, energy: float, fmax: float) -> None:
+        advance(0, f"{name} step {number}: {energy:.4f} eV, {fmax:.4f} eV/Å")
+
+    structures = [frames[k].atoms for k in new]
+    found = workflow.compute(structures, calc, workflow.config, relax_callback=step)
+    for k, result in zip(new, found, strict=True):
+        results[k] = result
+        if not isinstance(result, Exception):
+            content = {"fingerprint": keys[k], "result": result.to_dict()}
+            run.write_json(paths[k], workflow.units, **content)
+    return results
+
+
+def _kept(run: Run, path: Path, key: str, workflow: Workflow) -> Any:
+    """The result in a file; None if there is none that can be used."""
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+        if kept["fingerprint"] != key:
+            return None
+        run.wrote(path)
+        return workflow.result.from_dict(kept["result"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _fingerprint(run: Run, frame: Frame, config: Any) -> str:
+    """What a result depends on, as one word."""
+    atoms = frame.atoms
+    words = [
+        [atoms.numbers.tolist(), atoms.positions.tolist()],
+        [atoms.cell.tolist(), atoms.pbc.tolist()],
+        atoms.get_masses().tolist(),
+        atoms.get_initial_charges().tolist(),
+        atoms.get_initial_magnetic_moments().tolist(),
+        [str(atoms.info.get(name)) for name in ("charge", "multiplicity", "spin")],
+        [str(constraint.todict()) for constraint in atoms.constraints],
+        dataclasses.asdict(run.options),
+        run.summary.model,
+        dataclasses.asdict(config),
+        versions()["ase-mlseqm"],
+    ]
+    return hashlib.sha256(repr(words).encode()).hexdigest()

@@ -1,0 +1,122 @@
+"""Harmonic vibrations where a molecule is, without a relaxation; of many at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from ase_mlseqm import MLSEQM
+
+from .hessian_batch import SecondDerivatives, batched
+from .hessians import BATCHED_STEP, Progress, second_derivatives
+from .normal_modes import infrared_intensities, normal_modes
+from .raman import polarizability, raman_activities
+from .several import Computed, Failure, attempt, computed, together
+from .vibrations_config import VibrationsConfig, VibrationsResult
+
+
+def harmonic(
+    atoms: Atoms,
+    calc: BaseCalculator,
+    config: VibrationsConfig | None = None,
+    *,
+    cache: str | Path | None = None,
+    callback: Progress | None = None,
+) -> VibrationsResult:
+    """Vibrations at the geometry and with the masses of ``atoms``; otherwise as ``vibrations``."""
+    (found,) = harmonic_many([atoms], calc, config or VibrationsConfig(), cache, callback)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def harmonic_many(
+    structures: Sequence[Atoms],
+    calc: BaseCalculator,
+    config: VibrationsConfig,
+    cache: str | Path | None = None,
+    callback: Progress | None = None,
+) -> list[VibrationsResult | Failure]:
+    """The same of many molecules, an exception for one that cannot be computed."""
+
+    def derivatives(points: list[Computed]) -> list[Any]:
+        geometries = [point.atoms for point in points]
+        if isinstance(calc, MLSEQM):
+            step = config.step or BATCHED_STEP
+            return batched(geometries, calc, step, [point.density for point in points])
+        return attempt(
+            lambda atoms: second_derivatives(
+                atoms, calc, config.step, cache=cache, callback=callback
+            ),
+            geometries,
+        )
+
+    points = computed(structures, calc)
+    return attempt(
+        lambda point, slopes: _result(point, slopes, calc, config),
+        points,
+        together(derivatives, points),
+    )
+
+
+def _result(
+    point: Computed, found: SecondDerivatives, calc: BaseCalculator, config: VibrationsConfig
+) -> VibrationsResult:
+    atoms, slopes = point.atoms, found.dipole_derivatives
+    modes = normal_modes(found.hessian, atoms.positions, atoms.get_masses())
+    alpha = polarizability(atoms, calc) if config.raman else None
+    raman, ratios = None, None
+    if alpha is not None:
+        raman, ratios = raman_activities(modes.modes, modes.reduced_masses, alpha.derivatives)
+    result = VibrationsResult(
+        atoms=atoms,
+        charge=point.charge,
+        multiplicity=point.multiplicity,
+        heat_of_formation=point.heat_of_formation,
+        frequencies=modes.frequencies,
+        modes=modes.modes,
+        reduced_masses=modes.reduced_masses,
+        intensities=None if slopes is None else infrared_intensities(modes, slopes),
+        unprojected=modes.unprojected,
+        linear=modes.linear,
+        hessian=found.hessian,
+        dipole_derivatives=slopes,
+        polarizability=None if alpha is None else alpha.tensor,
+        polarizability_derivatives=None if alpha is None else alpha.derivatives,
+        raman_activities=raman,
+        depolarisation_ratios=ratios,
+        messages=[],
+        config=config,
+    )
+    return dataclasses.replace(result, messages=_doubts(result))
+
+
+def _doubts(result: VibrationsResult) -> list[str]:
+    out = []
+    if result.max_force > result.config.fmax:
+        out.append(
+            f"the largest force is {result.max_force:.2g} eV/Angstrom, above "
+            f"{result.config.fmax:g}: this is no stationary point and its frequencies mean "
+            "little; relax it with this method first"
+        )
+    count = len(result.imaginary)
+    if count:
+        listed = ", ".join(f"{-value:.1f}i" for value in result.imaginary[:3])
+        more = ", ..." if count > 3 else ""
+        out.append(
+            f"{count} imaginary mode{'s' if count > 1 else ''} ({listed}{more} cm-1), so no "
+            "minimum: relax further (a smaller fmax), or displace along the first and relax "
+            "again (follow=1)"
+        )
+    if len(result.soft):
+        listed = ", ".join(f"{-value:.1f}i" for value in result.soft)
+        out.append(
+            f"soft modes ({listed} cm-1) are within the noise: a smaller fmax says whether they "
+            "are imaginary"
+        )
+    return out

@@ -1,0 +1,186 @@
+"""What workflows for one structure or many share: steps over lists in which an error has its place.
+
+A workflow is written for a list.  Every step takes what the one before has left, and a structure
+that cannot be computed becomes an exception at its place, which does no harm to the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import (
+    BaseCalculator,
+    CalculatorError,
+    CalculatorSetupError,
+    SCFError,
+    all_properties,
+)
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
+from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results
+from ase_mlseqm.engines import engine_for
+from ase_mlseqm.errors import InputError
+
+from .relax import RelaxConfig, RelaxResult, StepCallback, frozen, relax
+from .relax_many import relax_many
+
+Failure = CalculatorError | InputError
+"""Why a structure could not be computed."""
+
+
+def one_or_many(compute: Callable[[Sequence[Any]], list[Any]], atoms: Any, calc: Any) -> Any:
+    """The result of one structure, or those of a list or tuple of them.
+
+    Parameters
+    ----------
+    compute : callable
+        Makes a list of results, errors among them, of a list of structures.
+
+    Raises
+    ------
+    InputError, ase.calculators.calculator.CalculatorError
+        When one structure cannot be computed; in a list the error is at its place.
+    """
+    if not isinstance(atoms, list | tuple):
+        (found,) = compute([atoms])
+        if isinstance(found, Exception):
+            raise found
+        return found
+    if isinstance(calc, MLSEQM):
+        return compute(atoms)
+    # another calculator goes from one molecule to the next only once
+    return [found for one in atoms for found in compute([one])]
+
+
+def attempt(function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
+    """The function of every row of the columns; an error in a row, or its own, stays."""
+    out = []
+    for row in zip(*columns, strict=True):
+        found: Any = next((item for item in row if isinstance(item, Exception)), None)
+        try:
+            out.append(function(*row) if found is None else found)
+        except (CalculatorError, InputError) as error:
+            out.append(error)
+    return out
+
+
+def together(function: Callable[[list[Any]], list[Any]], items: Sequence[Any]) -> list[Any]:
+    """The function of the list of all that are no errors, with those at their places."""
+    good = [item for item in items if not isinstance(item, Exception)]
+    found = iter(function(good) if good else [])
+    return [item if isinstance(item, Exception) else next(found) for item in items]
+
+
+def parts(items: Sequence[Any], sizes: Sequence[float], most: float) -> Iterator[list[Any]]:
+    """The items in their order, in lists whose sizes add up to ``most`` or less, or of one item."""
+    part: list[Any] = []
+    total = 0.0
+    for item, size in zip(items, sizes, strict=True):
+        if part and total + size > most:
+            yield part
+            part, total = [], 0.0
+        part.append(item)
+        total += size
+    if part:
+        yield part
+
+
+def relaxed(
+    structures: list[Atoms],
+    calc: BaseCalculator,
+    config: RelaxConfig,
+    callback: StepCallback | None,
+) -> list[RelaxResult | CalculatorError]:
+    """Relaxations: many as one batch, one by itself with a report of its steps."""
+    if len(structures) > 1:
+        return relax_many(structures, calc, config)
+    return attempt(lambda atoms: relax(atoms, calc, config, callback=callback), structures)
+
+
+def unfinished(end: RelaxResult) -> list[str]:
+    """A sentence where a relaxation has not converged."""
+    return [] if end.converged else [f"the relaxation {end.message}"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Computed:
+    """A structure with energy and forces.
+
+    Attributes
+    ----------
+    atoms : ase.Atoms
+        Without constraints; its calculator holds the results.
+    charge, multiplicity : int
+        Of the calculation; with calculators that do not say, those of ``atoms.info`` or the
+        lowest possible ones.
+    heat_of_formation : float or None
+        eV, where the energy implies one.
+    density : (S, N, N) array or None
+        With MLSEQM only.
+    """
+
+    atoms: Atoms
+    charge: int
+    multiplicity: int
+    heat_of_formation: float | None
+    density: np.ndarray | None
+
+
+def computed(structures: Sequence[Atoms], calc: BaseCalculator) -> list[Computed | CalculatorError]:
+    """Energy, forces and what else the calculator has; with MLSEQM many are one batch."""
+    free = [atoms.copy() for atoms in structures]
+    for atoms in free:
+        atoms.set_constraint()
+    if isinstance(calc, MLSEQM) and len(free) > 1:
+        return _batch(free, calc)
+    return attempt(lambda atoms: _alone(atoms, calc), free)
+
+
+def _alone(atoms: Atoms, calc: BaseCalculator) -> Computed:
+    atoms.calc = calc
+    atoms.get_forces()
+    if isinstance(calc, MLSEQM):  # it may hold the density of a relaxation
+        point = calc.unfinished
+        assert point is not None
+        state = (point.charge, point.multiplicity, point.heat_of_formation, point.density)
+        return Computed(frozen(atoms), *state)
+    charge, multiplicity = charge_and_multiplicity(atoms)
+    lowest = 1 + (int(atoms.numbers.sum()) - charge) % 2
+    return Computed(frozen(atoms), charge, multiplicity or lowest, None, None)
+
+
+def _batch(structures: list[Atoms], calc: MLSEQM) -> list[Computed | CalculatorError]:
+    from ase_mlseqm.validate import check  # torch comes with it
+
+    given = calc.parameters
+    engine = engine_for(given)
+
+    def checked(atoms: Atoms) -> Any:
+        try:
+            molecule = molecule_from_atoms(atoms, given["charge"], given["multiplicity"])
+            return check(molecule, engine.model, given["unrestricted"])
+        except InputError as error:
+            raise CalculatorSetupError(str(error)) from None
+
+    def run(molecules: list[Any]) -> list[Any]:
+        settings = {name: given[name] for name in ("unrestricted", "field")}
+        return engine.run(molecules, ASE_PROPERTIES, **settings)
+
+    def result(atoms: Atoms, point: Any) -> Computed:
+        if not point.converged:
+            error = SCFError(f"{atoms.get_chemical_formula()}: {point.message}")
+            error.singlepoint = point  # type: ignore[attr-defined]
+            raise error
+        known = {name: v for name, v in ase_results(point).items() if name in all_properties}
+        atoms.calc = SinglePointCalculator(atoms, **known)
+        return Computed(
+            atoms, point.charge, point.multiplicity, point.heat_of_formation, point.density
+        )
+
+    return attempt(result, structures, together(run, attempt(checked, structures)))
