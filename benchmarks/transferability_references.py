@@ -1,6 +1,6 @@
 """Make `transferability/`: references at wB97X/6-31G* for `mlseqm transferability`.
 
-    python benchmarks/transferability_references.py frequencies torsions dissociation
+    python benchmarks/transferability_references.py frequencies torsions relaxed dissociation
     python benchmarks/transferability_references.py reactions --rdb7 FOLDER
 
 Needs PySCF (`pip install ase-mlseqm[label]`).  Every label goes to a journal at once, and the
@@ -19,6 +19,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import Calculator, all_changes
+from ase.constraints import FixInternals
 from ase.io import read, write
 from ase.optimize import BFGS
 from scipy.sparse.csgraph import connected_components
@@ -48,6 +49,10 @@ TORSIONS = {
     "glyoxal": ("OCHCHO", "OCCO", 15, 180),
 }
 """Molecule of ASE's G2 set, elements along the torsion, step and last angle in degrees."""
+RELAXED = {"hydrogen_peroxide": 30, "hydrazine": 30}
+"""Torsions of which the rest is relaxed, too, and the step in degrees."""
+RELAXED_FMAX = 0.01
+"""Of these, eV/Angstrom."""
 BONDS = {
     "water_OH": ("H2O", "OH"),
     "hydrogen_peroxide_OO": ("H2O2", "OO"),
@@ -195,6 +200,30 @@ def torsions(work: Work) -> None:
         print(f"{name}: {(profile - profile.min()).round(2)} kcal/mol", flush=True)
 
 
+def relaxed(work: Work) -> None:
+    """The same torsions with all else relaxed, from one angle to the next."""
+    for name, step in RELAXED.items():
+        formula, elements, _, last = TORSIONS[name]
+        atoms = work.minimum(formula)
+        scan = chain(atoms, elements)
+        moving = np.flatnonzero(side(atoms, *scan[1:3]))
+        done = []
+        for angle in range(0, last + 1, step):
+            atoms.set_constraint()
+            atoms.set_dihedral(*scan, angle, indices=moving)
+            held = FixInternals(dihedrals_deg=[[angle, list(scan)]], epsilon=1e-6)
+            atoms.set_constraint(held)
+            atoms.calc = Labelled(work, still=True)
+            if not BFGS(atoms, logfile=None).run(fmax=RELAXED_FMAX, steps=40):
+                raise RuntimeError(f"{name} at {angle} degrees: did not relax")
+            frame = Atoms(atoms.numbers, atoms.positions.round(6))
+            frame.info |= {"name": name, "scan_atoms": np.array(scan), "relaxed": True}
+            done.append((frame, work.label(frame)))
+        write_labels(OUT / "torsions" / f"{name}_relaxed.extxyz", done, RESTRICTED)
+        profile = np.array([found.energy for _, found in done]) * EV_TO_KCAL
+        print(f"{name}: {(profile - profile.min()).round(2)} kcal/mol", flush=True)
+
+
 def dissociation(work: Work) -> None:
     """Both sides rigid; ``limit`` is the energy of the two radicals as they are in the minimum."""
     for name, (formula, elements) in BONDS.items():
@@ -250,7 +279,8 @@ def reactions(work: Work, source: Path) -> None:
 
 
 def main() -> None:
-    parts = {"frequencies": frequencies, "torsions": torsions, "dissociation": dissociation}
+    parts = {"frequencies": frequencies, "torsions": torsions, "relaxed": relaxed}
+    parts |= {"dissociation": dissociation}
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("part", nargs="+", choices=[*parts, "reactions"])
     parser.add_argument("--rdb7", type=Path, help="folder of RDB7, for reactions")

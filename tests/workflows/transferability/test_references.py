@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.constraints import FixInternals
 from ase.io import read
 from scipy.interpolate import CubicSpline
 
@@ -62,15 +63,44 @@ def test_forces_are_the_slope_along_a_series(path):
     assert wrong < max(0.5, 0.01 * np.ptp(energy) * EV_TO_KCAL)
 
 
-def test_torsions_are_rigid():
-    for series in load("torsions"):
-        assert not series.relaxed
+def test_rigid_torsions_are_rigid():
+    rigid = [series for series in load("torsions") if not series.relaxed]
+    assert len(rigid) >= 5
+    for series in rigid:
         assert len(series) >= 12
         assert series.x[0] == 0, "not 359.9999, at the other end of the profile"
         first = series.systems[0].get_all_distances()
         near = first < 1.6  # bonds
         for system in series.systems:
             assert system.get_all_distances()[near] == pytest.approx(first[near], abs=0.01)
+
+
+def test_relaxed_torsions_are_relaxed():
+    """No force is left but along the torsion, and none is above the rigid one."""
+    paths = [path for path in FILES["torsions"] if path.stem.endswith("_relaxed")]
+    assert len(paths) >= 2
+    for path in paths:
+        frames = read(path, ":")
+        rigid = read(path.with_stem(path.stem.removesuffix("_relaxed")), ":")
+        found = profile(frames)
+        assert len(found) >= 7 and all(frame.info["relaxed"] for frame in frames)
+        for angle, energy in profile(rigid).items():
+            if angle in found:
+                assert found[angle] < energy + 1e-4
+        for frame in frames:
+            forces = frame.get_forces()  # before the constraint, which changes them
+            scan = [int(k) for k in frame.info["scan_atoms"]]
+            held = FixInternals(dihedrals_deg=[[frame.get_dihedral(*scan), scan]])
+            held.adjust_forces(frame, forces)
+            assert np.abs(forces).max() < 0.03
+
+
+def profile(frames):
+    """Energy, eV, by angle in whole degrees."""
+    scan = frames[0].info["scan_atoms"]
+    return {
+        round(frame.get_dihedral(*scan)) % 360: frame.get_potential_energy() for frame in frames
+    }
 
 
 def test_curves_end_at_the_radicals():
