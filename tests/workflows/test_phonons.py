@@ -152,7 +152,7 @@ def test_rotations_are_not_imaginary(relaxed):
     result = phonons(atoms, pm3(), FIXED)
     assert result.frequencies[0] < -20.0
     assert not len(result.imaginary) and len(result.internal) == 3
-    np.testing.assert_allclose(result.internal, result.frequencies[-3:], atol=0.5)
+    np.testing.assert_allclose(result.internal, result.frequencies[-3:], atol=2.0)
 
 
 def test_many_at_once(relaxed, monkeypatch):
