@@ -24,6 +24,27 @@ class NEBOptions(NEBConfig):
     ts: bool = False
     """Refine the highest image as the command ts does, and report barriers with thermal
     corrections."""
+    refiner: str = TSConfig.refiner
+    """With --ts: sella, dimer, or auto: Sella if it is installed."""
+    irc: bool = TSConfig.irc
+    """With --ts: whether the imaginary mode is followed down both sides."""
+    temperature: float = TSConfig.temperature
+    """With --ts: temperature of the enthalpies and Gibbs energies of activation, K."""
+    pressure: float = TSConfig.pressure
+    """With --ts: pressure of their ideal gases, Pa."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "refiner", self.saddles().refiner)
+
+    def saddles(self) -> TSConfig:
+        """Settings of the transition states."""
+        return TSConfig(
+            refiner=self.refiner,
+            irc=self.irc,
+            temperature=self.temperature,
+            pressure=self.pressure,
+        )
 
 
 def neb(run: Run, files: list[str], settings: NEBOptions) -> int:

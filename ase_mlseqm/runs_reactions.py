@@ -49,7 +49,7 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
     reactions = read_reactions(run, files, settings.reactions)
     config = base_settings(settings, NEBConfig)
     rows: list[Row] = []
-    saddles = _Saddles(run, TSConfig())
+    saddles = _Saddles(run, settings.saddles())
 
     def work(reaction: Reaction, calc: MLSEQM, say: Say) -> Outcome:
         file = run.out / f"{reaction.stem}_path.extxyz"
