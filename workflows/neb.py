@@ -21,6 +21,7 @@ from .many import Many
 from .neb_band import Band
 from .neb_config import NEBConfig, NEBResult
 from .neb_optimizer import BandBFGS
+from .neb_order import warn_of_order
 from .neb_path import check_ends, first_path
 from .relax import frozen
 
@@ -41,7 +42,8 @@ def neb(
     Parameters
     ----------
     reactant, product : ase.Atoms
-        The same atoms in the same order; not changed.
+        The same atoms in the same order; not changed.  A warning names like atoms that seem to be
+        in different orders.
     calc : ase.calculators.calculator.BaseCalculator
         Any ASE calculator; with :class:`~ase_mlseqm.MLSEQM` all images are one batch.
     config : NEBConfig, optional
@@ -67,6 +69,7 @@ def neb(
     reactant, product = as_atoms(reactant), as_atoms(product)
     config = config or NEBConfig()
     check_ends(reactant, product)
+    warn_of_order(reactant, product)
     file = None if path is None else Path(path)
     key = fingerprint(calc, (reactant, product), config.images, config.relax_ends)
     found = _read(file, key)

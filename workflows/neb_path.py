@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
+from ase.calculators.calculator import BaseCalculator, CalculatorError
 from ase.mep import NEB
 from ase.mep.neb import idpp_interpolate, interpolate
 
@@ -16,7 +16,8 @@ from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
 
 from .neb_config import NEBConfig
-from .relax import RelaxConfig, relax
+from .relax import RelaxConfig
+from .relax_many import relax_many
 
 SAME = 0.05
 """Angstrom; ends whose root-mean-square distance is smaller are one structure."""
@@ -87,11 +88,13 @@ def first_path(
     ends, problems = [reactant.copy(), product.copy()], []
     if config.relax_ends:
         settings = RelaxConfig(fmax=config.ends_fmax)
-        for k, name in enumerate(("reactant", "product")):
-            calc.reset()
-            result = relax(ends[k], calc, settings)
+        calc.reset()
+        for k, result in enumerate(relax_many(ends, calc, settings)):
+            if isinstance(result, CalculatorError):
+                raise result
             ends[k] = result.atoms.copy()
             if not result.converged:
+                name = ("reactant", "product")[k]
                 problems.append(f"the {name} is not relaxed ({result.message})")
     calc.reset()
     if free(ends[0], calc):

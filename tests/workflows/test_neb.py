@@ -7,26 +7,31 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
 from ase.calculators.calculator import Calculator, SCFError
 from ase.calculators.emt import EMT
 from ase.io import read, write
 from ase.mep import NEB
+from ase.optimize import BFGS, FIRE
 from PIL import Image
 from reactions import hop, inversion, isomerisation, rotation, torsion
 from scipy.optimize import minimize
 
-from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm import MLSEQM, Engine, InputError
 from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.neb import NEBConfig, first_path, neb
 from ase_mlseqm.workflows.neb_band import Band, spring_constants
 from ase_mlseqm.workflows.neb_optimizer import BandBFGS
+from ase_mlseqm.workflows.neb_order import warn_of_order
 from ase_mlseqm.workflows.neb_path import align, free
 from ase_mlseqm.workflows.reaction_figures import plot_profile
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
+from ase_mlseqm.workflows.relax_many import relax_many
 
 
 def pm3(**options):
@@ -120,13 +125,46 @@ def test_batch_equals_plain_ase():
         for one, other in zip(ours, images, strict=True):
             np.testing.assert_allclose(one.get_forces(), other.get_forces(), atol=1e-8)
         band.set_positions(band.get_positions() + 0.01 * band.get_forces())
-    from ase.optimize import BFGS
-
     BFGS(band, logfile=None, maxstep=0.1).run(fmax=0.02, steps=60)
     energies = [image.get_potential_energy() for image in images]
     assert result.barrier == pytest.approx(max(energies) - energies[0], abs=2e-3)
     full = neb(*inversion(), pm3(**tight), dataclasses.replace(settings, fmax=0.01, max_steps=60))
     assert full.barrier == pytest.approx(max(energies) - energies[0], abs=1e-4)
+
+
+def test_torsion_equals_plain_ase():
+    """A top that no symmetry fixes, of ends that differ; the same springs, climbing in both."""
+    tight = {"tolerance": 1e-9}
+    settings = NEBConfig(images=5, fmax=0.01, spring=2.0, spring_low=2.0)
+    result = neb(*torsion(), pm3(**tight), settings)
+    assert result.converged
+    images, _ = first_path(*torsion(), pm3(**tight), settings)
+    for image in images:
+        image.calc = pm3(**tight)
+    band = NEB(images, k=2.0, method="improvedtangent", climb=True)
+    assert FIRE(band, logfile=None, maxstep=0.1).run(fmax=0.01, steps=200)  # BFGS takes longer
+    energies = [image.get_potential_energy() for image in images]
+    assert result.barrier == pytest.approx(max(energies) - energies[0], abs=1e-4)
+    assert result.reaction_energy == pytest.approx(energies[-1] - energies[0], abs=1e-6)
+    top = images[int(np.argmax(energies))]
+    angles = [atoms.get_dihedral(0, 1, 2, 3) for atoms in (result.images[result.top], top)]
+    assert angles[0] == pytest.approx(angles[1], abs=0.5) and abs(angles[0] - 90.0) > 3.0
+
+
+def test_every_step_is_one_batch(monkeypatch):
+    """Both ends while they relax, the whole path once, and then the images that move."""
+    sizes = []
+    original = Engine.run
+
+    def run(self, molecules, *args, **keywords):
+        sizes.append(len(molecules))
+        return original(self, molecules, *args, **keywords)
+
+    monkeypatch.setattr(Engine, "run", run)
+    result = neb(*torsion(), pm3(), NEBConfig(images=6, max_steps=8))
+    first = sizes.index(6)
+    assert sizes[0] == 2 and set(sizes[:first]) <= {1, 2}
+    assert result.steps == 8 and sizes[first + 1 :] == [4] * 8
 
 
 def test_ends_are_computed_once():
@@ -255,6 +293,53 @@ def test_ends_that_do_not_match():
         neb(up, up, pm3())
 
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("exchanged", [(5, 6), (5, 8), (6, 7)])
+def test_like_atoms_in_another_order_are_warned_of(exchanged):
+    """Hydrogens of malonaldehyde: two of carbon, one of oxygen and one of carbon, two of carbon."""
+    reactant, product = read(EXAMPLES / "malonaldehyde.xyz", ":")
+    product.rotate(50.0, (1, 2, 3))
+    i, j = exchanged
+    order = list(range(9))
+    order[i], order[j] = j, i
+    sentence = f"C3H4O2.*atoms H{j}, H{i} in the places of H{i}, H{j}; reorder it, unless"
+    with pytest.warns(UserWarning, match=sentence):
+        warn_of_order(reactant, product[order])
+    with pytest.warns(UserWarning, match="different orders"):
+        neb(reactant, product[order], pm3(), NEBConfig(images=3, max_steps=0, relax_ends=False))
+
+
+def test_centres_that_are_turned_inside_out_are_warned_of():
+    """No bond changes when two hydrogens of a carbon atom are exchanged."""
+    atoms = molecule("CH3CH2OH")
+    hydrogens = [k for k in range(9) if atoms.get_distance(k, 0) < 1.2 and k]
+    bent = atoms.copy()
+    bent.rattle(0.05, seed=1)
+    order = list(range(9))
+    order[hydrogens[0]], order[hydrogens[1]] = hydrogens[1], hydrogens[0]
+    warn_of_order(atoms, bent)
+    with pytest.warns(UserWarning, match="different orders"):
+        warn_of_order(atoms, bent[order])
+
+
+def example(name):
+    return lambda: read(EXAMPLES / f"{name}.xyz", ":2")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "ends",
+    [inversion, isomerisation, torsion, hop]
+    + [example(name) for name in ("malonaldehyde", "cyclohexane", "claisen", "keto_enol")],
+)
+def test_reactions_are_not_warned_of(ends):
+    reactant, product = ends()
+    warn_of_order(reactant, product)
+    warn_of_order(product, reactant)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -276,10 +361,10 @@ def test_what_did_not_converge_says_so(monkeypatch):
     assert "not converged in 0 steps" in result.message
     import ase_mlseqm.workflows.neb_path as module
 
-    def lame(atoms, calc, config):
-        return relax(atoms, calc, dataclasses.replace(config, max_steps=1))
+    def lame(systems, calc, config):
+        return relax_many(systems, calc, dataclasses.replace(config, max_steps=1))
 
-    monkeypatch.setattr(module, "relax", lame)
+    monkeypatch.setattr(module, "relax_many", lame)
     result = neb(*hop(), EMT(), NEBConfig(images=5))
     assert not result.converged
     assert "the reactant is not relaxed" in result.message
