@@ -1,6 +1,8 @@
 """Relaxation as a workflow, and its figure."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,15 +10,16 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import CalculatorError, SCFError
 from ase.calculators.emt import EMT
-from ase.constraints import FixAtoms
-from ase.io import read
+from ase.constraints import FixAtoms, FixInternals
+from ase.io import read, write
 from PIL import Image
 
-from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import Interrupted, RelaxConfig, RelaxResult, relax
 from ase_mlseqm.workflows.figures import plot_convergence
 from ase_mlseqm.workflows.relax import OPTIMIZERS
+from ase_mlseqm.workflows.relax_figures import plot_convergences
 
 
 class Failing(EMT):
@@ -109,6 +112,60 @@ def test_constraints_are_respected(copper):
     assert np.abs(result.atoms.get_forces(apply_constraint=False)[0]).max() < 1.0
 
 
+def test_held_dihedral():
+    """Hydrogen peroxide, which PM3 has planar, with its hydrogens 60 degrees apart."""
+    free = relax(molecule("H2O2"), MLSEQM(method="PM3"))
+    bent = molecule("H2O2")
+    bent.set_dihedral(2, 0, 1, 3, 60.0, indices=[3])
+    bent.set_constraint(FixInternals(dihedrals_deg=[[60.0, [2, 0, 1, 3]]]))
+    for optimizer in ("BFGS", "FIRE"):
+        config = RelaxConfig(fmax=1e-3, optimizer=optimizer)
+        result = relax(bent, MLSEQM(method="PM3"), config)
+        assert result.converged and result.energies[-1] < result.energies[0] - 0.01
+        assert result.atoms.get_dihedral(2, 0, 1, 3) == pytest.approx(60.0, abs=1e-3)
+        assert result.energy == pytest.approx(free.energy + 0.2160, abs=1e-3)
+        # all that is left is what would turn the dihedral: nothing along the bonds
+        forces = result.atoms.get_forces(apply_constraint=False)
+        for pair in ((0, 1), (0, 2), (1, 3)):
+            along = np.diff(result.atoms.positions[list(pair)], axis=0)[0]
+            assert abs(forces[pair[1]] @ along / np.linalg.norm(along)) < 5e-3
+        assert np.linalg.norm(forces, axis=1).max() > 0.1
+
+
+@pytest.mark.parametrize("names", [("CH3OH",), ("CH3OH", "H2O")])
+def test_atoms_that_a_file_holds(tmp_path, monkeypatch, names):
+    """``move_mask`` of an extended XYZ, alone and in a batch."""
+    monkeypatch.chdir(tmp_path)
+    systems = [molecule(name) for name in names]
+    for atoms in systems:
+        atoms.rattle(0.1, seed=2)
+        atoms.set_constraint(FixAtoms([0, 2]))
+    write("held.extxyz", systems)
+    assert "move_mask" in Path("held.extxyz").read_text()
+    assert cli.main(["relax", "held.extxyz", "--method", "PM3", "--no-figure"]) == 0
+    for start, end in zip(systems, read("held_relaxed.extxyz", ":"), strict=True):
+        moved = np.linalg.norm(end.positions - start.positions, axis=1)
+        assert moved[[0, 2]].max() < 1e-7 < 0.01 < moved[1]
+        assert end.info["relaxed"] and list(end.constraints[0].index) == [0, 2]
+
+
+def test_lists(copper):
+    """One call for one molecule or many."""
+    other = copper.copy()
+    other.positions[1, 0] = 2.6
+    config = RelaxConfig(fmax=0.005)
+    results = relax([copper, other], EMT(), config)
+    for atoms, result in zip((copper, other), results, strict=True):
+        alone = relax(atoms, EMT(), config)
+        assert result.converged and result.energies == pytest.approx(alone.energies, abs=1e-9)
+    assert len(relax((copper,), EMT())) == 1 and relax([], EMT()) == []
+    with pytest.raises(InputError, match="is for one molecule"):
+        relax([copper], EMT(), trajectory="t.traj")
+    with pytest.raises(InputError, match="str is no structure"):
+        relax([copper, "Cu3"], EMT())
+    assert isinstance(relax([copper], Failing(0, SCFError("no")))[0], SCFError)
+
+
 def test_failure_on_the_way_keeps_what_was_done(copper, tmp_path):
     calc = Failing(4, SCFError("Cu3: the SCF did not converge"))
     result = relax(copper, calc, RelaxConfig(fmax=1e-6), trajectory=tmp_path / "t.traj")
@@ -182,8 +239,8 @@ def test_figure(copper, tmp_path, max_steps):
     with Image.open(tmp_path / "c.png") as image:
         assert image.format == "PNG"
         assert min(image.size) > 600
-        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
-    assert {(0x1F, 0x4E, 0x79), (0xB0, 0x3A, 0x2E)} <= colours  # both curves are drawn
+    # both curves are drawn
+    assert {(0x1F, 0x4E, 0x79), (0xB0, 0x3A, 0x2E)} <= colours(tmp_path / "c.png")
 
 
 def test_figure_of_a_lone_atom(tmp_path):
@@ -192,3 +249,41 @@ def test_figure_of_a_lone_atom(tmp_path):
     assert result.max_force < 1e-10
     plot_convergence(result, tmp_path / "c.png")
     assert (tmp_path / "c.png").stat().st_size > 1000
+
+
+def colours(path):
+    with Image.open(path) as image:
+        return {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
+
+
+@pytest.mark.parametrize("many", [20, 21])
+def test_figures_of_many(tmp_path, monkeypatch, many):
+    """One for each; beyond 20 one for all."""
+    monkeypatch.chdir(tmp_path)
+    write("many.xyz", [molecule("H2")] * many)
+    drawn = []
+    for name in ("figures.plot_convergence", "relax_figures.plot_convergences"):
+        monkeypatch.setattr(
+            f"ase_mlseqm.workflows.{name}", lambda result, path, title: drawn.append(path.name)
+        )
+    assert cli.main(["relax", "many.xyz", "--method", "PM3", "--out", "o"]) == 0
+    assert len(drawn) == (20 if many == 20 else 1)
+    assert drawn[-1] == (
+        "many_0019_convergence.png" if many == 20 else "mlseqm_relax_convergence.png"
+    )
+
+
+def test_figure_of_many(copper, tmp_path):
+    results = [relax(copper, EMT(), RelaxConfig(max_steps=steps)) for steps in (3, 200, 0)]
+    plot_convergences(results, tmp_path / "c.png", "Cu3")
+    assert (0xB0, 0x3A, 0x2E) in colours(tmp_path / "c.png")  # the median
+
+
+def test_the_page(tmp_path, monkeypatch, capsys):
+    """The example in the documentation runs."""
+    page = Path(__file__).parents[1] / "docs" / "relax.md"
+    code = "".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, str(page), "exec"), {})
+    assert "not converged" not in capsys.readouterr().out
+    assert (0xB0, 0x3A, 0x2E) in colours("relax_convergence.png")
