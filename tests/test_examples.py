@@ -119,6 +119,44 @@ def test_the_drug_of_the_demo_is_what_it_says() -> None:
     assert distances.min() > 0.9
 
 
+def examples_of(page: str) -> list[str]:
+    """The Python in a page of the documentation."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+
+
+def test_imports_of_workflows_are_those_of_the_page() -> None:
+    (code,) = (text for text in examples_of("usage.md") if "phonons" in text)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert len(code.splitlines()) == 9
+    assert all(callable(value) for name, value in names.items() if not name.startswith("_"))
+
+
+def test_example_of_the_page_on_reactions(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = examples_of("reactions.md")
+    exec(code, {})
+    assert {path.name for path in tmp_path.iterdir()} == shown("reactions.md")
+    printed = capsys.readouterr().out
+    assert "True" in printed and "nan" not in printed
+
+
+def test_example_of_the_page_on_dynamics(tmp_path, monkeypatch, capsys) -> None:
+    """With fewer steps than those that the pictures are made of."""
+    monkeypatch.chdir(tmp_path)
+    code, stored, _ = examples_of("dynamics.md")
+    exec(re.sub(r"steps=\d+", "steps=40", code).replace("[ethanol]", "[molecule('H2O')]"), {})
+    assert {path.name for path in tmp_path.iterdir()} == shown("dynamics.md")
+    printed = capsys.readouterr().out
+    assert printed.count("completed 40 steps") == 4 and "nan" not in printed
+    assert "read_h5md" in stored  # of a file that is not made here
+
+
+def shown(page: str) -> set[str]:
+    """The pictures of a page."""
+    return set(re.findall(r"\]\((\w+\.png)\)", (ROOT / "docs" / page).read_text()))
+
+
 INCLUDE = re.compile(r'^\s*--8<-- "(.+)"$')
 
 

@@ -1,4 +1,8 @@
-"""Workflows on any ASE calculator; installed as ``ase_mlseqm.workflows``."""
+"""Workflows on any ASE calculator; installed as ``ase_mlseqm.workflows``.
+
+Each is a function in a module of its own, mostly of the same name: ``neb`` of this package is the
+module, ``ase_mlseqm.workflows.neb.neb`` the function.
+"""
 
 from .h5md import read_h5md
 from .md import dynamics
