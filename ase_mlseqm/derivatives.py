@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .batch import Molecule
 from .engine import Engine
+from .parts import parts
 from .results import SinglePoint
 
 TIGHT = 1e-9
@@ -32,7 +35,8 @@ class HessianResult:
         Largest difference between the matrix and its transpose before that, eV/Angstrom^2: the
         error of the differences.
     dipole_derivatives : (3A, 3) array
-        d dipole / d position, e, from the same displacements.
+        d dipole / d position, e, from the same displacements; the dipole of an ion is about its
+        centre of mass.
     """
 
     hessian: np.ndarray
@@ -70,56 +74,104 @@ def hessian(
     guess: np.ndarray | None = None,
     field: tuple[float, float, float] | None = None,
 ) -> HessianResult:
-    """Hessian and dipole derivatives from central differences of forces and dipoles.
-
-    All 3A molecules displaced forward are one batch that starts from the density P of the
-    undisplaced one.  Those displaced backward are another: with 2 P - P(forward) they start closer
-    by an order of the step.  The SCF is tightened to 1e-9 eV.
-
-    Parameters
-    ----------
-    step : float
-        Displacement, Angstrom.
-    guess : (S, N, N) array, optional
-        Starting density.
+    """Hessian and dipole derivatives of a molecule, as :func:`hessians` has them.
 
     Raises
     ------
     NotConvergedError
         When the SCF of any displaced molecule does not converge.
     """
+    settings: dict[str, Any] = {"unrestricted": unrestricted, "field": field}
+    (found,) = hessians(engine, [molecule], step=step, guesses=[guess], **settings)
+    if isinstance(found, NotConvergedError):
+        raise found
+    return found
+
+
+def hessians(
+    engine: Engine,
+    molecules: Sequence[Molecule],
+    *,
+    step: float = 1e-3,
+    unrestricted: bool | None = None,
+    guesses: Sequence[np.ndarray | None] | None = None,
+    field: tuple[float, float, float] | None = None,
+) -> list[HessianResult | NotConvergedError]:
+    """Hessians and dipole derivatives from central differences of forces and dipoles.
+
+    The displaced molecules of all share batches: those displaced forward are one call of the
+    engine, in which each starts from the density P of its undisplaced one.  Those displaced
+    backward are another: with 2 P - P(forward) they start closer by an order of the step.  Where
+    the densities would need more memory than :data:`HELD` there are more such pairs of calls.  The
+    SCF is tightened to 1e-9 eV.
+
+    Parameters
+    ----------
+    step : float
+        Displacement, Angstrom.
+    guesses : sequence of (S, N, N) arrays or None, optional
+        Densities that the SCF of the undisplaced molecules starts from.
+
+    Returns
+    -------
+    list
+        An exception for a molecule of which an SCF did not converge.
+    """
     tight = _tight(engine)
-    density = _reference(tight, molecule, unrestricted, guess).density
-    assert density is not None
+    settings: dict[str, Any] = {"unrestricted": unrestricted, "field": field}
+    middle: list[Any] = tight.run(molecules, ("energy", "density"), guesses=guesses, **settings)
+    failed: dict[int, NotConvergedError] = {}
+    sizes = [3 * len(molecule.numbers) for molecule in molecules]
+    forces = [np.zeros((2, size, size)) for size in sizes]
+    dipoles = [np.zeros((2, size, 3)) for size in sizes]
+
+    def note(k: int, point: SinglePoint, what: str) -> None:
+        if not point.converged:
+            failed.setdefault(k, NotConvergedError(f"{what}: {point.message}"))
 
     def displaced(
-        coordinates: range, step: float, guesses: list[np.ndarray], *more: str
-    ) -> list[SinglePoint]:
-        molecules = [_displaced(molecule, k, step) for k in coordinates]
-        properties = ("energy", "forces", "dipole", *more)
-        results = tight.run(
-            molecules, properties, unrestricted=unrestricted, field=field, guesses=guesses
+        chosen: list[tuple[int, int]], side: int, guesses: list[np.ndarray], *more: str
+    ) -> list[Any]:
+        distance = (step, -step)[side]
+        moved = [_displaced(molecules[k], coordinate, distance) for k, coordinate in chosen]
+        points = tight.run(
+            moved, ("energy", "forces", "dipole", *more), guesses=guesses, **settings
         )
-        return _require(results, f"calculation displaced by {step:g} Angstrom,")
+        for (k, coordinate), point in zip(chosen, points, strict=True):
+            note(k, point, f"coordinate {coordinate} displaced by {distance:g} Angstrom")
+            if point.converged and point.forces is not None:
+                forces[k][side, coordinate] = point.forces.ravel()
+                dipoles[k][side, coordinate] = point.dipole
+        return points
 
-    size, slopes, dipoles = 3 * len(molecule.numbers), [], []
-    part = max(1, int(HELD // density.size))
-    for start in range(0, size, part):
-        chosen = range(start, min(start + part, size))
-        forward = displaced(chosen, step, [density] * len(chosen), "density")
-        mirrored = list(2.0 * density - np.array([point.density for point in forward]))
-        backward = displaced(chosen, -step, mirrored)
-        forces, moments = (
-            np.array([[getattr(point, name) for point in side] for side in (forward, backward)])
-            for name in ("forces", "dipole")
-        )
-        slopes.append((forces[1] - forces[0]).reshape(len(chosen), size) / (2 * step))
-        dipoles.append((moments[0] - moments[1]) / (2 * step))
-    raw = np.concatenate(slopes)
+    for k, point in enumerate(middle):
+        note(k, point, "the undisplaced molecule")
+    solved = [k for k in range(len(molecules)) if k not in failed]
+    coordinates = [(k, coordinate) for k in solved for coordinate in range(sizes[k])]
+    held = [np.size(middle[k].density) for k, _ in coordinates]
+    for part in parts(coordinates, held, HELD):
+        chosen = [(k, coordinate) for k, coordinate in part if k not in failed]
+        if not chosen:
+            continue
+        start: list[Any] = [middle[k].density for k, _ in chosen]
+        forward = displaced(chosen, 0, start, "density")
+        # what has failed cannot be mirrored
+        left = [n for n, (k, _) in enumerate(chosen) if k not in failed]
+        if left:
+            mirrored = [2.0 * start[n] - forward[n].density for n in left]
+            displaced([chosen[n] for n in left], 1, mirrored)
+    return [
+        failed[k] if k in failed else _differences(forces[k], dipoles[k], step)
+        for k in range(len(molecules))
+    ]
+
+
+def _differences(forces: np.ndarray, dipoles: np.ndarray, step: float) -> HessianResult:
+    raw = (forces[1] - forces[0]) / (2 * step)
     return HessianResult(
         hessian=0.5 * (raw + raw.T),
         asymmetry=float(np.abs(raw - raw.T).max()),
-        dipole_derivatives=np.concatenate(dipoles),
+        dipole_derivatives=(dipoles[0] - dipoles[1]) / (2 * step),
     )
 
 

@@ -14,6 +14,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.parts import parts
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .hessians import BATCHED_STEP, FOREIGN_STEP
@@ -27,7 +28,6 @@ from .several import (
     attempt,
     computed,
     one_or_many,
-    parts,
     relaxed,
     together,
     unfinished,

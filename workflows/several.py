@@ -7,7 +7,7 @@ that cannot be computed becomes an exception at its place, which does no harm to
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,20 +75,6 @@ def together(function: Callable[[list[Any]], list[Any]], items: Sequence[Any]) -
     good = [item for item in items if not isinstance(item, Exception)]
     found = iter(function(good) if good else [])
     return [item if isinstance(item, Exception) else next(found) for item in items]
-
-
-def parts(items: Sequence[Any], sizes: Sequence[float], most: float) -> Iterator[list[Any]]:
-    """The items in their order, in lists whose sizes add up to ``most`` or less, or of one item."""
-    part: list[Any] = []
-    total = 0.0
-    for item, size in zip(items, sizes, strict=True):
-        if part and total + size > most:
-            yield part
-            part, total = [], 0.0
-        part.append(item)
-        total += size
-    if part:
-        yield part
 
 
 def relaxed(
