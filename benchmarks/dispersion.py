@@ -23,7 +23,7 @@ from report import Report, versions
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.atoms import molecule_from_atoms
-from ase_mlseqm.models import DEFAULT
+from ase_mlseqm.models import DEFAULT, model_file
 from ase_mlseqm.units import EV_TO_KCAL
 
 KINDS = {"hydrogen bonds": s22[:7], "dispersion": s22[7:15], "mixed": s22[15:]}
@@ -64,7 +64,9 @@ def main() -> None:
         found[GFN2] = interaction(peer.atomization)
     reference = EV_TO_KCAL * np.array([get_interaction_energy_s22(name) for name in s22])
     report = Report()
-    report.text(f"{versions('ase-mlseqm', 'dftd3', 'dftd4', 'tblite', 'ase')}.")
+    checksum = model_file(options.model).sha256[:12]
+    programs = versions("ase-mlseqm", "dftd3", "dftd4", "tblite", "ase")
+    report.text(f"{options.model} (sha256 `{checksum}`), {programs}.")
     rows = []
     for name, values in found.items():
         cells = []
