@@ -3,8 +3,23 @@
 import pytest
 import torch
 
+from ase_mlseqm.engine import Engine
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """The workers of pytest-xdist keep the cores busy; torch gets one each."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def engine_calls(monkeypatch):
+    """Molecules of every call of the engine, in order."""
+    calls, run = [], Engine.run
+
+    def counting(self, molecules, *args, **keywords):
+        calls.append(len(molecules))
+        return run(self, molecules, *args, **keywords)
+
+    monkeypatch.setattr(Engine, "run", counting)
+    return calls

@@ -127,20 +127,12 @@ def test_sp_computes_what_is_asked(mlseqm):
     assert "forces" not in read("w_sp.extxyz").calc.results
 
 
-def test_sp_is_one_batch(mlseqm, monkeypatch):
-    sizes = []
-    original = Engine.run
-
-    def run(self, molecules, *args, **keywords):
-        sizes.append(len(molecules))
-        return original(self, molecules, *args, **keywords)
-
-    monkeypatch.setattr(Engine, "run", run)
+def test_sp_is_one_batch(mlseqm, engine_calls):
     write("a.extxyz", several("H2O", "CH4", "NH3"))
     write("b.extxyz", several("HF", "CO"))
     code, out, _ = mlseqm("sp", "a.extxyz", "b.extxyz")
     assert code == 0
-    assert sizes == [5]
+    assert engine_calls == [5]
     assert [atoms.get_chemical_formula() for atoms in read("b_sp.extxyz", ":")] == ["HF", "CO"]
     for name in ("a.extxyz@0", "a.extxyz@2", "b.extxyz@1"):
         assert name in out

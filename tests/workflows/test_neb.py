@@ -22,7 +22,7 @@ from PIL import Image
 from reactions import hop, inversion, isomerisation, rotation, torsion
 from scipy.optimize import minimize
 
-from ase_mlseqm import MLSEQM, Engine, InputError
+from ase_mlseqm import MLSEQM, InputError
 from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.neb import NEBConfig, first_path, neb
 from ase_mlseqm.workflows.neb_band import Band, spring_constants
@@ -151,20 +151,12 @@ def test_torsion_equals_plain_ase():
     assert angles[0] == pytest.approx(angles[1], abs=0.5) and abs(angles[0] - 90.0) > 3.0
 
 
-def test_every_step_is_one_batch(monkeypatch):
+def test_every_step_is_one_batch(engine_calls):
     """Both ends while they relax, the whole path once, and then the images that move."""
-    sizes = []
-    original = Engine.run
-
-    def run(self, molecules, *args, **keywords):
-        sizes.append(len(molecules))
-        return original(self, molecules, *args, **keywords)
-
-    monkeypatch.setattr(Engine, "run", run)
     result = neb(*torsion(), pm3(), NEBConfig(images=6, max_steps=8))
-    first = sizes.index(6)
-    assert sizes[0] == 2 and set(sizes[:first]) <= {1, 2}
-    assert result.steps == 8 and sizes[first + 1 :] == [4] * 8
+    first = engine_calls.index(6)
+    assert engine_calls[0] == 2 and set(engine_calls[:first]) <= {1, 2}
+    assert result.steps == 8 and engine_calls[first + 1 :] == [4] * 8
 
 
 def test_ends_are_computed_once():

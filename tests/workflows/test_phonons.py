@@ -22,7 +22,6 @@ from PIL import Image
 
 from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.cli_phonons import PhononsOptions
-from ase_mlseqm.engine import Engine
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import phonons as module
 from ase_mlseqm.workflows.phonon_figures import plot_phonons
@@ -155,21 +154,13 @@ def test_rotations_are_not_imaginary(relaxed):
     np.testing.assert_allclose(result.internal, result.frequencies[-3:], atol=2.0)
 
 
-def test_many_at_once(relaxed, monkeypatch):
+def test_many_at_once(relaxed, engine_calls):
     """All displaced molecules are one call of the engine; numbers are those of each by itself."""
-    sizes = []
-    original = Engine.run
-
-    def run(self, molecules, *args, **keywords):
-        sizes.append(len(molecules))
-        return original(self, molecules, *args, **keywords)
-
-    monkeypatch.setattr(Engine, "run", run)
     starts = [relaxed("H2O").atoms, bulk("Si"), relaxed("HCN").atoms]
     full = dataclasses.replace(FIXED, symmetry=False)
-    del sizes[:]
+    engine_calls.clear()
     water, silicon, cyanide = phonons(starts, pm3(), full)
-    assert sizes == [2, 18 + 18]
+    assert engine_calls == [2, 18 + 18]
     assert isinstance(silicon, InputError)
     for many, start in ((water, starts[0]), (cyanide, starts[2])):
         alone = phonons(start, pm3(), full)

@@ -11,7 +11,6 @@ from ase.constraints import FixAtoms, FixBondLength
 from ase.optimize import BFGS, FIRE, LBFGS
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.engine import Engine
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.workflows import relax_checkpoint
 from ase_mlseqm.workflows.relax import RelaxConfig
@@ -54,20 +53,12 @@ def test_same_steps_as_ase(kind):
         assert len(result.energies) == calls
 
 
-def test_five_hundred_in_one_call(monkeypatch):
+def test_five_hundred_in_one_call(monkeypatch, engine_calls):
     """Every step is one batch of those that are not done yet."""
-    sizes = []
-    original = Engine.run
-
-    def run(self, molecules, *args, **keywords):
-        sizes.append(len(molecules))
-        return original(self, molecules, *args, **keywords)
-
-    monkeypatch.setattr(Engine, "run", run)
     systems = [shaken(("H2O", "NH3", "HCN")[k % 3], seed=k) for k in range(500)]
     results = relax_many(systems, MLSEQM(), CONFIG)
     assert all(result.converged for result in results)
-    assert sizes[0] == 500 and sorted(sizes, reverse=True) == sizes
+    assert engine_calls[0] == 500 and sorted(engine_calls, reverse=True) == engine_calls
     monkeypatch.undo()
     for k in range(0, 500, 50):
         energy, _, calls = alone(systems[k], MLSEQM())

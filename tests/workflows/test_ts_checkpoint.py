@@ -53,19 +53,6 @@ def killed(folder, molecules, *words):
     assert job.returncode == -signal.SIGKILL, job.stderr
 
 
-@pytest.fixture
-def counted(monkeypatch):
-    """Molecules of every call of the engine."""
-    calls, run = [], Engine.run
-
-    def counting(self, molecules, *args, **keywords):
-        calls.append(len(molecules))
-        return run(self, molecules, *args, **keywords)
-
-    monkeypatch.setattr(Engine, "run", counting)
-    return calls
-
-
 @pytest.fixture(scope="module")
 def whole():
     """An undisturbed run, and the molecules computed before each of its sentences."""
@@ -94,7 +81,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("stage", ["refinement", "reaction coordinate"])
-def test_killed_run_goes_on(tmp_path, whole, counted, stage):
+def test_killed_run_goes_on(tmp_path, whole, engine_calls, stage):
     undisturbed, said, every = whole
     first, last = (
         (19, said["Hessian"])  # behind the first Hessian
@@ -111,7 +98,7 @@ def test_killed_run_goes_on(tmp_path, whole, counted, stage):
     same(found, undisturbed)
     assert not list(tmp_path.glob("ts.minima*"))
     # what a step of the dimer, or of the reaction coordinate, has computed may be lost
-    assert sum(counted) <= every - kill + 12
+    assert sum(engine_calls) <= every - kill + 12
     if stage == "refinement":
         assert 0 < stored["steps"] < undisturbed.steps
         assert stored["saddle"] is None
@@ -128,21 +115,21 @@ def test_killed_run_goes_on(tmp_path, whole, counted, stage):
 
 
 @pytest.mark.slow
-def test_killed_run_of_sella_goes_on(tmp_path, counted):
+def test_killed_run_of_sella_goes_on(tmp_path, engine_calls):
     pytest.importorskip("sella")
     config = TSConfig(refiner="sella")
     undisturbed = ts(GUESS, MLSEQM(method="PM3"), config)
-    every = sum(counted)
+    every = sum(engine_calls)
     write(tmp_path / "guess.xyz", GUESS)
     for part in (0.15, 0.6):
         killed(tmp_path, int(part * every), "sella")
-    counted.clear()
+    engine_calls.clear()
     found = ts(GUESS, MLSEQM(method="PM3"), config, checkpoint=tmp_path / "ts.json")
     same(found, undisturbed)
-    assert sum(counted) < 0.6 * every
+    assert sum(engine_calls) < 0.6 * every
 
 
-def test_killed_command_for_path_and_transition_state_goes_on(tmp_path, monkeypatch, counted):
+def test_killed_command_for_path_and_transition_state_goes_on(tmp_path, monkeypatch, engine_calls):
     """Killed behind the path, in the transition state: neither is computed again."""
     monkeypatch.chdir(tmp_path)
     for name, atoms in zip(("hcn", "hnc"), isomerisation(), strict=True):
@@ -150,14 +137,14 @@ def test_killed_command_for_path_and_transition_state_goes_on(tmp_path, monkeypa
     line = ["neb", "hcn.xyz", "hnc.xyz", "--method", "PM3", "--images", "7"]
 
     def barriers(out):
-        counted.clear()
+        engine_calls.clear()
         assert cli.main([*line, "--ts", "--out", out]) == 0
         (file,) = (tmp_path / out).glob("*_ts.json")
         result = json.loads(file.read_text())["result"]
-        return result["barriers"], sum(counted)
+        return result["barriers"], sum(engine_calls)
 
     assert cli.main([*line, "--out", "path"]) == 0
-    path = sum(counted)
+    path = sum(engine_calls)
     undisturbed, every = barriers("whole")
     kill = (path + every) // 2
     killed(tmp_path, kill, *line, "--ts", "--out", "cut")
@@ -168,7 +155,7 @@ def test_killed_command_for_path_and_transition_state_goes_on(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("refiner", ["dimer", pytest.param("sella", marks=pytest.mark.slow)])
-def test_nothing_is_done_twice(tmp_path, counted, refiner):
+def test_nothing_is_done_twice(tmp_path, engine_calls, refiner):
     """One that was given up goes on with more steps; what is finished is only read."""
     if refiner == "sella":
         pytest.importorskip("sella")
@@ -177,7 +164,7 @@ def test_nothing_is_done_twice(tmp_path, counted, refiner):
     reactant, product = isomerisation()
 
     def run(**changes):
-        counted.clear()
+        engine_calls.clear()
         settings = dataclasses.replace(config, **changes)
         return ts(GUESS, calc, settings, reactant=reactant, product=product, checkpoint=file)
 
@@ -187,7 +174,7 @@ def test_nothing_is_done_twice(tmp_path, counted, refiner):
     assert found.converged
     assert found.steps > 2
     again = run(temperature=500.0)
-    assert sum(counted) == 0
+    assert sum(engine_calls) == 0
     assert again.barriers == found.barriers
     assert again.activation.temperature == 500.0
     assert again.vibrations.atoms.calc.results.keys() == found.atoms.calc.results.keys()
@@ -196,14 +183,14 @@ def test_nothing_is_done_twice(tmp_path, counted, refiner):
         np.testing.assert_array_equal(one.vibrations.hessian, other.vibrations.hessian)
 
 
-def test_files_of_other_runs_are_not_used(tmp_path, counted):
+def test_files_of_other_runs_are_not_used(tmp_path, engine_calls):
     file = tmp_path / "ts.json"
     config = dataclasses.replace(DIMER, irc=False, max_steps=1)
 
     def run(guess=GUESS, method="PM3", **changes):
-        counted.clear()
+        engine_calls.clear()
         ts(guess, MLSEQM(method=method), dataclasses.replace(config, **changes), checkpoint=file)
-        return sum(counted)
+        return sum(engine_calls)
 
     assert run() > 20
     moved = GUESS.copy()
@@ -253,7 +240,7 @@ def test_displaced_results_are_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["ts.json"]
 
 
-def test_command_does_nothing_twice(tmp_path, monkeypatch, counted):
+def test_command_does_nothing_twice(tmp_path, monkeypatch, engine_calls):
     monkeypatch.chdir(tmp_path)
     other = GUESS.copy()
     other.positions[0, 1] += 0.03
@@ -267,6 +254,6 @@ def test_command_does_nothing_twice(tmp_path, monkeypatch, counted):
 
     first = results()
     assert len(first) == 2
-    counted.clear()
+    engine_calls.clear()
     assert results() == first
-    assert sum(counted) == 2  # for the properties in the report
+    assert sum(engine_calls) == 2  # for the properties in the report

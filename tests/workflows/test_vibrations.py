@@ -21,7 +21,6 @@ from PIL import Image
 
 from ase_mlseqm import MLSEQM, InputError, cli, derivatives, runs_vibrations
 from ase_mlseqm.cli_vibrations import VibOptions
-from ase_mlseqm.engine import Engine
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import harmonic as harmonic_module
 from ase_mlseqm.workflows.hessians import second_derivatives
@@ -362,36 +361,22 @@ def several():
     return [molecule("H2O"), Atoms("U"), molecule("CH3OH"), ion]
 
 
-@pytest.fixture
-def sizes(monkeypatch):
-    """Of the batches that the engine is given."""
-    found = []
-    original = Engine.run
-
-    def run(self, molecules, *args, **keywords):
-        found.append(len(molecules))
-        return original(self, molecules, *args, **keywords)
-
-    monkeypatch.setattr(Engine, "run", run)
-    return found
-
-
-def test_many_at_once(sizes, monkeypatch):
+def test_many_at_once(engine_calls, monkeypatch):
     """Two calls of the engine displace all; numbers are those of each by itself."""
     config = VibrationsConfig(fmax=1e-4)
     results = vibrations(several(), MLSEQM(method="PM3"), config)
     coordinates = 3 * (3 + 6 + 5)
     # undisplaced with all properties, and with the tight SCF; forward; backward
-    assert sizes[-4:] == [3, 3, coordinates, coordinates]
-    assert max(sizes[:-4]) == 3  # steps of the relaxation
+    assert engine_calls[-4:] == [3, 3, coordinates, coordinates]
+    assert max(engine_calls[:-4]) == 3  # steps of the relaxation
     assert isinstance(results[1], CalculatorError) and "no parameters for U" in str(results[1])
     alone = [vibrations(several()[k], MLSEQM(method="PM3"), config) for k in (0, 2, 3)]
     starts = [result.atoms for result in alone]
     again = vibrations(starts, MLSEQM(method="PM3"), FIXED)
     monkeypatch.setattr(derivatives, "HELD", 500.0)  # a few densities
-    del sizes[:]
+    engine_calls.clear()
     parts = vibrations(tuple(starts), MLSEQM(method="PM3"), FIXED)
-    assert len(sizes) > 10 and sum(sizes) == 2 * 3 + 2 * coordinates
+    assert len(engine_calls) > 10 and sum(engine_calls) == 2 * 3 + 2 * coordinates
     for one, *others in zip(alone, again, parts, strict=True):
         for other in others:
             np.testing.assert_allclose(other.frequencies, one.frequencies, rtol=1e-6)
@@ -548,7 +533,7 @@ def test_command_with_bad_input(tmp_path, monkeypatch, capsys):
     assert "not converged in 0 steps" in capsys.readouterr().err
 
 
-def test_command_computes_frames_together(tmp_path, monkeypatch, capsys, sizes):
+def test_command_computes_frames_together(tmp_path, monkeypatch, capsys, engine_calls):
     """The first frame alone, then two, then the rest; a bad one harms no other."""
     monkeypatch.chdir(tmp_path)
     frames = [molecule("H2O"), Atoms("U"), molecule("HCN"), molecule("NH3"), molecule("H2CO")]
@@ -557,7 +542,7 @@ def test_command_computes_frames_together(tmp_path, monkeypatch, capsys, sizes):
     assert cli.main([*line, "--out", "a"]) == 2
     report = json.loads(capsys.readouterr().out)
     assert [entry["frame"] for entry in report["molecules"]] == [0, 2, 3, 4]
-    displaced = [size for size in sizes if size > 4]
+    displaced = [size for size in engine_calls if size > 4]
     assert displaced == [9, 9, 9, 9, 3 * (4 + 4), 3 * (4 + 4)]
     for entry in report["molecules"]:
         config = VibrationsConfig()
