@@ -38,7 +38,7 @@ def cell(row: dict[str, str]) -> str:
     digits = decimals(value)
     shown = f"{value:.{digits}f}"
     if np.isfinite(low) and np.isfinite(high):
-        shown += f" [{low:.{digits}f}, {high:.{digits}f}]"
+        shown += f" [{low:.{digits}f},\N{NO-BREAK SPACE}{high:.{digits}f}]"
     return shown.replace("-", "−")
 
 
@@ -107,9 +107,8 @@ def about() -> str:
         tests = ", ".join(facts["data"])
         files = sorted({name for test in facts["data"].values() for name in test})
         data = ", ".join(f"`{name}`" for name in files[:3]) + (" ..." if len(files) > 3 else "")
-        versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-        lines.append([path.stem, facts["started"][:10], models, tests, data, versions])
-    return markdown(["report", "date", "model", "tests", "data", "versions"], lines) + "\n"
+        lines.append([path.stem, facts["started"][:10], models, tests, data])
+    return markdown(["report", "date", "model", "tests", "data"], lines) + "\n"
 
 
 def main() -> None:

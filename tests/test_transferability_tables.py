@@ -37,7 +37,7 @@ def test_numbers():
     def shown(value, low="", high=""):
         return cell({"value": value, "low": low, "high": high})
 
-    assert shown("1.2268", "0.98331", "-1.9") == "1.23 [0.98, −1.90]"
+    assert shown("1.2268", "0.98331", "-1.9") == "1.23 [0.98,\N{NO-BREAK SPACE}−1.90]"
     given = ("0.0412", "123.4", "-2.704", "1950.2", "0", "0.00042", "nan", "")
     assert [shown(text) for text in given] == [
         *("0.041", "123", "−2.70", "1950", "0.00", "0.000", "", ""),
