@@ -15,6 +15,7 @@ from .errors import InputError
 
 XYZ = (".xyz", ".extxyz")
 KNOWN = "a file such as .xyz, or of another format that ASE knows"
+PROPERTIES = "Properties="
 SHOWN = 40
 """Characters of a line that a message quotes."""
 
@@ -64,7 +65,7 @@ def plain_reason(error: BaseException) -> str:
 def xyz_fault(lines: Iterable[str]) -> str | None:
     """The first fault of a text in XYZ; None where it has none that shows.
 
-    Columns of extended XYZ that ``Properties=`` names are not looked into.
+    Columns of extended XYZ that ``Properties=`` names are counted, and not looked into.
     """
     numbered = enumerate(lines, 1)
     before: tuple[int, int] | None = None  # where the last frame states how many atoms
@@ -86,7 +87,7 @@ def xyz_fault(lines: Iterable[str]) -> str | None:
                 return f"it ends in the middle of a frame: {few}"
             if not atom.strip() or (found and _whole(atom) is not None):
                 return few
-            fault = None if "Properties=" in comment else _atom_fault(atom)
+            fault = _columns_fault(atom, comment) if PROPERTIES in comment else _atom_fault(atom)
             if fault is not None:
                 return f"line {number}: {fault}"
         before = (start, count)
@@ -127,6 +128,16 @@ def xyz_frames(lines: Iterable[str]) -> Iterator[tuple[int, list[str], bool]]:
             frame, start, count = [line], number, size
     if frame:
         yield start, frame, whole()
+
+
+def _columns_fault(line: str, comment: str) -> str | None:
+    """What is wrong with the number of columns, which the second line of a frame implies."""
+    words = comment.partition(PROPERTIES)[2].split()
+    sizes = words[0].strip("\"'").split(":")[2::3] if words else []
+    if not sizes or not all(size.isdigit() for size in sizes):
+        return None
+    found, asked = len(line.split()), sum(map(int, sizes))
+    return None if found >= asked else f"{_quoted(line)} has {found} columns instead of {asked}"
 
 
 def _atom_fault(line: str) -> str | None:

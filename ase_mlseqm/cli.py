@@ -91,6 +91,7 @@ register_transferability(app)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     ARGUMENTS[:] = sys.argv[1:] if arguments is None else arguments
+    _told.clear()
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         return _main()
@@ -115,9 +116,15 @@ def _main() -> int:
     return code if isinstance(code, int) else 0
 
 
+_told: set[str] = set()
+
+
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    """One line, as everything else that is said beside the results."""
-    print(f"mlseqm: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    """One line, as everything else that is said beside the results, and once in a run."""
+    sentence = " ".join(str(message).split())
+    if sentence not in _told:
+        _told.add(sentence)
+        print(f"mlseqm: warning: {sentence}", file=sys.stderr)
 
 
 def _refuse(sentence: str) -> int:

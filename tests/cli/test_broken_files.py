@@ -106,3 +106,10 @@ def test_sound_texts_have_no_fault():
 )
 def test_messages_of_parsers(error, reason):
     assert plain_reason(error) == reason
+
+
+def test_columns_of_extended_xyz_are_counted():
+    text = "2\nProperties=species:S:1:pos:R:3 energy=1\nH 0 0 0\nH 0\n"
+    assert xyz_fault(text.splitlines(keepends=True)) == "line 4: 'H 0' has 2 columns instead of 4"
+    odd = text.replace("pos:R:3", "pos:R:x")
+    assert xyz_fault(odd.splitlines(keepends=True)) is None

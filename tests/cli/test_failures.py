@@ -257,3 +257,10 @@ def test_control_c(folder):
     assert "Traceback" not in err
     assert "NO" in out
     assert not read("a_relaxed.extxyz").info["relaxed"]
+
+
+def test_a_warning_is_said_once_in_a_run(mlseqm):
+    write("radicals.extxyz", several("OH", "NO", "OH"))
+    for out in ("one", "two"):
+        code, _, err = mlseqm("vib", "radicals.extxyz", "--out", out)
+        assert code in (0, 1) and err.count("ions and radicals") == 1
