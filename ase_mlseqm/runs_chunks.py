@@ -21,6 +21,7 @@ from .results import SinglePoint
 from .runs import Run
 from .runs_relax import SHOWN
 from .summary import versions
+from .workflows.computed import told
 
 CHUNK_SECONDS = 20.0
 """As many frames again are computed together while the last ones took less than that; what an
@@ -178,7 +179,7 @@ def _fingerprint(run: Run, frame: Frame, config: Any) -> str:
         atoms.get_initial_charges().tolist(),
         atoms.get_initial_magnetic_moments().tolist(),
         [str(atoms.info.get(name)) for name in ("charge", "multiplicity", "spin")],
-        [str(constraint.todict()) for constraint in atoms.constraints],
+        [told(constraint) for constraint in atoms.constraints],
         dataclasses.asdict(run.options),
         run.summary.model,
         dataclasses.asdict(config),

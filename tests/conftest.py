@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-
-from ase_mlseqm.engine import Engine
+from helpers import recorded
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -15,11 +14,4 @@ def one_thread():
 @pytest.fixture
 def engine_calls(monkeypatch):
     """Molecules of every call of the engine, in order."""
-    calls, run = [], Engine.run
-
-    def counting(self, molecules, *args, **keywords):
-        calls.append(len(molecules))
-        return run(self, molecules, *args, **keywords)
-
-    monkeypatch.setattr(Engine, "run", counting)
-    return calls
+    return recorded(monkeypatch)

@@ -7,6 +7,7 @@ import functools
 import signal
 
 import numpy as np
+import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule as g2
@@ -200,3 +201,16 @@ def interruptible() -> None:
 def hydrogens(*distances):
     """Hydrogen molecules, Angstrom."""
     return [Atoms("H2", [[0, 0, 0], [0, 0, d]], info={"name": "dihydrogen"}) for d in distances]
+
+
+def recorded(patch: pytest.MonkeyPatch) -> list[int]:
+    """Molecules of every call of the engine from now on, in order."""
+    calls: list[int] = []
+    run = Engine.run
+
+    def counting(self, molecules, *args, **keywords):
+        calls.append(len(molecules))
+        return run(self, molecules, *args, **keywords)
+
+    patch.setattr(Engine, "run", counting)
+    return calls

@@ -45,11 +45,11 @@ def fingerprint(calc: BaseCalculator, structures: Sequence[Atoms], *settings: An
     parts: list[Any] = [calc.name, keywords, *settings]
     for atoms in structures:
         parts += [atoms.numbers.tolist(), atoms.positions.round(6).tolist()]
-        parts += [*charge_and_multiplicity(atoms), [_told(c) for c in atoms.constraints]]
+        parts += [*charge_and_multiplicity(atoms), [told(c) for c in atoms.constraints]]
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 
 
-def _told(constraint: Any) -> str:
+def told(constraint: Any) -> str:
     """All that a constraint is: the ``repr`` of some, such as FixInternals, leaves values out."""
     try:
         known = constraint.todict()

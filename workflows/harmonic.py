@@ -16,7 +16,7 @@ from .hessian_batch import SecondDerivatives, batched
 from .hessians import BATCHED_STEP, Progress, second_derivatives
 from .normal_modes import infrared_intensities, normal_modes
 from .raman import polarizability, raman_activities
-from .several import Computed, Failure, attempt, computed, together
+from .several import Computed, Failure, attempt, computed, not_stationary, together
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
 
@@ -97,13 +97,7 @@ def _result(
 
 
 def _doubts(result: VibrationsResult) -> list[str]:
-    out = []
-    if result.max_force > result.config.fmax:
-        out.append(
-            f"the largest force is {result.max_force:.2g} eV/Angstrom, above "
-            f"{result.config.fmax:g}: this is no stationary point and its frequencies mean "
-            "little; relax it with this method first"
-        )
+    out = not_stationary(result.max_force, result.config.fmax)
     count = len(result.imaginary)
     if count:
         listed = ", ".join(f"{-value:.1f}i" for value in result.imaginary[:3])

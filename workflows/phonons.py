@@ -27,10 +27,10 @@ from .several import (
     Failure,
     attempt,
     computed,
+    not_stationary,
     one_or_many,
-    relaxed,
+    settled,
     together,
-    unfinished,
 )
 
 
@@ -99,9 +99,7 @@ def phonons(
         starts = attempt(lambda structure: _start(structure, calc, settings), structures)
         doubts: list[Any] = [[] for _ in starts]
         if settings.relax:
-            ends = together(lambda some: relaxed(some, calc, relaxing, relax_callback), starts)
-            doubts = attempt(unfinished, ends)
-            starts = attempt(lambda end: end.atoms, ends)
+            starts, doubts = settled(starts, calc, relaxing, relax_callback)
         points = together(lambda some: computed(some, calc), starts)
         cells = attempt(lambda point: _displaced(point.atoms, settings, step), points)
         forces = together(lambda some: _forces(some, calc), cells)
@@ -196,13 +194,7 @@ def _precise(calc: BaseCalculator) -> BaseCalculator:
 
 
 def _doubts(result: PhononsResult) -> list[str]:
-    out = []
-    if result.max_force > result.config.fmax:
-        out.append(
-            f"the largest force is {result.max_force:.2g} eV/Angstrom, above "
-            f"{result.config.fmax:g}: this is no stationary point and its frequencies mean "
-            "little; relax it with this method first"
-        )
+    out = not_stationary(result.max_force, result.config.fmax)
     if len(result.imaginary):
         listed = ", ".join(f"{-value:.1f}i" for value in result.imaginary[:3])
         out.append(

@@ -151,6 +151,14 @@ class _History:
         )
         return self.result(config, False, message)
 
+    def stopped(self, config: RelaxConfig, error: CalculatorError) -> RelaxResult:
+        """The result when a later structure could not be computed."""
+        return self.result(config, False, f"stopped after step {self.steps}: {error}")
+
+    def interrupted(self, config: RelaxConfig) -> RelaxResult:
+        """The result after Ctrl-C."""
+        return self.result(config, False, f"interrupted after step {self.steps}")
+
     def result(self, config: RelaxConfig, converged: bool, message: str) -> RelaxResult:
         assert self.last is not None
         return RelaxResult(self.last, converged, message, self.energies, self.max_forces, config)

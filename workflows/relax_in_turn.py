@@ -80,12 +80,11 @@ class InTurn:
         except CalculatorError as error:
             if history.last is None:
                 raise
-            return history.result(config, False, f"stopped after step {history.steps}: {error}")
+            return history.stopped(config, error)
         except KeyboardInterrupt:
             if history.last is None:
                 raise
-            message = f"interrupted after step {history.steps}"
-            raise Interrupted(history.result(config, False, message)) from None
+            raise Interrupted(history.interrupted(config)) from None
         finally:
             if history.trajectory is not None:
                 history.trajectory.close()

@@ -132,8 +132,7 @@ def relax_many(
         for k in active:
             history = works[k].history
             if history.last is not None:
-                message = f"interrupted after step {history.steps}"
-                results[k] = history.result(config, False, message)
+                results[k] = history.interrupted(config)
         raise InterruptedMany(results) from None
     kept.remove()
     return results  # type: ignore[return-value]
@@ -148,7 +147,4 @@ class InterruptedMany(KeyboardInterrupt):
 
 
 def _stopped(work: _Relaxation, error: CalculatorError) -> RelaxResult | CalculatorError:
-    history = work.history
-    if history.last is None:
-        return error
-    return history.result(work.config, False, f"stopped after step {history.steps}: {error}")
+    return error if work.history.last is None else work.history.stopped(work.config, error)

@@ -77,7 +77,18 @@ def together(function: Callable[[list[Any]], list[Any]], items: Sequence[Any]) -
     return [item if isinstance(item, Exception) else next(found) for item in items]
 
 
-def relaxed(
+def settled(
+    structures: Sequence[Any],
+    calc: BaseCalculator,
+    config: RelaxConfig,
+    callback: StepCallback | None,
+) -> tuple[list[Any], list[Any]]:
+    """Relaxed structures, and of each a list with a sentence where that has not converged."""
+    ends = together(lambda some: _relaxed(some, calc, config, callback), structures)
+    return attempt(lambda end: end.atoms, ends), attempt(_unfinished, ends)
+
+
+def _relaxed(
     structures: list[Atoms],
     calc: BaseCalculator,
     config: RelaxConfig,
@@ -89,9 +100,18 @@ def relaxed(
     return attempt(lambda atoms: relax(atoms, calc, config, callback=callback), structures)
 
 
-def unfinished(end: RelaxResult) -> list[str]:
-    """A sentence where a relaxation has not converged."""
+def _unfinished(end: RelaxResult) -> list[str]:
     return [] if end.converged else [f"the relaxation {end.message}"]
+
+
+def not_stationary(max_force: float, fmax: float) -> list[str]:
+    """A sentence where the largest force, eV/Angstrom, is above what was asked for."""
+    if not max_force > fmax:
+        return []
+    return [
+        f"the largest force is {max_force:.2g} eV/Angstrom, above {fmax:g}: this is no stationary "
+        "point and its frequencies mean little; relax it with this method first"
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,9 +24,8 @@ from .several import (
     attempt,
     computed,
     one_or_many,
-    relaxed,
+    settled,
     together,
-    unfinished,
 )
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
@@ -113,9 +112,7 @@ def vibrations(
         """Vibrations, after a relaxation or not."""
         doubts = [[] for _ in starts]
         if relax:
-            ends = together(lambda some: relaxed(some, calc, relaxing, relax_callback), starts)
-            doubts = attempt(unfinished, ends)
-            starts = attempt(lambda end: end.atoms, ends)
+            starts, doubts = settled(starts, calc, relaxing, relax_callback)
         found = together(lambda some: harmonic_many(some, calc, settings, cache, callback), starts)
         return attempt(_with_doubts, found, doubts)
 

@@ -1,11 +1,6 @@
 """Relaxations one by one that were cut off: what is done is not done again."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 from collections import Counter
 
 import numpy as np
@@ -15,6 +10,7 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.io import read, write
 from ase.io.trajectory import Trajectory
+from killing import killed
 
 from ase_mlseqm import cli
 from ase_mlseqm.engine import Engine
@@ -22,22 +18,6 @@ from ase_mlseqm.workflows import Interrupted, RelaxConfig, relax, relax_checkpoi
 from ase_mlseqm.workflows.relax import OPTIMIZERS
 
 COPPER = Atoms("Cu3", [(0, 0, 0), (2.9, 0, 0), (0.5, 2.7, 0)])
-KILLED = """
-    import os, signal, sys
-    from ase_mlseqm import cli
-    from ase_mlseqm.engine import Engine
-    from ase_mlseqm.workflows import relax_checkpoint
-    left, run = int(sys.argv[1]), Engine.run
-    def killed(self, molecules, *args, **keywords):
-        global left
-        left -= len(molecules)
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return run(self, molecules, *args, **keywords)
-    Engine.run = killed
-    relax_checkpoint.CHECKPOINT_SECONDS = 0.0
-    cli.main(sys.argv[2:])
-"""
 
 
 class Stopping(EMT):
@@ -171,10 +151,7 @@ def test_killed_command_goes_on(tmp_path, monkeypatch, capsys, counted, names, o
 
     expected, whole = run("whole")
     kill = whole[3] + whole[6] // 2
-    job = [sys.executable, "-c", textwrap.dedent(KILLED), str(kill), *line, "--out", "cut"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(job, env=environment, check=False, capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(".", kill, *line, "--out", "cut")
     kept = read("cut/mlseqm_relax_unfinished.extxyz", ":")
     (taken,) = (len(json.loads(a.info["relax_state"])[0]) for a in kept if len(a) == 6)
     assert taken > 3

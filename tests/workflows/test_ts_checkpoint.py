@@ -2,69 +2,36 @@
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.io import write
+from helpers import recorded
+from killing import killed
 from reactions import isomerisation
 
 from ase_mlseqm import MLSEQM, cli
-from ase_mlseqm.engine import Engine
 from ase_mlseqm.workflows.ts import TSConfig, ts
 
 GUESS = Atoms("HCN", [(0, 1.2, 0.55), (0, 0, 0), (0, 0, 1.17)])
 DIMER = TSConfig(refiner="dimer")
-KILLED = """
-    import os, signal, sys
+REFINED = """
     from ase.io import read
-    from ase_mlseqm import MLSEQM, cli
-    from ase_mlseqm.engine import Engine
-    from ase_mlseqm.workflows import ts_checkpoint
+    from ase_mlseqm import MLSEQM
     from ase_mlseqm.workflows.ts import TSConfig, ts
-    left, run = int(sys.argv[1]), Engine.run
-    def killed(self, molecules, *args, **keywords):
-        global left
-        left -= len(molecules)
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return run(self, molecules, *args, **keywords)
-    Engine.run = killed
-    ts_checkpoint.CHECKPOINT_SECONDS = 0.0
-    if len(sys.argv) == 3:
-        config = TSConfig(refiner=sys.argv[2])
-        ts(read("guess.xyz"), MLSEQM(method="PM3"), config, checkpoint="ts.json")
-    else:
-        cli.main(sys.argv[2:])
+    config = TSConfig(refiner=sys.argv[2])
+    ts(read("guess.xyz"), MLSEQM(method="PM3"), config, checkpoint="ts.json")
 """
-
-
-def killed(folder, molecules, *words):
-    """A process in that folder that kills itself when it has computed so many molecules."""
-    line = [sys.executable, "-c", textwrap.dedent(KILLED), str(molecules), *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    job = subprocess.run(line, cwd=folder, env=environment, check=False, capture_output=True)
-    assert job.returncode == -signal.SIGKILL, job.stderr
 
 
 @pytest.fixture(scope="module")
 def whole():
     """An undisturbed run, and the molecules computed before each of its sentences."""
-    said, calls = {}, []
+    said = {}
     with pytest.MonkeyPatch.context() as patch:
-        run = Engine.run
-
-        def counting(self, molecules, *args, **keywords):
-            calls.append(len(molecules))
-            return run(self, molecules, *args, **keywords)
-
-        patch.setattr(Engine, "run", counting)
+        calls = recorded(patch)
         note = lambda text: said.setdefault(text, sum(calls))  # noqa: E731
         result = ts(GUESS, MLSEQM(method="PM3"), DIMER, callback=note)
     return result, said, sum(calls)
@@ -90,7 +57,7 @@ def test_killed_run_goes_on(tmp_path, whole, engine_calls, stage):
     )
     kill = (first + last) // 2
     write(tmp_path / "guess.xyz", GUESS)
-    killed(tmp_path, kill, "dimer")
+    killed(tmp_path, kill, "dimer", code=REFINED)
     file = tmp_path / "ts.json"
     stored = json.loads(file.read_text())
     heard = []
@@ -122,7 +89,7 @@ def test_killed_run_of_sella_goes_on(tmp_path, engine_calls):
     every = sum(engine_calls)
     write(tmp_path / "guess.xyz", GUESS)
     for part in (0.15, 0.6):
-        killed(tmp_path, int(part * every), "sella")
+        killed(tmp_path, int(part * every), "sella", code=REFINED)
     engine_calls.clear()
     found = ts(GUESS, MLSEQM(method="PM3"), config, checkpoint=tmp_path / "ts.json")
     same(found, undisturbed)

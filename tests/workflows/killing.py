@@ -1,0 +1,34 @@
+"""Processes that kill themselves when the engine has computed so many molecules."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+START = """
+    import os, signal, sys
+    from ase_mlseqm import cli
+    from ase_mlseqm.engine import Engine
+    from ase_mlseqm.workflows import relax_checkpoint, ts_checkpoint
+    left, run = int(sys.argv[1]), Engine.run
+    def killed(self, molecules, *args, **keywords):
+        global left
+        left -= len(molecules)
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run(self, molecules, *args, **keywords)
+    Engine.run = killed
+    # checkpoints after every step
+    relax_checkpoint.CHECKPOINT_SECONDS = ts_checkpoint.CHECKPOINT_SECONDS = 0.0
+"""
+COMMAND = "cli.main(sys.argv[2:])"
+
+
+def killed(folder, molecules, *words, code=COMMAND):
+    """Run the command line, or other code, with these words in a folder until it is killed."""
+    program = textwrap.dedent(START) + textwrap.dedent(code)
+    line = [sys.executable, "-c", program, str(molecules), *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    job = subprocess.run(line, cwd=folder, env=environment, check=False, capture_output=True)
+    assert job.returncode == -signal.SIGKILL, job.stderr
