@@ -19,6 +19,13 @@ def inversion():
     return up, down
 
 
+def planar():
+    """Ammonia at the top of its inversion."""
+    atoms = molecule("NH3")
+    atoms.positions[0, 2] = atoms.positions[1, 2]
+    return atoms
+
+
 def torsion():
     """HONO, cis and trans."""
     trans = Atoms("HONO", [(0, 0, 0), (0.96, 0, 0), (1.3, 1.3, 0), (2.4, 1.4, 0)])
