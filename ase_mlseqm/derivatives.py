@@ -46,7 +46,7 @@ class HessianResult:
 
 def _tight(engine: Engine) -> Engine:
     scf = dataclasses.replace(engine.scf, tolerance=min(TIGHT, engine.scf.tolerance))
-    return Engine(engine.model, engine.device, scf, engine.max_memory, engine.dispersion)
+    return engine.with_scf(scf)
 
 
 def _require(results: list[SinglePoint], what: str) -> list[SinglePoint]:

@@ -64,6 +64,10 @@ class Engine:
         self.max_memory = max_memory if max_memory is not None else default_memory(self.device)
         self._topology = functools.lru_cache(maxsize=8)(self._new_topology)
 
+    def with_scf(self, scf: SCFSettings) -> Engine:
+        """The same with other settings of the SCF."""
+        return Engine(self.model, self.device, scf, self.max_memory, self.dispersion)
+
     @functools.cached_property
     def committee(self) -> Committee:
         """That of the model; InputError where it has none."""

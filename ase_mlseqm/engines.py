@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from .asking import AskingEngine, asker
 
 if TYPE_CHECKING:  # torch is imported with the first engine, not with this module
     from .engine import Engine
@@ -28,10 +30,10 @@ def shared_engine(
 
 
 def engine_for(keywords: Mapping[str, Any]) -> Engine:
-    """The shared engine of a calculator with these keywords."""
+    """The shared engine of a calculator with these keywords; within ``asking`` one that asks."""
     from .models import find_model
 
-    return shared_engine(
+    engine = shared_engine(
         find_model(keywords["method"], keywords["model"]),
         keywords["device"],
         keywords["tolerance"],
@@ -39,6 +41,8 @@ def engine_for(keywords: Mapping[str, Any]) -> Engine:
         keywords["max_memory"],
         keywords["dispersion"],
     )
+    ask = asker()
+    return engine if ask is None else cast("Engine", AskingEngine(engine, ask))
 
 
 def scf_settings(tolerance: float | None, max_iterations: int | None) -> SCFSettings:

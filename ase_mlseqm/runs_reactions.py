@@ -24,6 +24,7 @@ from .units import EV_TO_KCAL
 from .workflows.activation import COUNTED_TWICE
 from .workflows.neb import NEBConfig, NEBResult, neb
 from .workflows.reaction_figures import plot_irc, plot_profile
+from .workflows.side_by_side import side_by_side
 from .workflows.ts import TSConfig, TSResult, ts
 
 UNITS = {
@@ -41,14 +42,16 @@ LEFT_OUT = ("positions", "numbers", "config", "minima")
 
 Row = tuple[str, Sequence[float], bool]
 """Name, barriers in eV, and whether they are converged."""
+Rows = dict[str, list[Row]]
+"""Rows of the reactions that are done, by the stem of each."""
 Say = Callable[[str], None]
 
 
 def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
-    """Paths of all reactions, one after the other; the images of each are one batch."""
+    """Paths of all reactions; what they ask for at the same time is one batch."""
     reactions = read_reactions(run, files, settings.reactions)
     config = base_settings(settings, NEBConfig)
-    rows: list[Row] = []
+    rows: Rows = {}
     saddles = _Saddles(run, settings.saddles())
 
     def work(reaction: Reaction, calc: MLSEQM, say: Say) -> Outcome:
@@ -65,7 +68,7 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
         plot_profile(result, picture, f"{reaction.name}, {run.level}")
         run.wrote(picture)
         numbers = [result.barrier, result.reverse_barrier, result.reaction_energy]
-        rows.append((reaction.name, numbers, result.converged))
+        rows[reaction.stem] = [(reaction.name, numbers, result.converged)]
         highest = result.images[result.top]
         outcome = _outcome(reaction, calc, highest, result, "neb")
         if not settings.ts or result.top in (0, len(result.images) - 1):
@@ -82,25 +85,33 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
 
     def tables() -> list[Table]:
         header = ("barrier", "reverse barrier", "reaction energy")
-        return [_table(f"{run.level} neb, kcal/mol", header, rows), *saddles.tables()]
+        paths = _table(f"{run.level} neb, kcal/mol", header, reactions, rows)
+        return [paths, *saddles.tables(reactions)]
 
     return _each(run, reactions, "paths", work, tables, saddles.notes)
 
 
 def ts_runs(run: Run, files: Sequence[str], config: TSConfig) -> int:
-    """Transition states of all guesses, one after the other."""
+    """Transition states of all guesses; what they ask for at the same time is one batch."""
     saddles = _Saddles(run, config)
     reactions = read_guesses(run, files)
-    return _each(run, reactions, "transition states", saddles, saddles.tables, saddles.notes)
+    return _each(
+        run,
+        reactions,
+        "transition states",
+        saddles,
+        lambda: saddles.tables(reactions),
+        saddles.notes,
+    )
 
 
 class _Saddles:
-    """Refines transition states one after the other, writes them, and keeps what to report."""
+    """Refines transition states, writes them, and keeps what to report."""
 
     def __init__(self, run: Run, config: TSConfig) -> None:
         self.run = run
         self.config = config
-        self.rows: list[Row] = []
+        self.rows: Rows = {}
         self.notes: list[str] = []
 
     def __call__(self, reaction: Reaction, calc: MLSEQM, say: Say) -> Outcome:
@@ -118,7 +129,7 @@ class _Saddles:
         )
         self.run.wrote(file)
         self._write(reaction, result)
-        self._remember(reaction.name, result)
+        self._remember(reaction, result)
         return _outcome(reaction, calc, result.atoms, result, "ts")
 
     def _write(self, reaction: Reaction, result: TSResult) -> None:
@@ -138,27 +149,28 @@ class _Saddles:
             run.wrote(file)
         run.write_json(run.out / f"{stem}_ts.json", UNITS, result=result.to_dict())
 
-    def _remember(self, name: str, result: TSResult) -> None:
-        found = result.activation
+    def _remember(self, reaction: Reaction, result: TSResult) -> None:
+        name, found = reaction.name, result.activation
+        rows = self.rows[reaction.stem] = []
         for k, barrier in enumerate(result.barriers):
             numbers = [barrier]
             if found is not None:
                 corrected = (found.energies_zero_point, found.enthalpies, found.gibbs_energies)
                 numbers += [float(values[k]) for values in corrected]
             side = ("forward", "backward")[k]
-            self.rows.append((f"{name}, {side}", numbers, result.converged))
+            rows.append((f"{name}, {side}", numbers, result.converged))
         if not result.barriers:
-            self.rows.append((name, [], result.converged))
+            rows.append((name, [], result.converged))
         for message in [] if found is None else found.messages:
             of_all = message == COUNTED_TWICE
             self.notes.append(f"{self.run.level if of_all else name}: {message}")
 
-    def tables(self) -> list[Table]:
+    def tables(self, reactions: Sequence[Reaction]) -> list[Table]:
         """Barriers of all transition states, if there are any."""
         title = f"{self.run.level} transition states, kcal/mol"
         title += f", {self.config.temperature:g} K, {self.config.pressure:g} Pa"
         header = ("electronic", "with zero-point", "enthalpy", "Gibbs energy")
-        return [_table(title, header, self.rows)] if self.rows else []
+        return [_table(title, header, reactions, self.rows)] if self.rows else []
 
 
 def _each(
@@ -172,30 +184,31 @@ def _each(
     """Do every reaction; what goes wrong with one does not stop the others."""
     if not reactions:
         return run.finish()
-    calc = MLSEQM(**run.keywords)
     run.note_scf()
     output_folder(run.out)
+    outcomes: dict[int, Outcome] = {}
     with progress_bar(len(reactions), label) as advance:
-        for reaction in reactions:
-            calc.reset()  # the result must not depend on the molecule before
-            name = reaction.name
 
-            def say(text: str, name: str = name) -> None:
-                advance(0, f"{name}: {text}")
+        def one(reaction: Reaction, calc: MLSEQM) -> Outcome:
+            return work(reaction, calc, lambda text: advance(0, f"{reaction.name}: {text}"))
 
-            try:
-                outcome = work(reaction, calc, say)
-                run.outcomes.append(outcome)
-            except (InputError, CalculatorSetupError) as error:
-                run.problems.append(f"{name}: {error}")
-            except (CalculatorError, np.linalg.LinAlgError, RuntimeError) as error:
-                frame = Frame(name, 0, reaction.structures[0], True)
-                run.outcomes.append(Outcome(frame, None, False, str(error)))
-            except KeyboardInterrupt:
-                run.interrupted = True
-                break
-            advance()
-            run.summary.lap("compute")
+        try:
+            for k, found in side_by_side(one, reactions, MLSEQM(**run.keywords)):
+                name, structures = reactions[k].name, reactions[k].structures
+                if isinstance(found, Outcome):
+                    outcomes[k] = found
+                elif isinstance(found, InputError | CalculatorSetupError):
+                    run.problems.append(f"{name}: {found}")
+                elif isinstance(found, CalculatorError | np.linalg.LinAlgError | RuntimeError):
+                    frame = Frame(name, 0, structures[0], True)
+                    outcomes[k] = Outcome(frame, None, False, str(found))
+                else:
+                    raise found
+                advance()
+        except KeyboardInterrupt:
+            run.interrupted = True
+        run.summary.lap("compute")
+    run.outcomes.extend(outcome for _, outcome in sorted(outcomes.items()))
     if run.outcomes and not run.json:
         for table in tables():
             console().print(table)
@@ -221,14 +234,14 @@ def _outcome(
     )
 
 
-def _table(title: str, header: Sequence[str], rows: Sequence[Row]) -> Table:
-    """Barriers of all reactions, kcal/mol."""
+def _table(title: str, header: Sequence[str], reactions: Sequence[Reaction], rows: Rows) -> Table:
+    """Barriers of all reactions that are done, kcal/mol."""
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.add_column("reaction", overflow="fold", min_width=16)
     for name in header:
         table.add_column(name, justify="right")
     table.add_column("converged", justify="right")
-    for name, numbers, converged in rows:
+    for name, numbers, converged in (row for r in reactions for row in rows.get(r.stem, [])):
         shown = [f"{EV_TO_KCAL * x:.2f}" if np.isfinite(x) else "–" for x in numbers]
         shown += ["–"] * (len(header) - len(shown))
         table.add_row(escape(name), *shown, "yes" if converged else "[bold red]NO[/]")

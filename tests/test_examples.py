@@ -134,11 +134,16 @@ def test_imports_of_workflows_are_those_of_the_page() -> None:
 
 def test_example_of_the_page_on_reactions(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    (code,) = examples_of("reactions.md")
-    exec(code, {})
+    single, many = examples_of("reactions.md")
+    names: dict[str, object] = {}
+    exec(single, names)
     assert {path.name for path in tmp_path.iterdir()} == shown("reactions.md")
     printed = capsys.readouterr().out
     assert "True" in printed and "nan" not in printed
+    exec(many, names)
+    barriers = dict(map(str.split, capsys.readouterr().out.splitlines()))
+    assert float(barriers["0"]) == pytest.approx(names["path"].barrier, abs=1e-3)
+    assert float(barriers["1"]) == pytest.approx(names["path"].reverse_barrier, abs=1e-2)
 
 
 def test_example_of_the_page_on_dynamics(tmp_path, monkeypatch, capsys) -> None:

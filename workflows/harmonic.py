@@ -15,8 +15,9 @@ from ase_mlseqm import MLSEQM
 from .hessian_batch import SecondDerivatives, batched
 from .hessians import BATCHED_STEP, Progress, second_derivatives
 from .normal_modes import infrared_intensities, normal_modes
-from .raman import polarizability, raman_activities
+from .raman import Polarizability, polarizability, raman_activities
 from .several import Computed, Failure, attempt, computed, not_stationary, together
+from .side_by_side import listed, side_by_side
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
 
@@ -56,20 +57,28 @@ def harmonic_many(
             geometries,
         )
 
+    def polarizabilities(points: list[Computed]) -> list[Any]:
+        if not config.raman:
+            return [None] * len(points)
+        return listed(side_by_side(polarizability, [point.atoms for point in points], calc))
+
     points = computed(structures, calc)
     return attempt(
-        lambda point, slopes: _result(point, slopes, calc, config),
+        lambda point, slopes, alpha: _result(point, slopes, alpha, config),
         points,
         together(derivatives, points),
+        together(polarizabilities, points),
     )
 
 
 def _result(
-    point: Computed, found: SecondDerivatives, calc: BaseCalculator, config: VibrationsConfig
+    point: Computed,
+    found: SecondDerivatives,
+    alpha: Polarizability | None,
+    config: VibrationsConfig,
 ) -> VibrationsResult:
     atoms, slopes = point.atoms, found.dipole_derivatives
     modes = normal_modes(found.hessian, atoms.positions, atoms.get_masses())
-    alpha = polarizability(atoms, calc) if config.raman else None
     raman, ratios = None, None
     if alpha is not None:
         raman, ratios = raman_activities(modes.modes, modes.reduced_masses, alpha.derivatives)

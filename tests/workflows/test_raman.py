@@ -189,3 +189,16 @@ def test_command(found, tmp_path, monkeypatch, capsys):
     assert (0x1F, 0x4E, 0x79) in colours
     assert cli.main([*line, "--no-spectrum", "--out", "none"]) == 0
     assert not list((tmp_path / "none").glob("*.png"))
+
+
+def test_of_many_molecules_are_those_of_each(engine_calls):
+    """The fields of all molecules are the same, so they share batches."""
+    config = VibrationsConfig(relax=False, raman=True)
+    pair = [molecule("H2O"), molecule("NH3")]
+    both = vibrations(pair, MLSEQM(method="PM3"), config)
+    shared = len(engine_calls)
+    for atoms, found in zip(pair, both, strict=True):
+        alone = vibrations(atoms, MLSEQM(method="PM3"), config)
+        np.testing.assert_allclose(found.polarizability, alone.polarizability, atol=1e-6)
+        np.testing.assert_allclose(found.raman_activities, alone.raman_activities, atol=1e-2)
+    assert 2 * shared == len(engine_calls) - shared
