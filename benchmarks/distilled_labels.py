@@ -1,6 +1,7 @@
 """Mix the labels of a file with what a committee of models says: better labels of the same frames.
 
-    python benchmarks/distilled_labels.py ani1x_labels.h5 --model A --model B --out mixed.h5
+    python benchmarks/distilled_labels.py ani1x_labels.h5 --model A --model B --out mixed.h5 \\
+        --against dft_train.h5
 
 The labels of `ani1x_labels.h5` are themselves of networks.  Models that were then trained on DFT
 labels, too, err differently; the mean of both errs less than either (docs/training.md), and a
@@ -8,6 +9,9 @@ model trained on it learns what its teachers know together: ensemble knowledge d
 et al., arXiv 2503.14293).  Energies become weight * label + (1 - weight) * mean of the models, with
 the isolated atoms of the level of the file; forces likewise.  A frame that a model cannot do keeps
 its label and is counted.  Layout, units (Hartree, Angstrom) and SMILES are those of the file.
+
+`--against` prints the errors of both against other labels of the same frames, of validation
+fragments.
 """
 
 from __future__ import annotations
@@ -28,23 +32,26 @@ from ase.data import chemical_symbols
 from ase_mlseqm import evaluate
 from ase_mlseqm.models import model_file
 from ase_mlseqm.training.blocks import as_text
+from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.isolated import known_level
-from ase_mlseqm.units import HARTREE
+from ase_mlseqm.training.readers import read
+from ase_mlseqm.training.split import split
+from ase_mlseqm.units import EV_TO_KCAL, HARTREE
 
 BLOCK = 40
 """Groups that are evaluated together."""
 
 
 def mixed(
-    group: h5py.Group, energies: np.ndarray, forces: np.ndarray, weight: float
+    group: h5py.Group, energies: np.ndarray, forces: np.ndarray, weights: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Energies (F,), forces (F, A, 3) of a group and its frames that kept their label.
 
     ``energies`` (M, F) and ``forces`` (M, F, A, 3) are those of the models, NaN where they failed.
     """
     old_energies, old_forces = group["energies"][()], group["forces"][()]
-    taught = weight * old_energies + (1 - weight) * energies.mean(0)
-    taught_forces = weight * old_forces + (1 - weight) * forces.mean(0)
+    taught = weights[0] * old_energies + (1 - weights[0]) * energies.mean(0)
+    taught_forces = weights[1] * old_forces + (1 - weights[1]) * forces.mean(0)
     failed = ~np.isfinite(taught)
     taught[failed], taught_forces[failed] = old_energies[failed], old_forces[failed]
     return taught, taught_forces.astype(old_forces.dtype), int(failed.sum())
@@ -66,7 +73,7 @@ def said(
 
 
 def block(
-    names: Sequence[str], path: Path, models: Sequence[str], weight: float
+    names: Sequence[str], path: Path, models: Sequence[str], weights: tuple[float, float]
 ) -> list[tuple[str, np.ndarray, np.ndarray, int]]:
     """Name, energies, forces and number of failed frames of some groups."""
     torch.set_num_threads(1)
@@ -83,9 +90,33 @@ def block(
             stop = start + len(frames)
             these = [r for of_model in results for r in of_model[start:stop]]
             energies, forces = said(group["species"][()], these, len(models), isolated)
-            found.append((name, *mixed(group, energies, forces, weight)))
+            found.append((name, *mixed(group, energies, forces, weights)))
             start = stop
         return found
+
+
+def compare(truth: str, files: Sequence[Path]) -> None:
+    """Print errors of labels against others of the same frames, of validation fragments."""
+    good = read([truth])
+    parts = split(good, 0.05, 0)
+    sets = [read([str(file)]) for file in files]
+    for name, chosen in (("training", parts[0]), ("validation", parts[1])):
+        for file, data in zip(files, sets, strict=True):
+            known = {_frame(data, k): k for k in range(len(data))}
+            pairs = [(k, known[_frame(good, k)]) for k in chosen if _frame(good, k) in known]
+            if not pairs:
+                continue
+            energies = [abs(good.atomization[k] - data.atomization[j]) for k, j in pairs]
+            forces = [abs(good.forces[k] - data.forces[j]).mean() for k, j in pairs]
+            print(
+                f"{truth}, {name}: {file.name} errs by {EV_TO_KCAL * np.mean(energies):.2f} "
+                f"kcal/mol and {EV_TO_KCAL * np.mean(forces):.2f} kcal/mol/Angstrom "
+                f"({len(pairs)} frames)"
+            )
+
+
+def _frame(data: Dataset, k: int) -> tuple[bytes, bytes]:
+    return data.numbers[k].tobytes(), data.positions[k].round(3).tobytes()
 
 
 def main() -> None:
@@ -93,9 +124,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--model", action="append", required=True)
-    parser.add_argument("--weight", type=float, default=0.4, help="of the labels of the file")
+    parser.add_argument("--energies", type=float, default=0.6, help="weight of those of the file")
+    parser.add_argument("--forces", type=float, default=0.3, help="weight of those of the file")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--against", nargs="*", default=[], help="labelled files")
     args = parser.parse_args()
     start = time.perf_counter()
     unfinished = args.out.with_suffix(".part")
@@ -106,11 +139,13 @@ def main() -> None:
         sums = " ".join(f"{model} {model_file(model).sha256[:12]}" for model in args.model)
         new.attrs["units"] = old.attrs["units"]
         new.attrs["level"] = (
-            f"{old.attrs['level']}: {args.weight:g} times that and {1 - args.weight:g} times the "
-            f"mean of {sums}"
+            f"{old.attrs['level']}; energies {args.energies:g} and forces {args.forces:g} times "
+            f"that, the rest of both the mean of {sums}"
         )
         blocks = [names[k : k + BLOCK] for k in range(0, len(names), BLOCK)]
-        work = partial(block, path=args.file, models=args.model, weight=args.weight)
+        work = partial(
+            block, path=args.file, models=args.model, weights=(args.energies, args.forces)
+        )
         done = failed = 0
         with ProcessPoolExecutor(args.jobs) as pool:
             for found in pool.map(work, blocks):
@@ -120,6 +155,8 @@ def main() -> None:
                     done, failed = done + len(energies), failed + kept
                 print(f"{done} frames, {failed} failed, {time.perf_counter() - start:.0f} s")
     unfinished.rename(args.out)
+    for file in args.against:
+        compare(file, [args.file, args.out])
 
 
 if __name__ == "__main__":

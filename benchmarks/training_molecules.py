@@ -24,6 +24,16 @@ GROUPS = (
     *("O=C1C=CC=CC1=O", "O=C1C=CC(=O)C=C1", "C1=CC=CC=CC=C1", "C1=CC2C=CC12", "C1=COC=CO1"),
 )
 """SMILES of functional groups that the public labels have few frames of."""
+RINGS = (
+    *("Cc1ccccc1", "Oc1ccccc1", "Nc1ccccc1", "OC(=O)c1ccccc1", "O=Cc1ccccc1", "NC(=O)c1ccccc1"),
+    *("C=Cc1ccccc1", "OCc1ccccc1", "NCc1ccccc1", "C#Cc1ccccc1", "N#Cc1ccccc1", "COc1ccccc1"),
+    *("NC(=O)c1cccnc1", "Nc1ccccn1", "c1ccc2[nH]ccc2c1", "c1ccc2occc2c1", "c1ccc2[nH]cnc2c1"),
+    *("c1ncc2[nH]cnc2n1", "c1ccc2ccccc2c1", "c1ccc2ncccc2c1", "Oc1ccccc1O", "Oc1ccc(O)cc1"),
+    *("Nc1ccc(cc1)C(=O)O", "CN1CCCC1", "C1CCNCC1", "C1COCCN1", "C1CNCCN1", "NCCc1c[nH]cn1"),
+    *("CC(=O)Nc1ccccc1", "O=C1CCCCC1", "O=c1cc[nH]c(=O)[nH]1", "Nc1cc[nH]c(=O)n1", "CC(N)C(=O)O"),
+    *("CC(=O)NCC(N)=O", "OCC(N)C(=O)O", "C1CC2CCC1C2", "C1CC2CC1O2", "C1OC2CC1C2", "C1C2CC3C2C13"),
+)
+"""SMILES of rings and parts of drugs and peptides, larger than most of the public labels."""
 SMALL = (
     *("[H][H]", "N#N", "[C-]#[O+]", "O", "C", "N", "C#N", "C#C", "C=C", "CC", "C=O", "CO", "OO"),
     *("NN", "O=C=O", "[N-]=[N+]=O", "CN", "CC=O", "OC=O", "C1CN1", "C1CO1", "CC#N", "COC", "C#CC"),

@@ -40,6 +40,7 @@ from training_molecules import (
     LEFT_OUT,
     PARTNERS,
     REACTANTS,
+    RINGS,
     SCANNED,
     SMALL,
     TRANSFERS,
@@ -227,9 +228,21 @@ def torsions(rng: np.random.Generator) -> Iterator[Atoms]:
 
 def groups(rng: np.random.Generator) -> Iterator[Atoms]:
     """Two structures of a trajectory at 300 and 800 K."""
-    for smiles in GROUPS:
+    yield from moved(GROUPS, (300, 800), rng)
+
+
+def rings(rng: np.random.Generator) -> Iterator[Atoms]:
+    """One structure of a trajectory at 400 K."""
+    yield from moved(RINGS, (400,), rng)
+
+
+def moved(
+    names: Sequence[str], temperatures: Sequence[int], rng: np.random.Generator
+) -> Iterator[Atoms]:
+    """Structures of trajectories of GFN2-xTB, 80 fs at each temperature."""
+    for smiles in names:
         atoms = embedded(smiles, int(rng.integers(1000)))
-        for kelvin in (300, 800):
+        for kelvin in temperatures:
             thermalize_momenta(atoms, temperature_K=kelvin, rng=rng)
             friction = 0.02 / units.fs
             Langevin(
@@ -343,6 +356,7 @@ KINDS = {
     "reactions": reactions,
     "torsions": torsions,
     "groups": groups,
+    "rings": rings,
     "contacts": contacts,
     "small": small,
     "transfers": transfers,
