@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from ase import units
+from ase import Atoms, units
 from ase.build import molecule
 from ase.collections import g2
 from ase.io import read
@@ -27,6 +27,7 @@ from ase_mlseqm.workflows.neb_optimizer import BandBFGS
 from ase_mlseqm.workflows.neb_path import first_path
 from ase_mlseqm.workflows.relax_many import relax_many
 from ase_mlseqm.workflows.replicas import replicas
+from ase_mlseqm.workflows.side_by_side import listed, side_by_side
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -67,40 +68,64 @@ def vibrations_part(options: argparse.Namespace) -> Part:
     return Part(f"vibrations of {options.molecule}", 6 * len(atoms), serial, batch, "cm-1")
 
 
-def neb_part(options: argparse.Namespace) -> Part:
-    """Steps of the band of the Claisen rearrangement."""
-    reactant, product = read(EXAMPLES / "claisen.xyz", ":2")
-    # springs of equal strength, which plain ASE can have, too
-    config = NEBConfig(
+def path_config(options: argparse.Namespace, steps: int) -> NEBConfig:
+    """Springs of equal strength, which plain ASE can have, too."""
+    return NEBConfig(
         images=options.images,
         relax_ends=False,
         climb=False,
         spring=5.0,
         spring_low=5.0,
         fmax=1e-6,
-        max_steps=options.steps,
+        max_steps=steps,
     )
 
-    def serial(calculator: Calculator) -> np.ndarray:
-        images, _ = first_path(reactant, product, calculator(), config)
-        for image in images:
-            image.calc = calculator()
-        band = NEB(
-            images,
-            k=config.spring,
-            method="improvedtangent",
-            remove_rotation_and_translation=True,
-        )
-        BandBFGS(band, maxstep=config.max_step_length).run(fmax=1e-6, steps=options.steps)
-        return np.array([image.get_potential_energy() for image in images])
 
-    def batch() -> np.ndarray:
-        return neb(reactant, product, ours(options), config).energies
+def serial_path(ends: Sequence[Atoms], config: NEBConfig, calculator: Calculator) -> np.ndarray:
+    """Energies of the images after the steps of ASE's band."""
+    images, _ = first_path(*ends, calculator(), config)
+    for image in images:
+        image.calc = calculator()
+    band = NEB(
+        images,
+        k=config.spring,
+        method="improvedtangent",
+        remove_rotation_and_translation=True,
+    )
+    BandBFGS(band, maxstep=config.max_step_length).run(fmax=1e-6, steps=config.max_steps)
+    return np.array([image.get_potential_energy() for image in images])
 
+
+def neb_part(options: argparse.Namespace) -> Part:
+    """Steps of the band of the Claisen rearrangement."""
+    ends = read(EXAMPLES / "claisen.xyz", ":2")
+    config = path_config(options, options.steps)
     return Part(
         f"path of the Claisen rearrangement, {options.steps} steps",
         options.images,
-        serial,
+        lambda calculator: serial_path(ends, config, calculator),
+        lambda: neb(*ends, ours(options), config).energies,
+        "eV",
+    )
+
+
+def paths_part(options: argparse.Namespace) -> Part:
+    """The same of many shaken copies, side by side."""
+    rng = np.random.default_rng(0)
+    pairs = [read(EXAMPLES / "claisen.xyz", ":2") for _ in range(options.paths)]
+    for atoms in (end for ends in pairs for end in ends):
+        atoms.positions += rng.normal(scale=0.02, size=atoms.positions.shape)
+    steps = max(1, options.steps // 5)
+    config = path_config(options, steps)
+
+    def batch() -> np.ndarray:
+        results = side_by_side(lambda ends, calc: neb(*ends, calc, config), pairs, ours(options))
+        return np.array([found.energies for found in listed(results)])
+
+    return Part(
+        f"{options.paths} such paths side by side, {steps} steps",
+        options.paths * options.images,
+        lambda calculator: np.array([serial_path(ends, config, calculator) for ends in pairs]),
         batch,
         "eV",
     )
@@ -160,6 +185,7 @@ def replicas_part(options: argparse.Namespace) -> Part:
 PARTS = {
     "vibrations": vibrations_part,
     "neb": neb_part,
+    "paths": paths_part,
     "relaxations": relaxations_part,
     "replicas": replicas_part,
 }

@@ -73,6 +73,7 @@ def arguments() -> argparse.Namespace:
     add("--molecule", default="caffeine", help="of the vibrations: a file in examples/")
     add("--steps", type=int, default=50, help="of the path and of dynamics")
     add("--images", type=int, default=9, help="of the path")
+    add("--paths", type=int, default=16, help="side by side")
     add("--molecules", type=int, default=100, help="to relax")
     add("--replicas", type=int, default=16)
     add("--structure", default="aspirin", help="of the replicas: a molecule in structures/")

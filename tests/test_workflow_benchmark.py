@@ -9,7 +9,17 @@ SCRIPT = Path(__file__).parent.parent / "benchmarks" / "workflows.py"
 
 def test_all_parts_run_and_agree(tmp_path):
     sizes = ["--molecule", "malonaldehyde", "--steps", "2", "--images", "4", "--molecules", "3"]
-    sizes += ["--replicas", "2", "--structure", "water", "--method", "PM3", "--no-tblite"]
+    sizes += [
+        "--paths",
+        "2",
+        "--replicas",
+        "2",
+        "--structure",
+        "water",
+        "--method",
+        "PM3",
+        "--no-tblite",
+    ]
     line = [sys.executable, str(SCRIPT), *sizes, "--out", str(tmp_path / "table.md")]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -19,7 +29,7 @@ def test_all_parts_run_and_agree(tmp_path):
         for text in table.splitlines()
         if text.startswith("|")
     ][2:]
-    assert [row[1] for row in rows] == ["54", "4", "3", "2"]
+    assert [row[1] for row in rows] == ["54", "4", "8", "3", "2"]
     differences = [float(row[-1].split()[0]) for row in rows]
     # frequencies in 1/cm, energies in eV, positions in Angstrom
     assert differences[0] < 0.1 and max(differences[1:]) < 1e-4
