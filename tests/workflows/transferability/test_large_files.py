@@ -130,3 +130,61 @@ def test_long_series(tmp_path):
     )
     assert frames == 20_000
     assert grown < 200
+
+
+def write_xyz(path, atoms, rng):
+    """A shaken structure, as the public sets have it."""
+    path.parent.mkdir(exist_ok=True)
+    lines = [str(len(atoms)), ""]
+    for symbol, x in zip(atoms.symbols, atoms.positions, strict=True):
+        lines.append(f"{symbol} {' '.join(f'{v:.6f}' for v in x + 0.01 * rng.normal(size=3))}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.slow
+def test_all_of_rdb7(tmp_path):
+    """12,000 reactions with three structures each, as many as are published."""
+    atoms, rng = molecule("CH3CH2OH"), np.random.default_rng(0)
+    rows = ["rxn,dE0"]
+    for k in range(12_000):
+        for side in ("r", "ts", "p"):
+            write_xyz(tmp_path / f"rxn{k:06d}" / f"{side}{k:06d}.xyz", atoms, rng)
+        rows.append(f"{k},{rng.uniform(10, 90):.3f}")
+    (tmp_path / "data.csv").write_text("\n".join(rows) + "\n")
+    barriers, grown = growth(
+        """
+        from pathlib import Path
+        from ase_mlseqm.workflows.transferability.read_rdb7 import read_rdb7
+        def work(path):
+            found = read_rdb7(Path(path))
+            assert len(found.structures) == 36_000 and not found.skipped
+            return len(found.differences)
+        """,
+        tmp_path,
+    )
+    assert barriers == 12_000
+    assert grown < 200  # a few kB each, as ASE's atoms need
+
+
+def test_as_many_systems_as_all_of_gmtkn55(tmp_path):
+    """2,462 systems and 1,505 reactions, here in one folder."""
+    folder, rng = tmp_path / "ALL", np.random.default_rng(0)
+    folder.mkdir()
+    for k in range(2462):
+        write_xyz(folder / f"{k}" / "struc.xyz", molecule("CH3CH2OH"), rng)
+    pairs = [rng.choice(2462, 2, replace=False) for _ in range(1504)] + [(0, 2461)]
+    lines = [f"$tmer {a}/$f {b}/$f x -1 1 $w {rng.normal():.2f}" for a, b in pairs]
+    (folder / ".res").write_text("#!/bin/bash\nf=$1\nw=$2\n" + "\n".join(lines) + "\n")
+    reactions, grown = growth(
+        """
+        from pathlib import Path
+        from ase_mlseqm.workflows.transferability.read_gmtkn import read_gmtkn
+        def work(path):
+            found = read_gmtkn(Path(path))
+            assert not found.skipped
+            return len(found.reactions)
+        """,
+        folder,
+    )
+    assert reactions == 1505
+    assert grown < 60
