@@ -87,13 +87,13 @@ def split(layout: Layout, maps: Maps, density: Tensor) -> DensityParts:
     """Parts of spin densities (S, B, N, N)."""
     n_spin = density.shape[0]
     elements = density.reshape(n_spin, -1).index_select(1, maps.gather)
-    ends = maps.weight.numel()
-    populations = elements[:, :ends]
     n_xx, n_xh = layout.n_xx, layout.n_xh
-    xx = elements[:, ends : ends + 16 * n_xx].view(n_spin, n_xx, 16)
-    ends += 16 * n_xx
-    xh = elements[:, ends : ends + 4 * n_xh].view(n_spin, n_xh, 4)
-    return DensityParts(populations, maps.weight, xx, xh, elements[:, ends + 4 * n_xh :])
+    n_hh = layout.n_pairs - n_xx - n_xh
+    sizes = [maps.weight.numel(), 16 * n_xx, 4 * n_xh, n_hh]
+    populations, xx, xh, hh = elements.split_with_sizes(sizes, 1)
+    return DensityParts(
+        populations, maps.weight, xx.view(n_spin, n_xx, 16), xh.view(n_spin, n_xh, 4), hh
+    )
 
 
 def build_maps(layout: Layout) -> Maps:

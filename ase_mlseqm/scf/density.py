@@ -31,7 +31,8 @@ def fermi(energies: Tensor, n_occupied: Tensor, temperature: float | Tensor) -> 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """Matrix products of (S, B, ., .) tensors; one batched call costs less than broadcasting."""
-    return torch.bmm(a.flatten(0, 1), b.flatten(0, 1)).unflatten(0, a.shape[:2])
+    out = torch.bmm(a.flatten(0, 1), b.flatten(0, 1))
+    return out.view(a.shape[0], a.shape[1], a.shape[2], b.shape[3])
 
 
 def density_matrix(orbitals: Tensor, occupations: Tensor | None, n_occupied_max: int) -> Tensor:

@@ -22,37 +22,41 @@ class DIIS:
         self.size = size
         self.fock = like.new_zeros(n_b, size, n_spin * n * n)
         self.error = torch.zeros_like(self.fock)
+        # a place that is still empty takes no part: unit diagonal, nothing on the right-hand side
         self.scale = like.new_zeros(n_b, size)
-        self.gram = like.new_zeros(n_b, size, size)
+        self.gram = torch.diag_embed(torch.ones_like(self.scale))
+        self._find_places()
         self.filled = 0
-        self.next = 0
+
+    def _find_places(self) -> None:
+        """Views of the rows of each matrix, made once: making them costs as much as their use."""
+        tensors = self.error, self.fock, self.scale
+        places = (tensor.unbind(1) for tensor in tensors)
+        self.places = list(zip(*places, self.gram.unbind(1), self.gram.unbind(2), strict=True))
 
     def extrapolate(self, fock: Tensor, error: Tensor, residual: Tensor) -> Tensor:
         """Add ``fock`` with its commutator ``error`` and return the best combination.
 
         ``residual`` (B,) is the largest element of the commutator.
         """
-        at = self.next
-        self.next = (at + 1) % self.size
-        self.filled = m = max(self.filled, at + 1)
+        at = self.filled % self.size
+        self.filled += 1
         # errors are kept at unit size: the system stays solvable over many orders of magnitude; one
         # that vanishes is no merit (the diagonal guess of a hydrocarbon is a multiple of unity)
         scale = torch.where(residual > 0, residual, 1e30).reciprocal()
-        row = self.error.select(1, at)
-        torch.mul(_rows(error), scale.unsqueeze(1), out=row)
-        self.fock.select(1, at).copy_(_rows(fock))
-        self.scale.select(1, at).copy_(scale)
-        overlaps = torch.bmm(self.error.narrow(1, 0, m), row.unsqueeze(2)).squeeze(2)
+        new_error, new_fock, new_scale, row, column = self.places[at]
+        torch.mul(_rows(error), scale.unsqueeze(1), out=new_error)
+        new_fock.copy_(_rows(fock))
+        new_scale.copy_(scale)
+        overlaps = torch.bmm(self.error, new_error.unsqueeze(2)).squeeze(2)
         overlaps.select(1, at).add_(1e-13)
-        self.gram.select(1, at).narrow(1, 0, m).copy_(overlaps)
-        self.gram.select(2, at).narrow(1, 0, m).copy_(overlaps)
-        if m == 1:
+        row.copy_(overlaps)
+        column.copy_(overlaps)
+        if self.filled == 1:
             return fock
-        inverse = self.scale.narrow(1, 0, m)
-        gram = self.gram.narrow(1, 0, m).narrow(2, 0, m)
-        solution = torch.linalg.solve_ex(gram, inverse)[0] * inverse
+        solution = torch.linalg.solve_ex(self.gram, self.scale)[0] * self.scale
         weights = solution / solution.sum(1, keepdim=True)
-        best = torch.bmm(weights.unsqueeze(1), self.fock.narrow(1, 0, m))
+        best = torch.bmm(weights.unsqueeze(1), self.fock)
         n_spin, n_b, n, _ = fock.shape
         return best.view(n_b, n_spin, n, n).transpose(0, 1)
 
@@ -60,6 +64,7 @@ class DIIS:
         """Drop all molecules but ``keep`` (indices)."""
         self.fock, self.error = self.fock[keep], self.error[keep]
         self.scale, self.gram = self.scale[keep], self.gram[keep]
+        self._find_places()
 
 
 def _rows(matrices: Tensor) -> Tensor:
