@@ -71,7 +71,7 @@ class _Runner:
                     self.outcome = self._function()
         except _Stopped:
             pass
-        except Exception as error:
+        except BaseException as error:
             self.outcome = error
         finally:
             self._paused.release()
@@ -124,6 +124,8 @@ def side_by_side(
     >>> dict(side_by_side(relaxed, [water, ammonia], MLSEQM(method="PM3")))[0]
     -324.9...
     """
+    if at_once < 1:
+        raise InputError(f"at_once is {at_once}: give a number of functions")
     if not isinstance(calc, MLSEQM):
         yield from _in_turn(work, items, calc)
         return
@@ -139,6 +141,10 @@ def side_by_side(
             ended = [runner for runner in runners if runner.request is None]
             runners = [runner for runner in runners if runner.request is not None]
             for runner in ended:
+                if isinstance(runner.outcome, BaseException) and not isinstance(
+                    runner.outcome, Exception
+                ):
+                    raise runner.outcome  # such as SystemExit
                 yield runner.number, runner.outcome
             if waiting and len(runners) < at_once:
                 continue  # what starts now shares the next batch

@@ -145,6 +145,25 @@ def test_an_interruption_ends_all(monkeypatch):
     assert threading.active_count() == before
 
 
+def test_none_at_once():
+    with pytest.raises(InputError, match="at_once is 0"):
+        list(side_by_side(relaxed, [molecule("H2O")], pm3(), at_once=0))
+
+
+def test_an_exit_is_no_result():
+    """What is no error of one item ends all."""
+
+    def work(item, calc):
+        if item is None:
+            raise SystemExit(3)
+        return relaxed(item, calc)
+
+    before = threading.active_count()
+    with pytest.raises(SystemExit):
+        list(side_by_side(work, [molecule("C2H6"), None], pm3()))
+    assert threading.active_count() == before
+
+
 def test_each_has_a_calculator_with_the_same_keywords():
     """Such as a field, which changes the energy."""
     field = (0.0, 0.0, 0.5)
