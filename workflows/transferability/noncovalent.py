@@ -110,18 +110,32 @@ class NonCovalent(TransferTest):
             return mean(found, config.samples, config.seed)
 
         wrong = column(rows, "energy") - column(rows, "reference")
-        pairs = [(minimum(x, y), minimum(x, ref)) for x, y, ref in curves(rows).values()]
-        wells = [(mine, label) for mine, label in pairs if np.isfinite(label.x)]
-        length = np.array([mine.x - label.x for mine, label in wells])
-        depth = np.array([mine.y - label.y for mine, label in wells])
-        lost = np.array([100.0 * np.isnan(mine.x) for mine, _ in wells])
+        pairs = [(minimum(x, y), minimum(x, ref), y.min()) for x, y, ref in curves(rows).values()]
+        wells = [pair for pair in pairs if np.isfinite(pair[1].x)]
+        length = np.array([mine.x - label.x for mine, label, _ in wells])
+        # a curve without a minimum has a lowest point, too: every method has the same curves
+        depth = np.array(
+            [(low if np.isnan(mine.y) else mine.y) - label.y for mine, label, low in wells]
+        )
+        lost = np.array([100.0 * np.isnan(mine.x) for mine, *_ in wells])
         unit, settings = "kcal/mol", (config.samples, config.seed)
         return [
             Metric("interaction energy MAE", unit, over_curves(np.abs(wrong))),
             Metric("interaction energy bias", unit, over_curves(wrong), 2, None),
             Metric("well depth MAE", unit, mean(np.abs(depth), *settings)),
-            Metric("contact at the minimum MAE", "Å", mean(np.abs(length), *settings), 3),
-            Metric("contact at the minimum bias", "Å", mean(length, *settings), 3, None),
+            Metric(
+                "contact at the minimum, where there is one, MAE",
+                "Å",
+                mean(np.abs(length), *settings),
+                3,
+            ),
+            Metric(
+                "contact at the minimum, where there is one, bias",
+                "Å",
+                mean(length, *settings),
+                3,
+                None,
+            ),
             Metric("curves without a minimum", "%", mean(lost, *settings), 0),
             Metric("force MAE", "kcal/mol/Å", over_curves(column(rows, "force_mae"))),
         ]

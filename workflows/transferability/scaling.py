@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from scipy.special import stdtrit
 
 from .base import Advance, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
@@ -157,14 +158,15 @@ def _peak_memory() -> float:
 
 
 def exponent(n: np.ndarray, y: np.ndarray) -> Interval:
-    """Of y ~ n**exponent for large molecules, with twice its standard error."""
+    """Of y ~ n**exponent for large molecules, with Student's interval of 95 %."""
     good = (n >= FITTED) & (y > 0)
     if good.sum() < 3:
         return Interval(np.nan, count=int(good.sum()))
     x, z = np.log(n[good]), np.log(y[good])
     fit, covariance = np.polyfit(x, z, 1, cov="unscaled")
     rest = z - np.polyval(fit, x)
-    error = 2.0 * np.sqrt(covariance[0, 0] * (rest @ rest) / (len(x) - 2))
+    free = len(x) - 2  # with few points far from a normal distribution
+    error = stdtrit(free, 0.975) * np.sqrt(covariance[0, 0] * (rest @ rest) / free)
     return Interval(float(fit[0]), float(fit[0] - error), float(fit[0] + error), len(x))
 
 

@@ -20,7 +20,9 @@ from ase_mlseqm import evaluate
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL, HARTREE
+from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
 from ase_mlseqm.workflows.transferability.curves import minimum
+from ase_mlseqm.workflows.transferability.noncovalent import NonCovalent
 from ase_mlseqm.workflows.transferability.read_comp6 import comp6_reactions, contacts, read_curves
 from ase_mlseqm.workflows.transferability.read_gmtkn import expand, is_gmtkn, read_gmtkn
 
@@ -170,6 +172,28 @@ def test_both_layouts_together(tmp_path):
     dimer = water_dimer(2.9)
     both, one, two = (r.energy for r in evaluate([dimer, dimer[:3], dimer[3:]], "AM1"))
     assert float(alone["energy"]) == pytest.approx((both - one - two) * EV_TO_KCAL, abs=1e-4)
+
+
+def test_depth_of_a_curve_without_a_minimum():
+    """It counts with its lowest point, so the methods are compared on the same curves."""
+    x = np.array([1.8, 2.0, 2.2, 2.6, 3.2])
+    well, wall = np.array([4.0, -2.0, -3.0, -1.0, -0.2]), np.array([6.0, 3.0, 1.0, 0.4, 0.1])
+
+    def found(*energies):
+        rows = [
+            {"curve": name, "contact": d, "energy": e, "reference": ref, "force_mae": np.nan}
+            for name, y in zip("ab", energies, strict=True)
+            for d, e, ref in zip(x, y, well, strict=True)
+        ]
+        metrics = NonCovalent().metrics(rows, TransferabilityConfig())
+        return {metric.name: metric.interval for metric in metrics}
+
+    assert found(well, well)["well depth MAE"].value == pytest.approx(0.0, abs=1e-9)
+    half = found(well, wall)
+    assert half["well depth MAE"].value == pytest.approx((wall[-1] - minimum(x, well).y) / 2)
+    assert half["well depth MAE"].count == 2
+    assert half["curves without a minimum"].value == 50
+    assert half["contact at the minimum, where there is one, MAE"].count == 1
 
 
 def test_s22_in_the_layout_of_gmtkn55(tmp_path):

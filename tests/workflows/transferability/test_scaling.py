@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.stats import linregress
 from transfer import PLAIN, metrics, table
 
 from ase_mlseqm import evaluate
@@ -27,6 +28,14 @@ def test_exponent():
     y = np.where(n < 60, 5.0, 1e-4 * n**2.5)
     assert exponent(n, y).value == pytest.approx(2.5)
     assert np.isnan(exponent(n[:3], y[:3]).value)
+
+
+def test_interval_of_the_exponent():
+    """That of SciPy's regression with Student's distribution."""
+    n, y = np.array([60.0, 120.0, 240.0, 480.0]), np.array([1.0, 4.2, 15.0, 70.0])
+    found, line = exponent(n, y), linregress(np.log(n), np.log(y))
+    assert found.value == pytest.approx(line.slope)
+    assert found.high - found.value == pytest.approx(4.30265 * line.stderr, rel=1e-5)
 
 
 def test_run(tmp_path):

@@ -14,7 +14,7 @@ from ase_mlseqm import evaluate
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
-from ase_mlseqm.workflows.transferability.dissociation import Dissociation, stretched
+from ase_mlseqm.workflows.transferability.dissociation import Dissociation, _jumps, stretched
 from ase_mlseqm.workflows.transferability.methods import Point
 from ase_mlseqm.workflows.transferability.scans import Scan
 from ase_mlseqm.workflows.transferability.series import read_series
@@ -147,6 +147,31 @@ def test_rows_of_a_curve(tmp_path):
     assert own[2]["energy"] - own[2]["reference"] == pytest.approx(1)
     worst = found.worst[0]
     assert worst.what == "at 0.90 Å energy off by" and worst.error == pytest.approx(1)
+
+
+def test_jumps_are_what_forces_do_not_explain():
+    """A step between two parabolas; on one of them the work of the forces is exact."""
+    x = np.array([1.0, 1.1, 1.3, 1.4])
+    systems = [Atoms("H2", [[0, 0, 0], [0, 0, d]]) for d in x]
+    energies = (x - 1.2) ** 2 + np.where(x > 1.2, 0.25, 0.0)
+    forces = [np.array([[0, 0, 2 * (d - 1.2)], [0, 0, -2 * (d - 1.2)]]) for d in x]
+    assert _jumps(systems, energies, forces) == pytest.approx([np.nan, 0, 0.25, 0], nan_ok=True)
+
+
+def test_shipped_model_is_smooth_and_bounded_when_a_bond_breaks(tmp_path):
+    """CO of methanol to 3.5 times its length: no step, no hump, and an end (92 in experiment)."""
+    atoms = molecule("CH3OH")
+    atoms.info["scan_atoms"] = np.flatnonzero(atoms.numbers > 1)
+    (tmp_path / "dissociation").mkdir()
+    write(tmp_path / "dissociation" / "bond.extxyz", atoms)
+    config = dataclasses.replace(PLAIN, tests=("dissociation",), method=(), model=("hipnn-pm3",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    rows = [r for r in table(tmp_path / "out" / "dissociation.csv") if r["spin"] == "unrestricted"]
+    energy = np.array([float(row["energy"]) for row in rows])
+    assert len(rows) > 40
+    assert max(float(row["jump"]) for row in rows[1:]) < 0.5
+    assert energy[energy.argmin() :].max() - energy[-1] < 1.0
+    assert 70 < energy[-1] < 110
 
 
 def test_curves_without_all_labels_have_no_reference(tmp_path):
