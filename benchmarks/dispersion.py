@@ -1,18 +1,23 @@
-"""What a dispersion correction does for the interaction energies of S22.
+"""What a dispersion correction does for the interaction energies of S22 and S66.
 
-    python benchmarks/dispersion.py [--model hipnn-pm3] [--dispersion wb97x-d3bj] [--out FILE]
+    python benchmarks/dispersion.py [--model hipnn-pm3] [--dispersion wb97x-d3bj] [--out FILE] \\
+        [--s66x8 DATA/s66x8_half.h5]
 
-Geometries and CCSD(T) energies (Jurecka, Sponer, Cerny, Hobza, PCCP 8 (2006) 1985) are those that
-ASE carries.
+Geometries and CCSD(T) energies of S22 (Jurecka, Sponer, Cerny, Hobza, PCCP 8 (2006) 1985) are those
+that ASE carries; of S66, see ``s66.py``.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import s66
 from accuracy_methods import GFN2, methods, predict
+from ase import Atoms
 from ase.data.s22 import (
     create_s22_system,
     get_interaction_energy_s22,
@@ -45,23 +50,62 @@ def interaction(energies: np.ndarray) -> np.ndarray:
     return EV_TO_KCAL * (dimer - first - second)
 
 
+def energies_of(model: str, dispersion: str) -> dict[str, Callable[[list[Atoms]], np.ndarray]]:
+    """Functions that compute the energies (eV) of structures, by the name of the method."""
+
+    def ours(systems: list[Atoms], **keywords: str | None) -> np.ndarray:
+        return np.array([p.energy for p in evaluate(systems, properties=("energy",), **keywords)])
+
+    def peer(systems: list[Atoms]) -> np.ndarray:
+        return predict(GFN2, [molecule_from_atoms(atoms) for atoms in systems], model).atomization
+
+    found: dict[str, Callable[[list[Atoms]], np.ndarray]] = {}
+    for label, keywords in ((model, {"model": model}), ("PM3", {"method": "PM3"})):
+        found[label] = partial(ours, **keywords)
+        found[f"{label} + {dispersion}"] = partial(ours, **keywords, dispersion=dispersion)
+    return found | ({GFN2: peer} if GFN2 in methods() else {})
+
+
+def s66_table(
+    report: Report, path: Path, programs: dict[str, Callable[[list[Atoms]], np.ndarray]]
+) -> None:
+    """Errors at the minima of S66 and the places of the minima."""
+    curves = s66.read_s66x8(path)
+    places = np.array(list(curves))
+    reference = np.array(s66.CCSDT)[places]
+    rows = []
+    for name, energies in programs.items():
+        values = s66.interactions(curves, energies)
+        error, where = values[:, s66.AT_MINIMUM] - reference, s66.minima(values)
+        cells = []
+        for of_kind in s66.KINDS.values():
+            own = error[np.isin(places, of_kind)]
+            cells.append(f"{np.abs(own).mean():.2f} ({own.mean():+.2f})")
+        known = where[np.isfinite(where)]
+        off = f"{known.mean():.3f} ± {known.std():.3f}"
+        rows.append(
+            (name, *cells, f"{np.abs(error).mean():.2f}", off, str(len(where) - len(known)))
+        )
+    report.table(
+        f"Interaction energies of {len(curves)} dimers of S66 at their minima against CCSD(T), "
+        "kcal/mol: MAE (mean error); where the minimum of the curve is, in distances of S66 (1 "
+        "with CCSD(T)), mean and spread; curves without one",
+        ("method", *s66.KINDS, "all", "minimum at", "none"),
+        rows,
+    )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--dispersion", default="wb97x-d3bj")
+    parser.add_argument("--s66x8", type=Path, help="in the layout of COMP6")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    programs_of = energies_of(options.model, options.dispersion)
     systems = fragments()
-    found: dict[str, np.ndarray] = {}
-    for label, keywords in ((options.model, {"model": options.model}), ("PM3", {"method": "PM3"})):
-        for correction in (None, options.dispersion):
-            points = evaluate(systems, properties=("energy",), dispersion=correction, **keywords)
-            name = label if correction is None else f"{label} + {correction}"
-            found[name] = interaction(np.array([point.energy for point in points]))
-    if GFN2 in methods():
-        peer = predict(GFN2, [molecule_from_atoms(atoms) for atoms in systems], options.model)
-        found[GFN2] = interaction(peer.atomization)
+    found = {name: interaction(energies(systems)) for name, energies in programs_of.items()}
     reference = EV_TO_KCAL * np.array([get_interaction_energy_s22(name) for name in s22])
     report = Report()
     checksum = model_file(options.model).sha256[:12]
@@ -80,8 +124,10 @@ def main() -> None:
         ("method", *KINDS, "all"),
         rows,
     )
+    if options.s66x8 is not None:
+        s66_table(report, options.s66x8, programs_of)
     report.table(
-        "Every complex, kcal/mol",
+        "Every complex of S22, kcal/mol",
         ("complex", "CCSD(T)", *found),
         [
             (
