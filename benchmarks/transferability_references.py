@@ -1,6 +1,7 @@
 """Make `transferability/`: references at wB97X/6-31G* for `mlseqm transferability`.
 
-    python benchmarks/transferability_references.py frequencies torsions relaxed dissociation
+    python benchmarks/transferability_references.py frequencies torsions relaxed dissociation \\
+        extensibility
     python benchmarks/transferability_references.py reactions --rdb7 FOLDER
 
 Needs PySCF (`pip install ase-mlseqm[label]`).  Every label goes to a journal at once, and the
@@ -71,6 +72,26 @@ SPECTRA = (
 )
 FINITE = ("H2O",)
 """Of these the analytic Hessian is compared with finite differences of the labelled forces."""
+SHAKEN = (
+    *(
+        "H2O",
+        "NH3",
+        "CH4",
+        "C2H2",
+        "C2H6",
+        "H3CNH2",
+        "H2CO",
+        "N2H4",
+        "CH3OH",
+        "C2H4",
+        "HCN",
+        "H2O2",
+    ),
+    *("CH3CHO", "HCOOH", "CH3CH2OH", "CH3CN", "C3H6_D3h", "CO2", "CH3OCH3", "C3H8", "H2CCO"),
+    *("CH3CH2NH2", "C2H6NH", "CH2OCH2"),
+)
+WIDTH = 0.05
+"""Of the normal displacements of their atoms, Angstrom."""
 REACTIONS, SEED, HEAVY, ATOMS = 5, 5, 6, 11
 """Drawn from the reactions of RDB7 with at most so many heavy atoms, and atoms."""
 
@@ -224,6 +245,19 @@ def relaxed(work: Work) -> None:
         print(f"{name}: {(profile - profile.min()).round(2)} kcal/mol", flush=True)
 
 
+def extensibility(work: Work) -> None:
+    """Two shaken structures of molecules that are smaller than those of the public files."""
+    rng = np.random.default_rng(SEED)
+    found = []
+    for name in SHAKEN:
+        for _ in range(2):
+            atoms = molecule(name)
+            positions = atoms.positions + rng.normal(scale=WIDTH, size=(len(atoms), 3))
+            atoms = Atoms(atoms.numbers, positions.round(6), info={"name": name})
+            found.append((atoms, work.label(atoms)))
+    write_labels(OUT / "extensibility_small.extxyz", found, RESTRICTED)
+
+
 def dissociation(work: Work) -> None:
     """Both sides rigid; ``limit`` is the energy of the two radicals as they are in the minimum."""
     for name, (formula, elements) in BONDS.items():
@@ -280,7 +314,7 @@ def reactions(work: Work, source: Path) -> None:
 
 def main() -> None:
     parts = {"frequencies": frequencies, "torsions": torsions, "relaxed": relaxed}
-    parts |= {"dissociation": dissociation}
+    parts |= {"dissociation": dissociation, "extensibility": extensibility}
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("part", nargs="+", choices=[*parts, "reactions"])
     parser.add_argument("--rdb7", type=Path, help="folder of RDB7, for reactions")
