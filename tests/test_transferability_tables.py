@@ -27,6 +27,20 @@ def test_tables_and_model(name):
     assert about["models"][DEFAULT] == model_file(DEFAULT).sha256
 
 
+@pytest.mark.parametrize("name", REPORTS)
+def test_evaluations_are_in_the_log(name):
+    """Every file of every test, with the model that the report is of."""
+    with (ROOT / "docs" / "test_log.csv").open(newline="") as file:
+        logged = {
+            (row["sha256"], row["set"].partition(":")[0], row["data_sha256"])
+            for row in csv.DictReader(file)
+        }
+    about = json.loads((FOLDER / f"{name}.json").read_text())
+    for test, files in about["data"].items():
+        for checksum in files.values():
+            assert (about["models"][DEFAULT], f"transferability {test}", checksum) in logged
+
+
 def test_the_page_shows_every_table():
     page = (ROOT / "docs" / "transferability.md").read_text()
     shown = set(re.findall(r'--8<-- "benchmarks/results/transferability/(.+)\.md"', page))
