@@ -18,6 +18,7 @@ from ase_mlseqm.wholefile import write_whole
 
 from .computed import fingerprint
 from .many import Many
+from .md_log import widest_gap
 from .neb_band import Band
 from .neb_config import NEBConfig, NEBResult
 from .neb_optimizer import BandBFGS
@@ -112,8 +113,15 @@ def neb(
 
 
 def _with_remarks(result: NEBResult) -> NEBResult:
-    """The message says what a path that converged still lacks."""
+    """The message says what is wrong with a path, whether it converged or not."""
     remarks = [result.message]
+    if result.apart:
+        where = ", ".join(str(k) for k in result.apart)
+        gap = max(widest_gap(result.images[k].positions) for k in result.apart)
+        remarks.append(
+            f"the molecule falls apart at image {where}, where parts are {gap:.1f} Angstrom from "
+            "the others"
+        )
     if result.top in (0, len(result.images) - 1):
         remarks.append("no image is higher than both ends: there is no barrier on this path")
     if result.intermediates:

@@ -12,7 +12,11 @@ from ase.utils.forcecurve import ForceFit, fit_images
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import choose, require_not_negative, require_positive
 
+from .md_log import widest_gap
+
 OPTIMIZERS = ("BFGS", "LBFGS", "FIRE")
+APART = 5.0
+"""Angstrom; parts of a molecule that are further from each other are no longer one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +117,13 @@ class NEBResult:
         return [k for k in inner if e[k] < min(e[k - 1], e[k + 1]) - 0.02]
 
     @property
+    def apart(self) -> list[int]:
+        """Images of molecules that fall apart, the ends included."""
+        if self.images[0].pbc.any():
+            return []
+        return [k for k, atoms in enumerate(self.images) if widest_gap(atoms.positions) > APART]
+
+    @property
     def fit(self) -> ForceFit:
         """The energies with a spline through them and their slopes; Angstrom and eV."""
         return fit_images(self.images)
@@ -129,6 +140,7 @@ class NEBResult:
             "reaction_energy": self.reaction_energy,
             "top": self.top,
             "intermediates": self.intermediates,
+            "apart": self.apart,
             "path_length": np.asarray(self.fit.path).tolist(),
             "energies": self.energies.tolist(),
             "numbers": self.images[0].numbers.tolist(),

@@ -1,10 +1,13 @@
 """What no workflow can do anything with: one clear sentence, no files, exit code 2 or 1."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
+from ase.calculators.calculator import Calculator
 from ase.io import write
 
 from ase_mlseqm import MLSEQM, cli
@@ -84,5 +87,33 @@ def test_unbound_path():
     far.positions[2] *= 12
     settings = NEBConfig(images=5, max_steps=2, relax_ends=False)
     result = neb(near, far, MLSEQM(method="PM3"), settings)
-    assert not result.converged and "not converged in 2 steps" in result.message
+    assert not result.converged
+    assert result.apart[-1] == 4 and 0 not in result.apart
+    assert "the molecule falls apart at image" in result.message
+    assert f"parts are {far.get_distance(0, 2):.1f} Angstrom from the others" in result.message
     assert np.isfinite(result.energies).all() and result.reaction_energy > 3.0
+
+
+class Repulsion(Calculator):
+    """Atoms that only repel each other, by 1 / r."""
+
+    implemented_properties = ["energy", "forces"]
+
+    def calculate(self, *args):
+        super().calculate(*args)
+        between = self.atoms.positions[:, None] - self.atoms.positions
+        distances = np.linalg.norm(between, axis=-1) + np.diag(np.full(len(self.atoms), np.inf))
+        forces = (between / distances[..., None] ** 3).sum(1)
+        self.results = {"energy": 0.5 * (1 / distances).sum(), "forces": forces}
+
+
+def test_path_that_flies_apart():
+    """Both ends are as small as they were, only what lies between has no bonds."""
+    start = Atoms("H4", [(0, 0, 0), (0.8, 0, 0), (0, 0.9, 0), (0, 0, 1.0)])
+    end = Atoms("H4", [(0, 0, 0), (0, 0.8, 0), (0.9, 0, 0), (0.7, 0.7, 0.7)])
+    settings = NEBConfig(images=3, relax_ends=False, max_step_length=1.0, climb=False, max_steps=60)
+    few = neb(start, end, Repulsion(), dataclasses.replace(settings, max_steps=1))
+    assert few.apart == [] and "apart" not in few.message
+    result = neb(start, end, Repulsion(), settings)
+    assert "the molecule falls apart at image 1, where parts are" in result.message
+    assert result.to_dict()["apart"] == [1]

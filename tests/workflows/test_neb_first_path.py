@@ -1,0 +1,61 @@
+"""The first path of a reaction is that of the image-dependent pair potential (IDPP)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.calculators.emt import EMT
+from ase.io import read
+from ase.mep import NEB
+from reactions import hop, torsion
+
+from ase_mlseqm.workflows import neb_path
+from ase_mlseqm.workflows.neb_config import NEBConfig
+from ase_mlseqm.workflows.neb_path import first_path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+AS_GIVEN = NEBConfig(images=7, relax_ends=False)
+
+
+def example(name):
+    return lambda: read(EXAMPLES / f"{name}.xyz", ":2")
+
+
+REACTIONS = [torsion, *map(example, ("claisen", "cyclohexane", "keto_enol"))]
+
+
+def linear(ends, share):
+    """Between the first and the last of two or more arrays."""
+    return (1 - share) * ends[0] + share * ends[-1]
+
+
+def objective(path):
+    """Eq. 2 and 3 of Smidstrup et al., J. Chem. Phys. 140 (2014) 214106, of all images, 1/A^2."""
+    path = np.array(path)
+    first, second = np.triu_indices(path.shape[1], 1)
+    distances = np.linalg.norm(path[:, first] - path[:, second], axis=-1)
+    wanted = [linear(distances, k / (len(path) - 1)) for k in range(len(path))]
+    return float((((distances - wanted) ** 2) / distances**4).sum())
+
+
+@pytest.mark.parametrize("ends", REACTIONS)
+def test_pairs_are_as_far_apart_as_between_the_ends(ends):
+    """Far nearer to it than on the straight path, although that was bent before."""
+    images, problems = first_path(*ends(), EMT(), AS_GIVEN)
+    positions = [atoms.positions for atoms in images]
+    straight = [linear(positions, k / 6) for k in range(7)]
+    assert problems == []
+    assert objective(positions) < 0.5 * objective(straight)
+
+
+@pytest.mark.parametrize("ends", [hop, *REACTIONS])
+def test_path_is_that_of_ase(monkeypatch, ends):
+    """Without the bend, which ASE's function does not have."""
+    monkeypatch.setattr(neb_path, "BOW", (0.0, 0.0))
+    found, _ = first_path(*ends(), EMT(), AS_GIVEN)
+    images = [*(found[0].copy() for _ in range(6)), found[-1].copy()]
+    for atoms in images:
+        atoms.set_constraint()
+    NEB(images, method="improvedtangent").interpolate("idpp", mic=bool(images[0].pbc.any()))
+    for one, other in zip(found, images, strict=True):
+        np.testing.assert_allclose(one.positions, other.positions, atol=1e-9)
