@@ -45,7 +45,8 @@ class MDConfig:
     keep_velocities: bool = False
     """Start with the velocities of the structure instead of random ones."""
     max_heating: float = 3.0
-    """Stop above this multiple of the temperature (six standard deviations are added)."""
+    """Stop above this multiple of the temperature, dimensionless (six standard deviations are
+    added)."""
     max_gap: float = 6.0
     """Stop when atoms or fragments are further apart than this, Angstrom."""
 
@@ -185,18 +186,23 @@ def drift(time: np.ndarray, energy: np.ndarray, blocks: int = 20) -> tuple[float
 
 
 def degrees_of_freedom(atoms: Atoms, ensemble: str) -> int:
-    """Degrees that move: all with langevin, without translation and rotation otherwise."""
+    """Degrees that move: all with langevin, without translation and rotation otherwise.
+
+    A periodic cell does not turn.
+    """
     if atoms.constraints or ensemble == "langevin":
         return int(atoms.get_number_of_degrees_of_freedom())
+    if len(atoms) == 1 or atoms.pbc.any():
+        return 3 * len(atoms) - 3
     moments = atoms.get_moments_of_inertia()
-    rotations = int((moments > 1e-4 * max(moments.max(), 1e-12)).sum()) if len(atoms) > 1 else 0
-    return 3 * len(atoms) - 3 - rotations
+    return 3 * len(atoms) - 3 - int((moments > 1e-4 * max(moments.max(), 1e-12)).sum())
 
 
 def set_velocities(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> None:
     """Random velocities of exactly ``config.temperature`` (in place).
 
-    Maxwell's distribution without total momentum and rotation, unless there are constraints.
+    Maxwell's distribution without total momentum and, of molecules, rotation, unless there are
+    constraints.
     """
     if config.keep_velocities:
         if not atoms.has("momenta"):
@@ -210,7 +216,8 @@ def set_velocities(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> 
     atoms.set_momenta(noise * np.sqrt(masses * units.kB * config.temperature))
     if not atoms.constraints and config.ensemble != "langevin":
         Stationary(atoms, preserve_temperature=False)
-        with np.errstate(divide="ignore", invalid="ignore"):  # linear molecules
-            ZeroRotation(atoms, preserve_temperature=False)
+        if not atoms.pbc.any():
+            with np.errstate(divide="ignore", invalid="ignore"):  # linear molecules
+                ZeroRotation(atoms, preserve_temperature=False)
     now = 2.0 * atoms.get_kinetic_energy() / (freedom * units.kB)
     atoms.set_momenta(atoms.get_momenta() * np.sqrt(config.temperature / now))

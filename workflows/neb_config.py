@@ -32,8 +32,8 @@ class NEBConfig:
     spring: float = 10.0
     """Constant of the springs between neighbours at the top, eV/Angstrom^2."""
     spring_low: float = 1.0
-    """The same for images below the higher end; in between it is linear in the energy, so that
-    images gather where the path rises."""
+    """The same for images below the higher end, eV/Angstrom^2; in between it is linear in the
+    energy, so that images gather where the path rises."""
     climb: bool = True
     """Whether the highest image climbs to the top."""
     climb_fmax: float = 0.2

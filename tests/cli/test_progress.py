@@ -17,6 +17,7 @@ COMMANDS = {
     "sp": (["sp", "a.xyz", *PM3], "single points", ""),
     "relax": (["relax", "a.xyz", *PM3], "relaxations", "a.xyz"),
     "vib": (["vib", "a.xyz", *PM3], "vibrations", "a.xyz step 1: "),
+    "thermo": (["thermo", "a.xyz", *PM3], "thermochemistry", "a.xyz"),
     "phonons": (["phonons", "a.xyz", *PM3], "phonons", "a.xyz"),
     "neb": (["neb", "a.xyz", "b.xyz", "--images", "5", *PM3], "paths", "step 1: barrier "),
     "ts": (["ts", "c.xyz", "--no-irc", *PM3], "transition states", "c.xyz: refinement with "),

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+import typing
 
 import pytest
 from ase import Atoms
@@ -36,6 +38,11 @@ IN_PYTHON = (
     *(RelaxConfig, VibrationsConfig, ThermoConfig, NEBConfig, TSConfig, MDConfig),
     *(PhononsConfig, CalculatorOptions),
 )
+UNIT = re.compile(
+    r", (eV|eV/Angstrom(\^2)?|V/Angstrom|Angstrom( u\^\(1/2\))?|K|Pa|fs|ps|1/ps|cm-1|1/cm|nm|bytes"
+    r"|dimensionless)[.;:, ]"
+)
+"""How a doc names the unit of a number."""
 SHORT = {
     "relax": {"max_steps": 1},
     "vib": {"max_steps": 1, "width": 15.0},
@@ -63,6 +70,21 @@ def test_every_setting_has_a_sentence(options):
     docs = field_docs(options)
     for field in dataclasses.fields(options):
         assert docs.get(field.name, "").endswith("."), field.name
+
+
+def test_units_are_told_from_words():
+    assert UNIT.search("Time step, fs.") and UNIT.search("Largest force, eV/Angstrom; as before.")
+    assert not UNIT.search("Kind of Part.") and not UNIT.search("Stop above this multiple.")
+
+
+@pytest.mark.parametrize("options", dict.fromkeys((*OPTIONS.values(), *IN_PYTHON)))
+def test_settings_are_frozen_and_numbers_have_units(options):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        options().device = "cuda"
+    docs, types = field_docs(options), typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        if "float" in str(types[field.name]):
+            assert UNIT.search(docs[field.name]), field.name
 
 
 @pytest.mark.parametrize("command", OPTIONS)
