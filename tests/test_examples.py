@@ -82,9 +82,27 @@ def test_every_reaction_stands_in_the_table(script: str) -> None:
         )
 
 
+FAILURES = (
+    *("not converged", "stopped after", "not relaxed", "not refined", "does not connect"),
+    *("imaginary modes instead", "falls apart", "there is no barrier", "minimum between the ends"),
+)
+"""Of the messages of paths and transition states those that say that the barrier is none."""
+
+
+def assert_no_failure(printed: str) -> None:
+    assert [words for words in FAILURES if words in printed] == []
+
+
+def test_failures_are_what_the_workflows_say() -> None:
+    """Sentences that a later version words in another way would no longer be found."""
+    text = "".join((ROOT / "workflows" / f"{name}.py").read_text() for name in ("neb", "ts"))
+    assert [words for words in FAILURES if words not in text] == []
+
+
 @pytest.mark.slow
 def test_paths_have_the_barriers_of_the_table() -> None:
     printed = run(EXAMPLES / "reactions.py").stdout
+    assert_no_failure(printed)
     rows = re.findall(r"^(\w.*?) +([\d.]+) +([\d.]+) +[\d.]+$", printed, re.MULTILINE)
     assert len(rows) == 3
     for name, *found in rows:
@@ -95,6 +113,8 @@ def test_paths_have_the_barriers_of_the_table() -> None:
 @pytest.mark.slow
 def test_transition_states_have_the_barriers_of_the_table() -> None:
     printed = run(EXAMPLES / "transition_states.py").stdout
+    assert_no_failure(printed)
+    assert printed.count("one imaginary mode; imaginary: [-") == 4
     number = r" +([\d.]+)"
     rows = re.findall(rf"^(\w.*?) +(hipnn-pm3|PM3){number}{number} ", printed, re.MULTILINE)
     assert len(rows) == 4

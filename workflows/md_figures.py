@@ -79,7 +79,7 @@ def plot_spectrum(
     axes.fill_between(x, y, color=BLUE, alpha=0.15, linewidth=0)
     axes.plot(x, y, color=BLUE, linewidth=1.2)
     for mark in marks:
-        axes.axvline(mark, color=RED, linewidth=0.8, linestyle=":", zorder=0)
+        axes.axvline(mark, color=RED, linewidth=1.2, linestyle=":", zorder=1)  # above the grid
     axes.set_xlim(0, limit)
     axes.set_ylim(0, 1.1 * max(y.max(), 1e-300))
     axes.set_xlabel("wavenumber (1/cm)")
