@@ -28,8 +28,18 @@ from .validate import check
 from .workflows.md import dynamics
 from .workflows.md_config import Interrupted, MDResult
 from .workflows.md_figures import plot_energies, plot_spectrum, with_error
+from .workflows.md_log import Files
 from .workflows.replicas import replicas
 from .workflows.spectra import Spectrum, ir_spectrum, power_spectrum
+from .workflows.trajectory import write_last
+
+UNITS = {
+    "mean_temperature": "K",
+    "drift": "meV/atom/ps",
+    "positions": "Angstrom",
+    "velocities": "Angstrom (u/eV)^1/2, ASE's unit",
+}
+"""Of what ``mlseqm md`` writes into JSON."""
 
 FEWEST = 64
 """Frames below which no spectrum is made."""
@@ -68,11 +78,11 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
     stem_of = {id(frame): stem for frame, stem in named}
     for outcome in run.outcomes:
         assert isinstance(outcome, MDOutcome)
+        _write(run, outcome, settings)
         if outcome.result is None or outcome.result.files is None:
             continue
         key = (stem_of[id(outcome.frame)], outcome.result.config.temperature)
         groups.setdefault(key, []).append(outcome.result)
-        _write(run, outcome, settings)
     if settings.spectra:
         for (stem, heat), results in groups.items():
             label = stem + (f"_{heat:g}K" if len(settings.heats) > 1 else "")
@@ -102,7 +112,9 @@ def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, adv
             continue
         except CalculationFailed as error:
             failed = getattr(error, "singlepoint", None)
-            run.outcomes.append(MDOutcome(frame, failed, False, str(error), 0, name=stem))
+            message = f"not even started, {str(error).removesuffix('.')}"
+            write_last(Files(run.out / stem).failed, message, [frame.atoms])
+            run.outcomes.append(MDOutcome(frame, failed, False, message, 0, name=stem))
             continue
         except Interrupted as stop:
             _record(run, frame, stem, stop.result, None)
@@ -165,14 +177,18 @@ def _record(run: Run, frame: Frame, name: str, result: MDResult, point: SinglePo
 
 
 def _write(run: Run, outcome: MDOutcome, settings: MDOptions) -> None:
-    """Remember the files of a trajectory and draw its energies."""
-    assert outcome.result is not None and outcome.result.files is not None
-    files = outcome.result.files
-    for path in (files.table, files.frames):
-        run.wrote(path)
-    if settings.figure and outcome.result.steps:
+    """How a trajectory ended as JSON, its other files, and its energies as a figure."""
+    result, files = outcome.result, Files(run.out / outcome.name, settings.format)
+    end = {"completed": False, "message": outcome.message, "steps": 0}
+    run.write_json(
+        run.out / f"{outcome.name}_md.json", UNITS, result=result.to_dict() if result else end
+    )
+    for path in (files.table, files.frames, files.failed):
+        if path.exists():
+            run.wrote(path)
+    if settings.figure and result is not None and result.steps:
         path = run.out / f"{outcome.name}_md.png"
-        plot_energies(outcome.result, path, f"{outcome.name}, {run.level}")
+        plot_energies(result, path, f"{outcome.name}, {run.level}")
         run.wrote(path)
 
 

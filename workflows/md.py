@@ -44,7 +44,8 @@ def dynamics(
         Start of the names of the files: STEM_md.csv with a line for every step, STEM_md.extxyz (or
         .h5md, as ``config.format`` says) with the frames, and STEM_md.checkpoint.npz.  Where that
         exists the run goes on from it, with the same random numbers; the result is that of a run
-        that was never interrupted.
+        that was never interrupted.  A run that is stopped leaves STEM_failed.extxyz, with its last
+        frame, the structure that could not be computed, and the reason.
     callback : callable, optional
         Called with (step, temperature in K, total energy in eV) after every step.
 
@@ -132,13 +133,17 @@ class _Simulation:
         """What was reached; the files are complete."""
         assert self.last is not None
         self.log.checkpoint(self.state, force=True)
+        message = message.removesuffix(".")
+        lost = self.atoms.copy() if failed else None
+        last = [self.last] if lost is None else [self.last, lost]
+        self.log.end(message, last if message.startswith("stopped") else [])
         return MDResult(
             atoms=self.last,
             completed=message.startswith("completed"),
-            message=message if message[-1] != "." else message[:-1],
+            message=message,
             table=self.log.table(),
             config=self.config,
-            failed=self.atoms.copy() if failed else None,
+            failed=lost,
             files=self.log.files,
         )
 

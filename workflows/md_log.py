@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
 
-from .trajectory import Trajectory, trajectory
+from .trajectory import Trajectory, trajectory, write_last
 
 COLUMNS = (
     *("step", "time_fs", "total_eV", "potential_eV", "kinetic_eV", "temperature_K"),
@@ -86,6 +86,11 @@ class Files:
     def frames(self) -> Path:
         """Positions, velocities, forces, energy and dipole moment of every ``interval`` steps."""
         return self.stem.with_name(f"{self.stem.name}_md.{self.format}")
+
+    @property
+    def failed(self) -> Path:
+        """Of a run that was stopped: its last frame, and the structure that has no energy."""
+        return self.stem.with_name(f"{self.stem.name}_failed.extxyz")
 
     @property
     def trajectory(self) -> Trajectory:
@@ -201,6 +206,13 @@ class Log:
         temporary.replace(self.files.checkpoint)
         self._written = time.monotonic()
         self._cost = self._written - start
+
+    def end(self, message: str, last: list[Atoms]) -> None:
+        """What stopped the run and its last frames; without these it was not stopped."""
+        if self.files is not None:
+            self.files.failed.unlink(missing_ok=True)  # of an earlier end
+            if last:
+                write_last(self.files.failed, message, last)
 
     def table(self) -> dict[str, np.ndarray]:
         """The columns by name."""

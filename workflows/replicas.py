@@ -234,9 +234,12 @@ class _Replica:
     def result(self) -> MDResult:
         """What was reached."""
         assert self.last is not None and self.message is not None
+        completed = self.message.startswith("completed")
+        last = [self.last, self.failed] if self.last is not self.failed else [self.last]
+        self.log.end(self.message, [] if completed else [atoms for atoms in last if atoms])
         return MDResult(
             atoms=self.last,
-            completed=self.message.startswith("completed"),
+            completed=completed,
             message=self.message,
             table=self.log.table(),
             config=self.config,

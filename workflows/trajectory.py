@@ -1,7 +1,8 @@
-"""Files of frames that are only appended to, and cut where a run goes on."""
+"""Files of frames that are only appended to and cut where a run goes on, and of its last ones."""
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from ase import Atoms
 from ase.io import read, write
+
+from ase_mlseqm.wholefile import write_whole
 
 from .h5md import H5MD
 
@@ -58,3 +61,14 @@ class Extxyz:
 def trajectory(path: Path) -> Trajectory:
     """The file of this path, whose suffix is one of :data:`FORMATS`."""
     return H5MD(path) if path.suffix == ".h5md" else Extxyz(path)
+
+
+def write_last(path: Path, message: str, frames: Sequence[Atoms]) -> None:
+    """Extended XYZ of the last frames of a run, each with the sentence on why it stopped."""
+    text = io.StringIO()
+    for atoms in frames:
+        copy = atoms.copy()
+        copy.calc = atoms.calc
+        copy.info["message"] = message
+        write(text, copy, format="extxyz")
+    write_whole(path, text.getvalue().encode())

@@ -13,7 +13,7 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.cluster import Octahedron
 from ase.io import read
-from test_md import SpringEngine, same
+from springs import SpringEngine, same
 
 from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.workflows import MDConfig, dynamics, md_log, read_h5md

@@ -8,153 +8,23 @@ import sys
 
 import numpy as np
 import pytest
-from ase import Atoms, units
+from ase import Atoms
 from ase.build import molecule
-from ase.calculators.calculator import Calculator, CalculatorError, SCFError
+from ase.calculators.calculator import SCFError
 from ase.constraints import FixAtoms, FixBondLengths
 from ase.io import read
 from PIL import Image
+from springs import SpringEngine, Springs, same
 
-from ase_mlseqm import MLSEQM, Engine, InputError, SinglePoint, cli
-from ase_mlseqm.model import PlainModel
+from ase_mlseqm import MLSEQM, Engine, InputError, cli
 from ase_mlseqm.options import field_docs
-from ase_mlseqm.results import Status
 from ase_mlseqm.workflows import MDConfig, dynamics, md_log
 from ase_mlseqm.workflows.extrapolation import DensityHistory, weights
-from ase_mlseqm.workflows.md_config import ENSEMBLES, Interrupted, drift, set_velocities
+from ase_mlseqm.workflows.md_config import ENSEMBLES, Interrupted, set_velocities
 from ase_mlseqm.workflows.md_figures import plot_energies
-from ase_mlseqm.workflows.md_log import widest_gap
 from ase_mlseqm.workflows.replicas import replicas
 
 COLD = MDConfig(temperature=300.0, steps=40)
-
-
-class Springs(Calculator):
-    """Every atom is held at ``origin`` by a spring of ``k`` eV/Angstrom^2."""
-
-    implemented_properties = ["energy", "forces"]
-
-    def __init__(self, origin, k=5.0, fail=None):
-        super().__init__()
-        self.origin, self.k, self.calls, self.fail = origin, k, 0, fail or {}
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
-        super().calculate(atoms, properties, system_changes)
-        self.calls += 1
-        if self.calls in self.fail:
-            raise self.fail[self.calls]
-        shift = atoms.positions - self.origin
-        self.results = {"energy": 0.5 * self.k * (shift**2).sum(), "forces": -self.k * shift}
-
-
-class SpringEngine:
-    """The same for replicas; ``lose`` are (call, molecule) whose SCF fails."""
-
-    model = PlainModel("PM3")
-
-    def __init__(self, origin, lose=()):
-        self.origin, self.lose, self.calls = origin, lose, 0
-
-    def run(self, molecules, properties, unrestricted, field, guesses):
-        self.calls += 1
-        return [self.point(k, m) for k, m in enumerate(molecules)]
-
-    def point(self, k, found):
-        lost = (self.calls, k) in self.lose
-        status = Status.UNCONVERGED if lost else Status.CONVERGED
-        shift = found.positions - self.origin
-        values = {"energy": 2.5 * (shift**2).sum(), "forces": -5.0 * shift}
-        return SinglePoint(
-            **values,
-            method="springs",
-            charge=0,
-            multiplicity=1,
-            unrestricted=False,
-            converged=not lost,
-            status=status,
-            iterations=9,
-            residual=0.1,
-            rung="diis",
-            dipole=shift.sum(0),
-            density=np.eye(2)[None],
-        )
-
-
-@pytest.fixture
-def grid():
-    """Eight atoms at the corners of a cube."""
-    return Atoms("CNOCNOCN", [(x, y, z) for x in (0, 2) for y in (0, 2) for z in (0, 2)])
-
-
-@pytest.fixture
-def warm():
-    """Water with velocities of 300 K."""
-    atoms = molecule("H2O")
-    set_velocities(atoms, MDConfig(), np.random.default_rng(1))
-    return atoms
-
-
-def same(one, other):
-    for name in one.table:
-        np.testing.assert_array_equal(one.table[name], other.table[name], err_msg=name)
-    np.testing.assert_array_equal(one.atoms.positions, other.atoms.positions)
-    np.testing.assert_array_equal(one.atoms.get_momenta(), other.atoms.get_momenta())
-
-
-def test_energy_is_conserved_to_second_order(warm):
-    spread = {}
-    for timestep in (0.25, 0.5):
-        config = MDConfig(timestep=timestep, steps=int(30 / timestep), keep_velocities=True)
-        result = dynamics(warm, MLSEQM(method="PM3"), config)
-        assert result.completed
-        time, energy = result.table["time_fs"], result.table["total_eV"]
-        spread[timestep] = np.std(energy - np.polyval(np.polyfit(time, energy, 1), time))
-    assert spread[0.5] < 1e-3
-    assert 3.5 < spread[0.5] / spread[0.25] < 4.5
-
-
-def test_momenta_are_conserved():
-    atoms = molecule("CH3OH")
-    result = dynamics(atoms, MLSEQM(method="PM3"), MDConfig(steps=15, temperature=500))
-    end = result.atoms
-    assert result.table["temperature_K"][0] == pytest.approx(500.0)
-    assert np.abs(end.get_momenta().sum(0)).max() < 1e-6
-    assert np.abs(end.get_angular_momentum()).max() < 1e-5
-    assert (atoms.positions == molecule("CH3OH").positions).all()
-    assert not atoms.has("momenta")
-
-
-@pytest.mark.parametrize("ensemble", ["langevin", "bussi", "nose-hoover"])
-def test_thermostats_reach_the_temperature(grid, ensemble):
-    config = MDConfig(
-        ensemble=ensemble, steps=2500, timestep=2.0, friction=50.0, coupling_time=50.0
-    )
-    result = dynamics(grid, Springs(grid.positions), config)
-    assert result.completed, result.message
-    check_mean(result.table["temperature_K"][400:], 300.0)
-    if ensemble != "langevin":
-        assert np.ptp(result.table["conserved_eV"]) < 0.2 * np.ptp(result.table["total_eV"])
-
-
-def check_mean(values, expected):
-    """The mean agrees within four standard errors, estimated from blocks."""
-    blocks = np.array([block.mean() for block in np.array_split(values, 12)])
-    error = blocks.std(ddof=1) / np.sqrt(12)
-    assert error < 0.08 * expected
-    assert abs(blocks.mean() - expected) < 4.0 * error
-
-
-def test_baoab_reaches_the_temperatures(grid):
-    config = MDConfig(ensemble="langevin", steps=2500, timestep=2.0, friction=50.0)
-    results = replicas(
-        [grid, grid], SpringEngine(grid.positions), config, temperatures=[150.0, 600.0]
-    )
-    for result, temperature in zip(results, (150.0, 600.0), strict=True):
-        assert result.completed
-        check_mean(result.table["temperature_K"][400:], temperature)
-        # BAOAB has the exact mean potential energy of a harmonic oscillator
-        check_mean(2.0 * result.table["potential_eV"][400:] / (24 * units.kB), temperature)
-    assert not np.array_equal(*(r.atoms.positions for r in results))
 
 
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
@@ -272,41 +142,6 @@ def test_another_run_is_not_continued(grid, tmp_path):
         dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "a")
 
 
-def test_what_heats_up_or_flies_apart_is_stopped(grid):
-    hot = grid.copy()
-    hot.set_momenta(np.full((8, 3), 20.0) * (-1) ** np.arange(8)[:, None])
-    config = MDConfig(steps=30, keep_velocities=True)
-    result = dynamics(hot, Springs(grid.positions), config)
-    assert not result.completed
-    assert result.message.startswith("stopped at step 0, too hot: ")
-    pair = Atoms("HH", [(0, 0, 0), (0, 0, 5.0)], momenta=[(0, 0, -0.3), (0, 0, 0.3)])
-    free = Springs(pair.positions, k=1e-9)
-    result = dynamics(pair, free, MDConfig(steps=300, keep_velocities=True, max_heating=100))
-    assert "flown apart: a gap of 6." in result.message
-    assert result.message.startswith(f"stopped at step {result.steps}, ")
-    assert widest_gap(result.atoms.positions) > 6.0 > result.table["widest_gap_A"][-2]
-    json.dumps(result.to_dict())
-
-
-def test_gap_is_that_of_fragments():
-    pairs = np.array([(0, 0, 0), (0, 0, 1), (0, 0, 4), (0, 0, 5.0)])
-    assert widest_gap(pairs) == pytest.approx(3.0)
-    assert widest_gap(pairs[:1]) == 0.0
-
-
-def test_lost_scf_keeps_the_frame_and_the_reason(grid):
-    calc = Springs(grid.positions, fail={8: SCFError("no convergence")})
-    result = dynamics(grid, calc, COLD)
-    assert result.message == ("stopped after step 6, the calculator gave up: no convergence")
-    assert result.steps == result.atoms.info["step"] == 6
-    assert (result.failed.positions != result.atoms.positions).any()
-    with pytest.raises(CalculatorError):
-        dynamics(grid, Springs(grid.positions, fail={1: SCFError("at once")}), COLD)
-    calc = Springs(grid.positions, k=np.nan)
-    with pytest.raises(CalculatorError, match="not finite"):
-        dynamics(grid, calc, COLD)
-
-
 def test_replicas_are_those_of_ase(warm):
     config = MDConfig(steps=12, keep_velocities=True)
     other = molecule("CH4")
@@ -334,31 +169,6 @@ def test_replicas_with_a_calculator():
     assert alone.table["potential_eV"][0] == pytest.approx(found.table["potential_eV"][-1])
     with pytest.raises(InputError, match="need MLSEQM or an Engine, not Springs"):
         replicas([water], Springs(water.positions), config)
-
-
-def test_failed_replica_stops_alone(grid, tmp_path):
-    stems = [tmp_path / name for name in "abc"]
-    engine = SpringEngine(grid.positions, lose=[(5, 1)])
-    first = replicas([grid] * 3, engine, COLD, stems=stems)
-    assert [result.completed for result in first] == [True, False, True]
-    assert first[1].message.startswith("stopped after step 3, the SCF did not converge")
-    assert first[1].failed is not None and first[1].steps == 3
-    whole = replicas([grid] * 3, SpringEngine(grid.positions), COLD)
-    same(first[0], whole[0])
-    same(first[2], whole[2])
-    # going on, this time without failure
-    again = replicas([grid] * 3, SpringEngine(grid.positions), COLD, stems=stems)
-    for one, other in zip(again, whole, strict=True):
-        same(one, other)
-
-
-def test_colliding_replica_stops_alone():
-    close = Atoms("HH", [(0, 0, 0), (0, 0, 0.74)], momenta=[(0, 0, 1.2), (0, 0, -1.2)])
-    calm = Atoms("HH", [(0, 0, 0), (0, 0, 0.74)], momenta=np.zeros((2, 3)))
-    config = MDConfig(steps=30, keep_velocities=True, max_heating=1e9)
-    results = replicas([close, calm], SpringEngine(close.positions), config)
-    assert "Angstrom apart: remove the duplicate" in results[0].message
-    assert results[1].completed
 
 
 def test_extrapolation():
@@ -394,17 +204,6 @@ def test_extrapolation_saves_iterations(warm, monkeypatch):
         return np.mean(found[10:])
 
     assert iterations(6) < 0.75 * iterations(1)
-
-
-def test_drift():
-    rng = np.random.default_rng(0)
-    time = np.linspace(0, 5, 2001)
-    slopes, errors = zip(
-        *(drift(time, 0.3 * time + rng.standard_normal(2001)) for _ in range(200)), strict=True
-    )
-    assert np.mean(slopes) == pytest.approx(0.3, abs=0.005)
-    assert np.mean(errors) == pytest.approx(np.std(slopes), rel=0.2)
-    assert np.isnan(drift(time[:2], time[:2])).all()
 
 
 def test_constraints(grid):
@@ -477,6 +276,8 @@ def test_command(tmp_path, capsys, monkeypatch):
             assert min(image.size) > 500
     summary = json.loads((tmp_path / "o" / "mlseqm_md.json").read_text())
     assert summary["settings"]["timestep"] == 0.5
+    end = json.loads((tmp_path / "o" / "w_md.json").read_text())["result"]
+    assert end["completed"] and end["message"] == "completed 70 steps"
     assert cli.main([*line, "--steps", "75", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["molecules"]
     assert found["dynamics"]["steps"] == 75

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from ase import units
 from ase.build import molecule
-from ase.io import read
-from ase.optimize import BFGS
 from PIL import Image
 
 from ase_mlseqm import MLSEQM, InputError
 from ase_mlseqm.workflows import MDConfig, dynamics
 from ase_mlseqm.workflows.md_figures import plot_spectrum
 from ase_mlseqm.workflows.spectra import CM, KM_MOL, ir_spectrum, power_spectrum
+from ase_mlseqm.workflows.vibrations import vibrations
 
 LINES = (700.0, 1500.0, 3600.0)
 MASS, HEAT, INTERVAL = 2.0, 300.0, 1.0
@@ -74,23 +73,39 @@ def test_lines_of_velocity_verlet_are_put_right():
     assert areas[0] == pytest.approx(areas[1], rel=1e-3)
 
 
-def test_water_vibrates_at_its_harmonic_frequencies(tmp_path):
-    atoms = molecule("H2O")
-    atoms.calc = MLSEQM(method="PM3")
-    BFGS(atoms, logfile=None).run(fmax=1e-3)
-    weights = np.repeat(atoms.get_masses(), 3) ** -0.5
-    hessian = atoms.calc.get_hessian(atoms) * weights * weights[:, None]
-    harmonic = np.sqrt(np.linalg.eigvalsh(hessian)[-3:]) * units.fs / (2.0 * np.pi * CM)
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory):
+    """Vibrations of water with PM3, and 750 fs of it at 5 K: dynamics, velocities."""
+    harmonic = vibrations(molecule("H2O"), MLSEQM(method="PM3"))
     config = MDConfig(temperature=5.0, steps=1500, interval=2)
-    result = dynamics(atoms, MLSEQM(method="PM3"), config, stem=tmp_path / "w")
-    frames = read(result.files.frames, ":")
-    velocities = np.array([frame.get_velocities() for frame in frames])
-    spectrum = power_spectrum(
-        velocities, atoms.get_masses(), 1.0, result.mean_temperature, timestep=0.5
-    )
+    stem = tmp_path_factory.mktemp("cold") / "w"
+    result = dynamics(harmonic.atoms, MLSEQM(method="PM3"), config, stem=stem)
+    return harmonic, result, result.files.trajectory.velocities()
+
+
+def test_water_vibrates_at_its_harmonic_frequencies(cold):
+    harmonic, result, velocities = cold
+    masses = result.atoms.get_masses()
+    spectrum = power_spectrum(velocities, masses, 1.0, result.mean_temperature, timestep=0.5)
     # a trajectory of 750 fs has a resolution of 89/cm, and the stretches are 120/cm apart
-    np.testing.assert_allclose(spectrum.peaks(0.02), harmonic, atol=20.0)
+    np.testing.assert_allclose(spectrum.peaks(0.02), harmonic.frequencies, atol=20.0)
     assert np.trapezoid(spectrum.intensities, spectrum.wavenumbers) == pytest.approx(3.0, rel=0.05)
+
+
+def test_water_absorbs_with_its_harmonic_intensities(cold):
+    """Every vibration with the part of kT that it happens to have in this trajectory."""
+    harmonic, result, velocities = cold
+    heat = result.mean_temperature
+    weighted = harmonic.modes * result.atoms.get_masses()[:, None] ** 0.5
+    weighted /= np.linalg.norm(weighted, axis=(1, 2))[:, None, None]
+    speeds = np.einsum("tax,iax,a->ti", velocities, weighted, result.atoms.get_masses() ** 0.5)
+    shares = (speeds**2).mean(0) / (units.kB * heat)
+    dipoles = np.column_stack([result.table[f"dipole_{axis}_eA"] for axis in "xyz"])
+    spectrum = ir_spectrum(dipoles, 0.5, heat, timestep=0.5)
+    bend = spectrum.wavenumbers < 2800.0
+    for band, modes in ((bend, [0]), (~bend, [1, 2])):
+        area = np.trapezoid(spectrum.intensities[band], spectrum.wavenumbers[band])
+        assert area == pytest.approx(shares[modes] @ harmonic.intensities[modes], rel=0.06)
 
 
 def test_files(oscillator, tmp_path):

@@ -1,0 +1,84 @@
+"""Thermostats: the mean of the temperature, and how much it fluctuates."""
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.md.nvtberendsen import NVTBerendsen
+from springs import Network, SpringEngine
+
+from ase_mlseqm.workflows import MDConfig, dynamics, md
+from ase_mlseqm.workflows.replicas import replicas
+
+
+@pytest.fixture
+def network():
+    """Five atoms."""
+    corners = [(0, 0, 0), (1.5, 0, 0), (0, 1.5, 0), (0, 0, 1.5), (1.3, 1.1, 1.2)]
+    return Atoms("CNOCN", corners)
+
+
+def mean(values):
+    """The mean of a trajectory and its standard error, estimated from blocks."""
+    blocks = np.array([block.mean() for block in np.array_split(values[400:], 12)])
+    return blocks.mean(), blocks.std(ddof=1) / np.sqrt(12)
+
+
+def check_mean(values, expected):
+    """The mean agrees within four standard errors."""
+    found, error = mean(values)
+    assert error < 0.08 * expected
+    assert abs(found - expected) < 4.0 * error
+
+
+def fluctuation(result, freedom):
+    """Variance of the temperature over its canonical value, 2 T^2 / freedom, and its error."""
+    heat = result.table["temperature_K"]
+    relative = heat / heat[400:].mean() - 1.0
+    return mean(0.5 * freedom * relative**2)
+
+
+def run(atoms, ensemble):
+    config = MDConfig(
+        ensemble=ensemble, steps=4000, timestep=4.0, friction=50.0, coupling_time=20.0
+    )
+    result = dynamics(atoms, Network(atoms), config)
+    assert result.completed, result.message
+    return result
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "freedom"), [("langevin", 15), ("bussi", 9), ("nose-hoover", 9)]
+)
+def test_thermostats_are_canonical(network, ensemble, freedom):
+    result = run(network, ensemble)
+    check_mean(result.table["temperature_K"], 300.0)
+    ratio, error = fluctuation(result, freedom)
+    assert error < 0.12
+    assert abs(ratio - 1.0) < 4.0 * error
+    if ensemble != "langevin":
+        assert np.ptp(result.table["conserved_eV"]) < 0.2 * np.ptp(result.table["total_eV"])
+
+
+def test_a_thermostat_that_is_not_canonical_is_seen(network, monkeypatch):
+    """Berendsen's holds the mean and quenches the fluctuations."""
+
+    def berendsen(atoms, config, rng):
+        return NVTBerendsen(atoms, config.dt, config.temperature, config.coupling_time * units.fs)
+
+    monkeypatch.setattr(md, "integrator", berendsen)
+    ratio, error = fluctuation(run(network, "bussi"), 9)
+    assert ratio < 0.6
+    assert error < 0.1
+
+
+def test_baoab_reaches_the_temperatures(grid):
+    config = MDConfig(ensemble="langevin", steps=2500, timestep=2.0, friction=50.0)
+    results = replicas(
+        [grid, grid], SpringEngine(grid.positions), config, temperatures=[150.0, 600.0]
+    )
+    for result, temperature in zip(results, (150.0, 600.0), strict=True):
+        assert result.completed
+        check_mean(result.table["temperature_K"], temperature)
+        # BAOAB has the exact mean potential energy of a harmonic oscillator
+        check_mean(2.0 * result.table["potential_eV"] / (24 * units.kB), temperature)
+    assert not np.array_equal(*(r.atoms.positions for r in results))
