@@ -69,6 +69,8 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
         run.wrote(picture)
         numbers = [result.barrier, result.reverse_barrier, result.reaction_energy]
         rows[reaction.stem] = [(reaction.name, numbers, result.converged)]
+        if result.converged:  # otherwise the message is printed, which has them
+            saddles.notes += [f"{reaction.name}: {remark}" for remark in result.remarks]
         highest = result.images[result.top]
         outcome = _outcome(reaction, calc, highest, result, "neb")
         if not settings.ts or result.top in (0, len(result.images) - 1):

@@ -18,7 +18,6 @@ from ase_mlseqm.wholefile import write_whole
 
 from .computed import fingerprint
 from .many import Many
-from .md_log import widest_gap
 from .neb_band import Band
 from .neb_config import NEBConfig, NEBResult
 from .neb_optimizer import BandBFGS
@@ -109,25 +108,7 @@ def neb(
         record.max_force,
         config,
     )
-    return _with_remarks(result)
-
-
-def _with_remarks(result: NEBResult) -> NEBResult:
-    """The message says what is wrong with a path, whether it converged or not."""
-    remarks = [result.message]
-    if result.apart:
-        where = ", ".join(str(k) for k in result.apart)
-        gap = max(widest_gap(result.images[k].positions) for k in result.apart)
-        remarks.append(
-            f"the molecule falls apart at image {where}, where parts are {gap:.1f} Angstrom from "
-            "the others"
-        )
-    if result.top in (0, len(result.images) - 1):
-        remarks.append("no image is higher than both ends: there is no barrier on this path")
-    if result.intermediates:
-        where = ", ".join(str(k) for k in result.intermediates)
-        remarks.append(f"minimum between the ends at image {where}: split the path there")
-    return dataclasses.replace(result, message="; ".join(remarks))
+    return dataclasses.replace(result, message="; ".join([result.message, *result.remarks]))
 
 
 def _optimizer(config: NEBConfig, band: Band) -> Any:

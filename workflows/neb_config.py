@@ -124,6 +124,24 @@ class NEBResult:
         return [k for k, atoms in enumerate(self.images) if widest_gap(atoms.positions) > APART]
 
     @property
+    def remarks(self) -> list[str]:
+        """What is odd about the path, whether it converged or not."""
+        out = []
+        if self.apart:
+            where = ", ".join(map(str, self.apart))
+            gap = max(widest_gap(self.images[k].positions) for k in self.apart)
+            out.append(
+                f"the molecule falls apart at image {where}, where parts are {gap:.1f} Angstrom "
+                "from the others"
+            )
+        if self.top in (0, len(self.images) - 1):
+            out.append("no image is higher than both ends: there is no barrier on this path")
+        if self.intermediates:
+            where = ", ".join(map(str, self.intermediates))
+            out.append(f"minimum between the ends at image {where}: split the path there")
+        return out
+
+    @property
     def fit(self) -> ForceFit:
         """The energies with a spline through them and their slopes; Angstrom and eV."""
         return fit_images(self.images)
