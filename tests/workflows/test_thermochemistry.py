@@ -41,9 +41,9 @@ def water():
     return vibrations(build(MOPAC["H2O"]), MLSEQM(method="PM3"), FIXED)
 
 
-@pytest.mark.parametrize("name", ["H2", "N2", "H2O", "CO2", "NH3", "CH4", "CH3OH", "C2H4", "CH3"])
+@pytest.mark.parametrize("name", MOPAC)
 def test_mopac(name):
-    """Entropies, heat capacities and heats of formation; measured: 3e-4 cal/(mol K)."""
+    """Entropies, heat capacities and heats of formation; a soft torsion decides on one entropy."""
     pytest.importorskip("pymatgen")
     entry = MOPAC[name]
     found = vibrations(build(entry), MLSEQM(method="PM3"), FIXED)
@@ -52,9 +52,10 @@ def test_mopac(name):
     if name == "CH3":  # MOPAC leaves out spin, and takes 1 for the symmetry number
         assert (gas.point_group, gas.symmetry_number) == ("D3h", 6)
         entropies += R / 4.184 * (np.log(6) - np.log(2))
-    np.testing.assert_allclose(entropies, entry["entropies"], atol=2e-3)
+    error = 0.36 if name == "CH3NO2" else 1e-3
+    np.testing.assert_allclose(entropies, entry["entropies"], atol=error)
     np.testing.assert_allclose(
-        gas.heat_capacities / (KCAL / 1000), entry["heat_capacities"], atol=2e-3
+        gas.heat_capacities / (KCAL / 1000), entry["heat_capacities"], atol=1e-3
     )
     # MOPAC's reference is 298 K, not 298.15 K
     np.testing.assert_allclose(

@@ -63,15 +63,15 @@ def relaxed():
 
 @pytest.mark.parametrize("name", MOPAC)
 def test_frequencies_and_intensities_of_mopac(name):
-    """At MOPAC's geometry; measured: 0.04 cm-1, but 2.5 cm-1 for the torsion of nitromethane."""
+    """At MOPAC's geometry; the torsion of nitromethane, below 50 cm-1, is far from it."""
     entry = MOPAC[name]
     result = vibrations(build(entry), MLSEQM(method="PM3"), FIXED)
     expected = np.array(entry["frequencies"])
     assert result.frequencies.shape == expected.shape
     sure = expected > 200
     assert sure.sum() >= len(sure) - 1
-    np.testing.assert_allclose(result.frequencies[sure], expected[sure], atol=0.1)
-    np.testing.assert_allclose(result.frequencies, expected, atol=3.0)
+    np.testing.assert_allclose(result.frequencies[sure], expected[sure], atol=0.06)
+    np.testing.assert_allclose(result.frequencies, expected, atol=2.6)
     assert result.max_force < 1e-4
     rigid = np.sort(np.abs(result.unprojected))[: 3 * len(result.atoms) - len(expected)]
     assert len(rigid) == (5 if result.linear else 6) and rigid.max() < 10.0
