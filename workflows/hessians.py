@@ -43,7 +43,7 @@ def second_derivatives(
         Displacement, Angstrom.  Default: 0.001 with MLSEQM, otherwise 0.01.
     cache : str or Path, optional
         File that keeps every displaced result of another calculator; a run that was cut off goes
-        on from it.
+        on from it.  It has no effect with MLSEQM.
     callback : callable, optional
         Called with (done, all) displaced calculations.
     """

@@ -86,7 +86,8 @@ def vibrations(
         Any ASE calculator with forces; with dipoles there are infrared intensities.
     cache : str or Path, optional
         File with the displaced results of a calculator other than MLSEQM, to go on from; one file
-        will do for many molecules.
+        will do for many molecules.  It has no effect with MLSEQM, whose displaced molecules are
+        batches: an interruption loses those of the molecules under way.
     callback, relax_callback : callable, optional
         Called with (done, all) displacements, and with (step, energy, largest force); not for
         molecules that are computed together.
