@@ -83,8 +83,11 @@ def test_path_without_steps(mlseqm, folder):
     assert (found["converged"], found["steps"], len(found["energies"])) == (False, 0, 5)
 
 
-@pytest.mark.parametrize("command", ["relax", "vib", "thermo", "neb", "ts", "md", "phonons"])
-def test_periodic_cells(mlseqm, folder, command):
+@pytest.mark.parametrize(
+    "line", ["relax", "vib", "thermo", "neb", "ts", "md", "md --replicas 2", "phonons"]
+)
+def test_periodic_cells(mlseqm, folder, line):
+    command, *options = line.split()
     if command == "phonons":
         pytest.importorskip("phonopy", minversion="4")
     atoms = flat()
@@ -94,7 +97,7 @@ def test_periodic_cells(mlseqm, folder, command):
     atoms.rattle(0.1)
     write("b.extxyz", atoms)
     files = ["a.extxyz", "b.extxyz"][: 1 + (command == "neb")]
-    code, out, err = mlseqm(command, *files, *PM3)
+    code, out, err = mlseqm(command, *files, *options, *PM3)
     assert (code, out) == (2, "")
     assert err.startswith("mlseqm: a.extxyz")
     told = "switch periodicity off" if command in ("vib", "thermo") else "periodic cells are not"
