@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import InputError as ASEInputError
 from helpers import TIGHT, build
@@ -240,6 +241,17 @@ def test_command_line(model, tmp_path, monkeypatch, capsys):
     (found,) = json.loads(capsys.readouterr().out)["molecules"]
     assert "uncertainty" not in found
     assert found["status"] == "converged"
+
+
+def test_shipped_model_knows_what_it_does_not_know(tmp_path, monkeypatch, capsys):
+    """A chain of nitrogen, which nothing in its training data is like, is named; ethanol is not."""
+    monkeypatch.chdir(tmp_path)
+    chain = Atoms("N8", [(1.1 * k, 0.55 * (k % 2), 0.3 * (k // 2)) for k in range(8)])
+    chain.write("chain.xyz")
+    molecule("CH3CH2OH").write("ethanol.xyz")
+    assert main(["sp", "chain.xyz", "ethanol.xyz"]) == 0
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "(± " in line]
+    assert "chain.xyz" in warning and "ethanol.xyz" not in warning
 
 
 def test_command_that_makes_one(files, tmp_path, monkeypatch, capsys):
