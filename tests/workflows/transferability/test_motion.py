@@ -54,6 +54,17 @@ def test_frequencies(tmp_path):
     assert (tmp_path / "out" / "frequencies.png").exists()
 
 
+def test_uncertainty_of_the_scale_factor():
+    """That of least squares through the origin with known scatter."""
+    rng = np.random.default_rng(0)
+    mine = rng.uniform(500, 3500, 400)
+    label = 0.95 * mine + rng.normal(scale=40, size=400)
+    found = scale_factor([str(k) for k in range(400)], mine, label, 2000, 0)
+    error = 1.96 * 40 / np.sqrt((mine**2).sum())
+    assert found.low < 0.95 < found.high
+    assert found.high - found.low == pytest.approx(2 * error, rel=0.15)
+
+
 def test_imaginary_modes_do_not_enter_the_scale_factor():
     mine, label = np.array([1000.0, -300.0, 2000.0]), np.array([900.0, 300.0, 1800.0])
     found = scale_factor(["a", "a", "b"], mine, label, 10, 0)

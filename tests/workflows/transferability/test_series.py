@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
+from scipy.optimize import minimize
 from transfer import PLAIN, metrics, table
 
 from ase_mlseqm import evaluate
@@ -15,9 +16,10 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.workflows.transferability.dissociation import Dissociation, _jumps, stretched
-from ase_mlseqm.workflows.transferability.methods import Point
+from ase_mlseqm.workflows.transferability.methods import Point, methods
 from ase_mlseqm.workflows.transferability.scans import Scan
 from ase_mlseqm.workflows.transferability.series import read_series
+from ase_mlseqm.workflows.transferability.torsions import _relaxed
 
 ANGLES = (0, 30, 60, 90, 120, 180)
 PEROXIDE = (2, 0, 1, 3)
@@ -80,6 +82,31 @@ def test_torsions(tmp_path):
     # relaxing lowers every point, by up to 0.1 eV here
     assert found["AM1", "profile MAE, relaxed"] > 0.01
     assert (tmp_path / "out" / "torsions.png").exists()
+
+
+def test_relaxed_energy_is_the_lowest_with_the_dihedral_held(tmp_path):
+    """Against a search over the lengths and angles of H2O2, which knows nothing of gradients."""
+    angle = 70.0
+    path = write_series(tmp_path / "h2o2.xyz", [peroxide(a) for a in (60, angle, 80)], PEROXIDE)
+    series, _ = read_series(path, "dihedral")
+    (method,) = methods(dataclasses.replace(PLAIN, method=("AM1",)))
+    found = _relaxed(series, method)[1]
+
+    def energy(x):
+        oxygen, first, second, left, right = x
+        atoms = Atoms("OOH2", np.zeros((4, 3)))
+        atoms.positions[1, 0] = oxygen
+        for k, (length, bend, sign) in enumerate(((first, left, 1), (second, right, -1)), 2):
+            bend = np.radians(bend)
+            atoms.positions[k] = atoms.positions[k - 2]
+            atoms.positions[k, :2] += length * np.array([sign * np.cos(bend), np.sin(bend)])
+        atoms.set_dihedral(2, 0, 1, 3, angle, indices=[3])
+        return evaluate([atoms], "AM1", ("energy",))[0].energy
+
+    start = np.array([1.4, 0.98, 0.98, 105.0, 105.0])
+    options = {"xatol": 1e-4, "fatol": 1e-7, "maxiter": 800}
+    lowest = minimize(energy, start, method="Nelder-Mead", options=options)
+    assert found == pytest.approx(lowest.fun, abs=2e-4)
 
 
 def test_bond_of_one_structure(tmp_path):
