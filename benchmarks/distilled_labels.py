@@ -136,7 +136,10 @@ def main() -> None:
         for name in old:
             old.copy(name, new)
         names = sorted(old, key=lambda name: len(old[name]["species"]))
-        sums = " ".join(f"{model} {model_file(model).sha256[:12]}" for model in args.model)
+        sums = ", ".join(
+            f"{Path(model).name.removesuffix('.safetensors')} {model_file(model).sha256[:12]}"
+            for model in args.model
+        )
         new.attrs["units"] = old.attrs["units"]
         new.attrs["level"] = (
             f"{old.attrs['level']}; energies {args.energies:g} and forces {args.forces:g} times "

@@ -57,9 +57,12 @@ force error is about 2.3 kcal/mol/Å on frames like these and 3.0 on the large m
 neutral closed shells of H, C, N and O with at most 18 atoms: minima of QM9 molecules
 (Ramakrishnan, Dral, Rupp and von Lilienfeld, Sci. Data 1 (2014) 140022), conformers of common
 organic fragments, and dimers of them, moved by Langevin dynamics at 200-1400 K (dimers up to
-400 K). Other files are those of `benchmarks/training_labels`, which tells how they were made:
-wB97X/6-31G\\* of structures that these two lack. A fragment of four or more heavy atoms is on one
-side of the split into training, validation and test frames only, alone and inside dimers."""
+400 K). `mixed.h5` has the frames of `ani1x_labels.h5` with labels that are mixed with what three
+earlier networks say, which were trained on DFT labels, too (see
+[Training](training.md#labels-of-networks-mended)). Other files are those of
+`benchmarks/training_labels`, which tells how they were made: wB97X/6-31G\\* of structures that
+these two lack. A fragment of four or more heavy atoms is on one side of the split into training,
+validation and test frames only, alone and inside dimers."""
 CHOICES = """\
 Every choice (parameters, loss, data, when to stop) is made on validation fragments and the large
 molecules of `large_val`. `test`, `large` and `heldout` are final tests: the script that evaluates

@@ -183,7 +183,8 @@ def shown(page: str) -> set[str]:
     return set(re.findall(r"\]\((\w+\.png)\)", (ROOT / "docs" / page).read_text()))
 
 
-INCLUDE = re.compile(r'^\s*--8<-- "(.+)"$')
+INCLUDE = re.compile(r'^\s*--8<-- "(.+?)(?::(\d+):(\d+))?"$')
+"""File, and the first and last of its lines."""
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
@@ -193,3 +194,6 @@ def test_pages_include_files_that_are_there(page: Path) -> None:
         if re.match(r"\s*-+ ?8", line):
             found = INCLUDE.match(line)
             assert found and (ROOT / found[1]).exists(), line
+            if found[3]:  # tables end with an empty line
+                lines = (ROOT / found[1]).read_text().splitlines()
+                assert lines[int(found[3])] == "" != lines[int(found[3]) - 1], line

@@ -157,13 +157,14 @@ def _ordinary_iterations(layout: Layout, tolerance: float) -> Tensor:
     """Iterations (B,) that suffice for a molecule without a second solution near by.
 
     From the diagonal guess ordinary molecules of up to 18 atoms need at most 20 to 1e-6 eV (2,000
-    frames), hydrocarbons, whose guess is a multiple of unity, 13 (598 of 600 frames); large
-    conjugated ones (coronene, C70) take longer.  Near the solution DIIS gains a factor of three or
-    more in an iteration.
+    frames; the smallest at most 13, those of three heavy atoms 16), hydrocarbons, whose guess is a
+    multiple of unity, 13 (598 of 600 frames); large conjugated ones (coronene, C70) take longer.
+    Near the solution DIIS gains a factor of three or more in an iteration.
     """
     size = ((layout.n_orbitals - 60) / 10.0).clamp(min=0.0)
     electrons = layout.molecule_sum(layout.core_charge)
-    few = torch.where(electrons == layout.n_orbitals, 13.0, 20.0)
+    most = torch.where(electrons == layout.n_orbitals, 13.0, 20.0)
+    few = torch.minimum(most, 10.0 + 0.5 * layout.n_orbitals)
     return few + size + max(0.0, math.log(1e-6 / tolerance, 3.0))
 
 

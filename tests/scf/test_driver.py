@@ -220,6 +220,25 @@ def test_of_several_solutions_found_the_lowest_is_returned():
     assert lowered > 0
 
 
+def test_a_stretched_bond_without_help_from_its_neighbours():
+    """The learned model has a second restricted solution for water with an OH of 3 Angstrom, which
+    converges within few iterations; densities of the points before lead to the lower one."""
+    engine, energies, density = Engine(), [], None
+    water = build("H2O")
+    scan = []
+    for length in np.arange(1.0, 3.3, 0.2):
+        positions = water.positions.copy()
+        bond = positions[1] - positions[0]
+        positions[1] = positions[0] + length * bond / np.linalg.norm(bond)
+        scan.append(moved(water, positions))
+    for molecule in scan:
+        (point,) = engine.run([molecule], ("energy", "density"), guesses=[density])
+        density = point.density
+        energies.append(point.energy)
+    alone = [point.energy for point in engine.run(scan, ("energy",))]
+    assert (np.array(alone) < np.array(energies) + 1e-6).all()
+
+
 @pytest.mark.parametrize("name", ["CH3CONH2", "H2CO", "SO2", "HCN", "CHFBrI", "O3"])
 def test_a_bad_starting_density_does_not_change_the_answer(name):
     """Densities of the molecule lying elsewhere, of a stretched one, and of another charge."""

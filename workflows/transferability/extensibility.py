@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from ase.formula import Formula
 
+from ase_mlseqm.training.split import LARGE
 from ase_mlseqm.units import EV_TO_KCAL
 
 from .base import Advance, Case, Metric, Outcome, Row, column
@@ -84,12 +85,18 @@ class Extensibility(LabelledTest):
         for key, name, unit in METRICS:
             x, y = found["heavy atoms"], found[key]
             out.append(Metric(name, unit, mean(y, config.samples, config.seed)))
+            per_atom = f"{unit} per heavy atom"
             steep = slope(x, y, config.samples, config.seed)
-            out.append(Metric(f"slope of {name}", f"{unit} per heavy atom", steep, 3, None))
+            out.append(Metric(f"slope of {name}", per_atom, steep, 3, None))
+            large = x >= LARGE  # smaller ones may be trained on
+            steep = slope(x[large], y[large], config.samples, config.seed)
+            out.append(
+                Metric(f"slope from {LARGE} heavy atoms on of {name}", per_atom, steep, 3, None)
+            )
         return out
 
     def draw(self, rows: dict[str, list[Row]], path: Path, config: TransferabilityConfig) -> bool:
-        """Means of groups of sizes with intervals, and the fitted lines."""
+        """Means of groups of sizes with intervals, and lines fitted from four heavy atoms on."""
         figure = new_figure(10.5, 3.9)
         panels = figure.subplots(1, 3)
         found = {method: per_molecule(own) for method, own in rows.items()}
@@ -116,9 +123,10 @@ class Extensibility(LabelledTest):
                     capsize=2.5,
                     label=method,
                 )
-                if np.ptp(x) > 0:
-                    line = np.polynomial.Polynomial.fit(x, y, 1)
-                    ends = np.array([x.min(), x.max()])
+                large = x >= LARGE
+                if large.any() and np.ptp(x[large]) > 0:
+                    line = np.polynomial.Polynomial.fit(x[large], y[large], 1)
+                    ends = np.array([x[large].min(), x.max()])
                     axes.plot(ends, line(ends), color=colour[method], linewidth=1.2)
             axes.set(xlabel="heavy atoms", ylabel=label)
             axes.set_ylim(bottom=0)
