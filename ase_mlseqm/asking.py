@@ -30,7 +30,7 @@ class Request:
     unrestricted: bool | None = None
     field: Sequence[float] | None = None
     guesses: Sequence[np.ndarray | None] | None = None
-    _found: list[SinglePoint] | Exception | None = None
+    _found: list[SinglePoint] | Exception | None = dataclasses.field(default=None, init=False)
 
     def answer(self) -> list[SinglePoint]:
         """The results of the run; raises what it raised."""
@@ -40,11 +40,14 @@ class Request:
             raise self._found
         return self._found
 
+    def starts(self) -> Sequence[np.ndarray | None]:
+        """A guess, or None, for every molecule."""
+        return self.guesses or [None] * len(self.molecules)
+
     def _alike(self) -> tuple[Any, ...]:
         """What runs that become one have in common."""
         engine = self.engine
         field = None if self.field is None else tuple(self.field)
-        guesses = self.guesses or [None] * len(self.molecules)
         return (
             id(engine.model),
             str(engine.device),
@@ -55,7 +58,7 @@ class Request:
             self.unrestricted,
             field,
             # a batch starts from densities only if all its molecules have one
-            all(guess is not None for guess in guesses),
+            all(guess is not None for guess in self.starts()),
         )
 
     @staticmethod
@@ -83,11 +86,7 @@ def _run(group: Sequence[Request]) -> None:
             first.properties,
             unrestricted=first.unrestricted,
             field=first.field,
-            guesses=[
-                guess
-                for request in group
-                for guess in request.guesses or [None] * len(request.molecules)
-            ],
+            guesses=[guess for request in group for guess in request.starts()],
         )
     )
     for request in group:
@@ -116,15 +115,11 @@ class AskingEngine:
         molecules: Sequence[Molecule],
         properties: Sequence[str] = ("energy", "forces"),
         *,
-        unrestricted: bool | None = None,
-        field: Sequence[float] | None = None,
-        guesses: Sequence[np.ndarray | None] | None = None,
         callback: Callback | None = None,
+        **settings: Any,
     ) -> list[SinglePoint]:
-        """What ``Engine.run`` does."""
-        points = self._ask(
-            Request(self._engine, molecules, properties, unrestricted, field, guesses)
-        )
+        """What ``Engine.run`` does, with its arguments."""
+        points = self._ask(Request(self._engine, molecules, properties, **settings))
         for index, point in enumerate(points):
             if callback is not None:
                 callback(index, point)

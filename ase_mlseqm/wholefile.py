@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -14,3 +20,12 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(new, path)
+
+
+def write_whole_frames(path: Path, frames: Sequence[Atoms]) -> None:
+    """The same of an extended XYZ file."""
+    from ase.io import write
+
+    text = io.StringIO()
+    write(text, frames, format="extxyz")
+    write_whole(path, text.getvalue().encode())

@@ -31,6 +31,8 @@ from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.models import DEFAULT, model_file
 from ase_mlseqm.units import EV_TO_KCAL
 
+Energies = Callable[[list[Atoms]], np.ndarray]
+"""Of structures, eV."""
 KINDS = {"hydrogen bonds": s22[:7], "dispersion": s22[7:15], "mixed": s22[15:]}
 
 
@@ -50,7 +52,7 @@ def interaction(energies: np.ndarray) -> np.ndarray:
     return EV_TO_KCAL * (dimer - first - second)
 
 
-def energies_of(model: str, dispersion: str) -> dict[str, Callable[[list[Atoms]], np.ndarray]]:
+def energies_of(model: str, dispersion: str) -> dict[str, Energies]:
     """Functions that compute the energies (eV) of structures, by the name of the method."""
 
     def ours(systems: list[Atoms], **keywords: str | None) -> np.ndarray:
@@ -59,16 +61,19 @@ def energies_of(model: str, dispersion: str) -> dict[str, Callable[[list[Atoms]]
     def peer(systems: list[Atoms]) -> np.ndarray:
         return predict(GFN2, [molecule_from_atoms(atoms) for atoms in systems], model).atomization
 
-    found: dict[str, Callable[[list[Atoms]], np.ndarray]] = {}
+    found: dict[str, Energies] = {}
     for label, keywords in ((model, {"model": model}), ("PM3", {"method": "PM3"})):
         found[label] = partial(ours, **keywords)
         found[f"{label} + {dispersion}"] = partial(ours, **keywords, dispersion=dispersion)
     return found | ({GFN2: peer} if GFN2 in methods() else {})
 
 
-def s66_table(
-    report: Report, path: Path, programs: dict[str, Callable[[list[Atoms]], np.ndarray]]
-) -> None:
+def mean_errors(error: np.ndarray) -> str:
+    """The mean absolute error and the mean error."""
+    return f"{np.abs(error).mean():.2f} ({error.mean():+.2f})"
+
+
+def s66_table(report: Report, path: Path, programs: dict[str, Energies]) -> None:
     """Errors at the minima of S66 and the places of the minima."""
     curves = s66.read_s66x8(path)
     places = np.array(list(curves))
@@ -77,10 +82,7 @@ def s66_table(
     for name, energies in programs.items():
         values = s66.interactions(curves, energies)
         error, where = values[:, s66.AT_MINIMUM] - reference, s66.minima(values)
-        cells = []
-        for of_kind in s66.KINDS.values():
-            own = error[np.isin(places, of_kind)]
-            cells.append(f"{np.abs(own).mean():.2f} ({own.mean():+.2f})")
+        cells = [mean_errors(error[np.isin(places, kind)]) for kind in s66.KINDS.values()]
         known = where[np.isfinite(where)]
         off = f"{known.mean():.3f} ± {known.std():.3f}"
         rows.append(
@@ -113,11 +115,9 @@ def main() -> None:
     report.text(f"{options.model} (sha256 `{checksum}`), {programs}.")
     rows = []
     for name, values in found.items():
-        cells = []
-        for systems_of in KINDS.values():
-            error = (values - reference)[[s22.index(system) for system in systems_of]]
-            cells.append(f"{np.abs(error).mean():.2f} ({error.mean():+.2f})")
-        rows.append((name, *cells, f"{np.abs(values - reference).mean():.2f}"))
+        error = values - reference
+        cells = [mean_errors(error[[s22.index(s) for s in kind]]) for kind in KINDS.values()]
+        rows.append((name, *cells, f"{np.abs(error).mean():.2f}"))
     report.table(
         "Interaction energies of S22 against CCSD(T), kcal/mol: MAE (mean error; negative: too "
         "strongly bound)",

@@ -10,8 +10,8 @@ et al., arXiv 2503.14293).  Energies become weight * label + (1 - weight) * mean
 the isolated atoms of the level of the file; forces likewise.  A frame that a model cannot do keeps
 its label and is counted.  Layout, units (Hartree, Angstrom) and SMILES are those of the file.
 
-`--against` prints the errors of both against other labels of the same frames, of validation
-fragments.
+`--against` prints the errors of both against other labels of the same frames, of training and of
+validation fragments.
 """
 
 from __future__ import annotations
@@ -96,13 +96,13 @@ def block(
 
 
 def compare(truth: str, files: Sequence[Path]) -> None:
-    """Print errors of labels against others of the same frames, of validation fragments."""
+    """Print errors of labels against others of the same frames, on both sides of the split."""
     good = read([truth])
     parts = split(good, 0.05, 0)
-    sets = [read([str(file)]) for file in files]
-    for name, chosen in (("training", parts[0]), ("validation", parts[1])):
-        for file, data in zip(files, sets, strict=True):
-            known = {_frame(data, k): k for k in range(len(data))}
+    for file in files:
+        data = read([str(file)])
+        known = {_frame(data, k): k for k in range(len(data))}
+        for name, chosen in (("training", parts[0]), ("validation", parts[1])):
             pairs = [(k, known[_frame(good, k)]) for k in chosen if _frame(good, k) in known]
             if not pairs:
                 continue

@@ -73,22 +73,9 @@ SPECTRA = (
 FINITE = ("H2O",)
 """Of these the analytic Hessian is compared with finite differences of the labelled forces."""
 SHAKEN = (
-    *(
-        "H2O",
-        "NH3",
-        "CH4",
-        "C2H2",
-        "C2H6",
-        "H3CNH2",
-        "H2CO",
-        "N2H4",
-        "CH3OH",
-        "C2H4",
-        "HCN",
-        "H2O2",
-    ),
-    *("CH3CHO", "HCOOH", "CH3CH2OH", "CH3CN", "C3H6_D3h", "CO2", "CH3OCH3", "C3H8", "H2CCO"),
-    *("CH3CH2NH2", "C2H6NH", "CH2OCH2"),
+    *("H2O", "NH3", "CH4", "C2H2", "C2H6", "H3CNH2", "H2CO", "N2H4", "CH3OH", "C2H4", "HCN"),
+    *("H2O2", "CH3CHO", "HCOOH", "CH3CH2OH", "CH3CN", "C3H6_D3h", "CO2", "CH3OCH3", "C3H8"),
+    *("H2CCO", "CH3CH2NH2", "C2H6NH", "CH2OCH2"),
 )
 WIDTH = 0.05
 """Of the normal displacements of their atoms, Angstrom."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms, optimize
 from ase.calculators.calculator import BaseCalculator, CalculatorError
-from ase.io import read, write
+from ase.io import read
 
 from ase_mlseqm.pymatgen_io import as_atoms
-from ase_mlseqm.wholefile import write_whole
+from ase_mlseqm.wholefile import write_whole_frames
 
 from .computed import fingerprint
 from .many import Many
@@ -158,9 +157,7 @@ class _Record:
             notes["problems"] = "; ".join(self.problems)
         for number, image in enumerate(self.images):
             image.info.update(notes, neb_image=number)
-        text = io.StringIO()
-        write(text, self.images, format="extxyz")
-        write_whole(file, text.getvalue().encode())
+        write_whole_frames(file, self.images)
 
 
 def _read(file: Path | None, key: str) -> list[Atoms] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import time
 from collections.abc import Sequence
@@ -12,9 +11,9 @@ from pathlib import Path
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import read, write
+from ase.io import read
 
-from ase_mlseqm.wholefile import write_whole
+from ase_mlseqm.wholefile import write_whole_frames
 
 from .computed import fingerprint
 from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
@@ -75,9 +74,7 @@ class Checkpoint:
                 frame.calc = history.last.calc
                 frame.info = {KEY: key, STATE: json.dumps([history.energies, history.max_forces])}
                 frames.append(frame)
-        text = io.StringIO()
-        write(text, frames, format="extxyz")
-        write_whole(self.path, text.getvalue().encode())
+        write_whole_frames(self.path, frames)
         cost = time.monotonic() - start
         self._next = start + cost + CHECKPOINT_SECONDS * max(1.0, cost / CHECKPOINT_COST)
 

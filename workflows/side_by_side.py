@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from ase.calculators.calculator import BaseCalculator, CalculatorError
+from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.asking import Request, asking
 from ase_mlseqm.errors import InputError
+
+from .several import Failure
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -156,11 +158,11 @@ def side_by_side(
             runner.stop()
 
 
-def listed(results: Iterable[tuple[int, R | Exception]]) -> list[R | CalculatorError | InputError]:
+def listed(results: Iterable[tuple[int, R | Exception]]) -> list[R | Failure]:
     """The results in the order of the items; raises what is no fault of an item."""
     found: list[Any] = [result for _, result in sorted(results, key=itemgetter(0))]
     for result in found:
-        if isinstance(result, Exception) and not isinstance(result, CalculatorError | InputError):
+        if isinstance(result, Exception) and not isinstance(result, Failure):
             raise result
     return found
 

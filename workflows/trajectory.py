@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import read, write
 
-from ase_mlseqm.wholefile import write_whole
+from ase_mlseqm.wholefile import write_whole_frames
 
 from .h5md import H5MD
 
@@ -65,10 +64,8 @@ def trajectory(path: Path) -> Trajectory:
 
 def write_last(path: Path, message: str, frames: Sequence[Atoms]) -> None:
     """Extended XYZ of the last frames of a run, each with the sentence on why it stopped."""
-    text = io.StringIO()
-    for atoms in frames:
-        copy = atoms.copy()
+    copies = [atoms.copy() for atoms in frames]
+    for copy, atoms in zip(copies, frames, strict=True):
         copy.calc = atoms.calc
         copy.info["message"] = message
-        write(text, copy, format="extxyz")
-    write_whole(path, text.getvalue().encode())
+    write_whole_frames(path, copies)
