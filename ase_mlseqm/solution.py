@@ -58,9 +58,9 @@ class Problem:
     constants, shape, integrals
         Parameters, geometry, and the integrals made from them.
     overlaps : Overlaps or None
-        Where the slopes are wanted.
-    slopes : Integrals or None
-        Derivatives of the integrals along the bonds.
+        Where the gradient is wanted.
+    stacked : Integrals
+        The integrals, and where the gradient is wanted their slopes along the bonds.
     potential : (n, 4) or None
         Of the electric field.
     builder : FockBuilder
@@ -70,7 +70,7 @@ class Problem:
     shape: Geometry
     overlaps: Overlaps | None
     integrals: Integrals
-    slopes: Integrals | None
+    stacked: Integrals
     potential: Tensor | None
     builder: FockBuilder
 
@@ -89,12 +89,12 @@ def set_up(
     found = None
     if with_gradient:  # the derivatives with respect to the parameters need them, too
         found = overlaps(orbital_distances(constants, shape), constants.orbitals)
-    ints, slopes = integrals_and_slopes(layout, constants, shape, with_gradient, found)
-    potential = None
+    stacked = integrals_and_slopes(layout, constants, shape, with_gradient, found)
+    ints, potential = stacked.row(0), None
     if field is not None:
         potential = props.field_potential(layout, constants, positions, field)
     builder = fock_builder(layout, known.maps, constants, ints, potential)
-    return Problem(constants, shape, found, ints, slopes, potential, builder)
+    return Problem(constants, shape, found, ints, stacked, potential, builder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,16 +166,16 @@ def solve_at(
     scf = solve(problem.builder, occupied, guess, settings)
     found = populations(known, scf.density)
     coefficients, atoms = found.coefficients, found.atoms
-    pair = energies.pair_energy(problem.integrals, coefficients)
+    pair = energies.pair_energy(problem.stacked, coefficients)
     one = energies.one_center_energy(constants, atoms)
     if problem.potential is not None:
         one = one + props.field_energy(layout, atoms, problem.potential)
-    energy = layout.molecule_sum(one) + layout.molecule_sum(pair, layout.pair_molecule)
+    energy = layout.molecule_sum(one) + layout.molecule_sum(pair[0], layout.pair_molecule)
     atomization = energy - layout.molecule_sum(constants.one.isolated)
     gradient = None
-    if problem.slopes is not None:
+    if with_gradient:
         gradient = position_gradient(
-            layout, problem.shape, problem.integrals, problem.slopes, coefficients
+            layout, problem.shape, problem.integrals, pair[1], coefficients
         )
         if field is not None:
             gradient = gradient + props.field_gradient(layout, atoms, field)

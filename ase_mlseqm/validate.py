@@ -119,18 +119,17 @@ def check_geometry(numbers: np.ndarray, positions: np.ndarray) -> None:
 
 def closest_pair(positions: np.ndarray) -> tuple[int, int, float] | None:
     """Two atoms closer than :data:`MIN_DISTANCE`, or None."""
-    from scipy.spatial import cKDTree
-    from scipy.spatial.distance import pdist
-
-    if len(positions) < 2:
+    n = len(positions)
+    if n < 2:
         return None
-    if len(positions) < 64:
-        distances = pdist(positions)
-        k = int(distances.argmin())
-        if distances[k] >= MIN_DISTANCE:
-            return None
-        i, j = (int(index[k]) for index in np.triu_indices(len(positions), 1))
+    if n < 64:
+        gaps = positions[:, None] - positions
+        squared = np.einsum("ijk,ijk->ij", gaps, gaps)
+        squared.flat[:: n + 1] = np.inf
+        i, j = divmod(int(squared.argmin()), n)
     else:
+        from scipy.spatial import cKDTree
+
         pairs = cKDTree(positions).query_pairs(MIN_DISTANCE)
         if not pairs:
             return None

@@ -1,27 +1,30 @@
-"""Molecular dynamics of one molecule with one of ASE's integrators."""
+"""Molecular dynamics with one of ASE's integrators, of one molecule or of many side by side."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, CalculatorError
-from ase.md.bussi import Bussi
-from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
-from ase.md.nose_hoover_chain import NoseHooverChainNVT, NoseHooverChainThermostat
-from ase.md.verlet import VelocityVerlet
 
 from ase_mlseqm import MLSEQM
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .extrapolation import DensityHistory
-from .md_config import Interrupted, MDConfig, MDResult, degrees_of_freedom, set_velocities
+from .md_config import End, Interrupted, MDConfig, MDResult, degrees_of_freedom, set_velocities
+from .md_integrators import conserved, integrator, set_thermostat, thermostat
 from .md_log import Files, Log, StepCallback, row, snapshot
+from .several import Failure, attempt
+from .side_by_side import each
 
 
+@overload
 def dynamics(
     atoms: Atoms,
     calc: BaseCalculator,
@@ -29,13 +32,36 @@ def dynamics(
     *,
     stem: str | Path | None = None,
     callback: StepCallback | None = None,
-) -> MDResult:
-    """Molecular dynamics of one molecule.
+) -> MDResult: ...
+
+
+@overload
+def dynamics(
+    atoms: list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: MDConfig | None = None,
+    *,
+    stem: Sequence[str | Path] | None = None,
+) -> list[MDResult | Failure]: ...
+
+
+def dynamics(
+    atoms: Atoms | list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: MDConfig | None = None,
+    *,
+    stem: Any = None,
+    callback: StepCallback | None = None,
+) -> MDResult | list[MDResult | Failure]:
+    """Molecular dynamics of one molecule, or of every one in a list.
 
     Parameters
     ----------
-    atoms : ase.Atoms
-        Start; not changed.  Constraints are respected.
+    atoms : ase.Atoms, or a list of them
+        Start; not changed.  Constraints are respected.  With :class:`~ase_mlseqm.MLSEQM` the
+        molecules of a list go on side by side, and a step of all is one batch; any other calculator
+        takes them in turn.  Each moves as it does alone, with the random numbers of
+        ``config.seed``: for copies of one molecule there is :func:`~.replicas.replicas`.
     calc : ase.calculators.calculator.BaseCalculator
         Any ASE calculator with energies and forces.  :class:`MLSEQM` gets starting densities that
         are extrapolated from the last steps.
@@ -45,31 +71,57 @@ def dynamics(
         .h5md, as ``config.format`` says) with the frames, and STEM_md.checkpoint.npz.  Where that
         exists the run goes on from it, with the same random numbers; the result is that of a run
         that was never interrupted.  A run that is stopped leaves STEM_failed.extxyz, with its last
-        frame, the structure that could not be computed, and the reason.
+        frame, the structure that could not be computed, and the reason.  Of a list: one for each.
     callback : callable, optional
-        Called with (step, temperature in K, total energy in eV) after every step.
+        Called with (step, temperature in K, total energy in eV) after every step; of one molecule
+        only.
 
     Returns
     -------
-    MDResult
-        ``completed`` is False when it was stopped: too hot, flown apart, or no energy.
+    MDResult, or a list
+        ``completed`` is False when it was stopped: too hot, flown apart, or no energy.  In a list,
+        in its order, there is an exception, of the first two below, in the place of a molecule that
+        could not be started.  The others are not affected.
 
     Raises
     ------
     ase.calculators.calculator.CalculatorError
         When the first structure cannot be computed.
     InputError
-        When the checkpoint belongs to another run, or the molecule cannot move.
+        When the checkpoint belongs to another run, or the molecule cannot move; when a list has
+        a callback, or not a stem for each.
     Interrupted
-        On Ctrl-C after the first structure.
+        On Ctrl-C after the first structure; for a list KeyboardInterrupt.  The checkpoints are up
+        to date.
     """
+    if isinstance(atoms, list | tuple):
+        if callback is not None:
+            raise InputError("a callback is for one molecule: call dynamics in side_by_side")
+
+        def one(start: Atoms, own: BaseCalculator, **files: Any) -> MDResult:
+            return dynamics(start, own, config, **files)
+
+        _warn_of_copies(atoms, config or MDConfig())
+        return each(one, atoms, calc, stem=stem)
     simulation = _Simulation(as_atoms(atoms), calc, config or MDConfig(), stem, callback)
     try:
         return simulation.run()
     except KeyboardInterrupt:
         if not simulation.log.rows:
             raise
-        raise Interrupted(simulation.result("interrupted")) from None
+        raise Interrupted(simulation.result(End.INTERRUPTED, "interrupted")) from None
+
+
+def _warn_of_copies(starts: Sequence[Any], config: MDConfig) -> None:
+    """Say so where molecules of a list would all move alike."""
+    known = [found for found in attempt(as_atoms, starts) if isinstance(found, Atoms)]
+    different = {(atoms.numbers.tobytes(), atoms.positions.tobytes()) for atoms in known}
+    if len(different) < len(known) and not config.keep_velocities:
+        warnings.warn(
+            "equal molecules of the list move alike: replicas() gives each random numbers of its "
+            "own",
+            stacklevel=3,
+        )
 
 
 class _Simulation:
@@ -113,7 +165,7 @@ class _Simulation:
         dyn = integrator(self.atoms, self.config, self.rng)
         if saved is not None:
             dyn.nsteps = saved["step"]
-            _set_thermostat(dyn, saved["thermostat"])
+            set_thermostat(dyn, saved["thermostat"])
         self._guess()
         reason = self._complete(dyn, new=saved is None)
         while reason is None and dyn.nsteps < self.config.steps:
@@ -123,23 +175,23 @@ class _Simulation:
                 dyn.nsteps += 1
                 reason = self._complete(dyn)
             except CalculatorError as error:
-                reason = f"the calculator gave up: {error}"
-                return self.result(f"stopped after step {self.state['step']}, {reason}", True)
+                last = self.state["step"]
+                message = f"stopped after step {last}, the calculator gave up: {error}"
+                return self.result(End.FAILED, message.removesuffix("."))
         if reason is not None:
-            return self.result(f"stopped at step {dyn.nsteps}, {reason}")
-        return self.result(f"completed {dyn.nsteps} steps")
+            return self.result(End.STOPPED, f"stopped at step {dyn.nsteps}, {reason}")
+        return self.result(End.COMPLETED, f"completed {dyn.nsteps} steps")
 
-    def result(self, message: str, failed: bool = False) -> MDResult:
+    def result(self, end: End, message: str) -> MDResult:
         """What was reached; the files are complete."""
         assert self.last is not None
         self.log.checkpoint(self.state, force=True)
-        message = message.removesuffix(".")
-        lost = self.atoms.copy() if failed else None
-        last = [self.last] if lost is None else [self.last, lost]
-        self.log.end(message, last if message.startswith("stopped") else [])
+        lost = self.atoms.copy() if end is End.FAILED else None
+        stopped = [self.last] if end in (End.STOPPED, End.FAILED) else []
+        self.log.end(message, stopped if lost is None else [self.last, lost])
         return MDResult(
             atoms=self.last,
-            completed=message.startswith("completed"),
+            end=end,
             message=message,
             table=self.log.table(),
             config=self.config,
@@ -170,51 +222,18 @@ class _Simulation:
             "positions": atoms.get_positions(),
             "momenta": atoms.get_momenta(),
             "rng": self.rng.bit_generator.state,
-            "thermostat": _thermostat(dyn),
+            "thermostat": thermostat(dyn),
             # those from which the SCF of this step was started: a rerun repeats it
             "densities": np.array(earlier),
         }
         if new:
-            conserved = _conserved(dyn, potential)
-            self.log.add(
-                step, row(time_fs, atoms, potential, self.freedom, conserved, dipole), self.last
-            )
+            values = row(time_fs, atoms, potential, self.freedom, conserved(dyn, potential), dipole)
+            self.log.add(step, values, self.last)
             self.log.checkpoint(self.state)
         _, total, _, _, temperature, _, gap = self.log.rows[-1][1:8]
         if new and self.callback is not None:
             self.callback(step, temperature, total)
         return self.config.bounds(self.freedom).broken(temperature, gap)
-
-
-def integrator(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> MolecularDynamics:
-    """ASE's integrator of an ensemble; thermostats know that the molecule does not rotate."""
-    freedom = degrees_of_freedom(atoms, config.ensemble)
-    time = config.coupling_time * units.fs
-    if config.ensemble == "nve":
-        return VelocityVerlet(atoms, config.dt)
-    if config.ensemble == "langevin":
-        friction = config.friction / (1e3 * units.fs)
-        return Langevin(
-            atoms,
-            config.dt,
-            temperature_K=config.temperature,
-            friction=friction,
-            fixcm=False,
-            rng=rng,
-        )
-    if config.ensemble == "bussi":
-        bussi = Bussi(atoms, config.dt, config.temperature, time, rng=rng)
-        bussi.ndof = freedom
-        bussi.target_kinetic_energy = 0.5 * freedom * units.kB * config.temperature
-        return bussi
-    chain = NoseHooverChainNVT(atoms, config.dt, config.temperature, time)
-    chain._thermostat = NoseHooverChainThermostat(
-        freedom / 3,  # type: ignore[arg-type]
-        atoms.get_masses()[:, None],
-        config.temperature,
-        time,
-    )
-    return chain
 
 
 def _identity(calc: BaseCalculator) -> dict[str, Any]:
@@ -229,31 +248,3 @@ def _identity(calc: BaseCalculator) -> dict[str, Any]:
     if "model" in named:
         named["sha256"] = model_file(named["model"] or DEFAULT).sha256
     return named
-
-
-def _thermostat(dyn: MolecularDynamics) -> dict[str, Any]:
-    """Variables of a thermostat, JSON-able."""
-    if isinstance(dyn, Bussi):
-        return {"transferred": float(dyn.transferred_energy)}
-    if isinstance(dyn, NoseHooverChainNVT):
-        chain = dyn._thermostat
-        return {"eta": chain._eta.tolist(), "p_eta": chain._p_eta.tolist()}
-    return {}
-
-
-def _set_thermostat(dyn: MolecularDynamics, saved: dict[str, Any]) -> None:
-    if isinstance(dyn, Bussi):
-        dyn.transferred_energy = saved["transferred"]
-    elif isinstance(dyn, NoseHooverChainNVT):
-        chain = dyn._thermostat
-        chain._eta, chain._p_eta = np.array(saved["eta"]), np.array(saved["p_eta"])
-
-
-def _conserved(dyn: MolecularDynamics, potential: float) -> float | None:
-    """Energy with what the thermostat has taken, eV; None where it is the total energy."""
-    if isinstance(dyn, Bussi):
-        return potential + float(dyn.atoms.get_kinetic_energy()) - dyn.transferred_energy
-    if isinstance(dyn, NoseHooverChainNVT):
-        kinetic = float(dyn.atoms.get_kinetic_energy())
-        return potential + kinetic + dyn._thermostat.get_thermostat_energy()
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,15 @@ class MDConfig:
         }
 
 
+class End(Enum):
+    """How a simulation ended."""
+
+    COMPLETED = "all steps were made"
+    STOPPED = "too hot, or flown apart"
+    FAILED = "a structure could not be computed"
+    INTERRUPTED = "Ctrl-C"
+
+
 @dataclasses.dataclass(frozen=True)
 class MDResult:
     """Outcome of a simulation.
@@ -100,8 +110,7 @@ class MDResult:
     ----------
     atoms : ase.Atoms
         The last frame that could be computed, with velocities and results.
-    completed : bool
-        Whether all steps were made.
+    end : End
     message : str
         One sentence on how it ended.
     table : dict
@@ -118,13 +127,18 @@ class MDResult:
     """
 
     atoms: Atoms
-    completed: bool
+    end: End
     message: str
     table: dict[str, np.ndarray]
     config: MDConfig
     failed: Atoms | None = None
     files: Files | None = None
     point: SinglePoint | None = None
+
+    @property
+    def completed(self) -> bool:
+        """Whether all steps were made."""
+        return self.end is End.COMPLETED
 
     @property
     def steps(self) -> int:
@@ -146,6 +160,7 @@ class MDResult:
         """JSON-able dictionary, without the table."""
         slope, error = self.drift
         return {
+            "end": self.end.name.lower(),
             "completed": self.completed,
             "message": self.message,
             "steps": self.steps,

@@ -18,7 +18,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.results import SinglePoint
 
 from .extrapolation import DensityHistory
-from .md_config import MDConfig, MDResult, degrees_of_freedom, set_velocities
+from .md_config import End, MDConfig, MDResult, degrees_of_freedom, set_velocities
 from .md_log import Files, Log, row, snapshot
 from .md_system import System
 
@@ -95,7 +95,7 @@ def replicas(
     try:
         while active:
             molecules = [run.molecule() for run in active]
-            active = [run for run in active if run.message is None]
+            active = [run for run in active if run.end is None]
             points = system.engine.run(
                 [molecule for molecule in molecules if molecule is not None],
                 PROPERTIES,
@@ -105,7 +105,7 @@ def replicas(
             )
             for run, point in zip(active, points, strict=True):
                 run.complete(point)
-            active = [run for run in active if run.message is None]
+            active = [run for run in active if run.end is None]
             if callback is not None and active:
                 heat = float(np.mean([run.temperature for run in active]))
                 callback(min(run.step for run in active), len(active), heat)
@@ -134,7 +134,8 @@ class _Replica:
         self.freedom = degrees_of_freedom(atoms, config.ensemble)
         self.rng = np.random.default_rng([config.seed, index])
         self.history = DensityHistory()
-        self.message: str | None = None
+        self.end: End | None = None
+        self.message = ""
         self.last: Atoms | None = None
         self.failed: Atoms | None = None
         self.point: SinglePoint | None = None
@@ -197,15 +198,15 @@ class _Replica:
         self.temperature, gap = self.log.rows[-1][5], self.log.rows[-1][7]
         reason = self.config.bounds(self.freedom).broken(self.temperature, gap)
         if reason is not None:
-            self.message = f"stopped at step {self.step}, {reason}"
+            self.end, self.message = End.STOPPED, f"stopped at step {self.step}, {reason}"
         elif self.step >= self.config.steps:
-            self.message = f"completed {self.step} steps"
+            self.end, self.message = End.COMPLETED, f"completed {self.step} steps"
 
     def _give_up(self, reason: str) -> None:
         self.failed = self.atoms.copy()
         when = f"stopped after step {self.step - 1}" if self.last else "not even started"
         self.last = self.last or self.failed
-        self.message = f"{when}, {reason}"
+        self.end, self.message = End.FAILED, f"{when}, {reason}"
 
     def move(self) -> None:
         """First half of the velocities' step, and the positions' step."""
@@ -233,13 +234,13 @@ class _Replica:
 
     def result(self) -> MDResult:
         """What was reached."""
-        assert self.last is not None and self.message is not None
-        completed = self.message.startswith("completed")
+        assert self.last is not None and self.end is not None
         last = [self.last, self.failed] if self.last is not self.failed else [self.last]
+        completed = self.end is End.COMPLETED
         self.log.end(self.message, [] if completed else [atoms for atoms in last if atoms])
         return MDResult(
             atoms=self.last,
-            completed=completed,
+            end=self.end,
             message=self.message,
             table=self.log.table(),
             config=self.config,

@@ -29,8 +29,8 @@ AT_ONCE = 32
 """Functions that run at the same time."""
 
 
-class _Stopped(BaseException):
-    """Ends a function of which nobody wants the result any more; no workflow catches it."""
+class _Stopped(KeyboardInterrupt):
+    """Ends a function of which nobody wants the result any more, as Ctrl-C does one alone."""
 
 
 class _Runner:
@@ -165,6 +165,46 @@ def listed(results: Iterable[tuple[int, R | Exception]]) -> list[R | Failure]:
         if isinstance(result, Exception) and not isinstance(result, Failure):
             raise result
     return found
+
+
+def each(
+    work: Callable[..., R],
+    items: Sequence[Any],
+    calc: BaseCalculator,
+    **columns: Sequence[Any] | None,
+) -> list[R | Failure]:
+    """Results of a workflow of one item for all of a list, in its order.
+
+    Parameters
+    ----------
+    work : callable
+        Called with an item, its calculator and, as keywords, what the columns have for it.
+    items : sequence
+    calc : ase.calculators.calculator.BaseCalculator
+        As for :func:`side_by_side`.
+    **columns
+        Lists with something for every item; None where there is nothing.
+
+    Returns
+    -------
+    list
+        An exception in the place of an item that could not be computed.
+
+    Raises
+    ------
+    InputError
+        When a column is not as long as the list.
+    """
+    given = {name: column for name, column in columns.items() if column is not None}
+    for name, column in given.items():
+        if not isinstance(column, list | tuple) or len(column) != len(items):
+            raise InputError(f"{name}: give a list of {len(items)}, one for each")
+
+    def one(place: int, own: BaseCalculator) -> R:
+        row = {name: column[place] for name, column in given.items()}
+        return work(items[place], own, **row)
+
+    return listed(side_by_side(one, range(len(items)), calc))
 
 
 def _in_turn(

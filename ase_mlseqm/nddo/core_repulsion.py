@@ -12,6 +12,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from ..units import BOHR
 from .layout import Layout
 
 
@@ -85,28 +86,25 @@ def core_slopes(
 def core_repulsion(
     distance: Tensor, ssss: Tensor, constants: CoreConstants, slopes: bool
 ) -> Tensor:
-    """Extra repulsion (1, P), eV; with ``slopes`` (2, P), and its derivative per Angstrom.
+    """Extra repulsion (1, P), eV; with ``slopes`` (2, P), and its derivative per bohr.
 
     Parameters
     ----------
     distance : (P,) Angstrom
     ssss : (1 or 2, P)
-        (ss|ss) in eV, and its derivative per Angstrom.
+        (ss|ss) in eV, and its derivative per bohr.
     """
     decay, scale = decays(distance, constants)
-    factor = (decay * scale).sum(1)
-    rows = [ssss[0] * factor]
-    if slopes:
-        steep = (decay * (constants.scaled - constants.alpha * scale)).sum(1)
-        rows.append(ssss[1] * factor + ssss[0] * steep)
+    extra = ssss * (decay * scale).sum(1)
+    steep = ssss[0] * (decay * (constants.scaled - constants.alpha * scale)).sum(1)
     if constants.gaussians is not None:
         K, L, M = constants.gaussians.unbind(2)
         displacement = distance.view(-1, 1, 1) - M
         stretched = L * displacement
         terms = K * torch.exp(-stretched * displacement)
         value = terms.sum((1, 2)) / distance
-        rows[0] = rows[0] + value
-        if slopes:
-            steep = (stretched * terms).sum((1, 2))
-            rows[1] = rows[1] - (2.0 * steep + value) / distance
-    return constants.zz * torch.stack(rows)
+        extra[0] += value
+        steep = steep - (2.0 * (stretched * terms).sum((1, 2)) + value) / distance
+    if slopes:
+        extra[1].add_(steep, alpha=BOHR)
+    return constants.zz * extra

@@ -13,15 +13,17 @@ dE = sum (dE/dW) dW + (dE/dh) dh + ... with the coefficients below and no respon
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import torch
 from torch import Tensor
 
+from .constants import lasting
 from .fock import DensityParts
 from .integrals import Constants, Integrals
 from .layout import Layout
 from .one_center import one_center_coefficients
-from .products import FOLD
+from .products import N_PRODUCTS, PRODUCTS, WEIGHT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,33 @@ class AtomDensities:
     one_center: Tensor
 
 
+@dataclasses.dataclass(frozen=True)
+class _ExchangeMaps:
+    """Where the factors of packed exchange products (mu nu, k m) are found in a pair's density.
+
+    ``xx`` (4 * 100,): d_mu,k d_nu,m + d_nu,k d_mu,m in (4, 4); ``xh`` (2 * 10,): d_mu d_nu in (4,).
+    The weights count how often a packed product occurs.
+    """
+
+    xx: Tensor
+    xx_weight: Tensor
+    xh: Tensor
+    xh_weight: Tensor
+
+
+@functools.cache
+@lasting
+def _exchange_maps(device: torch.device) -> _ExchangeMaps:
+    mu, nu = torch.tensor(PRODUCTS).T
+    first, second = mu.unsqueeze(1), nu.unsqueeze(1)
+    xx = torch.stack(
+        [4 * row + column for row, column in ((first, mu), (second, nu), (second, mu), (first, nu))]
+    )
+    both = 0.5 * WEIGHT.unsqueeze(1) * WEIGHT
+    tensors = xx.flatten(), both.flatten(), torch.cat((mu, nu)), WEIGHT
+    return _ExchangeMaps(*(tensor.to(device) for tensor in tensors))
+
+
 def atom_densities(layout: Layout, parts: DensityParts) -> AtomDensities:
     """One-centre parts of a density."""
     index, weight = layout.atom_products
@@ -59,22 +88,18 @@ def pair_coefficients(layout: Layout, parts: DensityParts) -> Integrals:
     both = 2.0 / n_spin  # the restricted density stands for two spins
     net = parts.products().sum(0) * both - layout.core_products
     q_xx, r_xx, q_xh, r_xh, q_hh, r_hh = (net[index] for index in layout.pair_products)
-    fold = FOLD.to(net.device)
-    d_xx = parts.xx.unflatten(2, (4, 4))
-    if n_spin == 1:
-        # (mu nu, k m) of the outer product, mu and nu on the first atom
-        outer = d_xx[0, :, :, None, :, None] * d_xx[0, :, None, :, None, :]
-        outer_xh = parts.xh[0, :, :, None] * parts.xh[0, :, None, :]
-    else:
-        outer = torch.einsum("spac,spbd->pabcd", d_xx, d_xx)
-        outer_xh = torch.einsum("spa,spb->pab", parts.xh, parts.xh)
-    exchange_xx = fold.T @ (both * outer).reshape(-1, 16, 16) @ fold
-    exchange_xh = (both * outer_xh).flatten(1) @ fold
+    maps = _exchange_maps(net.device)
+    d_xx = parts.xx.index_select(2, maps.xx).unflatten(2, (4, -1)).unbind(2)
+    exchange_xx = torch.addcmul(d_xx[0] * d_xx[1], d_xx[2], d_xx[3]).sum(0) * (
+        both * maps.xx_weight
+    )
+    d_xh = parts.xh.index_select(2, maps.xh).unflatten(2, (2, -1)).unbind(2)
+    exchange_xh = (d_xh[0] * d_xh[1]).sum(0) * (both * maps.xh_weight)
     return Integrals(
-        w_xx=q_xx.unsqueeze(2) * r_xx.unsqueeze(1) - exchange_xx,
+        w_xx=q_xx.unsqueeze(2) * r_xx.unsqueeze(1) - exchange_xx.unflatten(1, (N_PRODUCTS, -1)),
         w_xh=q_xh * r_xh - exchange_xh,
         w_hh=q_hh * r_hh - both * (parts.hh**2).sum(0),
-        h_xx=2 * both * d_xx.sum(0),
+        h_xx=2 * both * parts.xx.sum(0).unflatten(1, (4, 4)),
         h_xh=2 * both * parts.xh.sum(0),
         h_hh=2 * both * parts.hh.sum(0),
         core=torch.ones(layout.n_pairs, dtype=net.dtype, device=net.device),
@@ -87,12 +112,13 @@ def one_center_energy(constants: Constants, atoms: AtomDensities) -> Tensor:
 
 
 def pair_energy(integrals: Integrals, coefficients: Integrals) -> Tensor:
-    """(P,) two-centre energies, eV."""
+    """(..., P) two-centre energies, eV; derivatives along the bonds from those of integrals."""
     w, c = integrals, coefficients
     return c.core * w.core + torch.cat(
         (
-            (w.w_xx * c.w_xx).sum((1, 2)) + (w.h_xx * c.h_xx).sum((1, 2)),
-            (w.w_xh * c.w_xh).sum(1) + (w.h_xh * c.h_xh).sum(1),
+            (w.w_xx * c.w_xx).sum((-2, -1)) + (w.h_xx * c.h_xx).sum((-2, -1)),
+            (w.w_xh * c.w_xh).sum(-1) + (w.h_xh * c.h_xh).sum(-1),
             w.w_hh * c.w_hh + w.h_hh * c.h_hh,
-        )
+        ),
+        -1,
     )

@@ -13,8 +13,8 @@ import functools
 import torch
 from torch import Tensor
 
+from ..units import BOHR
 from .constants import lasting
-from .energy import pair_energy
 from .integrals import Geometry, Integrals
 from .layout import Layout
 from .products import N_PRODUCTS, PACK, PRODUCTS
@@ -49,14 +49,15 @@ def _one_sided(rows: Tensor, coefficients: Tensor, generators: Tensor) -> Tensor
 
 
 def position_gradient(
-    layout: Layout, shape: Geometry, w: Integrals, slopes: Integrals, coefficients: Integrals
+    layout: Layout, shape: Geometry, w: Integrals, steep: Tensor, coefficients: Integrals
 ) -> Tensor:
     """dE / d position (n, 3), eV/Angstrom.
 
     Parameters
     ----------
-    w, slopes : Integrals
-        Integrals and their derivatives along the bonds.
+    w : Integrals
+    steep : (P,)
+        Derivatives of the two-centre energies along the bonds, eV/bohr.
     coefficients : Integrals
         dE / d integral.
     """
@@ -69,7 +70,7 @@ def position_gradient(
         )
     )
     n_sp = len(torque)
-    along = pair_energy(slopes, c).unsqueeze(1) * shape.direction
+    along = (steep * (1.0 / BOHR)).unsqueeze(1) * shape.direction
     direction = shape.direction[:n_sp]
     turn = torch.linalg.cross(torque, direction) / shape.distance[:n_sp].unsqueeze(1)
     pair = torch.cat((along[:n_sp] + turn, along[n_sp:]))

@@ -72,6 +72,10 @@ class Integrals:
         """The seven fields, in order."""
         return tuple(getattr(self, f.name) for f in dataclasses.fields(self))
 
+    def row(self, k: int) -> Integrals:
+        """Row ``k`` of stacked integrals."""
+        return Integrals(*(t[k] for t in self.tensors()))
+
     def detach(self) -> Integrals:
         """The same numbers without a graph."""
         return Integrals(*(t.detach() for t in self.tensors()))
@@ -183,12 +187,13 @@ def integrals_and_slopes(
     shape: Geometry,
     slopes: bool = True,
     found: Overlaps | None = None,
-) -> tuple[Integrals, Integrals | None]:
-    """All integrals (eV) and their derivatives along the bonds at fixed directions (eV/Angstrom).
+) -> Integrals:
+    """All integrals (eV) and their derivatives along the bonds at fixed directions (eV/bohr).
 
     The derivatives are those with respect to the distance of the pair; see ``gradient.py`` for
-    the rest.  With ``slopes`` False they are None.  ``found`` are the overlaps at these distances,
-    where they are known.
+    the rest.  Every tensor is stacked: row 0 has the integrals, row 1 the derivatives, which are
+    missing with ``slopes`` False.  ``found`` are the overlaps at these distances, where they are
+    known.
     """
     bohr = shape.distance * (1.0 / BOHR)
     xx, xh, hh = layout.xx, layout.xh, layout.hh
@@ -203,33 +208,24 @@ def integrals_and_slopes(
     if slopes:
         found = found or overlap.overlaps(distance, constants.orbitals)
         along = overlap.distance_slopes(distance, constants.orbitals, found)
-        local = torch.stack((found.value, along))
+        # the clamped overlaps are constant
+        local = torch.stack((found.value, along.masked_fill(distance >= overlap.CUTOFF, 0.0)))
     else:
         local = overlap.local_overlaps(distance, constants.orbitals).unsqueeze(0)
     s_xx, s_xh, s_hh = overlap_blocks(layout, local, shape.direction)
-    h_xx, h_xh = constants.beta_xx * s_xx, constants.beta_xh * s_xh
-    h_hh = constants.beta_hh * s_hh
     ssss = torch.cat((local_xx[..., 0, 0], local_xh[..., 0], w_hh), 1)
-    if not slopes:
-        core = core_repulsion(shape.distance, ssss, constants.core, slopes)
-        return Integrals(w_xx[0], w_xh[0], w_hh[0], h_xx[0], h_xh[0], h_hh[0], core[0]), None
-    # per bohr until here; the clamped overlaps are constant
-    per_angstrom = 1.0 / BOHR
-    ssss = torch.stack((ssss[0], ssss[1] * per_angstrom))
-    core = core_repulsion(shape.distance, ssss, constants.core, slopes)
-    within = per_angstrom * (bohr < overlap.CUTOFF).to(bohr.dtype)
-    steep = (
-        *(t[1] * per_angstrom for t in (w_xx, w_xh, w_hh)),
-        h_xx[1] * within[xx].view(-1, 1, 1),
-        h_xh[1] * within[xh].unsqueeze(1),
-        h_hh[1] * within[hh],
-        core[1],
+    return Integrals(
+        w_xx,
+        w_xh,
+        w_hh,
+        constants.beta_xx * s_xx,
+        constants.beta_xh * s_xh,
+        constants.beta_hh * s_hh,
+        core_repulsion(shape.distance, ssss, constants.core, slopes),
     )
-    values = Integrals(w_xx[0], w_xh[0], w_hh[0], h_xx[0], h_xh[0], h_hh[0], core[0])
-    return values, Integrals(*steep)
 
 
 def integrals(layout: Layout, constants: Constants, positions: Tensor) -> Integrals:
     """Integrals of all pairs at (n, 3) ``positions`` in Angstrom, differentiable."""
     shape = geometry(layout, positions)
-    return integrals_and_slopes(layout, constants, shape, slopes=False)[0]
+    return integrals_and_slopes(layout, constants, shape, slopes=False).row(0)

@@ -18,7 +18,3 @@ for _position, (_mu, _nu) in enumerate(PRODUCTS):
 
 WEIGHT = torch.tensor([1.0 if mu == nu else 2.0 for mu, nu in PRODUCTS], dtype=torch.float64)
 """(10,) how often a packed product occurs in the full sum."""
-
-FOLD = torch.zeros(16, N_PRODUCTS, dtype=torch.float64)
-"""(16, 10) sums the full products (mu, nu) onto the packed ones."""
-FOLD[torch.arange(16), PACK.flatten()] = 1.0

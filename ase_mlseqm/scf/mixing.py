@@ -19,53 +19,51 @@ class DIIS:
 
     def __init__(self, size: int, like: Tensor) -> None:
         n_spin, n_b, n, _ = like.shape
-        self.size = size
-        self.fock = like.new_zeros(n_b, size, n_spin * n * n)
-        self.error = torch.zeros_like(self.fock)
-        # a place that is still empty takes no part: unit diagonal, nothing on the right-hand side
-        self.scale = like.new_zeros(n_b, size)
-        self.gram = torch.diag_embed(torch.ones_like(self.scale))
+        self.size, self.filled = size, 0
+        self.length = n_spin * n * n
+        # error, Fock matrix and 1, all times a scale; a place that is still empty takes no part:
+        # unit diagonal, nothing on the right-hand side
+        self.rows = like.new_zeros(n_b, size, 2 * self.length + 1)
+        unit = torch.eye(size, dtype=like.dtype, device=like.device)
+        self.gram, self.jitter = unit.repeat(n_b, 1, 1), 1e-13 * unit
         self._find_places()
-        self.filled = 0
 
     def _find_places(self) -> None:
-        """Views of the rows of each matrix, made once: making them costs as much as their use."""
-        tensors = self.error, self.fock, self.scale
-        places = (tensor.unbind(1) for tensor in tensors)
-        self.places = list(zip(*places, self.gram.unbind(1), self.gram.unbind(2), strict=True))
+        """Views that every step needs, made once: making them costs as much as their use."""
+        self.errors, self.rest = self.rows[..., : self.length], self.rows[..., self.length :]
+        self.one = torch.ones_like(self.rows[:, 0, :1])
+        rows, columns = self.gram.mT.split(1, 2), self.gram.split(1, 2)
+        self.places = list(zip(self.rows.unbind(1), rows, columns, strict=True))
 
     def extrapolate(self, fock: Tensor, error: Tensor, residual: Tensor) -> Tensor:
         """Add ``fock`` with its commutator ``error`` and return the best combination.
 
         ``residual`` (B,) is the largest element of the commutator.
         """
-        at = self.filled % self.size
+        new, row, column = self.places[self.filled % self.size]
         self.filled += 1
         # errors are kept at unit size: the system stays solvable over many orders of magnitude; one
         # that vanishes is no merit (the diagonal guess of a hydrocarbon is a multiple of unity)
         scale = torch.where(residual > 0, residual, 1e30).reciprocal()
-        new_error, new_fock, new_scale, row, column = self.places[at]
-        torch.mul(_rows(error), scale.unsqueeze(1), out=new_error)
-        new_fock.copy_(_rows(fock))
-        new_scale.copy_(scale)
-        overlaps = torch.bmm(self.error, new_error.unsqueeze(2)).squeeze(2)
-        overlaps.select(1, at).add_(1e-13)
+        parts = torch.cat((_flat(error), _flat(fock), self.one), 1)
+        torch.mul(parts, scale.unsqueeze(1), out=new)
+        overlaps = torch.bmm(self.errors, new[:, : self.length].unsqueeze(2))
         row.copy_(overlaps)
         column.copy_(overlaps)
         if self.filled == 1:
             return fock
-        solution = torch.linalg.solve_ex(self.gram, self.scale)[0] * self.scale
-        weights = solution / solution.sum(1, keepdim=True)
-        best = torch.bmm(weights.unsqueeze(1), self.fock)
+        solution = torch.linalg.solve_ex(self.gram + self.jitter, self.rest[..., -1:])[0]
+        best = torch.bmm(solution.mT, self.rest)
         n_spin, n_b, n, _ = fock.shape
+        best = best[..., :-1] / best[..., -1:]
         return best.view(n_b, n_spin, n, n).transpose(0, 1)
 
     def select(self, keep: Tensor) -> None:
         """Drop all molecules but ``keep`` (indices)."""
-        self.fock, self.error = self.fock[keep], self.error[keep]
-        self.scale, self.gram = self.scale[keep], self.gram[keep]
+        self.rows, self.gram = self.rows[keep], self.gram[keep]
         self._find_places()
 
 
-def _rows(matrices: Tensor) -> Tensor:
-    return matrices.transpose(0, 1).reshape(matrices.shape[1], -1)
+def _flat(matrices: Tensor) -> Tensor:
+    """(B, S N N) from (S, B, N, N)."""
+    return matrices.transpose(0, 1).flatten(1)

@@ -10,6 +10,7 @@ from ase_mlseqm.batch import Molecule, collate
 from ase_mlseqm.nddo.integrals import geometry, integrals_and_slopes, prepare
 from ase_mlseqm.nddo.layout import build_layout
 from ase_mlseqm.nddo.parameters import METHODS, elements, supported, table_parameters
+from ase_mlseqm.units import BOHR
 
 PAIRS = [(7, 1), (8, 1), (1, 7), (6, 1), (1, 1), (7, 8), (6, 6), (9, 1), (16, 1), (35, 6), (17, 53)]
 
@@ -20,9 +21,10 @@ def pair(method, a, b, distance):
     layout = build_layout(batch.numbers)
     constants = prepare(layout, table_parameters(method, layout.numbers))
     shape = geometry(layout, batch.positions[0])
-    values, slopes = integrals_and_slopes(layout, constants, shape)
+    both = integrals_and_slopes(layout, constants, shape)
+    values, slopes = both.row(0), both.row(1)
     w = (values.w_xx[:, 0, 0], values.w_xh[:, 0], values.w_hh)
-    return float(values.core), float(slopes.core), float(torch.cat(w))
+    return float(values.core), float(slopes.core) / BOHR, float(torch.cat(w))
 
 
 def explicit(method, a, b, distance, ssss):
