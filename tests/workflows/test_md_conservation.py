@@ -8,7 +8,7 @@ from ase.md.verlet import VelocityVerlet
 from springs import SpringEngine, Springs
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.workflows import MDConfig, dynamics, md
+from ase_mlseqm.workflows import MDConfig, dynamics, md_integrators
 from ase_mlseqm.workflows.extrapolation import DensityHistory
 from ase_mlseqm.workflows.md_config import drift, set_velocities
 from ase_mlseqm.workflows.replicas import replicas
@@ -58,7 +58,7 @@ class Leaking(VelocityVerlet):
 
 
 def test_a_leak_is_seen(grid, monkeypatch):
-    monkeypatch.setattr(md, "VelocityVerlet", Leaking)
+    monkeypatch.setattr(md_integrators, "VelocityVerlet", Leaking)
     config = MDConfig(steps=1000, timestep=4.0)
     slope, error = dynamics(grid, Springs(grid.positions), config).drift
     assert slope < -0.5
@@ -134,5 +134,5 @@ def test_integrators_run_backwards(grid, monkeypatch):
 
     assert distance_back(start, alone) < 1e-12
     assert distance_back(start, replica) < 1e-12
-    monkeypatch.setattr(md, "VelocityVerlet", Leapfrog)
+    monkeypatch.setattr(md_integrators, "VelocityVerlet", Leapfrog)
     assert distance_back(start, alone) > 1e-3
