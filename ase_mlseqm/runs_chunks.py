@@ -24,8 +24,7 @@ from .summary import versions
 from .workflows.computed import told
 
 CHUNK_SECONDS = 20.0
-"""As many frames again are computed together while the last ones took less than that; what an
-interruption loses are those under way."""
+"""As many frames again are computed together while the last ones took less than that."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +38,8 @@ class Workflow:
     suffix : str
         End of the names of both files.
     compute : callable
-        Called with (list of atoms, calculator, config, relax_callback=...); returns a list of
+        Called with (list of atoms, calculator, config, cache=..., callback=...,
+        relax_callback=...), as :func:`~.workflows.vibrations.vibrations` is; returns a list of
         results, with an exception for what could not be computed.
     result : type
         Of the results; has ``to_dict``, ``from_dict``, ``atoms``, and ``max_force`` (eV/Angstrom).
@@ -83,13 +83,15 @@ def in_chunks(
 ) -> Iterator[Done]:
     """Compute the first frame by itself, and then ever more together while that is fast."""
     stems = output_stems(frame.file for frame in frames)
+    # the first file says which run is to go on, however the frames were divided
+    cache = run.out / f"{stems[frames[0].file]}_{workflow.suffix}_unfinished.jsonl"
     count = 1
     while frames:
         chunk, frames = frames[:count], frames[count:]
         start = time.monotonic()
         names = [output_stem(frame, stems) for frame in chunk]
         calc.reset()  # the result must not depend on the molecules before
-        results = _kept_or_new(run, calc, chunk, names, workflow, advance)
+        results = _kept_or_new(run, calc, chunk, names, workflow, cache, advance)
         done = _with_points(run, calc, map(Done, chunk, names, results))
         run.summary.lap("compute")
         fast = time.monotonic() - start < CHUNK_SECONDS
@@ -131,7 +133,13 @@ def _with_points(run: Run, calc: MLSEQM, found: Iterable[Done]) -> list[Done]:
 
 
 def _kept_or_new(
-    run: Run, calc: MLSEQM, frames: list[Frame], stems: list[str], workflow: Workflow, advance: Any
+    run: Run,
+    calc: MLSEQM,
+    frames: list[Frame],
+    stems: list[str],
+    workflow: Workflow,
+    cache: Path,
+    advance: Any,
 ) -> list[Any]:
     """The results in the files of the frames, or new ones, which are written there."""
     keys = [_fingerprint(run, frame, workflow.config) for frame in frames]
@@ -147,13 +155,23 @@ def _kept_or_new(
     def step(number: int, energy: float, fmax: float) -> None:
         advance(0, f"{name} step {number}: {energy:.4f} eV, {fmax:.4f} eV/Å")
 
-    structures = [frames[k].atoms for k in new]
-    found = workflow.compute(structures, calc, workflow.config, relax_callback=step)
+    def displaced(done: int, every: int) -> None:
+        advance(0, f"{name}: {done} of {every} displacements")
+
+    found = workflow.compute(
+        [frames[k].atoms for k in new],
+        calc,
+        workflow.config,
+        cache=cache,
+        callback=displaced,
+        relax_callback=step,
+    )
     for k, result in zip(new, found, strict=True):
         results[k] = result
         if not isinstance(result, Exception):
             content = {"fingerprint": keys[k], "result": result.to_dict()}
             run.write_json(paths[k], workflow.units, **content)
+    cache.unlink(missing_ok=True)
     return results
 
 

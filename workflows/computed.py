@@ -45,6 +45,11 @@ def fingerprint(calc: BaseCalculator, structures: Sequence[Atoms], *settings: An
     parts: list[Any] = [calc.name, keywords, *settings]
     for atoms in structures:
         parts += [atoms.numbers.tolist(), atoms.positions.round(6).tolist()]
+        parts += [atoms.cell.tolist(), atoms.pbc.tolist()]
+        parts += [
+            atoms.get_initial_charges().tolist(),
+            atoms.get_initial_magnetic_moments().tolist(),
+        ]
         parts += [*charge_and_multiplicity(atoms), [told(c) for c in atoms.constraints]]
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 

@@ -10,10 +10,11 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from ase_mlseqm import MLSEQM
+from ase_mlseqm.differences import HessianResult
 
-from .hessian_batch import SecondDerivatives, batched
-from .hessians import BATCHED_STEP, Progress, second_derivatives
+from .displacements import Progress
+from .hessians import hessians
+from .journal import Journal
 from .normal_modes import infrared_intensities, normal_modes
 from .raman import Polarizability, polarizability, raman_activities
 from .several import Computed, Failure, attempt, computed, not_stationary, together
@@ -30,7 +31,8 @@ def harmonic(
     callback: Progress | None = None,
 ) -> VibrationsResult:
     """Vibrations at the geometry and with the masses of ``atoms``; otherwise as ``vibrations``."""
-    (found,) = harmonic_many([atoms], calc, config or VibrationsConfig(), cache, callback)
+    with Journal(cache) as journal:
+        (found,) = harmonic_many([atoms], calc, config or VibrationsConfig(), journal, callback)
     if isinstance(found, Exception):
         raise found
     return found
@@ -40,22 +42,14 @@ def harmonic_many(
     structures: Sequence[Atoms],
     calc: BaseCalculator,
     config: VibrationsConfig,
-    cache: str | Path | None = None,
+    journal: Journal,
     callback: Progress | None = None,
 ) -> list[VibrationsResult | Failure]:
     """The same of many molecules, an exception for one that cannot be computed."""
 
     def derivatives(points: list[Computed]) -> list[Any]:
-        geometries = [point.atoms for point in points]
-        if isinstance(calc, MLSEQM):
-            step = config.step or BATCHED_STEP
-            return batched(geometries, calc, step, [point.density for point in points])
-        return attempt(
-            lambda atoms: second_derivatives(
-                atoms, calc, config.step, cache=cache, callback=callback
-            ),
-            geometries,
-        )
+        geometries, densities = [p.atoms for p in points], [p.density for p in points]
+        return hessians(geometries, calc, config.step, journal, densities, callback)
 
     def polarizabilities(points: list[Computed]) -> list[Any]:
         if not config.raman:
@@ -73,7 +67,7 @@ def harmonic_many(
 
 def _result(
     point: Computed,
-    found: SecondDerivatives,
+    found: HessianResult,
     alpha: Polarizability | None,
     config: VibrationsConfig,
 ) -> VibrationsResult:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from ase import Atoms, optimize
 from ase.calculators.calculator import BaseCalculator, CalculatorError
-from ase.io import read
 
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import write_whole_frames
 
-from .computed import fingerprint
 from .many import Many
 from .neb_band import Band
+from .neb_checkpoint import Checkpoint, Known
 from .neb_config import NEBConfig, NEBResult
-from .neb_optimizer import BandBFGS
+from .neb_optimizer import BandBFGS, replay
 from .neb_order import warn_of_order
 from .neb_path import check_ends, first_path
 from .relax import frozen
+from .several import Failure
+from .side_by_side import each
 
 StepCallback = Callable[[int, list[float], float], None]
 
 
+@overload
 def neb(
     reactant: Atoms,
     product: Atoms,
@@ -35,75 +38,113 @@ def neb(
     *,
     path: str | Path | None = None,
     callback: StepCallback | None = None,
-) -> NEBResult:
-    """Find the minimum-energy path between two minima.
+) -> NEBResult: ...
+
+
+@overload
+def neb(
+    reactant: list[Atoms] | tuple[Atoms, ...],
+    product: list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: NEBConfig | None = None,
+    *,
+    path: Sequence[str | Path] | None = None,
+) -> list[NEBResult | Failure]: ...
+
+
+def neb(
+    reactant: Any,
+    product: Any,
+    calc: BaseCalculator,
+    config: NEBConfig | None = None,
+    *,
+    path: Any = None,
+    callback: StepCallback | None = None,
+) -> NEBResult | list[NEBResult | Failure]:
+    """Find the minimum-energy path between two minima, or those of many reactions.
 
     Parameters
     ----------
-    reactant, product : ase.Atoms
+    reactant, product : ase.Atoms, or two lists of them
         The same atoms in the same order; not changed.  A warning names like atoms that seem to be
         in different orders.
     calc : ase.calculators.calculator.BaseCalculator
-        Any ASE calculator; with :class:`~ase_mlseqm.MLSEQM` all images are one batch.
+        Any ASE calculator; with :class:`~ase_mlseqm.MLSEQM` all images, of all paths of a list, are
+        one batch.  Any other calculator takes paths and images in turn.
     config : NEBConfig, optional
     path : str or Path, optional
-        extxyz file that gets the images after every step.  Where it holds an unfinished path
-        between the same structures, made with the same calculator, the run goes on from there.
+        extxyz file that gets the images after every step; of lists one for each path.  Beside it is
+        NAME.checkpoint.npz.  Where both hold a path between the same structures, made with the same
+        calculator, the run goes on from there, and takes the steps of one that was not cut off.
     callback : callable, optional
-        Called with (step, energies of the images in eV, largest force in eV/Angstrom).
+        Called with (step, energies of the images in eV, largest force in eV/Angstrom); of one path
+        only.
 
     Returns
     -------
-    NEBResult
+    NEBResult, or a list
         ``converged`` is False when the steps were used up, an end could not be relaxed or a later
-        step could not be computed; the last path that could be is in it.
+        step could not be computed; the last path that could be is in it.  In a list, in its order,
+        there is an exception, of those below, in the place of a path that could not be begun.  The
+        others are not affected.
 
     Raises
     ------
     InputError
-        When the ends do not match, or are one structure.
+        When the ends do not match, or are one structure; when lists are of different lengths or
+        have a callback.
     ase.calculators.calculator.CalculatorError
         When the ends or the first path cannot be computed.
     """
+    if isinstance(reactant, list | tuple):
+        if callback is not None:
+            raise InputError("a callback is for one path: call neb in side_by_side")
+
+        def one(start: Atoms, own: BaseCalculator, product: Atoms, **files: Any) -> NEBResult:
+            return neb(start, product, own, config, **files)
+
+        return each(one, reactant, calc, product=product, path=path)
     reactant, product = as_atoms(reactant), as_atoms(product)
     config = config or NEBConfig()
     check_ends(reactant, product)
     warn_of_order(reactant, product)
     file = None if path is None else Path(path)
-    key = fingerprint(calc, (reactant, product), config.images, config.relax_ends)
-    found = _read(file, key)
-    if found is None:
-        images, problems = first_path(reactant, product, calc, config)
-        start = 0
-    else:
-        images, problems = found, list(filter(None, [str(found[0].info.get("problems", ""))]))
-        start = int(found[0].info["step"])
-    band = Band(images, Many(calc), config)
-    record = _Record(band, file, key, start, problems, callback)
-    climbing = found is not None and bool(found[0].info["climbing"])
-    stages = [(config.climb_fmax, False)] if config.climb and not climbing else []
+    kept = Checkpoint(file, (reactant, product), calc, config)
+    known = kept.read()
+    begun = known is not None
+    if known is None:
+        known = Known(*first_path(reactant, product, calc, config))
+    band = Band(known.images, Many(calc), config)
+    if begun:
+        band.take()
+    record = _Record(band, kept, known, callback)
+    stages = [(config.climb_fmax, False)] if config.climb and not known.climbing else []
+    problems = list(known.problems)
     try:
         converged = False
         for fmax, band.climb in [*stages, (config.fmax, config.climb)]:
             with _optimizer(config, band) as optimizer:
+                if known.climbing != band.climb:
+                    known.climbing, known.history = band.climb, []
+                elif known.history:
+                    replay(optimizer, band, known.history)
                 optimizer.attach(record)
-                left = max(0, config.max_steps - record.step)
+                left = max(0, config.max_steps - known.step)
                 converged = bool(optimizer.run(fmax=fmax, steps=left))
         if not converged:
             problems.append(
-                f"not converged in {record.step} steps: largest force {record.max_force:.3g} "
+                f"not converged in {known.step} steps: largest force {record.max_force:.3g} "
                 f"eV/Angstrom, asked for {config.fmax:g}"
             )
     except CalculatorError as error:
-        if record.images is None:
+        if not record.announced:
             raise
-        problems.append(f"stopped after step {record.step}: {error}")
-    assert record.images is not None
+        problems.append(f"stopped after step {known.step}: {error}")
     result = NEBResult(
-        record.images,
+        known.images,
         not problems,
-        "; ".join(problems) or f"converged in {record.step} steps",
-        record.step,
+        "; ".join(problems) or f"converged in {known.step} steps",
+        known.step,
         record.max_force,
         config,
     )
@@ -120,52 +161,44 @@ class _Record:
     """Observer of the optimiser: keeps the last path, and writes it."""
 
     band: Band
-    file: Path | None
-    key: str
-    start: int
-    problems: list[str]
+    kept: Checkpoint
+    known: Known
     callback: StepCallback | None
-    images: list[Atoms] | None = None
-    step: int = 0
+    announced: bool = False
     max_force: float = float("nan")
 
     def __call__(self) -> None:
-        forces = self.band.last_forces
-        moved = self.images is None or any(
+        band, known = self.band, self.known
+        positions, forces = band.get_positions(), band.last_forces
+        moved = not self.announced or any(
             (a.positions != b.positions).any()
-            for a, b in zip(self.images, self.band.images, strict=True)
+            for a, b in zip(known.images, band.images, strict=True)
         )
         self.max_force = float(np.linalg.norm(forces, axis=1).max())
+        if not known.history or (known.history[-1][0] != positions).any():
+            known.history.append((positions, forces))
         if not moved:  # a second stage announces the last path of the first
             return
-        self.step = self.start if self.images is None else self.step + 1
-        self.images = [frozen(image) for image in self.band.images]
-        if self.file is not None:
-            self._write(self.file)
+        known.step += self.announced
+        self.announced = True
+        known.images = [frozen(image) for image in band.images]
+        self._write()
         if self.callback is not None:
-            self.callback(self.step, self.band.energies.tolist(), self.max_force)
+            self.callback(known.step, band.energies.tolist(), self.max_force)
 
-    def _write(self, file: Path) -> None:
-        assert self.images is not None
+    def _write(self) -> None:
+        known, file = self.known, self.kept.path
+        if file is None:
+            return
         notes: dict[str, Any] = {
-            "neb_key": self.key,
-            "step": self.step,
-            "climbing": bool(self.band.climb),
+            "neb_key": self.kept.key,
+            "step": known.step,
+            "climbing": known.climbing,
             "max_force": self.max_force,
         }
-        if self.problems:
-            notes["problems"] = "; ".join(self.problems)
-        for number, image in enumerate(self.images):
+        if known.problems:
+            notes["problems"] = "; ".join(known.problems)
+        for number, image in enumerate(known.images):
             image.info.update(notes, neb_image=number)
-        write_whole_frames(file, self.images)
-
-
-def _read(file: Path | None, key: str) -> list[Atoms] | None:
-    """The path in a file, if it is one of this run."""
-    if file is None or not file.exists():
-        return None
-    try:
-        images = read(file, ":", format="extxyz")
-    except Exception:  # whatever it is, it is no path of ours
-        return None
-    return images if images and all(a.info.get("neb_key") == key for a in images) else None
+        self.kept.write(known)  # first: it may be ahead of the images, but not behind
+        write_whole_frames(file, known.images)

@@ -28,7 +28,25 @@ class Band(NEB):
         self.many = many
         self.free = free(images[0], many.calc)
         self.last_forces = self.computed_at = np.empty((0, 3))
-        self._climbed = self.climb
+        self._climbed: bool | None = self.climb
+
+    def take(self) -> None:
+        """Take the results that all images have: nothing is computed where they are."""
+        self.computed_at, self._climbed = self.get_positions(), None
+        self._set_springs()
+
+    def recall(self, positions: np.ndarray, forces: np.ndarray) -> None:
+        """Put the images where they were once, with the forces that the band had there.
+
+        Parameters
+        ----------
+        positions, forces : ((images - 2) * atoms, 3) arrays
+            Angstrom and eV/Angstrom.
+        """
+        places = positions.reshape(self.nimages - 2, -1, 3)
+        for image, place in zip(self.images[1:-1], places, strict=True):
+            image.positions = place
+        self.computed_at, self.last_forces, self._climbed = positions, forces, self.climb
 
     def get_forces(self) -> np.ndarray:
         """Forces of the band ((images - 2) * atoms, 3), eV/Angstrom."""
@@ -40,12 +58,13 @@ class Band(NEB):
             inner = range(1, len(self.images) - 1) if len(self.computed_at) else range(self.nimages)
             self.many([self.images[k] for k in inner], inner)
             self.computed_at = self.get_positions()  # optimisers ask three times
-            self.k = spring_constants(
-                [a.get_potential_energy() for a in self.images], *self.springs
-            )
+            self._set_springs()
         if moved or self.climb != self._climbed:
             self.last_forces, self._climbed = super().get_forces(), self.climb
         return self.last_forces
+
+    def _set_springs(self) -> None:
+        self.k = spring_constants([a.get_potential_energy() for a in self.images], *self.springs)
 
     def _align(self) -> None:
         """Turn every image onto the one before, and the forces of the last with it."""

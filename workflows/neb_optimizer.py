@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ase.optimize.optimize import Optimizer
+
+from .neb_band import Band
 
 SOFTEST = 2.0
 """eV/Angstrom^2; no direction of the band is taken for softer than this."""
@@ -38,14 +41,19 @@ class BandBFGS(Optimizer):
         """Forget everything (called by ASE)."""
         self.last: tuple[np.ndarray, np.ndarray] | None = None
 
-    def step(self, *_: Any) -> None:
-        """Move the images."""
+    def learn(self) -> tuple[np.ndarray, np.ndarray]:
+        """Update the curvatures; returns positions and forces (3n,) where the images are."""
         forces, positions = self.atoms.get_forces().ravel(), self.atoms.get_positions().ravel()
         if self.last is None:
             self.hessian = START * np.eye(len(forces))
         else:
             self._update(positions - self.last[0], self.last[1] - forces)
         self.last = positions, forces
+        return self.last
+
+    def step(self, *_: Any) -> None:
+        """Move the images."""
+        positions, forces = self.learn()
         moved = positions + self._displacement(forces)
         self.atoms.set_positions(moved.reshape(-1, 3))
 
@@ -75,3 +83,26 @@ class BandBFGS(Optimizer):
             middle = 0.5 * (low + high)
             low, high = (middle, high) if too_long(middle) else (low, middle)
         return step(high)
+
+
+def replay(
+    optimizer: Optimizer, band: Band, history: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """Bring an optimiser of a band where it was when it had taken these steps.
+
+    It knows then what it knew, whichever it is, and takes the same next step.
+
+    Parameters
+    ----------
+    history : sequence of pairs of ((images - 2) * atoms, 3) arrays
+        Positions (Angstrom) and forces of the band (eV/Angstrom) before every step, in order; the
+        last are those of the next one.
+    """
+    *past, present = history
+    for positions, forces in past:
+        band.recall(positions, forces)
+        if isinstance(optimizer, BandBFGS):
+            optimizer.learn()  # where to go from there costs much more, and is known
+        else:
+            optimizer.step()  # type: ignore[attr-defined]
+    band.recall(*present)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -14,22 +15,22 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.parts import parts
 from ase_mlseqm.pymatgen_io import as_atoms
 
-from .hessians import BATCHED_STEP, FOREIGN_STEP
-from .many import Many
+from .displacements import Displaced, Progress, default_step, displaced
+from .journal import Journal
 from .normal_modes import WAVENUMBER
 from .phonons_config import PhononsConfig, PhononsResult
-from .phonopy_cells import displaced, phonopy_object
+from .phonopy_cells import forward_moves, phonopy_object, supercell
 from .relax import RelaxConfig, StepCallback
+from .settle import settled
 from .several import (
+    Computed,
     Failure,
     attempt,
     computed,
     not_stationary,
     one_or_many,
-    settled,
     together,
 )
 
@@ -40,6 +41,8 @@ def phonons(
     calc: BaseCalculator,
     config: PhononsConfig | None = None,
     *,
+    cache: str | Path | None = None,
+    callback: Progress | None = None,
     relax_callback: StepCallback | None = None,
 ) -> PhononsResult: ...
 
@@ -50,6 +53,8 @@ def phonons(
     calc: BaseCalculator,
     config: PhononsConfig | None = None,
     *,
+    cache: str | Path | None = None,
+    callback: Progress | None = None,
     relax_callback: StepCallback | None = None,
 ) -> list[PhononsResult | Failure]: ...
 
@@ -59,6 +64,8 @@ def phonons(
     calc: BaseCalculator,
     config: PhononsConfig | None = None,
     *,
+    cache: str | Path | None = None,
+    callback: Progress | None = None,
     relax_callback: StepCallback | None = None,
 ) -> PhononsResult | list[PhononsResult | Failure]:
     """Phonons of a crystal, or vibrations of a molecule as phonons at Gamma of a box around it.
@@ -69,11 +76,10 @@ def phonons(
         Start of the relaxation, or a stationary point; not changed.  Constraints hold during a
         relaxation and do not count in the phonons.
     calc : ase.calculators.calculator.BaseCalculator
-        Any ASE calculator with forces; with :class:`~ase_mlseqm.MLSEQM` all displaced supercells,
-        of all structures of a list, are one batch.
-    relax_callback : callable, optional
-        Called with (step, energy in eV, largest force in eV/Angstrom); not for structures that are
-        relaxed together.
+        Any ASE calculator with forces; with :class:`~ase_mlseqm.MLSEQM` the displaced supercells
+        of all structures of a list share batches.
+    cache, callback, relax_callback : optional
+        As for :func:`~.vibrations.vibrations`.
 
     Returns
     -------
@@ -93,20 +99,18 @@ def phonons(
     if isinstance(calc, MLSEQM) and calc.parameters["field"] is not None:
         settings = dataclasses.replace(settings, symmetry=False)  # the field has none of it
     relaxing = RelaxConfig(fmax=settings.fmax, max_steps=settings.max_steps)
-    step = settings.step or (BATCHED_STEP if isinstance(calc, MLSEQM) else FOREIGN_STEP)
+    step = settings.step or default_step(calc)
 
     def compute(structures: Sequence[Any]) -> list[Any]:
         starts = attempt(lambda structure: _start(structure, calc, settings), structures)
         doubts: list[Any] = [[] for _ in starts]
-        if settings.relax:
-            starts, doubts = settled(starts, calc, relaxing, relax_callback)
-        points = together(lambda some: computed(some, calc), starts)
-        cells = attempt(lambda point: _displaced(point.atoms, settings, step), points)
-        forces = together(lambda some: _forces(some, calc), cells)
-        return attempt(
-            lambda point, cell, found, doubt: _result(point.atoms, cell[0], found, doubt, settings),
-            *(points, cells, forces, doubts),
-        )
+        with Journal(cache) as journal:
+            if settings.relax:
+                starts, doubts = settled(starts, calc, relaxing, journal, relax_callback)
+            points = together(lambda some: computed(some, calc), starts)
+            cells = attempt(lambda point: _Cell(point, settings, step), points)
+            found = together(lambda some: _displaced(some, calc, journal, callback), cells)
+        return attempt(partial(_result, settings), cells, found, doubts)
 
     return one_or_many(compute, atoms, calc)
 
@@ -119,37 +123,29 @@ def _start(structure: Any, calc: BaseCalculator, config: PhononsConfig) -> Atoms
     return work
 
 
-def _displaced(atoms: Atoms, config: PhononsConfig, step: float) -> tuple[Any, list[Atoms]]:
-    """phonopy's object and the displaced supercells."""
-    phonon = phonopy_object(atoms, config)
-    phonon.generate_displacements(distance=step, is_plusminus=True, is_diagonal=False)
-    return phonon, displaced(atoms, phonon)
+class _Cell:
+    """A structure, phonopy's object of it, and the displacements that this asks for."""
+
+    def __init__(self, point: Computed, config: PhononsConfig, step: float) -> None:
+        self.atoms, self.density = point.atoms, point.density
+        self.phonon = phonopy_object(point.atoms, config)
+        self.moves = forward_moves(self.phonon, step)
+        self.supercell = supercell(point.atoms, self.phonon)
 
 
-def _forces(cells: list[tuple[Any, list[Atoms]]], calc: BaseCalculator) -> list[Any]:
-    """Forces (displacements, S, 3) on the displaced supercells of every structure."""
-    from ase_mlseqm.derivatives import HELD  # torch comes with it
-
-    structures = [atoms for _, chosen in cells for atoms in chosen]
-    precise, errors = _precise(calc), []
-    orbitals = [np.where(atoms.numbers > 1, 4, 1).sum() for atoms in structures]
-    for part in parts(structures, [float(n) ** 2 for n in orbitals], HELD):
-        errors += Many(precise).attempt(part)  # a new one each: it holds the densities
-    left = iter(errors)
-
-    def forces(cell: tuple[Any, list[Atoms]]) -> np.ndarray:
-        failures = list(itertools.islice(left, len(cell[1])))
-        for index, error in enumerate(failures):
-            if error is not None:
-                raise type(error)(f"structure {index}: {error}")
-        return np.array([atoms.get_forces() for atoms in cell[1]])
-
-    return attempt(forces, cells)
+def _displaced(
+    cells: list[_Cell], calc: BaseCalculator, journal: Journal, callback: Progress | None
+) -> list[Any]:
+    moves, densities = [cell.moves for cell in cells], [cell.density for cell in cells]
+    supercells = [cell.supercell for cell in cells]
+    return displaced(supercells, calc, moves, journal, densities, callback)
 
 
 def _result(
-    atoms: Atoms, phonon: Any, forces: np.ndarray, doubts: list[str], config: PhononsConfig
+    config: PhononsConfig, cell: _Cell, found: Displaced, doubts: list[str]
 ) -> PhononsResult:
+    atoms, phonon = cell.atoms, cell.phonon
+    forces = found.forces.reshape(-1, *found.forces.shape[2:])
     phonon.forces = forces
     phonon.produce_force_constants(show_drift=False)
     if config.sum_rule:
@@ -181,16 +177,6 @@ def _check(atoms: Atoms, config: PhononsConfig) -> None:
             raise InputError(
                 f"supercell is {config.supercell}: an axis that is not periodic is not repeated"
             )
-
-
-def _precise(calc: BaseCalculator) -> BaseCalculator:
-    """The calculator for displaced structures: their differences are divided by a small step."""
-    if not isinstance(calc, MLSEQM):
-        return calc
-    from ase_mlseqm.derivatives import TIGHT  # torch comes with it
-
-    tolerance = min(TIGHT, calc.parameters["tolerance"] or TIGHT)
-    return MLSEQM(**{**calc.parameters, "tolerance": tolerance})
 
 
 def _doubts(result: PhononsResult) -> list[str]:

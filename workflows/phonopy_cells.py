@@ -1,4 +1,4 @@
-"""Cells and displaced supercells between ASE and phonopy."""
+"""Cells, supercells and displacements between ASE and phonopy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase import Atoms
 
+from ase_mlseqm.differences import Move
 from ase_mlseqm.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,17 +46,20 @@ def phonopy_object(atoms: Atoms, config: PhononsConfig) -> Phonopy:
     )
 
 
-def displaced(atoms: Atoms, phonon: Phonopy) -> list[Atoms]:
-    """The displaced supercells, in phonopy's order; a molecule keeps its place and has no cell."""
-    supercell = phonon.supercell
+def supercell(atoms: Atoms, phonon: Phonopy) -> Atoms:
+    """The supercell, in phonopy's order; a molecule keeps its place and has no cell."""
+    found = phonon.supercell
     base = atoms.copy()
     if atoms.pbc.any():
-        base = base[[supercell.u2u_map[index] for index in supercell.s2u_map]]
-        base.set_cell(supercell.cell)
-        base.positions = supercell.positions
-    out = []
-    for index, *vector in phonon.displacements:
-        structure = base.copy()
-        structure.positions[int(index)] += vector
-        out.append(structure)
-    return out
+        base = base[[found.u2u_map[index] for index in found.s2u_map]]
+        base.set_cell(found.cell)
+        base.positions = found.positions
+    return base
+
+
+def forward_moves(phonon: Phonopy, step: float) -> list[Move]:
+    """The first of every two displacements by ``step`` Angstrom; the second is the opposite."""
+    phonon.generate_displacements(distance=step, is_plusminus=True, is_diagonal=False)
+    return [
+        (int(atom), (float(x), float(y), float(z))) for atom, x, y, z in phonon.displacements[::2]
+    ]

@@ -14,19 +14,13 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
+from .displacements import Progress
 from .harmonic import harmonic, harmonic_many
-from .hessians import Progress
 from .isotopes import isotope_masses, isotope_name
+from .journal import Journal
 from .relax import RelaxConfig, StepCallback
-from .several import (
-    Computed,
-    Failure,
-    attempt,
-    computed,
-    one_or_many,
-    settled,
-    together,
-)
+from .settle import settled
+from .several import Computed, Failure, attempt, computed, one_or_many, together
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
 __all__ = [
@@ -85,12 +79,13 @@ def vibrations(
     calc : ase.calculators.calculator.BaseCalculator
         Any ASE calculator with forces; with dipoles there are infrared intensities.
     cache : str or Path, optional
-        File with the displaced results of a calculator other than MLSEQM, to go on from; one file
-        will do for many molecules.  It has no effect with MLSEQM, whose displaced molecules are
-        batches: an interruption loses those of the molecules under way.
+        File that gets what is computed: relaxed structures, and displaced results in parts of a few
+        seconds, with other calculators than MLSEQM one by one.  A run that was cut off goes on from
+        it, and from a file of its name with ``.relaxation`` at the end.  It stays when all is done,
+        and will do for many molecules.
     callback, relax_callback : callable, optional
-        Called with (done, all) displacements, and with (step, energy, largest force); not for
-        molecules that are computed together.
+        Called with (done, all) displacements, and with (step, energy, largest force); the latter
+        not for molecules that are relaxed together.
 
     Returns
     -------
@@ -109,26 +104,29 @@ def vibrations(
     settings = config or VibrationsConfig()
     relaxing = RelaxConfig(fmax=settings.fmax, max_steps=settings.max_steps)
 
-    def settle(starts: Sequence[Any], relax: bool) -> list[Any]:
+    def settle(starts: Sequence[Any], relax: bool, journal: Journal) -> list[Any]:
         """Vibrations, after a relaxation or not."""
         doubts = [[] for _ in starts]
         if relax:
-            starts, doubts = settled(starts, calc, relaxing, relax_callback)
-        found = together(lambda some: harmonic_many(some, calc, settings, cache, callback), starts)
+            starts, doubts = settled(starts, calc, relaxing, journal, relax_callback)
+        found = together(
+            lambda some: harmonic_many(some, calc, settings, journal, callback), starts
+        )
         return attempt(_with_doubts, found, doubts)
 
     def compute(structures: Sequence[Any]) -> list[Any]:
         starts = attempt(lambda structure: _start(structure, settings), structures)
-        found = settle(starts, settings.relax)
-        for _ in range(settings.follow):
-            unstable = [
-                k
-                for k, one in enumerate(found)
-                if not isinstance(one, Exception) and one.imaginary.size
-            ]
-            pushed = _pushed([found[k] for k in unstable], calc)
-            for k, one in zip(unstable, settle(pushed, True), strict=True):
-                found[k] = one
+        with Journal(cache) as journal:
+            found = settle(starts, settings.relax, journal)
+            for _ in range(settings.follow):
+                unstable = [
+                    k
+                    for k, one in enumerate(found)
+                    if not isinstance(one, Exception) and one.imaginary.size
+                ]
+                pushed = _pushed([found[k] for k in unstable], calc)
+                for k, one in zip(unstable, settle(pushed, True, journal), strict=True):
+                    found[k] = one
         return found
 
     return one_or_many(compute, atoms, calc)

@@ -257,7 +257,7 @@ class FockBuilder:
 
 def _apply(matrices: Tensor, vectors: Tensor) -> Tensor:
     """Matrices (P, k, k) times vectors (S, P, k), flattened to (S, P k)."""
-    if len(vectors) == 1:
+    if vectors.shape[0] == 1:
         return torch.bmm(matrices, vectors[0].unsqueeze(2)).view(1, -1)
     out = torch.bmm(matrices, vectors.permute(1, 2, 0))
     return out.permute(2, 0, 1).reshape(len(vectors), -1)

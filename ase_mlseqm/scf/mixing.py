@@ -44,7 +44,7 @@ class DIIS:
         self.filled += 1
         # errors are kept at unit size: the system stays solvable over many orders of magnitude; one
         # that vanishes is no merit (the diagonal guess of a hydrocarbon is a multiple of unity)
-        scale = torch.where(residual > 0, residual, 1e30).reciprocal()
+        scale = (residual + 1e-60) / (residual * residual + 1e-40)
         parts = torch.cat((_flat(error), _flat(fock), self.one), 1)
         torch.mul(parts, scale.unsqueeze(1), out=new)
         overlaps = torch.bmm(self.errors, new[:, : self.length].unsqueeze(2))

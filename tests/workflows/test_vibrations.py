@@ -292,7 +292,7 @@ def test_tblite(tmp_path):
     calc = xtb(method="GFN2-xTB", accuracy=0.01, verbosity=0)
     cache = tmp_path / "cache.jsonl"
     result = vibrations(molecule("H2O"), calc, VibrationsConfig(fmax=1e-3), cache=cache)
-    assert len(cache.read_text().splitlines()) == 18
+    assert len(cache.read_text().splitlines()) == 1 + 18
     assert result.messages == [] and result.heat_of_formation is None
     atoms = result.atoms.copy()
     atoms.calc = calc
@@ -392,7 +392,7 @@ def test_many_with_other_calculators(copper, tmp_path):
     for k, start in ((0, copper), (2, pair)):
         single = vibrations(start, EMT(), VibrationsConfig(fmax=1e-4))
         np.testing.assert_array_equal(results[k].frequencies, single.frequencies)
-    assert len(cache.read_text().splitlines()) == 18 + 12
+    assert len(cache.read_text().splitlines()) == 2 + 18 + 12
     assert vibrations([], EMT()) == vibrations([], MLSEQM()) == []
 
 
