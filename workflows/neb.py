@@ -184,7 +184,8 @@ class _Record:
         known.images = [frozen(image) for image in band.images]
         self._write()
         if self.callback is not None:
-            self.callback(known.step, band.energies.tolist(), self.max_force)
+            energies = [image.get_potential_energy() for image in known.images]
+            self.callback(known.step, energies, self.max_force)
 
     def _write(self) -> None:
         known, file = self.known, self.kept.path

@@ -2,11 +2,6 @@
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +10,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import Calculator, SCFError
 from ase.calculators.emt import EMT
-from ase.io import read, write
+from ase.io import read
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
 from PIL import Image
@@ -379,59 +374,3 @@ def test_failure_on_the_way_keeps_the_last_path():
     assert np.isfinite(result.energies).all()
     with pytest.raises(SCFError):
         neb(*hop(), Failing(), settings)
-
-
-def test_resumed_run_gives_the_same_path(tmp_path):
-    file = tmp_path / "path.extxyz"
-    settings = NEBConfig(images=5, fmax=0.02)
-    whole = neb(*hop(), EMT(), settings)
-    part = neb(*hop(), EMT(), dataclasses.replace(settings, max_steps=5), path=file)
-    assert not part.converged
-    assert [image.info["neb_image"] for image in read(file, ":")] == list(range(5))
-    steps = []
-    rest = neb(*hop(), EMT(), settings, path=file, callback=lambda step, *_: steps.append(step))
-    assert rest.converged
-    assert steps[0] == 5
-    assert rest.barrier == pytest.approx(whole.barrier, abs=1e-3)
-    done = neb(*hop(), EMT(), settings, path=file)
-    assert done.converged
-    assert done.steps == rest.steps
-    assert done.barrier == pytest.approx(rest.barrier, abs=1e-8)
-
-
-def test_files_of_other_runs_are_not_resumed(tmp_path):
-    file = tmp_path / "path.extxyz"
-    neb(*hop(), EMT(), NEBConfig(images=5, max_steps=3), path=file)
-    result = neb(*hop(), EMT(), NEBConfig(images=4, max_steps=1), path=file)
-    assert len(result.images) == len(read(file, ":")) == 4
-    assert result.steps == 1
-    file.write_text("nonsense")
-    assert neb(*hop(), EMT(), NEBConfig(images=4, max_steps=1), path=file).steps == 1
-
-
-def test_killed_run_goes_on(tmp_path):
-    """SIGKILL at step 4; a second process finishes with the answer of an undisturbed run."""
-    write(tmp_path / "r.xyz", hop()[0])
-    write(tmp_path / "p.xyz", hop()[1])
-    script = """
-        import os, signal, sys
-        from ase.calculators.emt import EMT
-        from ase.io import read
-        from ase_mlseqm.workflows.neb import NEBConfig, neb
-        def step(number, energies, force):
-            if number == int(sys.argv[1]):
-                os.kill(os.getpid(), signal.SIGKILL)
-        settings = NEBConfig(images=5, fmax=0.02)
-        result = neb(read("r.xyz"), read("p.xyz"), EMT(), settings, path="n.xyz", callback=step)
-        print(result.barrier, result.converged)
-    """
-    line = [sys.executable, "-c", textwrap.dedent(script)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    first = subprocess.run([*line, "4"], cwd=tmp_path, env=environment, check=False)
-    assert first.returncode == -signal.SIGKILL
-    assert read(tmp_path / "n.xyz", 0).info["step"] in (3, 4)
-    ends = read(tmp_path / "r.xyz"), read(tmp_path / "p.xyz")
-    rest = neb(*ends, EMT(), NEBConfig(images=5, fmax=0.02), path=tmp_path / "n.xyz")
-    whole = neb(*ends, EMT(), NEBConfig(images=5, fmax=0.02))
-    assert rest.converged and whole.converged
-    assert rest.barrier == pytest.approx(whole.barrier, abs=1e-3)
