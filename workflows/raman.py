@@ -69,8 +69,7 @@ def polarizability(atoms: Atoms, calc: BaseCalculator, strength: float = FIELD) 
     keywords = calc.parameters | {"tolerance": min(TIGHT, calc.parameters["tolerance"] or TIGHT)}
     work = atoms.copy()
     work.set_constraint()
-    calc.get_property("energy", work)
-    density = calc.density
+    density = None
 
     def respond(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Forces (3A,) and dipole (3,) in a field along ``direction``."""
@@ -81,8 +80,9 @@ def polarizability(atoms: Atoms, calc: BaseCalculator, strength: float = FIELD) 
         return work.get_forces().ravel(), work.get_dipole_moment()
 
     axes = np.eye(3)
-    forward, backward = ([respond(sign * axis) for axis in axes] for sign in (1.0, -1.0))
     middle, _ = respond(np.zeros(3))
+    density = work.calc.density  # all others start from it
+    forward, backward = ([respond(sign * axis) for axis in axes] for sign in (1.0, -1.0))
     tensor = np.array([f[1] - b[1] for f, b in zip(forward, backward, strict=True)])
     tensor /= 2 * strength
     sums = [f[0] + b[0] - 2 * middle for f, b in zip(forward, backward, strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 from ase import Atoms
@@ -18,6 +19,8 @@ from .irc import irc
 from .many import Many
 from .relax import RelaxConfig
 from .relax_many import relax_many
+from .several import Failure
+from .side_by_side import each
 from .ts_checkpoint import Checkpoint
 from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult
 from .ts_ends import assigned, bonds, distance
@@ -27,6 +30,7 @@ from .vibrations import harmonic
 __all__ = ["Activation", "Minimum", "TSConfig", "TSResult", "bonds", "distance", "ts"]
 
 
+@overload
 def ts(
     guess: Atoms,
     calc: BaseCalculator,
@@ -36,34 +40,75 @@ def ts(
     product: Atoms | None = None,
     checkpoint: str | Path | None = None,
     callback: Callable[[str], None] | None = None,
-) -> TSResult:
+) -> TSResult: ...
+
+
+@overload
+def ts(
+    guess: list[Atoms] | tuple[Atoms, ...],
+    calc: BaseCalculator,
+    config: TSConfig | None = None,
+    *,
+    reactant: Sequence[Atoms | None] | None = None,
+    product: Sequence[Atoms | None] | None = None,
+    checkpoint: Sequence[str | Path] | None = None,
+) -> list[TSResult | Failure]: ...
+
+
+def ts(
+    guess: Any,
+    calc: BaseCalculator,
+    config: TSConfig | None = None,
+    *,
+    reactant: Any = None,
+    product: Any = None,
+    checkpoint: Any = None,
+    callback: Callable[[str], None] | None = None,
+) -> TSResult | list[TSResult | Failure]:
     """Refine a transition state, verify it, find what it connects, and the barriers to it.
 
     Parameters
     ----------
-    guess : ase.Atoms
+    guess : ase.Atoms, or a list of them
         Near the transition state, such as the top of a path; not changed.
     calc : ase.calculators.calculator.BaseCalculator
-        Any ASE calculator.
+        Any ASE calculator.  With :class:`~ase_mlseqm.MLSEQM` those of a list go on side by side,
+        and what they ask for next is one batch; any other calculator takes them in turn.
     config : TSConfig, optional
     reactant, product : ase.Atoms, optional
         Minima that it should connect, their atoms in the same order.  Without the reaction
-        coordinate (``irc=False``) the barriers are those from them.
+        coordinate (``irc=False``) the barriers are those from them.  Of a list: one for each, or
+        None.
     checkpoint : str or Path, optional
-        JSON file that gets every step.  Where it has a transition state from the same guess, made
-        with the same calculator and settings, the run goes on from there: one that was killed
-        where it was, one whose refinement was given up with more ``max_steps``, and of one that
-        was finished nothing is computed again.
+        JSON file that gets every step; of a list one for each.  Where it has a transition state
+        from the same guess, made with the same calculator and settings, the run goes on from there:
+        one that was killed where it was, one whose refinement was given up with more ``max_steps``,
+        and of one that was finished nothing is computed again.
     callback : callable, optional
-        Called with a sentence on what is being done.
+        Called with a sentence on what is being done; of one guess only.
+
+    Returns
+    -------
+    TSResult, or a list
+        In the order of the list; an exception, of those below, for a guess that came to nothing.
+        The others are not affected.
 
     Raises
     ------
     InputError
-        When Sella is asked for and not installed, or the atoms of the ends differ.
+        When Sella is asked for and not installed, or the atoms of the ends differ; when lists are
+        of different lengths or have a callback.
     ase.calculators.calculator.CalculatorError
-        When the guess or a displaced structure cannot be computed.
+        When the guess or a displaced structure cannot be computed, or the refinement breaks down.
     """
+    if isinstance(guess, list | tuple):
+        if callback is not None:
+            raise InputError("a callback is for one guess: call ts in side_by_side")
+
+        def one(start: Atoms, own: BaseCalculator, **row: Any) -> TSResult:
+            return ts(start, own, config, **row)
+
+        return each(one, guess, calc, reactant=reactant, product=product, checkpoint=checkpoint)
     guess = as_atoms(guess)
     reactant, product = (x if x is None else as_atoms(x) for x in (reactant, product))
     config = config or TSConfig()

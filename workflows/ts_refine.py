@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
+from ase.calculators.calculator import BaseCalculator, CalculationFailed, CalculatorError
 from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
 
 from ase_mlseqm import MLSEQM
@@ -36,7 +37,13 @@ def chosen_refiner(config: TSConfig) -> str:
 def refine(
     guess: Atoms, calc: BaseCalculator, config: TSConfig, refiner: str, kept: Checkpoint
 ) -> Atoms:
-    """The saddle point nearby, with its results; from where ``kept`` is, which gets every step."""
+    """The saddle point nearby, with its results; from where ``kept`` is, which gets every step.
+
+    Raises
+    ------
+    ase.calculators.calculator.CalculatorError
+        When a structure cannot be computed, or the refiner breaks down.
+    """
     known = kept.known
     work = guess.copy()
     if known.positions is not None:
@@ -60,7 +67,12 @@ def refine(
 
     optimizer.attach(step)
     left = max(0, config.max_steps - before)
-    known.refined = bool(optimizer.run(fmax=config.fmax, steps=left))
+    try:
+        known.refined = bool(optimizer.run(fmax=config.fmax, steps=left))
+    except CalculatorError:
+        raise
+    except (np.linalg.LinAlgError, RuntimeError) as error:  # of Sella, where it is lost
+        raise CalculationFailed(f"{refiner} broke down in step {known.steps}: {error}") from error
     work.calc = calc
     work.get_forces()
     return frozen(work)

@@ -139,6 +139,16 @@ def test_cross_section_by_hand():
     ]
 
 
+def test_thirteen_calculations(engine_calls):
+    """Whatever the calculator has computed before; that without a field is where all start."""
+    calc = MLSEQM(**PM3)
+    calc.get_property("energy", molecule("CH4"))
+    engine_calls.clear()
+    again = polarizability(molecule("H2O"), calc).tensor
+    assert engine_calls == [1] * 13
+    np.testing.assert_array_equal(again, polarizability(molecule("H2O"), MLSEQM(**PM3)).tensor)
+
+
 def test_strength_of_the_field_does_not_matter():
     weak, strong = (polarizability(molecule("CH3OH"), MLSEQM(**PM3), f) for f in (0.02, 0.1))
     np.testing.assert_allclose(weak.tensor, strong.tensor, atol=1e-3)
