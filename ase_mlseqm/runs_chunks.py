@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -85,6 +86,7 @@ def in_chunks(
     stems = output_stems(frame.file for frame in frames)
     # the first file says which run is to go on, however the frames were divided
     cache = run.out / f"{stems[frames[0].file]}_{workflow.suffix}_unfinished.jsonl"
+    left_behind = cache.stat().st_size if cache.exists() else 0
     count = 1
     while frames:
         chunk, frames = frames[:count], frames[count:]
@@ -93,10 +95,15 @@ def in_chunks(
         calc.reset()  # the result must not depend on the molecules before
         results = _kept_or_new(run, calc, chunk, names, workflow, cache, advance)
         done = _with_points(run, calc, map(Done, chunk, names, results))
+        if left_behind:  # by an earlier run, perhaps of frames that are still to come
+            os.truncate(cache, left_behind)
+        else:
+            cache.unlink(missing_ok=True)
         run.summary.lap("compute")
         fast = time.monotonic() - start < CHUNK_SECONDS
         count = 2 * count if fast else max(1, count // 2)
         yield from done
+    cache.unlink(missing_ok=True)
 
 
 def _with_points(run: Run, calc: MLSEQM, found: Iterable[Done]) -> list[Done]:
@@ -171,7 +178,6 @@ def _kept_or_new(
         if not isinstance(result, Exception):
             content = {"fingerprint": keys[k], "result": result.to_dict()}
             run.write_json(paths[k], workflow.units, **content)
-    cache.unlink(missing_ok=True)
     return results
 
 

@@ -8,7 +8,7 @@ import textwrap
 
 START = """
     import os, signal, sys
-    from ase_mlseqm import cli
+    from ase_mlseqm import cli, displaced
     from ase_mlseqm.engine import Engine
     from ase_mlseqm.workflows import relax_checkpoint, ts_checkpoint
     left, run = int(sys.argv[1]), Engine.run
@@ -21,6 +21,7 @@ START = """
     Engine.run = killed
     # checkpoints after every step
     relax_checkpoint.CHECKPOINT_SECONDS = ts_checkpoint.CHECKPOINT_SECONDS = 0.0
+    displaced.FIRST, displaced.PART_SECONDS = 5e4, 0.0
 """
 COMMAND = "cli.main(sys.argv[2:])"
 

@@ -1,0 +1,78 @@
+"""Relaxations with which a workflow begins; a journal keeps those that are done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator, CalculatorError
+
+from ase_mlseqm.summary import versions
+
+from .computed import fingerprint
+from .journal import Journal
+from .relax import RelaxConfig, RelaxResult, StepCallback
+from .relax_in_turn import InTurn
+from .relax_many import relax_many
+from .several import attempt, together
+
+RELAXED = "relaxed"
+"""Name in the journal."""
+
+
+def settled(
+    structures: Sequence[Any],
+    calc: BaseCalculator,
+    config: RelaxConfig,
+    journal: Journal,
+    callback: StepCallback | None,
+) -> tuple[list[Any], list[Any]]:
+    """Relaxed structures, and of each a list with a sentence where that has not converged.
+
+    Many relax as one batch, one by itself with a report of its steps.  A relaxation that was cut
+    off goes on from a file beside the journal.
+    """
+    ends = together(lambda some: _relaxed(some, calc, config, journal, callback), structures)
+    return attempt(lambda end: end[0], ends), attempt(lambda end: end[1], ends)
+
+
+def _relaxed(
+    starts: list[Atoms],
+    calc: BaseCalculator,
+    config: RelaxConfig,
+    journal: Journal,
+    callback: StepCallback | None,
+) -> list[Any]:
+    words = (dataclasses.asdict(config), versions()["ase-mlseqm"])
+    keys = [fingerprint(calc, [atoms], *words) for atoms in starts]
+    left = [k for k, key in enumerate(keys) if RELAXED not in journal.known(key)]
+    some = [starts[k] for k in left]
+    file = journal.beside(".relaxation")
+
+    def keep(place: int, result: RelaxResult) -> None:
+        doubts = [] if result.converged else [f"the relaxation {result.message}"]
+        entry = {"positions": result.atoms.positions, "doubts": doubts}
+        journal.keep(keys[left[place]], RELAXED, entry)
+
+    def alone(atoms: Atoms) -> RelaxResult:
+        turn = InTurn([atoms], calc, config, file)
+        result = turn.relax(0, callback=callback)
+        keep(0, result)
+        turn.finish()
+        return result
+
+    if len(some) > 1:
+        ends = relax_many(some, calc, config, done=keep, checkpoint=file)
+    else:
+        ends = attempt(alone, some)
+    failed = {k: end for k, end in zip(left, ends, strict=True) if isinstance(end, CalculatorError)}
+
+    def relaxed(k: int) -> tuple[Atoms, list[str]]:
+        entry = journal.known(keys[k])[RELAXED]
+        atoms = starts[k].copy()
+        atoms.positions = entry["positions"]
+        return atoms, entry["doubts"]
+
+    return [failed[k] if k in failed else relaxed(k) for k in range(len(starts))]
