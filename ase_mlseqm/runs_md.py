@@ -30,6 +30,7 @@ from .workflows.md_config import Interrupted, MDResult
 from .workflows.md_figures import plot_energies, plot_spectrum, with_error
 from .workflows.md_log import Files
 from .workflows.replicas import replicas
+from .workflows.side_by_side import side_by_side
 from .workflows.spectra import Spectrum, ir_spectrum, power_spectrum
 from .workflows.trajectory import write_last
 
@@ -60,7 +61,7 @@ class MDOutcome(Outcome):
 
 
 def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
-    """Dynamics of all frames: one after the other, or all replicas in one batch."""
+    """Dynamics of all frames side by side, or of all their replicas in one batch."""
     frames = run.read(specs)
     run.note_scf()
     if not frames:
@@ -94,33 +95,41 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
 
 
 def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
-    calc = MLSEQM(**run.keywords)
+    """One trajectory of every frame, as it is alone; a step of all is one batch."""
     config = settings.dynamics()
-    for number, (frame, stem) in enumerate(named):
-        shown = number * config.steps
-        done = shown
+    outcomes: dict[int, MDOutcome] = {}
 
-        def step(count: int, heat: float, energy: float, frame=frame, shown=shown) -> None:
+    def one(number: int, calc: MLSEQM) -> None:
+        frame, stem = named[number]
+        done = 0
+
+        def step(count: int, heat: float, energy: float) -> None:
             nonlocal done
-            advance(shown + count - done, f"{frame.name}: {heat:.0f} K, {energy:.4f} eV")
-            done = shown + count
+            advance(count - done, f"{frame.name}: {heat:.0f} K, {energy:.4f} eV")
+            done = count
 
         try:
             result = dynamics(frame.atoms, calc, config, stem=run.out / stem, callback=step)
-        except (CalculatorSetupError, InputError) as error:
-            run.problems.append(f"{frame.name}: {error}")
-            continue
         except CalculationFailed as error:
             failed = getattr(error, "singlepoint", None)
             message = f"not even started, {str(error).removesuffix('.')}"
             write_last(Files(run.out / stem).failed, message, [frame.atoms])
-            run.outcomes.append(MDOutcome(frame, failed, False, message, 0, name=stem))
-            continue
+            outcomes[number] = MDOutcome(frame, failed, False, message, 0, name=stem)
         except Interrupted as stop:
-            _record(run, frame, stem, stop.result, None)
+            outcomes[number] = _outcome(frame, stem, stop.result, None)
             raise
-        _record(run, frame, stem, result, calc.singlepoint)
-        advance(shown + config.steps - done)
+        else:
+            outcomes[number] = _outcome(frame, stem, result, calc.singlepoint)
+        advance(config.steps - done)
+
+    try:
+        for number, found in side_by_side(one, range(len(named)), MLSEQM(**run.keywords)):
+            if isinstance(found, CalculatorSetupError | InputError):
+                run.problems.append(f"{named[number][0].name}: {found}")
+            elif isinstance(found, Exception):
+                raise found
+    finally:
+        run.outcomes.extend(outcome for _, outcome in sorted(outcomes.items()))
 
 
 def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
@@ -159,20 +168,12 @@ def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, ad
         callback=step,
     )
     for (frame, name, _, _), result in zip(jobs, results, strict=True):
-        _record(run, frame, name, result, result.point)
+        run.outcomes.append(_outcome(frame, name, result, result.point))
 
 
-def _record(run: Run, frame: Frame, name: str, result: MDResult, point: SinglePoint | None) -> None:
-    run.outcomes.append(
-        MDOutcome(
-            frame,
-            point,
-            result.completed,
-            result.message,
-            result.steps,
-            name=name,
-            result=result,
-        )
+def _outcome(frame: Frame, name: str, result: MDResult, point: SinglePoint | None) -> MDOutcome:
+    return MDOutcome(
+        frame, point, result.completed, result.message, result.steps, name=name, result=result
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from ase.constraints import FixBondLengths
 from ase.io import read
 from springs import Springs, same
 
-from ase_mlseqm import MLSEQM, Engine, InputError
+from ase_mlseqm import MLSEQM, Engine, InputError, cli
 from ase_mlseqm.workflows import MDConfig, dynamics, md_log
 from ase_mlseqm.workflows.md_config import ENSEMBLES, End, Interrupted
 from ase_mlseqm.workflows.side_by_side import side_by_side
@@ -178,3 +179,55 @@ def test_functions_side_by_side_hear_of_the_end():
     assert (number, first.end) == (0, End.COMPLETED)
     assert [result.end for result in kept] == [End.INTERRUPTED] * 2
     assert [result.steps for result in kept] == [3, 3]
+
+
+COMMAND = ["md", "a.xyz", "b.xyz", "c.xyz", "--method", "PM3", "--ensemble", "bussi", "--out", "o"]
+
+
+def result(name):
+    return json.loads(Path("o", f"{name}_md.json").read_text())["result"]
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, atoms in zip("abc", molecules(), strict=True):
+        atoms.write(f"{name}.xyz")
+
+
+def test_command(files, engine_calls, capsys):
+    """Its files share batches with any integrator, and one that fails does no harm."""
+    Atoms("XeH", [(0, 0, 0), (0, 0, 1.6)]).write("b.xyz")
+    assert cli.main([*COMMAND, "--steps", "6", "--json"]) == 2
+    # what one of them cannot be asked for, each is asked for by itself
+    assert engine_calls[:4] == [3, 1, 1, 1] and engine_calls[4:10] == [2] * 6
+    told = capsys.readouterr()
+    assert "mlseqm: b.xyz: " in told.err and "Xe" in told.err
+    found = json.loads(told.out)["molecules"]
+    assert [one["trajectory"] for one in found] == ["a", "c"]
+    config = MDConfig(ensemble="bussi", steps=6)
+    for name, k in (("a", 0), ("c", 2)):
+        positions = dynamics(molecules()[k], pm3(), config).atoms.positions
+        np.testing.assert_allclose(result(name)["positions"], positions, atol=1e-7)
+
+
+def test_interrupted_command_goes_on(files, monkeypatch):
+    """All that were under way are reported, and the same command finishes them."""
+    run, calls = Engine.run, []
+
+    def interrupted(self, *args, **keywords):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return run(self, *args, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "run", interrupted)
+        assert cli.main([*COMMAND, "--steps", "9"]) == 130
+    ends = [result(name) for name in "abc"]
+    assert [(one["end"], one["steps"]) for one in ends] == [("interrupted", 3)] * 3
+    assert cli.main([*COMMAND, "--steps", "9"]) == 0
+    for name, atoms in zip("abc", molecules(), strict=True):
+        alone = dynamics(atoms, pm3(), MDConfig(ensemble="bussi", steps=9))
+        assert result(name)["end"] == "completed"
+        np.testing.assert_allclose(result(name)["positions"], alone.atoms.positions, atol=1e-7)
