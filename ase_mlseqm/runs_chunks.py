@@ -14,6 +14,7 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
 
+from . import __version__
 from .atoms import molecule_from_atoms
 from .calculator import MLSEQM
 from .engines import engine_for
@@ -21,7 +22,6 @@ from .frames import Frame, output_stem, output_stems
 from .results import SinglePoint
 from .runs import Run
 from .runs_relax import SHOWN
-from .summary import versions
 from .workflows.computed import told
 
 CHUNK_SECONDS = 20.0
@@ -207,6 +207,6 @@ def _fingerprint(run: Run, frame: Frame, config: Any) -> str:
         dataclasses.asdict(run.options),
         run.summary.model,
         dataclasses.asdict(config),
-        versions()["ase-mlseqm"],
+        __version__,
     ]
     return hashlib.sha256(repr(words).encode()).hexdigest()

@@ -15,11 +15,10 @@ from ase.calculators.calculator import (
     SCFError,
 )
 
-from ase_mlseqm import MLSEQM
+from ase_mlseqm import MLSEQM, __version__
 from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.differences import Move
 from ase_mlseqm.engines import engine_for
-from ase_mlseqm.summary import versions
 
 from .computed import fingerprint
 from .journal import Entry, Journal
@@ -110,7 +109,7 @@ def displaced(
 
 def _key(calc: BaseCalculator, atoms: Atoms, moves: Sequence[Move]) -> str:
     # the differences of rounded positions would be those of another structure
-    words = (moves, atoms.positions.tolist(), repr(atoms.info), versions()["ase-mlseqm"])
+    words = (moves, atoms.positions.tolist(), repr(atoms.info), __version__)
     return fingerprint(calc, [atoms], *words)
 
 

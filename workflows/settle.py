@@ -9,7 +9,7 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, CalculatorError
 
-from ase_mlseqm.summary import versions
+from ase_mlseqm import __version__
 
 from .computed import fingerprint
 from .journal import Journal
@@ -45,7 +45,7 @@ def _relaxed(
     journal: Journal,
     callback: StepCallback | None,
 ) -> list[Any]:
-    words = (dataclasses.asdict(config), versions()["ase-mlseqm"])
+    words = (dataclasses.asdict(config), __version__)
     keys = [fingerprint(calc, [atoms], *words) for atoms in starts]
     left = [k for k, key in enumerate(keys) if RELAXED not in journal.known(key)]
     some = [starts[k] for k in left]
