@@ -16,7 +16,7 @@ from programs import PROGRAMS, Program, Sparrow
 from report import Report
 
 from ase_mlseqm import SCFSettings, evaluate
-from ase_mlseqm import engine as engine_module
+from ase_mlseqm import evaluation
 
 WORKERS = 2
 ROUNDS = 3
@@ -71,7 +71,7 @@ class SparrowPool:
 
 def ours(atoms: list[Atoms], device: str, tolerance: float) -> tuple[float, list]:
     """Seconds and results of one `evaluate`, index maps of earlier calls forgotten."""
-    engine_module._engine.cache_clear()
+    evaluation._engine.cache_clear()
     _synchronise(device)
     start = time.perf_counter()
     results = evaluate(atoms, "PM3", device=device, scf=SCFSettings(tolerance=tolerance))

@@ -46,7 +46,9 @@ def frames(*names: str, copies: int = 1) -> Dataset:
     return dataset([build(name, seed=seed) for seed in range(copies) for name in names])
 
 
-def trainer(out: Path, world: World | None = None, keep=None, **changes) -> Trainer:
+def trainer(
+    out: Path, world: World | None = None, keep=None, device: torch.device = CPU, **changes
+) -> Trainer:
     """Of a new Hamiltonian: 14 frames for training in 3 steps an epoch, 2 for validation."""
     data = frames("H2O", "NH3", "H2CO", "HCN", copies=4)
     network = HIPNNConfig(n_features=8, n_sensitivities=4, n_atom_layers=1)
@@ -60,7 +62,9 @@ def trainer(out: Path, world: World | None = None, keep=None, **changes) -> Trai
     config = TrainConfig(**(options | changes))
     every = np.arange(len(data))
     model = seeded(config.model, config.seed)
-    return Trainer(model, data, every[2:], every[:2], config, out, world=world, keep=keep)
+    return Trainer(
+        model, data, every[2:], every[:2], config, out, world=world, keep=keep, device=device
+    )
 
 
 def batch_gradient(

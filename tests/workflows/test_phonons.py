@@ -65,7 +65,7 @@ def relaxed():
 @pytest.mark.parametrize("symmetry", [True, False])
 @pytest.mark.parametrize("name", ["H2O", "HCN", "CH3OH", "CH3CHO"])
 def test_molecule_in_a_box(relaxed, name, symmetry):
-    """Two independent codes agree to 0.002 cm-1."""
+    """Two codes for the Hessian and its modes agree to 0.002 cm-1."""
     expected = relaxed(name).frequencies
     config = dataclasses.replace(FIXED, symmetry=symmetry)
     result = phonons(relaxed(name).atoms, pm3(), config)

@@ -1,0 +1,108 @@
+"""What is computed on a device, beside the same on the CPU: ``python parts.py DEVICE PART``.
+
+A process of its own for each part: torch counts the devices before its first gradient.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "training")]
+
+from helpers import TIGHT, build, moved  # noqa: E402
+
+from ase_mlseqm import SCFSettings, evaluate  # noqa: E402
+
+ALL = ["energy", "forces", "charges", "dipole", "mo_energies", "density", "bond_orders"]
+ALL += ["magmoms", "parameters"]
+
+
+def compare(device: str, molecules, **options) -> list:
+    """Everything but orbitals, whose degenerate ones may turn."""
+    options = {"properties": ALL, "scf": TIGHT} | options
+    there = evaluate(molecules, device=device, **options)
+    here = evaluate(molecules, **options)
+    for one, two in zip(there, here, strict=True):
+        assert one.converged and two.converged
+        assert abs(one.energy - two.energy) < 1e-8
+        for name in ("forces", "charges", "dipole", "mo_energies", "density", "magmoms"):
+            difference = np.abs(getattr(one, name) - getattr(two, name)).max()
+            assert difference < 1e-7, (name, difference)
+        assert abs(one.bond_orders - two.bond_orders).max() < 1e-6
+        if two.uncertainty is not None:
+            # the members' SCF is a loose one, which is looked at more rarely on a device
+            assert abs(one.uncertainty - two.uncertainty) < 1e-4
+    return there
+
+
+def plain(device: str) -> None:
+    """Closed and open shells, ions, in a field."""
+    molecules = [build("H2CO"), build("NO2"), build("NH4", charge=1), build("HCl"), build("SO2")]
+    for method in ("MNDO", "AM1", "PM3"):
+        compare(device, molecules[:3] if method == "AM1" else molecules[2:], method=method)
+    compare(device, [build("CH3OH"), build("HCN")], method="PM3", field=(0.1, -0.2, 0.3))
+
+
+def difficult(device: str) -> None:
+    """Stretched until the aids behind DIIS are needed."""
+    molecule = build("H2CO")
+    stretched = moved(molecule, 2.2 * molecule.positions)
+    result, easy = compare(device, [stretched, molecule], method="PM3")
+    assert easy.iterations < SCFSettings().max_iterations < result.iterations
+
+
+def learned(device: str) -> None:
+    """The shipped model with its committee, which has parameters that follow the positions."""
+    names = ("CH3CONH2", "H2O", "C6H6", "CH3CH2OH")
+    compare(device, [build(name) for name in names], properties=[*ALL, "uncertainty"])
+
+
+def hessian(device: str) -> None:
+    """Second derivatives and dipole derivatives."""
+    from ase_mlseqm.derivatives import hessian as second
+    from ase_mlseqm.engine import Engine
+
+    one, two = (second(Engine("PM3", where), build("H2CO")) for where in (device, "cpu"))
+    assert abs(one.hessian - two.hessian).max() < 1e-5
+    assert abs(one.dipole_derivatives - two.dipole_derivatives).max() < 1e-5
+
+
+def training(device: str) -> None:
+    """The loss over two epochs, and the weights behind them."""
+    import torch
+    from small import trainer
+
+    runs = []
+    for where in (device, "cpu"):
+        with tempfile.TemporaryDirectory() as folder:
+            run = trainer(Path(folder), epochs=2, device=torch.device(where))
+            run.run()
+            weights = [w.detach().cpu() for w in run.average]
+            log = np.genfromtxt(Path(folder) / "steps.csv", delimiter=",", names=True)
+            runs.append((log["loss"], weights))
+    assert len(runs[0][0]) == 6
+    # the SCF is looked at more rarely on a device and ends closer to the solution
+    np.testing.assert_allclose(runs[0][0], runs[1][0], rtol=1e-5)
+    for one, two in zip(runs[0][1], runs[1][1], strict=True):
+        # the optimiser gives directions without a gradient the same length as the others
+        assert abs(one - two).max() < 1e-3
+
+
+PARTS = {part.__name__: part for part in (plain, difficult, learned, hessian, training)}
+
+if __name__ == "__main__":
+    name, part = sys.argv[1:]
+    if name == "pretend":
+        from pretend_device import pretend_device
+
+        where: contextlib.AbstractContextManager = pretend_device()
+    else:
+        where = contextlib.nullcontext()
+    with where:
+        PARTS[part](name)
