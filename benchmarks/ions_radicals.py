@@ -7,6 +7,7 @@ is at rest there, with wB97X/6-31G* energies and forces.  Needs rdkit and PySCF
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,7 @@ def relaxed(name: str, smiles: str) -> Atoms:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     settings = LabelSettings()
     source = (
         f"RDKit {rdBase.rdkitVersion} ETKDG (seed {SEED}), PM3 minimum (ase-mlseqm), "

@@ -5,6 +5,7 @@ Needs rdkit (`pip install ase-mlseqm[reference]`).
 
 from __future__ import annotations
 
+import argparse
 from itertools import pairwise
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def closest(atoms: Atoms) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     rdkit = f"RDKit {rdBase.rdkitVersion}"
     mmff = f"{rdkit}, ETKDG (seed {SEED}), MMFF94 minimum"
     spiral = " ".join(map(str, SPIRAL))

@@ -15,8 +15,7 @@ from frames import Frame, displaced, read_frames
 from programs import PROGRAMS, Program, Sparrow
 from report import Report
 
-from ase_mlseqm import SCFSettings, evaluate
-from ase_mlseqm import evaluation
+from ase_mlseqm import SCFSettings, evaluate, evaluation
 
 WORKERS = 2
 ROUNDS = 3
