@@ -155,27 +155,36 @@ def test_imports_of_workflows_are_those_of_the_page() -> None:
 
 def test_example_of_the_page_on_reactions(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    single, many = examples_of("reactions.md")
+    single, lists, own = examples_of("reactions.md")
     names: dict[str, object] = {}
     exec(single, names)
     assert {path.name for path in tmp_path.iterdir()} == shown("reactions.md")
     printed = capsys.readouterr().out
     assert "True" in printed and "nan" not in printed
-    exec(many, names)
-    barriers = dict(map(str.split, capsys.readouterr().out.splitlines()))
-    assert float(barriers["0"]) == pytest.approx(names["path"].barrier, abs=1e-3)
-    assert float(barriers["1"]) == pytest.approx(names["path"].reverse_barrier, abs=1e-2)
+    exec(lists, names)
+    there, back = map(float, capsys.readouterr().out.split())
+    assert there == pytest.approx(names["path"].barrier, abs=1e-3)
+    assert back == pytest.approx(names["path"].reverse_barrier, abs=1e-2)
+    energies = [found.energy for found in [names["top"], *names["tops"]]]
+    assert energies == pytest.approx(energies[:1] * 3, abs=1e-4)
+    exec(own, names)
+    printed = dict(map(str.split, capsys.readouterr().out.splitlines()))
+    assert [float(printed[k]) for k in "01"] == pytest.approx(energies[:2], abs=1e-4)
 
 
 def test_example_of_the_page_on_dynamics(tmp_path, monkeypatch, capsys) -> None:
     """With fewer steps than those that the pictures are made of."""
     monkeypatch.chdir(tmp_path)
-    code, stored, _ = examples_of("dynamics.md")
-    exec(re.sub(r"steps=\d+", "steps=40", code).replace("[ethanol]", "[molecule('H2O')]"), {})
+    code, many, stored, _ = examples_of("dynamics.md")
+    names: dict[str, object] = {}
+    exec(re.sub(r"steps=\d+", "steps=40", code).replace("[ethanol]", "[molecule('H2O')]"), names)
     assert {path.name for path in tmp_path.iterdir()} == shown("dynamics.md")
     printed = capsys.readouterr().out
     assert printed.count("completed 40 steps") == 4 and "nan" not in printed
     assert "read_h5md" in stored  # of a file that is not made here
+    exec(many, names)
+    assert capsys.readouterr().out == "completed 100 steps\n" * 2
+    assert (tmp_path / "b_md.csv").exists()
 
 
 def shown(page: str) -> set[str]:
