@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -22,7 +21,9 @@ from .frames import Frame, output_stem, output_stems
 from .results import SinglePoint
 from .runs import Run
 from .runs_relax import SHOWN
+from .wholefile import write_whole
 from .workflows.computed import told
+from .workflows.settle import relaxation_file
 
 CHUNK_SECONDS = 20.0
 """As many frames again are computed together while the last ones took less than that."""
@@ -86,7 +87,9 @@ def in_chunks(
     stems = output_stems(frame.file for frame in frames)
     # the first file says which run is to go on, however the frames were divided
     cache = run.out / f"{stems[frames[0].file]}_{workflow.suffix}_unfinished.jsonl"
-    left_behind = cache.stat().st_size if cache.exists() else 0
+    unfinished = (cache, relaxation_file(cache))
+    # by an earlier run, perhaps of frames that are behind some that fail again
+    left_behind = {path: path.read_bytes() for path in unfinished if path.exists()}
     count = 1
     while frames:
         chunk, frames = frames[:count], frames[count:]
@@ -95,15 +98,21 @@ def in_chunks(
         calc.reset()  # the result must not depend on the molecules before
         results = _kept_or_new(run, calc, chunk, names, workflow, cache, advance)
         done = _with_points(run, calc, map(Done, chunk, names, results))
-        if left_behind:  # by an earlier run, perhaps of frames that are still to come
-            os.truncate(cache, left_behind)
-        else:
-            cache.unlink(missing_ok=True)
+        _clear(unfinished, left_behind)
         run.summary.lap("compute")
         fast = time.monotonic() - start < CHUNK_SECONDS
         count = 2 * count if fast else max(1, count // 2)
         yield from done
-    cache.unlink(missing_ok=True)
+    _clear(unfinished, {})
+
+
+def _clear(paths: Iterable[Path], left_behind: dict[Path, bytes]) -> None:
+    """Remove files that are no longer needed, or put back what they were."""
+    for path in paths:
+        if path in left_behind:
+            write_whole(path, left_behind[path])
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _with_points(run: Run, calc: MLSEQM, found: Iterable[Done]) -> list[Done]:

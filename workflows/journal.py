@@ -68,10 +68,6 @@ class Journal:
             line = b"\n" * self._torn + line
         self._file.write(line)
 
-    def beside(self, ending: str) -> Path | None:
-        """The path of a file of the same name with this at its end; None without a file."""
-        return None if self.path is None else self.path.with_name(self.path.name + ending)
-
     def __enter__(self) -> Journal:
         return self
 

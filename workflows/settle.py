@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ase import Atoms
@@ -22,6 +23,11 @@ RELAXED = "relaxed"
 """Name in the journal."""
 
 
+def relaxation_file(journal: Path) -> Path:
+    """File beside that of a journal: where relaxations are that are under way."""
+    return journal.with_name(journal.name + ".relaxation")
+
+
 def settled(
     structures: Sequence[Any],
     calc: BaseCalculator,
@@ -32,7 +38,7 @@ def settled(
     """Relaxed structures, and of each a list with a sentence where that has not converged.
 
     Many relax as one batch, one by itself with a report of its steps.  A relaxation that was cut
-    off goes on from a file beside the journal.
+    off goes on from :func:`relaxation_file`.
     """
     ends = together(lambda some: _relaxed(some, calc, config, journal, callback), structures)
     return attempt(lambda end: end[0], ends), attempt(lambda end: end[1], ends)
@@ -49,7 +55,7 @@ def _relaxed(
     keys = [fingerprint(calc, [atoms], *words) for atoms in starts]
     left = [k for k, key in enumerate(keys) if RELAXED not in journal.known(key)]
     some = [starts[k] for k in left]
-    file = journal.beside(".relaxation")
+    file = None if journal.path is None else relaxation_file(journal.path)
 
     def keep(place: int, result: RelaxResult) -> None:
         doubts = [] if result.converged else [f"the relaxation {result.message}"]
