@@ -40,27 +40,27 @@ def settled(
     Many relax as one batch, one by itself with a report of its steps.  A relaxation that was cut
     off goes on from :func:`relaxation_file`.
     """
-    ends = together(lambda some: _relaxed(some, calc, config, journal, callback), structures)
+    words = (dataclasses.asdict(config), __version__)
+    keyed = attempt(lambda atoms: (atoms, fingerprint(calc, [atoms], *words)), structures)
+    ends = together(lambda some: _relaxed(some, calc, config, journal, callback), keyed)
     return attempt(lambda end: end[0], ends), attempt(lambda end: end[1], ends)
 
 
 def _relaxed(
-    starts: list[Atoms],
+    keyed: list[tuple[Atoms, str]],
     calc: BaseCalculator,
     config: RelaxConfig,
     journal: Journal,
     callback: StepCallback | None,
 ) -> list[Any]:
-    words = (dataclasses.asdict(config), __version__)
-    keys = [fingerprint(calc, [atoms], *words) for atoms in starts]
-    left = [k for k, key in enumerate(keys) if RELAXED not in journal.known(key)]
-    some = [starts[k] for k in left]
+    left = [k for k, (_, key) in enumerate(keyed) if RELAXED not in journal.known(key)]
+    some = [keyed[k][0] for k in left]
     file = None if journal.path is None else relaxation_file(journal.path)
 
     def keep(place: int, result: RelaxResult) -> None:
         doubts = [] if result.converged else [f"the relaxation {result.message}"]
         entry = {"positions": result.atoms.positions, "doubts": doubts}
-        journal.keep(keys[left[place]], RELAXED, entry)
+        journal.keep(keyed[left[place]][1], RELAXED, entry)
 
     def alone(atoms: Atoms) -> RelaxResult:
         turn = InTurn([atoms], calc, config, file)
@@ -75,10 +75,10 @@ def _relaxed(
         ends = attempt(alone, some)
     failed = {k: end for k, end in zip(left, ends, strict=True) if isinstance(end, CalculatorError)}
 
-    def relaxed(k: int) -> tuple[Atoms, list[str]]:
-        entry = journal.known(keys[k])[RELAXED]
-        atoms = starts[k].copy()
+    def relaxed(start: Atoms, key: str) -> tuple[Atoms, list[str]]:
+        entry = journal.known(key)[RELAXED]
+        atoms = start.copy()
         atoms.positions = entry["positions"]
         return atoms, entry["doubts"]
 
-    return [failed[k] if k in failed else relaxed(k) for k in range(len(starts))]
+    return [failed[k] if k in failed else relaxed(*pair) for k, pair in enumerate(keyed)]

@@ -14,7 +14,7 @@ from helpers import recorded
 from killing import COMMAND, killed
 from reactions import planar
 
-from ase_mlseqm import MLSEQM, cli, displaced
+from ase_mlseqm import MLSEQM, InputError, cli, displaced
 from ase_mlseqm.engine import Engine
 from ase_mlseqm.workflows import computed
 from ase_mlseqm.workflows.hessians import second_derivatives
@@ -202,8 +202,9 @@ def test_files_of_other_calculations_are_not_used(tmp_path, monkeypatch, engine_
 
 
 def test_many_molecules_go_on(tmp_path, engine_calls, small_parts, stop):
-    """With one that fails, relaxed and displaced together."""
-    some = [molecule("H2O"), Atoms("U"), molecule("HCN"), molecule("NH3")]
+    """With two that fail, relaxed and displaced together."""
+    unclear = Atoms("H", charges=[0.3])
+    some = [molecule("H2O"), Atoms("U"), molecule("HCN"), molecule("NH3"), unclear]
     config = VibrationsConfig(fmax=1e-4)
     whole = vibrations(some, MLSEQM(method="PM3"), config)
     every, cache = sum(engine_calls), tmp_path / "cache.jsonl"
@@ -214,7 +215,7 @@ def test_many_molecules_go_on(tmp_path, engine_calls, small_parts, stop):
     stop(None)
     found = vibrations(some, MLSEQM(method="PM3"), config, cache=cache)
     assert sum(engine_calls) <= 3 + 3 + 20
-    assert isinstance(found[1], CalculatorError)
+    assert isinstance(found[1], CalculatorError) and isinstance(found[4], InputError)
     for k in (0, 2, 3):
         np.testing.assert_allclose(found[k].frequencies, whole[k].frequencies, atol=0.05)
     engine_calls.clear()
