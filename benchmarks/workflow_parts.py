@@ -27,7 +27,6 @@ from ase_mlseqm.workflows.neb_optimizer import BandBFGS
 from ase_mlseqm.workflows.neb_path import first_path
 from ase_mlseqm.workflows.relax_many import relax_many
 from ase_mlseqm.workflows.replicas import replicas
-from ase_mlseqm.workflows.side_by_side import listed, side_by_side
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -119,8 +118,8 @@ def paths_part(options: argparse.Namespace) -> Part:
     config = path_config(options, steps)
 
     def batch() -> np.ndarray:
-        results = side_by_side(lambda ends, calc: neb(*ends, calc, config), pairs, ours(options))
-        return np.array([found.energies for found in listed(results)])
+        found = neb(*map(list, zip(*pairs, strict=True)), ours(options), config)
+        return np.array([path.energies for path in found])
 
     return Part(
         f"{options.paths} such paths side by side, {steps} steps",
