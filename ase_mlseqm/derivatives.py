@@ -11,6 +11,7 @@ from .differences import HessianResult, coordinate_moves, differenced
 from .displaced import TIGHT, NotConvergedError, Pair, displaced, tightened
 from .engine import Engine
 from .results import SinglePoint
+from .validate import check
 
 __all__ = ["TIGHT", "HessianResult", "NotConvergedError", "dipole_derivatives", "hessian"]
 
@@ -57,6 +58,7 @@ def hessian(
     NotConvergedError
         When the SCF of any displaced molecule does not converge.
     """
+    check(molecule, engine.model, unrestricted)  # without atoms there is nothing to displace
     moves = coordinate_moves(len(molecule.numbers), step)
     settings: dict[str, Any] = {"unrestricted": unrestricted, "field": field}
     pairs: dict[int, Pair] = {}

@@ -1,4 +1,4 @@
-"""Engines that calculators with the same settings share."""
+"""Engines that calculations with the same settings share."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ if TYPE_CHECKING:  # torch is imported with the first engine, not with this modu
 def shared_engine(
     model: Model,
     device: str,
-    tolerance: float | None,
-    max_iterations: int | None,
+    scf: SCFSettings,
     max_memory: float | None,
     dispersion: str | None,
 ) -> Engine:
-    """One engine for all calculators with the same settings: they share its index maps."""
+    """One engine for all calculations with the same settings: they share its index maps."""
     from .engine import Engine
 
-    return Engine(model, device, scf_settings(tolerance, max_iterations), max_memory, dispersion)
+    return Engine(model, device, scf, max_memory, dispersion)
 
 
 def engine_for(keywords: Mapping[str, Any]) -> Engine:
@@ -36,8 +35,7 @@ def engine_for(keywords: Mapping[str, Any]) -> Engine:
     engine = shared_engine(
         find_model(keywords["method"], keywords["model"]),
         keywords["device"],
-        keywords["tolerance"],
-        keywords["max_iterations"],
+        scf_settings(keywords["tolerance"], keywords["max_iterations"]),
         keywords["max_memory"],
         keywords["dispersion"],
     )

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .batch import Molecule
-from .engine import Engine
+from .engines import shared_engine
 from .errors import InputError
-from .model import Model
 from .models import find_model
 from .results import Callback, SinglePoint
 from .scf import SCFSettings
-
-
-@functools.lru_cache(maxsize=8)
-def _engine(
-    model: Model,
-    device: str,
-    scf: SCFSettings,
-    max_memory: float | None,
-    dispersion: str | None,
-) -> Engine:
-    return Engine(model, device, scf, max_memory, dispersion)
 
 
 def evaluate(
@@ -101,7 +88,7 @@ def evaluate(
             molecules.append(molecule)
         except InputError as error:
             raise InputError(f"molecule {index}: {error}") from None
-    engine = _engine(chosen, str(device), scf or SCFSettings(), max_memory, dispersion)
+    engine = shared_engine(chosen, str(device), scf or SCFSettings(), max_memory, dispersion)
     return engine.run(
         molecules,
         properties,

@@ -15,7 +15,8 @@ from frames import Frame, displaced, read_frames
 from programs import PROGRAMS, Program, Sparrow
 from report import Report
 
-from ase_mlseqm import SCFSettings, evaluate, evaluation
+from ase_mlseqm import SCFSettings, evaluate
+from ase_mlseqm.engines import shared_engine
 
 WORKERS = 2
 ROUNDS = 3
@@ -70,7 +71,7 @@ class SparrowPool:
 
 def ours(atoms: list[Atoms], device: str, tolerance: float) -> tuple[float, list]:
     """Seconds and results of one `evaluate`, index maps of earlier calls forgotten."""
-    evaluation._engine.cache_clear()
+    shared_engine.cache_clear()
     _synchronise(device)
     start = time.perf_counter()
     results = evaluate(atoms, "PM3", device=device, scf=SCFSettings(tolerance=tolerance))
