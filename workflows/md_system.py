@@ -52,8 +52,8 @@ class System:
             return cls(engine_for(calc.parameters), *(calc.parameters[name] for name in names))
         if isinstance(calc, BaseCalculator):
             raise InputError(
-                f"replicas need MLSEQM or an Engine, not {type(calc).__name__}: give each molecule "
-                "to dynamics()"
+                f"replicas need MLSEQM or an Engine, not {type(calc).__name__}: give the list to "
+                "dynamics()"
             )
         if calc is None:
             from ase_mlseqm import Engine
