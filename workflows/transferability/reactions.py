@@ -49,7 +49,8 @@ class ReactionEnergies(TransferTest):
         "reference": "kcal/mol",
         "zero_point": "1 where zero-point energies are in both",
         "displacement": "from the structures of the data set, root mean square, Angstrom; of the "
-        "transition state (barrier) or the mean of both ends (reaction energy)",
+        "transition state (barrier), of whatever was refined (search), or the mean of both ends "
+        "(reaction energy)",
         "converged": "1 where the search for the transition state, or the path, converged",
         "one_mode": "1 where it did and the transition state has exactly one imaginary mode",
         "connects": "1 where that leads to reactant and product; empty where it was not followed",
@@ -189,7 +190,10 @@ def _report(
     state = {key: getattr(search, key) for key, _ in FOUND[kind]}
     known = {key: np.nan if value is None else float(value) for key, value in state.items()}
     case = f"{reaction.name} search, {kind}"
-    outcome.rows.append({"case": case, "kind": kind, "quantity": "search"} | known)
+    row = {"case": case, "kind": kind, "quantity": "search"} | known
+    if "search" in search.displacements:
+        row["displacement"] = search.displacements["search"]
+    outcome.rows.append(row)
     for d in differences:
         case = f"{d.reaction} {d.quantity}, {kind}"
         if d.quantity in search.failures:

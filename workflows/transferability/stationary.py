@@ -13,7 +13,7 @@ from ase_mlseqm.errors import InputError
 
 from ..neb import NEBConfig, neb
 from ..relax import RelaxConfig, relax
-from ..ts import TSConfig, bonds, distance, ts
+from ..ts import TSConfig, TSResult, bonds, distance, ts
 from ..vibrations import VibrationsConfig, vibrations
 from .config import TransferabilityConfig
 
@@ -21,6 +21,8 @@ ERRORS = (ValueError, RuntimeError, ArithmeticError)
 """What calculators, optimisers and linear algebra raise where a search goes astray."""
 ENDS_FMAX = 0.01
 """Largest force on any atom of relaxed ends, eV/Angstrom."""
+ASIDE = 0.1
+"""Largest displacement of an atom from a saddle point with further imaginary modes, Angstrom."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Search:
         What these add, eV; where it was asked for.
     displacements : dict
         Root-mean-square distance from the structures of the data set, Angstrom; of the transition
-        state, or the mean of both ends.
+        state, or the mean of both ends.  Of "search" that of whatever the refinement converged to.
     failures : dict
         Why there is no such energy.
     converged : bool
@@ -172,24 +174,57 @@ def _transition_state(
 ) -> Atoms | None:
     """The refined structure, if it is that of the reaction; ``found`` gets what is known of it."""
     follow = config.irc and reaction.product is not None
-    settings = TSConfig(max_steps=config.refine_steps, irc=follow)
-    ends = {"reactant": reaction.reactant, "product": reaction.product} if follow else {}
     if follow:
         found.connects = False
     try:
-        result = ts(reaction.top, calc, settings, **ends)
+        result = _saddle_point(reaction.top, calc, config)
+        if follow and result.converged:
+            settings = TSConfig(max_steps=config.refine_steps)
+            ends = {"reactant": reaction.reactant, "product": reaction.product}
+            result = ts(result.atoms, calc, settings, **ends)
     except ERRORS as error:
         found.failures["barrier"] = f"the transition state: {error}"
         return None
     forces = np.linalg.norm(result.atoms.get_forces(), axis=1)
-    found.top, found.converged = result.atoms, bool(forces.max() <= settings.fmax)
+    found.top, found.converged = result.atoms, bool(forces.max() <= result.config.fmax)
     found.one_mode = found.converged and len(result.imaginary) == 1
+    moved = distance(result.atoms, reaction.top)
+    if found.converged:
+        found.displacements["search"] = moved
     if follow:
         found.connects = found.one_mode and bool(result.connects)
     if found.one_mode and found.connects is not False:
         return result.atoms
-    found.failures["barrier"] = f"the transition state: {result.message}"
+    reason = f"the transition state: {result.message}"
+    if result.connects is False:
+        reason += f"; it leads to {_led_to(result, reaction)}, {moved:.2f} Å from the structure of "
+        reason += "the data set"
+    found.failures["barrier"] = reason
     return None
+
+
+def _saddle_point(guess: Atoms, calc: BaseCalculator, config: TransferabilityConfig) -> TSResult:
+    """Refined; one with further imaginary modes is left along the second of them, once."""
+    settings = TSConfig(max_steps=config.refine_steps, irc=False)
+    result = ts(guess, calc, settings)
+    if len(result.imaginary) > 1:
+        aside = result.atoms.copy()
+        mode = result.vibrations.modes[1]
+        aside.positions += ASIDE * mode / np.linalg.norm(mode, axis=1).max()
+        result = ts(aside, calc, settings)
+    return result
+
+
+def _led_to(result: TSResult, reaction: Reaction) -> str:
+    """What lies on both sides, by its bonds."""
+    assert reaction.product is not None
+    ends = {"the reactant": reaction.reactant, "the product": reaction.product}
+    own = [bonds(minimum.atoms) for minimum in result.minima]
+    names = [
+        next((name for name, end in ends.items() if bonds(end) == found), "another minimum")
+        for found in own
+    ]
+    return f"{names[0]} on both sides" if len(set(names)) == 1 else " and ".join(sorted(names))
 
 
 def _add_zero_point(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import molecule
 from test_reactions_rdb7 import hcn, write_rdb7
 from transfer import PLAIN, metrics, table
 
@@ -12,11 +14,13 @@ from ase_mlseqm import MLSEQM, cli
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.workflows.transferability import stationary
 from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
 from ase_mlseqm.workflows.transferability.files import find_files
 from ase_mlseqm.workflows.transferability.reactions import ReactionEnergies
 from ase_mlseqm.workflows.transferability.registry import TESTS
 from ase_mlseqm.workflows.transferability.stationary import Reaction, along_path, refined
+from ase_mlseqm.workflows.ts import TSConfig, ts
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "transferability"
@@ -68,6 +72,7 @@ def test_failures_of_a_search_have_reasons(pm3):
     assert not search.energies and not search.converged and search.connects is None
     assert search.failures["reaction energy"].startswith("the reactant: not converged in 1 steps")
     assert search.failures["barrier"].startswith("the transition state: not refined in 1 steps")
+    assert "search" not in search.displacements
     path = along_path(ISOMERISATION, pm3, few)
     assert not path.converged and not path.energies
     assert path.failures["barrier"].startswith("the path: not converged in 1 steps")
@@ -91,6 +96,41 @@ def test_a_structure_that_is_no_transition_state(pm3):
     search = refined(dataclasses.replace(ISOMERISATION, top=hcn(5)), pm3, SMALL)
     assert "barrier" in search.failures or search.displacements["barrier"] > 0.3
     assert "reaction energy" in search.energies
+
+
+def test_failures_say_where_a_transition_state_leads(pm3):
+    """That of HCN to HNC, asked for between other ends."""
+    reaction = dataclasses.replace(ISOMERISATION, product=hcn(5))
+    search = refined(reaction, pm3, SMALL)
+    assert (search.one_mode, search.connects) == (True, False)
+    reason = search.failures["barrier"]
+    assert "it leads to another minimum and the reactant, 0." in reason
+    assert reason.endswith(" Å from the structure of the data set")
+    assert 0.05 < search.displacements["search"] < 0.3
+    far = hcn(180)
+    far.positions[2] += [4.0, 0, 0]
+    reaction = dataclasses.replace(ISOMERISATION, reactant=far, product=far)
+    assert "another minimum on both sides" in refined(reaction, pm3, SMALL).failures["barrier"]
+
+
+def test_a_saddle_of_higher_order_is_left(pm3, monkeypatch):
+    """A refinement that is made to end at linear water, which has two imaginary modes."""
+    atoms = Atoms("OH2", [[0, 0, 0], [0.93, 0, 0], [-0.93, 0, 0]])
+    starts = []
+
+    def stopped(guess, calc, settings, **ends):
+        starts.append(guess.positions.copy())
+        steps = 0 if len(starts) == 1 else settings.max_steps
+        return ts(guess, calc, dataclasses.replace(settings, max_steps=steps), **ends)
+
+    monkeypatch.setattr(stationary, "ts", stopped)
+    assert len(ts(atoms, pm3, TSConfig(irc=False, max_steps=0)).imaginary) == 2
+    water = Reaction("rxn000008", molecule("H2O"), atoms, None)
+    search = refined(water, pm3, dataclasses.replace(SMALL, irc=False))
+    assert len(starts) == 2 and search.failures["barrier"].startswith("the transition state")
+    moved = np.abs(starts[1] - starts[0])
+    assert np.linalg.norm(moved, axis=1).max() == pytest.approx(0.1)
+    assert moved[:, 0].max() < 1e-6, "it is bent"
 
 
 def test_reactions_are_drawn_at_random():
@@ -139,6 +179,7 @@ def test_command(tmp_path):
     }
     search = rows["rxn000007 search, refined"]
     assert [search[key] for key in ("converged", "one_mode", "connects")] == ["1", "1", "1"]
+    assert search["displacement"] == rows["rxn000007 barrier, refined"]["displacement"]
     numbers = metrics(tmp_path / "out", "reactions")
     error = float(rows["rxn000007 barrier, refined"]["energy"]) - 75.0
     assert error == pytest.approx(3.258 * EV_TO_KCAL - 75.0, abs=0.05)
