@@ -27,8 +27,7 @@ from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 
-from .relax import RelaxConfig, RelaxResult, StepCallback, frozen, relax
-from .relax_many import relax_many
+from .relax import frozen
 
 Failure = CalculatorError | InputError
 """Why a structure could not be computed."""
@@ -75,33 +74,6 @@ def together(function: Callable[[list[Any]], list[Any]], items: Sequence[Any]) -
     good = [item for item in items if not isinstance(item, Exception)]
     found = iter(function(good) if good else [])
     return [item if isinstance(item, Exception) else next(found) for item in items]
-
-
-def settled(
-    structures: Sequence[Any],
-    calc: BaseCalculator,
-    config: RelaxConfig,
-    callback: StepCallback | None,
-) -> tuple[list[Any], list[Any]]:
-    """Relaxed structures, and of each a list with a sentence where that has not converged."""
-    ends = together(lambda some: _relaxed(some, calc, config, callback), structures)
-    return attempt(lambda end: end.atoms, ends), attempt(_unfinished, ends)
-
-
-def _relaxed(
-    structures: list[Atoms],
-    calc: BaseCalculator,
-    config: RelaxConfig,
-    callback: StepCallback | None,
-) -> list[RelaxResult | CalculatorError]:
-    """Relaxations: many as one batch, one by itself with a report of its steps."""
-    if len(structures) > 1:
-        return relax_many(structures, calc, config)
-    return attempt(lambda atoms: relax(atoms, calc, config, callback=callback), structures)
-
-
-def _unfinished(end: RelaxResult) -> list[str]:
-    return [] if end.converged else [f"the relaxation {end.message}"]
 
 
 def not_stationary(max_force: float, fmax: float) -> list[str]:

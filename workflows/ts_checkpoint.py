@@ -88,7 +88,7 @@ class Checkpoint:
     ----------
     known : Known
     hessians, relaxations : Path or None
-        Files for what is on its way: displaced results of foreign calculators, and minima.
+        Files for what is on its way: displaced results, and minima.
     """
 
     def __init__(
