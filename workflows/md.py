@@ -107,7 +107,7 @@ def dynamics(
     try:
         return simulation.run()
     except KeyboardInterrupt:
-        if not simulation.log.rows:
+        if not simulation.state:
             raise
         raise Interrupted(simulation.result(End.INTERRUPTED, "interrupted")) from None
 
@@ -216,8 +216,8 @@ class _Simulation:
             self.history.add(atoms.calc.density)
         dipole = atoms.calc.results.get("dipole") if hasattr(atoms.calc, "results") else None
         time_fs = step * self.config.timestep
-        self.last = snapshot(atoms, step, time_fs, energy=potential, forces=forces, dipole=dipole)
-        self.state = {
+        last = snapshot(atoms, step, time_fs, energy=potential, forces=forces, dipole=dipole)
+        state = {
             "step": step,
             "positions": atoms.get_positions(),
             "momenta": atoms.get_momenta(),
@@ -228,8 +228,9 @@ class _Simulation:
         }
         if new:
             values = row(time_fs, atoms, potential, self.freedom, conserved(dyn, potential), dipole)
-            self.log.add(step, values, self.last)
-            self.log.checkpoint(self.state)
+            self.log.add(step, values, last)
+        self.last, self.state = last, state
+        self.log.checkpoint(state)
         _, total, _, _, temperature, _, gap = self.log.rows[-1][1:8]
         if new and self.callback is not None:
             self.callback(step, temperature, total)

@@ -123,8 +123,8 @@ class Log:
         self.files, self.identity, self.interval = files, identity, interval
         self.rows: list[tuple[float, ...]] = []
         self._trajectory = None if files is None else files.trajectory
-        self._text = ",".join(COLUMNS) + "\n"
         self._frames: list[Atoms] = []
+        self._saved, self._sizes = 0, [0, 0]  # rows in the checkpoint, and sizes of the files
         self._written, self._cost = time.monotonic(), 0.0
 
     def restore(self) -> dict[str, Any] | None:
@@ -150,8 +150,7 @@ class Log:
                 ):
                     if size < least:
                         raise ValueError(f"{file.name} is shorter than it was")
-                os.truncate(table, about["sizes"][0])
-                self._trajectory.cut(about["sizes"][1])
+                self._cut(about["sizes"])
                 lines = table.read_text().splitlines()[1:]
         except (ValueError, KeyError, OSError, TypeError) as error:
             raise InputError(
@@ -163,22 +162,30 @@ class Log:
                 "anew, or write elsewhere"
             )
         self.rows = [tuple(float(word) for word in line.split(",")) for line in lines]
-        self._text = ""
+        self._saved, self._sizes = len(self.rows), about["sizes"]
         return state | about["state"]
+
+    def _cut(self, sizes: list[int]) -> None:
+        """Remove what the table and the frames have beyond these sizes."""
+        assert self.files is not None and self._trajectory is not None
+        if self.files.table.exists():
+            os.truncate(self.files.table, sizes[0])
+        self._trajectory.cut(sizes[1])
 
     def add(self, step: int, row: tuple[float, ...], atoms: Atoms) -> None:
         """One step; ``row`` holds the columns behind the step, ``atoms`` its results."""
         self.rows.append((float(step), *row))
-        if self.files is not None:
-            self._text += ",".join((str(step), *(repr(float(value)) for value in row))) + "\n"
-            if step % self.interval == 0:
-                self._frames.append(atoms)
+        if self.files is not None and step % self.interval == 0:
+            self._frames.append(atoms)
 
     def checkpoint(self, state: dict[str, Any], force: bool = False) -> None:
         """Write everything and the state, unless that was done only just now.
 
-        Arrays of ``state`` are stored as they are, anything else as JSON.
+        Arrays of ``state`` are stored as they are, anything else as JSON.  Ctrl-C may have come
+        between two steps of this, and be followed by another call.
         """
+        while self.rows and self.rows[-1][0] > state["step"]:
+            self.rows.pop()  # Ctrl-C came before the state that belongs to it
         if self.files is None or self._trajectory is None:
             return
         start = time.monotonic()
@@ -186,12 +193,13 @@ class Log:
         pause = CHECKPOINT_SECONDS * max(1.0, self._cost / CHECKPOINT_COST)
         if not force and start - self._written < pause:
             return
-        if self._text:
-            with self.files.table.open("a") as file:
-                file.write(self._text)
-        if self._frames:
-            self._trajectory.append(self._frames)
-        self._text, self._frames = "", []
+        self._cut(self._sizes)
+        with self.files.table.open("a") as file:
+            file.write("" if self._sizes[0] else ",".join(COLUMNS) + "\n")
+            file.writelines(map(_line, self.rows[self._saved :]))
+        frames = [atoms for atoms in self._frames if atoms.info["step"] <= state["step"]]
+        if frames:
+            self._trajectory.append(frames)
         arrays: dict[str, Any] = {}
         plain: dict[str, Any] = {}
         for name, value in state.items():
@@ -204,6 +212,7 @@ class Log:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.files.checkpoint)
+        self._saved, self._sizes, self._frames = len(self.rows), sizes, []
         self._written = time.monotonic()
         self._cost = self._written - start
 
@@ -218,6 +227,10 @@ class Log:
         """The columns by name."""
         values = np.array(self.rows).reshape(-1, len(COLUMNS))
         return dict(zip(COLUMNS, values.T.copy(), strict=True))
+
+
+def _line(row: tuple[float, ...]) -> str:
+    return ",".join((f"{row[0]:.0f}", *(repr(float(value)) for value in row[1:]))) + "\n"
 
 
 def snapshot(atoms: Atoms, step: int, time_fs: float, **results: Any) -> Atoms:

@@ -182,8 +182,8 @@ class _Replica:
         self.history.add(point.density)
         time_fs = self.step * self.config.timestep
         results = {"energy": point.energy, "forces": point.forces, "dipole": point.dipole}
-        self.last = snapshot(atoms, self.step, time_fs, **results)
-        self.state = {
+        last = snapshot(atoms, self.step, time_fs, **results)
+        state = {
             "step": self.step,
             "positions": atoms.get_positions(),
             "momenta": atoms.get_momenta(),
@@ -192,8 +192,9 @@ class _Replica:
         }
         if new:
             values = row(time_fs, atoms, point.energy, self.freedom, None, point.dipole)
-            self.log.add(self.step, values, self.last)
-            self.log.checkpoint(self.state)
+            self.log.add(self.step, values, last)
+        self.last, self.state = last, state
+        self.log.checkpoint(state)
         self.saved = None
         self.temperature, gap = self.log.rows[-1][5], self.log.rows[-1][7]
         reason = self.config.bounds(self.freedom).broken(self.temperature, gap)

@@ -1,6 +1,7 @@
 """Dynamics on any calculator: physics, restart, bounds, replicas, the command."""
 
 import dataclasses
+import functools
 import json
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from springs import SpringEngine, Springs, same
 
 from ase_mlseqm import MLSEQM, Engine, InputError, cli
 from ase_mlseqm.options import field_docs
-from ase_mlseqm.workflows import MDConfig, dynamics, md_log
+from ase_mlseqm.workflows import MDConfig, dynamics, md_log, read_h5md, trajectory
 from ase_mlseqm.workflows.extrapolation import DensityHistory, weights
 from ase_mlseqm.workflows.md_config import ENSEMBLES, Interrupted, set_velocities
 from ase_mlseqm.workflows.md_figures import plot_energies
@@ -57,7 +58,7 @@ import os, sys
 sys.path.insert(0, sys.argv[2])
 from ase.calculators.emt import EMT
 from ase.cluster import Octahedron
-from ase_mlseqm.workflows import MDConfig, dynamics, md_log
+from ase_mlseqm.workflows import MDConfig, dynamics, md_log, read_h5md, trajectory
 md_log.CHECKPOINT_SECONDS = 0.0
 def callback(step, *rest):
     if step == 23:
@@ -128,6 +129,50 @@ def test_interrupted_run_goes_on(grid, tmp_path):
     assert caught.value.result.steps == 10
     result = dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "a")
     same(result, dynamics(grid, Springs(grid.positions), COLD))
+
+
+@pytest.mark.parametrize("file_format", trajectory.FORMATS)
+@pytest.mark.parametrize("place", ["frames", "table", "checkpoint", "first force"])
+def test_interrupted_while_it_writes(grid, tmp_path, monkeypatch, place, file_format):
+    """Half of what it was about to write is there: no line and no frame is missing or doubled."""
+    if file_format == "h5md":
+        pytest.importorskip("h5py")
+    monkeypatch.setattr(md_log, "CHECKPOINT_SECONDS", 0.0)
+    kind = type(trajectory.trajectory(tmp_path / f"a.{file_format}"))
+    config = dataclasses.replace(COLD, interval=1, format=file_format)
+    short, stem = dataclasses.replace(config, steps=3), tmp_path / "a"
+    dynamics(grid, Springs(grid.positions), short, stem=stem)
+    owner, name = {
+        "frames": (kind, "append"),
+        "table": (md_log.Log, "add"),
+        "checkpoint": (np, "savez"),
+        "first force": (Springs, "calculate"),
+    }[place]
+    whole, calls = getattr(owner, name), []
+
+    def interrupted(*args, **keywords):
+        calls.append(1)
+        if place == "first force" or len(calls) == 5:
+            if place == "frames":
+                whole(*args, **keywords)
+            raise KeyboardInterrupt
+        return whole(*args, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            dynamics(grid, Springs(grid.positions), config, stem=stem)
+    if place == "first force":
+        assert not isinstance(caught.value, Interrupted)
+    else:
+        result = caught.value.result
+        assert result.table["step"].tolist() == list(range(result.steps + 1))
+        assert result.atoms.info["step"] == result.steps
+    result = dynamics(grid, Springs(grid.positions), config, stem=stem)
+    same(result, dynamics(grid, Springs(grid.positions), COLD))
+    frames = read_h5md if file_format == "h5md" else functools.partial(read, index=":")
+    steps = [atoms.info["step"] for atoms in frames(tmp_path / f"a_md.{file_format}")]
+    assert steps == list(range(COLD.steps + 1))
 
 
 def test_another_run_is_not_continued(grid, tmp_path):
