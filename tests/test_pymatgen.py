@@ -10,15 +10,17 @@ from ase.build import molecule
 
 from ase_mlseqm import MLSEQM, InputError, evaluate
 from ase_mlseqm.pymatgen_io import as_atoms, to_molecule
+from ase_mlseqm.workflows.hessians import second_derivatives
 from ase_mlseqm.workflows.md import MDConfig, dynamics
 from ase_mlseqm.workflows.neb import NEBConfig, neb
 from ase_mlseqm.workflows.phonons import PhononsConfig, phonons
+from ase_mlseqm.workflows.raman import polarizability
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.relax_many import relax_many
 from ase_mlseqm.workflows.replicas import replicas
 from ase_mlseqm.workflows.thermochemistry import ThermoConfig, thermochemistry
 from ase_mlseqm.workflows.ts import TSConfig, ts
-from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, harmonic, vibrations
 
 core = pytest.importorskip("pymatgen.core")
 
@@ -89,6 +91,14 @@ def test_workflows():
     assert gas.symmetry_number == 2
     moved = dynamics(water(charge=1), pm3(), MDConfig(steps=2))
     assert moved.atoms.info["charge"] == 1
+
+
+def test_parts_of_workflows():
+    expected = harmonic(WATER, pm3())
+    np.testing.assert_array_equal(harmonic(water(), pm3()).hessian, expected.hessian)
+    np.testing.assert_array_equal(second_derivatives(water(), pm3()).hessian, expected.hessian)
+    tensor = polarizability(WATER, pm3()).tensor
+    np.testing.assert_array_equal(polarizability(water(), pm3()).tensor, tensor)
 
 
 def test_neb():

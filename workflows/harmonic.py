@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm.differences import HessianResult
+from ase_mlseqm.pymatgen_io import as_atoms
 
 from .displacements import Progress
 from .hessians import hessians
@@ -32,7 +33,9 @@ def harmonic(
 ) -> VibrationsResult:
     """Vibrations at the geometry and with the masses of ``atoms``; otherwise as ``vibrations``."""
     with Journal(cache) as journal:
-        (found,) = harmonic_many([atoms], calc, config or VibrationsConfig(), journal, callback)
+        (found,) = harmonic_many(
+            [as_atoms(atoms)], calc, config or VibrationsConfig(), journal, callback
+        )
     if isinstance(found, Exception):
         raise found
     return found

@@ -12,6 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.differences import HessianResult, coordinate_moves, differenced, symmetrised
+from ase_mlseqm.pymatgen_io import as_atoms
 
 from .displacements import Displaced, Progress, default_step, displaced
 from .journal import Journal
@@ -37,7 +38,7 @@ def second_derivatives(
     callback : callable, optional
         Called with (done, all) displaced calculations.
     """
-    density = None
+    atoms, density = as_atoms(atoms), None
     if isinstance(calc, MLSEQM):
         calc.get_property("energy", atoms)  # the density to start from
         assert calc.unfinished is not None

@@ -16,6 +16,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.pymatgen_io import as_atoms
 
 FIELD = 0.05
 """V/Angstrom; 0.001 atomic units: the errors of differences and of higher orders are both small."""
@@ -67,7 +68,7 @@ def polarizability(atoms: Atoms, calc: BaseCalculator, strength: float = FIELD) 
         raise InputError("Raman activities need calculations in electric fields: use MLSEQM")
     base = np.array(calc.parameters["field"] or np.zeros(3))
     keywords = calc.parameters | {"tolerance": min(TIGHT, calc.parameters["tolerance"] or TIGHT)}
-    work = atoms.copy()
+    work = as_atoms(atoms).copy()
     work.set_constraint()
     density = None
 
