@@ -41,6 +41,25 @@ def test_evaluations_are_in_the_log(name):
             assert (about["models"][DEFAULT], f"transferability {test}", checksum) in logged
 
 
+@pytest.mark.parametrize("name", REPORTS)
+def test_numbers_of_the_tables_are_in_the_log(name):
+    """Of every test that has data; the log has six digits, and a row a file."""
+    with (ROOT / "docs" / "test_log.csv").open(newline="") as file:
+        logged = {
+            (row["set"].partition(":")[0], row["model"], row["sha256"], number)
+            for row in csv.DictReader(file)
+            for number in (row["result"] or "").split("; ")
+        }
+    about = json.loads((FOLDER / f"{name}.json").read_text())
+    with (FOLDER / f"{name}.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if about["data"][row["test"]] and row["value"]]
+    assert rows
+    for row in rows:
+        text = f"{row['metric']} {float(row['value']):.6g} {row['unit']}".strip()
+        digest = about["models"].get(row["method"], "")
+        assert (f"transferability {row['test']}", row["method"], digest, text) in logged
+
+
 def test_the_page_shows_every_table():
     page = (ROOT / "docs" / "transferability.md").read_text()
     shown = set(re.findall(r'--8<-- "benchmarks/results/transferability/(.+)\.md"', page))
