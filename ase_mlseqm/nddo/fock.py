@@ -215,8 +215,7 @@ class FockBuilder:
             ),
             1,
         )
-        fock = values.index_select(1, self.maps.scatter).view(n_spin, n_b, n, n)
-        return fock + self.hcore
+        return values.index_select(1, self.maps.scatter).view(n_spin, n_b, n, n).add_(self.hcore)
 
     def select(self, keep: Tensor) -> FockBuilder:
         """The same for the molecules ``keep`` (sorted indices)."""

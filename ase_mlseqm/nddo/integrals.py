@@ -201,8 +201,10 @@ def integrals_and_slopes(
     local_xx = local_integrals(bohr[xx], constants.xx, slopes).unflatten(2, square)
     local_xh = local_integrals(bohr[xh], constants.xh, slopes)
     w_hh = local_integrals(bohr[hh], constants.hh, slopes)[..., 0]
-    w_xx = rotation[xx] @ local_xx @ rotation[xx].mT
-    w_xh = (rotation[xh] @ local_xh.unsqueeze(3)).squeeze(3)
+    # batched products by hand: @ would copy the rotations for integrals and slopes
+    turn = rotation[xx]
+    w_xx = torch.stack([torch.bmm(torch.bmm(turn, part), turn.mT) for part in local_xx])
+    w_xh = torch.bmm(rotation[xh], local_xh.permute(1, 2, 0)).permute(2, 0, 1)
 
     distance = orbital_distances(constants, shape)
     if slopes:

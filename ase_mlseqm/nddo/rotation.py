@@ -58,9 +58,8 @@ def _product_maps(device: torch.device) -> Tensor:
 def product_rotation(frames: Tensor) -> Tensor:
     """Transformation (P, 10, 10) of packed orbital products, local to molecular."""
     maps = _product_maps(frames.device)
-    flat = frames.flatten(1)
-    constants = flat.new_tensor([[0.0, 1.0]]).expand(len(flat), 2)
-    flat = torch.cat((flat, constants), 1)
-    factors = flat.index_select(1, maps.flatten()).view(-1, 4, N_PRODUCTS**2)
-    rotation = factors[:, 0] * factors[:, 1] + factors[:, 2] * factors[:, 3]
-    return rotation.view(-1, N_PRODUCTS, N_PRODUCTS)
+    # rows of all pairs: whole rows are looked up faster than elements
+    rows = frames.flatten(1).T
+    rows = torch.cat((rows, torch.zeros_like(rows[:1]), torch.ones_like(rows[:1])))
+    a, b, c, d = rows.index_select(0, maps.flatten()).unflatten(0, (4, -1)).unbind(0)
+    return torch.addcmul(a * b, c, d).T.contiguous().view(-1, N_PRODUCTS, N_PRODUCTS)

@@ -20,50 +20,45 @@ class DIIS:
     def __init__(self, size: int, like: Tensor) -> None:
         n_spin, n_b, n, _ = like.shape
         self.size, self.filled = size, 0
-        self.length = n_spin * n * n
-        # error, Fock matrix and 1, all times a scale; a place that is still empty takes no part:
-        # unit diagonal, nothing on the right-hand side
-        self.rows = like.new_zeros(n_b, size, 2 * self.length + 1)
-        unit = torch.eye(size, dtype=like.dtype, device=like.device)
-        self.gram, self.jitter = unit.repeat(n_b, 1, 1), 1e-13 * unit
-        self._find_places()
-
-    def _find_places(self) -> None:
-        """Views that every step needs, made once: making them costs as much as their use."""
-        self.errors, self.rest = self.rows[..., : self.length], self.rows[..., self.length :]
-        self.one = torch.ones_like(self.rows[:, 0, :1])
-        rows, columns = self.gram.mT.split(1, 2), self.gram.split(1, 2)
-        self.places = list(zip(self.rows.unbind(1), rows, columns, strict=True))
+        self.errors = like.new_empty(n_b, size, n_spin * n * n)
+        self.focks = torch.empty_like(self.errors)
+        self.scales = like.new_empty(n_b, size, 1)
+        self.gram = like.new_empty(n_b, size, size)
+        self.jitter = 1e-13 * torch.eye(size, dtype=like.dtype, device=like.device)
 
     def extrapolate(self, fock: Tensor, error: Tensor, residual: Tensor) -> Tensor:
         """Add ``fock`` with its commutator ``error`` and return the best combination.
 
         ``residual`` (B,) is the largest element of the commutator.
         """
-        new, row, column = self.places[self.filled % self.size]
+        at = self.filled % self.size
         self.filled += 1
+        known = min(self.filled, self.size)
+        new, known_errors = self.errors[:, at], self.errors[:, :known]
+        gram, scales = self.gram[:, :known, :known], self.scales[:, :known]
         # errors are kept at unit size: the system stays solvable over many orders of magnitude; one
         # that vanishes is no merit (the diagonal guess of a hydrocarbon is a multiple of unity)
-        scale = (residual + 1e-60) / (residual * residual + 1e-40)
-        parts = torch.cat((_flat(error), _flat(fock), self.one), 1)
-        torch.mul(parts, scale.unsqueeze(1), out=new)
-        overlaps = torch.bmm(self.errors, new[:, : self.length].unsqueeze(2))
-        row.copy_(overlaps)
-        column.copy_(overlaps)
-        if self.filled == 1:
+        scale = ((residual + 1e-60) / (residual * residual + 1e-40)).unsqueeze(1)
+        torch.mul(_rows(error), scale, out=new)
+        torch.mul(_rows(fock), scale, out=self.focks[:, at])
+        scales[:, at] = scale
+        overlaps = torch.bmm(known_errors, new.unsqueeze(2)).squeeze(2)
+        gram[:, at] = overlaps
+        gram[:, :, at] = overlaps
+        if known == 1:
             return fock
-        solution = torch.linalg.solve_ex(self.gram + self.jitter, self.rest[..., -1:])[0]
-        best = torch.bmm(solution.mT, self.rest)
+        solution = torch.linalg.solve_ex(gram + self.jitter[:known, :known], scales)[0]
+        weights = solution / (solution * scales).sum(1, keepdim=True)
+        best = torch.bmm(weights.mT, self.focks[:, :known])
         n_spin, n_b, n, _ = fock.shape
-        best = best[..., :-1] / best[..., -1:]
         return best.view(n_b, n_spin, n, n).transpose(0, 1)
 
     def select(self, keep: Tensor) -> None:
         """Drop all molecules but ``keep`` (indices)."""
-        self.rows, self.gram = self.rows[keep], self.gram[keep]
-        self._find_places()
+        self.errors, self.focks = self.errors[keep], self.focks[keep]
+        self.scales, self.gram = self.scales[keep], self.gram[keep]
 
 
-def _flat(matrices: Tensor) -> Tensor:
+def _rows(matrices: Tensor) -> Tensor:
     """(B, S N N) from (S, B, N, N)."""
-    return matrices.transpose(0, 1).flatten(1)
+    return matrices.transpose(0, 1).reshape(matrices.shape[1], -1)
