@@ -13,7 +13,8 @@ from .pymatgen_io import as_atoms
 
 def _integer(value: Any, name: str) -> int:
     try:
-        number = float(value)
+        # a T in a file is a truth value, and no charge
+        number = float("nan" if isinstance(value, bool | np.bool_) else value)
     except (TypeError, ValueError):
         raise InputError(f"{name} is {value!r}: give a whole number") from None
     if not np.isfinite(number) or abs(number - round(number)) > 1e-6:

@@ -21,6 +21,7 @@ from .errors import InputError
 from .model import Model
 from .models import find_committee, find_model
 from .nddo.layout import Layout
+from .options import _positive
 from .properties import bond_orders
 from .results import Callback, SinglePoint, Status
 from .scf import SCFSettings
@@ -61,6 +62,8 @@ class Engine:
         found = find_model(model) if model is None or isinstance(model, str) else model
         self.model = found.on(self.device)
         self.scf = scf or SCFSettings()
+        if max_memory is not None:
+            max_memory = _positive("max_memory", max_memory)
         self.max_memory = max_memory if max_memory is not None else default_memory(self.device)
         self._topology = functools.lru_cache(maxsize=8)(self._new_topology)
 
@@ -88,6 +91,8 @@ class Engine:
         callback: Callback | None = None,
     ) -> list[SinglePoint]:
         """Evaluate molecules; the arguments are those of :func:`ase_mlseqm.evaluate`."""
+        if isinstance(properties, str):
+            raise InputError(f"properties is {properties!r}: give a list such as [{properties!r}]")
         known = (*PROPERTIES, UNCERTAINTY)
         unknown = set(properties) - set(known)
         if unknown:

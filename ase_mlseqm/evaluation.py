@@ -12,6 +12,7 @@ from .batch import Molecule
 from .engines import shared_engine
 from .errors import InputError
 from .models import find_model
+from .options import _whole
 from .results import Callback, SinglePoint
 from .scf import SCFSettings
 
@@ -77,14 +78,21 @@ def evaluate(
         Before anything is computed, when a molecule cannot be (the message names it).
     """
     chosen = find_model(method, model)
+    if isinstance(systems, Molecule) or hasattr(systems, "get_positions"):
+        raise InputError("this is a single molecule: give a list of molecules")
+    systems = list(systems)
+    _check_counts(len(systems), charges=charges, multiplicities=multiplicities, guesses=guesses)
     molecules = []
     for index, system in enumerate(systems):
         try:
             molecule = system if isinstance(system, Molecule) else _from_atoms(system)
             if charges is not None:
-                molecule = dataclasses.replace(molecule, charge=charges[index])
+                charge = _whole("charge", charges[index])
+                molecule = dataclasses.replace(molecule, charge=charge)
             if multiplicities is not None:
-                molecule = dataclasses.replace(molecule, multiplicity=multiplicities[index])
+                spin = multiplicities[index]
+                spin = None if spin is None else _whole("multiplicity", spin)
+                molecule = dataclasses.replace(molecule, multiplicity=spin)
             molecules.append(molecule)
         except InputError as error:
             raise InputError(f"molecule {index}: {error}") from None
@@ -97,6 +105,17 @@ def evaluate(
         guesses=guesses,
         callback=callback,
     )
+
+
+def _check_counts(n_molecules: int, **arguments: Sequence[Any] | None) -> None:
+    """Raise :class:`InputError` where one of these does not have one entry a molecule."""
+    for name, values in arguments.items():
+        if values is None:
+            continue
+        if not hasattr(values, "__len__"):
+            raise InputError(f"{name} is {values!r}: give a list, one for each molecule")
+        if len(values) != n_molecules:
+            raise InputError(f"there are {n_molecules} molecules, but {len(values)} {name}")
 
 
 def _from_atoms(atoms: Any) -> Molecule:

@@ -85,13 +85,14 @@ def _multiplicity(molecule: Molecule, n_electrons: int, n_orbitals: int) -> int:
         raise InputError(
             f"multiplicity {multiplicity} does not exist: give 2S + 1 (1 for a singlet)"
         )
+    most = 1 + min(n_electrons, 2 * n_orbitals - n_electrons)
     if (multiplicity - lowest) % 2:
+        possible = f"{lowest} or {lowest + 2}" if lowest + 2 <= most else f"{lowest}"
         raise InputError(
             f"multiplicity {multiplicity} is impossible with {n_electrons} valence electrons "
-            f"(charge {molecule.charge:+d}): give {lowest} or {lowest + 2}, or another charge"
+            f"(charge {molecule.charge:+d}): give {possible}, or another charge"
         )
-    alpha = (n_electrons + multiplicity - 1) // 2
-    if alpha > min(n_orbitals, n_electrons):
+    if multiplicity > most:
         raise InputError(
             f"multiplicity {multiplicity} needs {multiplicity - 1} unpaired electrons, more than "
             f"{n_electrons} valence electrons in {n_orbitals} orbitals allow"
@@ -127,6 +128,8 @@ def closest_pair(positions: np.ndarray) -> tuple[int, int, float] | None:
         squared = np.einsum("ijk,ijk->ij", gaps, gaps)
         squared.flat[:: n + 1] = np.inf
         i, j = divmod(int(squared.argmin()), n)
+        if i == j:  # squares of absurdly large distances overflow
+            return None
     else:
         from scipy.spatial import cKDTree
 

@@ -69,6 +69,8 @@ def test_keywords():
         (with_moments([2.0, 0, 0]), {"multiplicity": 1}, "moments plus one says 3"),
         (water(charge=0.5), {}, 'atoms.info["charge"] is 0.5: give a whole number'),
         (water(charge="two"), {}, "'two': give a whole number"),
+        (water(charge=True), {}, 'atoms.info["charge"] is True: give a whole number'),
+        (water(spin=np.True_), {}, "give a whole number"),
         (water(charge=float("nan")), {}, "nan: give a whole number"),
         (water(spin=[1]), {}, "give a whole number"),
         (with_charges([0.4, 0.0, 0.0]), {}, "the sum of the initial charges is 0.4"),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.data import covalent_radii
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.batch import Molecule
@@ -157,6 +159,68 @@ def test_charges_and_spin(results: list) -> None:
         if "s_squared" in mopac:
             deviations.append((entry, abs(result.spin_squared - mopac["s_squared"]), 1e-4))
     assert _misses(deviations) == []
+
+
+HALF_AXES = [sign * np.eye(3)[k] for k in range(3) for sign in (1.0, -1.0)]
+
+
+def _bonds(numbers: np.ndarray, positions: np.ndarray) -> list[tuple[int, int]]:
+    """One bond of every pair of elements."""
+    reach = covalent_radii[numbers]
+    distance = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    bonded = np.triu(distance < 1.3 * (reach[:, None] + reach), 1)
+    found = {tuple(sorted(numbers[[i, j]])): (i, j) for i, j in np.argwhere(bonded)}
+    return list(found.values())
+
+
+def _onto(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """A proper rotation that carries one unit vector to another."""
+    two = []
+    for first in (start, end):
+        second = np.cross(first, np.eye(3)[np.abs(first).argmin()])
+        second /= np.linalg.norm(second)
+        two.append(np.array([first, second, np.cross(first, second)]))
+    return two[1].T @ two[0]
+
+
+def _turned(method: str) -> list[tuple[dict, np.ndarray, Molecule]]:
+    """Calculations, rotations, and molecules with a bond along a half axis, to the last digit."""
+    out: list = []
+    for entry in CALCULATIONS:
+        known = (entry["name"], method) not in BELOW_MOPAC
+        if entry["method"] != method or entry["kind"] == "axis" or not known:
+            continue
+        molecule = _molecule(entry)
+        for i, j in _bonds(molecule.numbers, molecule.positions):
+            bond, axis = molecule.positions[j] - molecule.positions[i], HALF_AXES[len(out) % 6]
+            length = np.linalg.norm(bond)
+            matrix = _onto(bond / length, axis)
+            positions = (molecule.positions - molecule.positions[i]) @ matrix.T
+            positions[i], positions[j] = 0.0, length * axis
+            out.append((entry, matrix, replace(molecule, positions=positions)))
+    return out
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bonds_of_all_kinds_along_the_axes(method: str) -> None:
+    """What MOPAC says of the molecule in its own frame, turned along."""
+    turned = _turned(method)
+    assert len(turned) > 250
+    heats, gradients, dipoles = [], [], []
+    for uhf in (False, True):
+        part = [one for one in turned if one[0]["uhf"] == uhf]
+        molecules = [molecule for _, _, molecule in part]
+        wanted = ("energy", "forces", "dipole")
+        found = evaluate(molecules, method, wanted, unrestricted=uhf or None)
+        for (entry, matrix, molecule), result in zip(part, found, strict=True):
+            mopac, bound = entry["mopac"], 0.01 + 0.001 * len(molecule.numbers)
+            heat = result.heat_of_formation * EV_TO_KCAL - mopac["heat_of_formation_kcal_mol"]
+            heats.append((entry, abs(heat), bound))
+            gradient = -result.forces @ matrix * EV_TO_KCAL - mopac["gradients_kcal_mol_A"]
+            gradients.append((entry, float(np.abs(gradient).max()), 0.02))
+            dipole = result.dipole @ matrix * E_ANGSTROM_TO_DEBYE - mopac["dipole_vector_debye"]
+            dipoles.append((entry, float(np.linalg.norm(dipole)), 0.005))
+    assert _misses(heats) + _misses(gradients) + _misses(dipoles) == []
 
 
 def _programs():

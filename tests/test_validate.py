@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import build
 
-from ase_mlseqm import Engine, InputError
+from ase_mlseqm import Engine, InputError, Status
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.model import PlainModel
 from ase_mlseqm.validate import MIN_DISTANCE, check, closest_pair, electron_counts
@@ -77,6 +77,16 @@ REFUSED = {
         "PM3",
         "multiplicity 2 is impossible with 8 valence electrons (charge +0): give 1 or 3",
     ),
+    "one electron": (
+        dataclasses.replace(spread(1, 1), charge=1, multiplicity=1),
+        "PM3",
+        "multiplicity 1 is impossible with 1 valence electrons (charge +1): give 2, or another",
+    ),
+    "full shell": (
+        dataclasses.replace(spread(9), charge=-1, multiplicity=2),
+        "PM3",
+        "multiplicity 2 is impossible with 8 valence electrons (charge -1): give 1, or another",
+    ),
     "zero": (dataclasses.replace(WATER, multiplicity=0), "PM3", "multiplicity 0 does not exist"),
     "negative": (dataclasses.replace(WATER, multiplicity=-1), "PM3", "multiplicity -1 does not"),
     "too high": (
@@ -143,6 +153,15 @@ def test_closest_pair(n):
 
 def test_one_atom_has_no_neighbours():
     assert closest_pair(np.zeros((1, 3))) is None
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_absurd_distances_are_not_small():
+    """Their squares are infinite."""
+    far = dataclasses.replace(WATER, positions=1e200 * WATER.positions)
+    assert closest_pair(far.positions) is None
+    result = Engine("PM3").run([far])[0]
+    assert result.status is Status.NOT_FINITE and np.isnan(result.energy)
 
 
 def test_input_errors_are_value_errors():

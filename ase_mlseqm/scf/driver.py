@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..nddo.fock import FockBuilder
 from ..nddo.layout import Layout
 from . import guess as guesses
@@ -35,6 +36,13 @@ class SCFSettings:
     """Fock matrices kept for DIIS."""
     ladder: bool = True
     """Try the aids behind DIIS, and other starting points where several solutions are likely."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.tolerance < math.inf:
+            raise InputError(f"tolerance is {self.tolerance}: give a positive number")
+        for name in ("max_iterations", "diis_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: give 1 or more")
 
 
 @dataclasses.dataclass

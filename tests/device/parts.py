@@ -94,7 +94,24 @@ def training(device: str) -> None:
         assert abs(one - two).max() < 1e-3
 
 
-PARTS = {part.__name__: part for part in (plain, difficult, learned, hessian, training)}
+def large(device: str) -> None:
+    """A peptide of 176 atoms, where what every pair of atoms is off would add up."""
+    from ase.io import read
+
+    atoms = read(TESTS.parent / "benchmarks" / "structures" / "peptide.xyz")
+    assert len(atoms) == 176
+    there, here = (
+        evaluate([atoms], "PM3", device=where, scf=SCFSettings(tolerance=1e-11))[0]
+        for where in (device, "cpu")
+    )
+    assert there.converged and here.converged
+    assert there.residual < 1e-11 and here.residual < 1e-11
+    assert abs(there.energy - here.energy) < 1e-12 * abs(here.energy)
+    assert np.abs(there.forces - here.forces).max() < 1e-8
+    assert np.abs(there.forces.sum(0)).max() < 1e-9
+
+
+PARTS = {part.__name__: part for part in (plain, difficult, learned, hessian, large, training)}
 
 if __name__ == "__main__":
     name, part = sys.argv[1:]

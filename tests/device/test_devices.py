@@ -8,7 +8,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-PARTS = ("plain", "difficult", "learned", "hessian", "training")
+PARTS = ("plain", "difficult", "learned", "hessian", "large", "training")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

@@ -89,6 +89,7 @@ def test_status_of_every_molecule():
     ("arguments", "words"),
     [
         ({"properties": ("energy", "hessian")}, "unknown property 'hessian'"),
+        ({"properties": "energy"}, "properties is 'energy': give a list"),
         ({"method": "PM7"}, "unknown method 'PM7'"),
         ({"device": "quantum"}, "unknown device 'quantum'"),
         ({"device": "meta"}, "unknown device 'meta'"),
@@ -96,12 +97,40 @@ def test_status_of_every_molecule():
         ({"field": (0.0, 1.0, float("nan"))}, "three finite numbers"),
         ({"charges": [0, 1]}, "molecule 1: multiplicity 1 is impossible"),
         ({"multiplicities": [1, 2]}, "molecule 1: multiplicity 2 is impossible"),
+        ({"charges": [0, 0.5]}, "molecule 1: charge is 0.5: give a whole number"),
+        ({"multiplicities": [1.5, None]}, "molecule 0: multiplicity is 1.5: give a whole number"),
+        # nothing that was given may be left aside
+        ({"charges": [0]}, "there are 2 molecules, but 1 charges"),
+        ({"multiplicities": [1, 1, 1]}, "there are 2 molecules, but 3 multiplicities"),
+        ({"guesses": [None]}, "there are 2 molecules, but 1 guesses"),
+        ({"charges": 1}, "charges is 1: give a list"),
+        ({"max_memory": -1.0}, "max_memory is -1.0: give a positive number"),
     ],
 )
 def test_requests_that_cannot_be_met(arguments, words):
     molecules = [dataclasses.replace(build("H2O"), multiplicity=1)] * 2
     with pytest.raises(InputError, match=words):
         evaluate(molecules, **({"method": "PM3"} | arguments))
+
+
+def test_one_molecule_is_no_list():
+    for one in (build("H2O"), atoms_of(build("H2O"))):
+        with pytest.raises(InputError, match="a single molecule: give a list"):
+            evaluate(one, "PM3")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("tolerance", 0.0, "tolerance is 0.0: give a positive number"),
+        ("tolerance", float("nan"), "tolerance is nan: give a positive number"),
+        ("max_iterations", 0, "max_iterations is 0: give 1 or more"),
+        ("diis_size", 0, "diis_size is 0: give 1 or more"),
+    ],
+)
+def test_settings_of_the_scf_that_make_no_sense(name, value, words):
+    with pytest.raises(InputError, match=words):
+        SCFSettings(**{name: value})
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -13,6 +13,7 @@ from ase_mlseqm.batch import Molecule
 from ase_mlseqm.nddo.fock import FockBuilder
 from ase_mlseqm.scf import driver, solve
 from ase_mlseqm.scf.density import commutator
+from ase_mlseqm.scf.rungs import PlainDIIS
 
 CLOSED = [build(n) for n in ("CH3CONH2", "H2", "CHFBrI", "PF3", "C6H6", "SO2", "AlH3")]
 CLOSED += [build("NH4", 1), build("HCOO", -1)]
@@ -94,6 +95,26 @@ def test_the_ladder_saves_what_diis_misses():
     assert result.iterations > 9
     expected = Engine("PM3").run([molecule])[0].energy
     assert result.energy == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("rung", driver._LADDER, ids=lambda rung: f"{rung.name} {rung.seed or ''}")
+def test_every_rung_alone_saves_what_diis_misses(rung, monkeypatch):
+    """The only one behind a DIIS that is cut short."""
+    original = driver.iterate
+
+    def cut_short(builder, occupied, start, aid, tolerance, steps):
+        if type(aid) is PlainDIIS:
+            steps = 2
+        return original(builder, occupied, start, aid, tolerance, steps)
+
+    molecules = [build("CH3CONH2"), build("SO2"), build("HCN")]
+    expected = run(molecules, "PM3", scf=SCFSettings())
+    monkeypatch.setattr(driver, "iterate", cut_short)
+    monkeypatch.setattr(driver, "_LADDER", (rung,))
+    settings = SCFSettings(max_iterations=200)
+    for found, plain in zip(run(molecules, "PM3", scf=settings), expected, strict=True):
+        assert (found.rung, plain.rung) == (rung.name, "diis")
+        assert found.energy == pytest.approx(plain.energy, abs=1e-9)
 
 
 def test_geometries_that_are_not_finite_are_flagged():
