@@ -4,8 +4,8 @@
 
 Every report is a folder (`--out`) with a short name.  Its metrics are kept as
 `benchmarks/results/transferability/NAME.csv`, the checksums of its models as `NAME.json`, a table
-of every test as `NAME_TEST.md`, which the page includes, and its pictures are copied to
-`docs/transferability_NAME_TEST.png`.  Without arguments the tables are written anew from the CSV
+of every test as `NAME_TEST.md`, which the page includes, and those of its pictures that the page
+shows are copied to `docs/transferability_NAME_TEST.png`.  Without arguments the tables are written anew from the CSV
 files.
 """
 
@@ -92,10 +92,11 @@ def keep(name: str, report: Path) -> None:
         },
     }
     (FOLDER / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")
+    page = (ROOT / "docs" / "transferability.md").read_text()
     for test in tests:
-        picture = report / f"{test}.png"
-        if picture.exists():
-            shutil.copyfile(picture, ROOT / "docs" / f"transferability_{name}_{test}.png")
+        picture, shown = report / f"{test}.png", f"transferability_{name}_{test}.png"
+        if picture.exists() and f"({shown})" in page:
+            shutil.copyfile(picture, ROOT / "docs" / shown)
 
 
 def about() -> str:
