@@ -5,8 +5,8 @@
 Every report is a folder (`--out`) with a short name.  Its metrics are kept as
 `benchmarks/results/transferability/NAME.csv`, the checksums of its models as `NAME.json`, a table
 of every test as `NAME_TEST.md`, which the page includes, and those of its pictures that the page
-shows are copied to `docs/transferability_NAME_TEST.png`.  Without arguments the tables are written anew from the CSV
-files.
+shows are copied to `docs/transferability_NAME_TEST.png`.  Without arguments the tables are written
+anew from the CSV files.
 """
 
 from __future__ import annotations
