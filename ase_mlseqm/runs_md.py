@@ -134,12 +134,13 @@ def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, adv
 
 def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
     options, config = run.options, settings.dynamics()
-    engine = engine_for(dataclasses.asdict(options))
+    calc = MLSEQM(**run.keywords)
+    model = engine_for(calc.parameters).model
     jobs: list[tuple[Frame, str, Atoms, float]] = []
     for frame, stem in named:
         try:
             molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
-            molecule = check(molecule, engine.model, options.unrestricted)
+            molecule = check(molecule, model, options.unrestricted)
         except InputError as error:
             run.problems.append(f"{frame.name}: {error}")
             continue
@@ -159,12 +160,10 @@ def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, ad
 
     results = replicas(
         [atoms for _, _, atoms, _ in jobs],
-        engine,
+        calc,
         config,
         temperatures=[heat for *_, heat in jobs],
         stems=[run.out / name for _, name, _, _ in jobs],
-        unrestricted=options.unrestricted,
-        field=options.field,
         callback=step,
     )
     for (frame, name, _, _), result in zip(jobs, results, strict=True):

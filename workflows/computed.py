@@ -12,7 +12,6 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.models import DEFAULT, model_file
 
 
@@ -33,16 +32,24 @@ class ComputedAtoms:
         return float(np.linalg.norm(forces, axis=1).max(initial=0.0))
 
 
+def keywords(calc: BaseCalculator) -> dict[str, Any]:
+    """Those of a calculator on which its results depend, where it tells them."""
+    try:
+        known = dict(calc.todict())
+    except (AttributeError, NotImplementedError):
+        return {}
+    if isinstance(calc, MLSEQM):
+        for name in ("device", "max_memory"):
+            known.pop(name, None)
+        if calc.parameters["method"] is None:
+            # a model that was trained on has the name that it had
+            known["sha256"] = model_file(calc.parameters["model"] or DEFAULT).sha256
+    return known
+
+
 def fingerprint(calc: BaseCalculator, structures: Sequence[Atoms], *settings: Any) -> str:
     """Equal where the same would be computed from the same structures."""
-    try:
-        keywords = dict(calc.todict())
-    except (AttributeError, NotImplementedError):
-        keywords = {}
-    if isinstance(calc, MLSEQM) and calc.parameters["method"] is None:
-        # a model that was trained on has the name that it had
-        keywords["sha256"] = model_file(calc.parameters["model"] or DEFAULT).sha256
-    parts: list[Any] = [calc.name, keywords, *settings]
+    parts: list[Any] = [calc.name, keywords(calc), *settings]
     for atoms in structures:
         parts += [atoms.numbers.tolist(), atoms.positions.round(6).tolist()]
         parts += [atoms.cell.tolist(), atoms.pbc.tolist()]
@@ -50,7 +57,8 @@ def fingerprint(calc: BaseCalculator, structures: Sequence[Atoms], *settings: An
             atoms.get_initial_charges().tolist(),
             atoms.get_initial_magnetic_moments().tolist(),
         ]
-        parts += [*charge_and_multiplicity(atoms), [told(c) for c in atoms.constraints]]
+        parts += [str(atoms.info.get(name)) for name in ("charge", "multiplicity", "spin")]
+        parts.append([told(c) for c in atoms.constraints])
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 
 

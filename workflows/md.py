@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +16,14 @@ from ase.md.md import MolecularDynamics
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
+from ase_mlseqm.summary import jsonable
 
+from .computed import keywords
 from .extrapolation import DensityHistory
 from .md_config import End, Interrupted, MDConfig, MDResult, degrees_of_freedom, set_velocities
 from .md_integrators import conserved, integrator, set_thermostat, thermostat
 from .md_log import Files, Log, StepCallback, row, snapshot
-from .several import Failure, attempt
+from .several import Failure, attempt, structure
 from .side_by_side import each
 
 
@@ -103,7 +106,7 @@ def dynamics(
 
         _warn_of_copies(atoms, config or MDConfig())
         return each(one, atoms, calc, stem=stem)
-    simulation = _Simulation(as_atoms(atoms), calc, config or MDConfig(), stem, callback)
+    simulation = _Simulation(structure(atoms), calc, config or MDConfig(), stem, callback)
     try:
         return simulation.run()
     except KeyboardInterrupt:
@@ -238,14 +241,8 @@ class _Simulation:
 
 
 def _identity(calc: BaseCalculator) -> dict[str, Any]:
-    """What of a calculator decides on energies, JSON-able; of others than ours the class only."""
-    if not isinstance(calc, MLSEQM):
-        return {"class": type(calc).__name__}
-    from ase_mlseqm.models import DEFAULT, model_file
-
-    named = calc.todict()
-    for name in ("device", "max_memory"):
-        named.pop(name, None)
-    if "model" in named:
-        named["sha256"] = model_file(named["model"] or DEFAULT).sha256
-    return named
+    """What of a calculator decides on energies, JSON-able."""
+    known = {"class": type(calc).__name__} | jsonable(keywords(calc))
+    # an object is told by its class: its address is another one in every process
+    found: dict[str, Any] = json.loads(json.dumps(known, default=lambda one: type(one).__name__))
+    return found

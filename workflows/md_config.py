@@ -86,9 +86,16 @@ class MDConfig:
         settings = dataclasses.asdict(self)
         for name in ("steps", "max_heating", "max_gap"):
             del settings[name]
+        told = [str(atoms.info.get(name)) for name in ("charge", "multiplicity", "spin")]
+        sums = [atoms.get_initial_charges().sum(), atoms.get_initial_magnetic_moments().sum()]
+        momenta = atoms.get_momenta() if self.keep_velocities else np.zeros(0)
         return settings | {
             "atoms": atoms.numbers.tolist(),
             "positions": atoms.positions.round(8).tolist(),
+            "masses": atoms.get_masses().tolist(),
+            "velocities": momenta.round(8).tolist(),
+            "charge or spin": [*told, *map(float, sums)],
+            "cell": [atoms.cell.tolist(), atoms.pbc.tolist()],
             "constraints": [jsonable(c.todict()) for c in atoms.constraints],
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
@@ -14,6 +14,9 @@ from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.molecule import Molecule
+from ase_mlseqm.summary import jsonable
+
+from .computed import keywords
 
 if TYPE_CHECKING:  # torch is imported with the first engine, not with this module
     from ase_mlseqm import Engine
@@ -31,6 +34,8 @@ class System:
         V/Angstrom.
     charge, multiplicity : int or None
         None: what the atoms say.
+    keywords : dict
+        Of the calculator, where it is known.
     """
 
     engine: Engine
@@ -38,6 +43,7 @@ class System:
     field: Sequence[float] | None = None
     charge: int | None = None
     multiplicity: int | None = None
+    keywords: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -49,7 +55,8 @@ class System:
         """That of a calculator, with its keywords, or of an engine with these two."""
         if isinstance(calc, MLSEQM):
             names = ("unrestricted", "field", "charge", "multiplicity")
-            return cls(engine_for(calc.parameters), *(calc.parameters[name] for name in names))
+            given = (calc.parameters[name] for name in names)
+            return cls(engine_for(calc.parameters), *given, keywords(calc))
         if isinstance(calc, BaseCalculator):
             raise InputError(
                 f"replicas need MLSEQM or an Engine, not {type(calc).__name__}: give the list to "
@@ -60,6 +67,12 @@ class System:
 
             calc = Engine()
         return cls(calc, unrestricted, field)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it decides on energies, JSON-able."""
+        said = {"unrestricted": self.unrestricted, "field": self.field}
+        return {"model": self.engine.model.name, "calculator": jsonable(said | self.keywords)}
 
     def molecule(self, atoms: Atoms) -> Molecule:
         """For the engine.

@@ -64,7 +64,8 @@ class Checkpoint:
     ) -> None:
         self.path, self.ends = path, ends
         self.file = None if path is None else path.with_suffix(".checkpoint.npz")
-        self.key = fingerprint(calc, ends, config.images, config.relax_ends)
+        ends_fmax = config.ends_fmax if config.relax_ends else None
+        self.key = fingerprint(calc, ends, config.images, ends_fmax)
         self._steps = [config.optimizer, config.spring, config.spring_low]
 
     def read(self) -> Known | None:

@@ -14,13 +14,13 @@ from ase.constraints import FixAtoms
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.molecule import Molecule
-from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.results import SinglePoint
 
 from .extrapolation import DensityHistory
 from .md_config import End, MDConfig, MDResult, degrees_of_freedom, set_velocities
 from .md_log import Files, Log, row, snapshot
 from .md_system import System
+from .several import structure
 
 if TYPE_CHECKING:  # torch is imported with the first engine, not with this module
     from ase_mlseqm import Engine
@@ -90,7 +90,7 @@ def replicas(
         heat = config.temperature if temperatures is None else float(temperatures[index])
         own = dataclasses.replace(config, temperature=heat)
         stem = None if stems is None else Path(stems[index])
-        runs.append(_Replica(as_atoms(molecule), own, index, stem, system))
+        runs.append(_Replica(structure(molecule), own, index, stem, system))
     active = runs
     try:
         while active:
@@ -143,7 +143,7 @@ class _Replica:
         self.temperature = 0.0
         self.log = Log(
             None if stem is None else Files(stem, config.format),
-            config.identity(atoms) | {"replica": index, "model": system.engine.model.name},
+            config.identity(atoms) | {"replica": index} | system.identity,
             config.interval,
         )
         self.saved = self.log.restore()

@@ -187,6 +187,54 @@ def test_another_run_is_not_continued(grid, tmp_path):
         dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "a")
 
 
+def heavier(atoms):
+    atoms.set_masses([2.0] * len(atoms))
+
+
+def charged(atoms):
+    atoms.info["charge"] = 2
+
+
+def faster(atoms):
+    atoms.set_momenta(2 * atoms.get_momenta())
+
+
+def one_replica(atoms, calc, config, stem):
+    return replicas([atoms], calc, config, stems=[stem])
+
+
+@pytest.mark.parametrize("run", [dynamics, one_replica])
+def test_another_molecule_is_not_continued(warm, tmp_path, run):
+    """At the same positions: with other masses, charge or velocities, or another calculator."""
+    calc, config = MLSEQM(method="PM3"), MDConfig(steps=2, keep_velocities=True)
+    run(warm, calc, config, stem=tmp_path / "a")
+    for change, word in {
+        heavier: "masses",
+        charged: "charge or spin",
+        faster: "velocities",
+    }.items():
+        other = warm.copy()
+        change(other)
+        with pytest.raises(InputError, match=f"other {word}"):
+            run(other, calc, config, stem=tmp_path / "a")
+    for keywords in ({"field": (0.0, 0.0, 0.1)}, {"charge": 2}, {"tolerance": 1e-5}):
+        calc = MLSEQM(method="PM3", **keywords)
+        with pytest.raises(InputError, match="other calculator: remove it"):
+            run(warm, calc, config, stem=tmp_path / "a")
+
+
+def test_keywords_of_other_calculators_count(grid, tmp_path):
+    """Those that are plain; of an object the class."""
+    calc = Springs(grid.positions)
+    calc.parameters = {"k": 5.0, "matrix": np.eye(2), "object": object()}
+    dynamics(grid, calc, COLD, stem=tmp_path / "a")
+    calc.parameters = {"k": 5.0, "matrix": np.eye(2), "object": object()}
+    dynamics(grid, calc, COLD, stem=tmp_path / "a")
+    calc.parameters = {"k": 6.0}
+    with pytest.raises(InputError, match="other calculator: remove it"):
+        dynamics(grid, calc, COLD, stem=tmp_path / "a")
+
+
 def test_replicas_are_those_of_ase(warm):
     config = MDConfig(steps=12, keep_velocities=True)
     other = molecule("CH4")

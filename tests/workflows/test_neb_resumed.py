@@ -161,6 +161,10 @@ def test_files_of_other_runs_are_not_resumed(tmp_path):
     result = neb(*hop(), EMT(), short, path=file)
     assert len(result.images) == len(read(file, ":")) == 4
     assert result.steps == 1
+    for change in ({"ends_fmax": 0.02}, {"relax_ends": False}):
+        _, told = traced(hop(), EMT(), dataclasses.replace(short, **change), file)
+        assert [values[0] for values in told] == [0, 1]
+    neb(*hop(), EMT(), short, path=file)
     (tmp_path / "path.checkpoint.npz").write_text("nonsense")
     _, told = traced(hop(), EMT(), short, file)
     assert [values[0] for values in told] == [0, 1]
