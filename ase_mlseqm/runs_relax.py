@@ -81,7 +81,7 @@ def _one_by_one(
             try:
                 relax = partial(turns.relax, k, trajectory=traj)
                 point, result = _relax(run, calc, frame, relax, advance)
-            except CalculatorSetupError as error:
+            except (CalculatorSetupError, InputError) as error:
                 run.problems.append(f"{frame.name}: {error}")
                 if traj is not None:
                     traj.unlink(missing_ok=True)
@@ -113,7 +113,7 @@ def _all_at_once(
 
     stems = output_stems(frame.file for frame in frames)
     with progress_bar(len(frames), "relaxations") as advance:
-        found: list[RelaxResult | CalculatorError | None]
+        found: list[RelaxResult | CalculatorError | InputError | None]
         try:
             found = list(
                 relax_many(
@@ -131,7 +131,7 @@ def _all_at_once(
     run.summary.lap("compute")
     chosen = []
     for frame, result in zip(frames, found, strict=True):
-        if isinstance(result, CalculatorSetupError):
+        if isinstance(result, CalculatorSetupError | InputError):
             run.problems.append(f"{frame.name}: {result}")
         elif result is not None:
             last = frame.atoms if isinstance(result, CalculatorError) else result.atoms

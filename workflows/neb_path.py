@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, CalculatorError
+from ase.calculators.calculator import BaseCalculator
 from ase.mep import NEB
 from ase.mep.neb import idpp_interpolate, interpolate
 
@@ -90,7 +90,7 @@ def first_path(
         settings = RelaxConfig(fmax=config.ends_fmax)
         calc.reset()
         for k, result in enumerate(relax_many(ends, calc, settings)):
-            if isinstance(result, CalculatorError):
+            if isinstance(result, Exception):
                 raise result
             ends[k] = result.atoms.copy()
             if not result.converged:

@@ -15,7 +15,6 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.pymatgen_io import as_atoms
 
 from .displacements import Displaced, Progress, default_step, displaced
 from .journal import Journal
@@ -31,6 +30,7 @@ from .several import (
     computed,
     not_stationary,
     one_or_many,
+    structure,
     together,
 )
 
@@ -102,7 +102,7 @@ def phonons(
     step = settings.step or default_step(calc)
 
     def compute(structures: Sequence[Any]) -> list[Any]:
-        starts = attempt(lambda structure: _start(structure, calc, settings), structures)
+        starts = attempt(lambda system: _start(system, calc, settings), structures)
         doubts: list[Any] = [[] for _ in starts]
         with Journal(cache) as journal:
             if settings.relax:
@@ -115,8 +115,8 @@ def phonons(
     return one_or_many(compute, atoms, calc)
 
 
-def _start(structure: Any, calc: BaseCalculator, config: PhononsConfig) -> Atoms:
-    work = as_atoms(structure).copy()
+def _start(system: Any, calc: BaseCalculator, config: PhononsConfig) -> Atoms:
+    work = structure(system).copy()
     _check(work, config)
     if isinstance(calc, MLSEQM):  # it refuses what the Hamiltonian cannot do, now periodic cells
         molecule_from_atoms(work, calc.parameters["charge"], calc.parameters["multiplicity"])
@@ -168,8 +168,6 @@ def _result(
 
 
 def _check(atoms: Atoms, config: PhononsConfig) -> None:
-    if not len(atoms):
-        raise InputError("there are no atoms to compute the phonons of")
     if atoms.pbc.any() and atoms.cell.rank < 3:
         raise InputError("phonons need a cell of three vectors: give a slab or chain a vacuum")
     for number, periodic in zip(config.supercell, atoms.pbc, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from ase import Atoms
@@ -14,6 +14,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import choose, require_not_negative, require_positive
+
+if TYPE_CHECKING:
+    from .several import Failure
 
 OPTIMIZERS = ("BFGS", "LBFGS", "FIRE", "BFGSLineSearch")
 
@@ -201,7 +204,7 @@ def relax(
     config: RelaxConfig | None = None,
     *,
     checkpoint: str | Path | None = None,
-) -> list[RelaxResult | CalculatorError]: ...
+) -> list[RelaxResult | Failure]: ...
 
 
 def relax(
@@ -212,7 +215,7 @@ def relax(
     trajectory: str | Path | None = None,
     callback: StepCallback | None = None,
     checkpoint: str | Path | None = None,
-) -> RelaxResult | list[RelaxResult | CalculatorError]:
+) -> RelaxResult | list[RelaxResult | Failure]:
     """Relax the positions of one molecule, or of many.
 
     Parameters

@@ -15,6 +15,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 
 from .relax import Interrupted, RelaxConfig, RelaxResult, StepCallback, _History
 from .relax_checkpoint import Checkpoint, restore
+from .several import structure
 
 
 class InTurn:
@@ -56,6 +57,7 @@ class InTurn:
     ) -> RelaxResult:
         """Relax one of them; the parameters are those of :func:`~.relax.relax`."""
         config, history = self.config, self._histories[k]
+        structure(self.starts[k])
         if trajectory is not None:
             writer = _continued(Path(trajectory), history.energies)
             if writer is None:

@@ -14,11 +14,11 @@ from ase import Atoms, optimize
 from ase.calculators.calculator import BaseCalculator, CalculatorError
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.pymatgen_io import as_atoms
 
 from .many import Many
 from .relax import RelaxConfig, RelaxResult, _History
 from .relax_checkpoint import Checkpoint, restore
+from .several import Failure, attempt, structure
 
 Progress = Callable[[int, RelaxResult], None]
 """Called with the place of a molecule in the list and its result when it is done."""
@@ -49,7 +49,7 @@ def relax_many(
     done: Progress | None = None,
     step: Callable[[int, int], None] | None = None,
     checkpoint: str | Path | None = None,
-) -> list[RelaxResult | CalculatorError]:
+) -> list[RelaxResult | Failure]:
     """Relax the positions of many molecules.
 
     Parameters
@@ -85,15 +85,18 @@ def relax_many(
             f"{config.optimizer} relaxes one molecule at a time: choose one of "
             f"{', '.join(ONE_FORCE_A_STEP)} for many"
         )
-    starts = [as_atoms(atoms) for atoms in systems]
-    works = [_Relaxation(atoms, config) for atoms in starts]
-    results: list[RelaxResult | CalculatorError | None] = [None] * len(works)
-    many, active = Many(calc), list(range(len(works)))
-    kept = Checkpoint(None if checkpoint is None else Path(checkpoint), starts, calc, config)
-    for k, frame in kept.read().items():
-        restore(works[k].history, frame)
+    starts = attempt(structure, systems)
+    results: list[RelaxResult | Failure | None] = [
+        atoms if isinstance(atoms, Exception) else None for atoms in starts
+    ]
+    active = [k for k, result in enumerate(results) if result is None]
+    works = {k: _Relaxation(starts[k], config) for k in active}
+    good, path = [starts[k] for k in active], None if checkpoint is None else Path(checkpoint)
+    many, kept = Many(calc), Checkpoint(path, good, calc, config)
+    for place, frame in kept.read().items():
+        restore(works[active[place]].history, frame)
 
-    def finish(k: int, result: RelaxResult | CalculatorError) -> None:
+    def finish(k: int, result: RelaxResult | Failure) -> None:
         results[k] = result
         if done is not None and isinstance(result, RelaxResult):
             done(k, result)
@@ -121,7 +124,7 @@ def relax_many(
                 else:
                     works[k].history()
             active = still([k for k in active if results[k] is None])
-            kept.write([work.history for work in works])
+            kept.write([work.history for work in works.values()])
             if step is not None:
                 step(number, len(active))
             for k in active:
@@ -141,7 +144,7 @@ def relax_many(
 class InterruptedMany(KeyboardInterrupt):
     """Ctrl-C; ``results`` as :func:`relax_many` returns them, None where nothing was computed."""
 
-    def __init__(self, results: list[RelaxResult | CalculatorError | None]) -> None:
+    def __init__(self, results: list[RelaxResult | Failure | None]) -> None:
         super().__init__("interrupted")
         self.results = results
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, CalculatorError
+from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm import __version__
 
@@ -73,7 +73,7 @@ def _relaxed(
         ends = relax_many(some, calc, config, done=keep, checkpoint=file)
     else:
         ends = attempt(alone, some)
-    failed = {k: end for k, end in zip(left, ends, strict=True) if isinstance(end, CalculatorError)}
+    failed = {k: end for k, end in zip(left, ends, strict=True) if isinstance(end, Exception)}
 
     def relaxed(start: Atoms, key: str) -> tuple[Atoms, list[str]]:
         entry = journal.known(key)[RELAXED]

@@ -26,11 +26,30 @@ from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
 from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.pymatgen_io import as_atoms
 
 from .relax import frozen
 
 Failure = CalculatorError | InputError
 """Why a structure could not be computed."""
+
+
+def structure(system: Any) -> Atoms:
+    """``ase.Atoms`` of what a workflow begins with (see :func:`~ase_mlseqm.pymatgen_io.as_atoms`).
+
+    Raises
+    ------
+    InputError
+        For no structure, no atoms, and positions that are not finite: calculators of others fail
+        with whatever exception, or return numbers.
+    """
+    atoms = as_atoms(system)
+    if not len(atoms):
+        raise InputError("there are no atoms to compute")
+    bad = np.flatnonzero(~np.isfinite(atoms.positions).all(1))
+    if len(bad):
+        raise InputError(f"the position of atom {bad[0]} is not a finite number: correct the input")
+    return atoms
 
 
 def one_or_many(compute: Callable[[Sequence[Any]], list[Any]], atoms: Any, calc: Any) -> Any:

@@ -8,18 +8,17 @@ from typing import Any, overload
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, CalculatorError
+from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.pymatgen_io import as_atoms
 
 from .activation import Activation, activation
 from .irc import irc
 from .many import Many
 from .relax import RelaxConfig
 from .relax_many import relax_many
-from .several import Failure
+from .several import Failure, structure
 from .side_by_side import each
 from .ts_checkpoint import Checkpoint
 from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult
@@ -109,8 +108,8 @@ def ts(
             return ts(start, own, config, **row)
 
         return each(one, guess, calc, reactant=reactant, product=product, checkpoint=checkpoint)
-    guess = as_atoms(guess)
-    reactant, product = (x if x is None else as_atoms(x) for x in (reactant, product))
+    guess = structure(guess)
+    reactant, product = (x if x is None else structure(x) for x in (reactant, product))
     config = config or TSConfig()
     for end in (reactant, product):
         if end is not None and not np.array_equal(end.numbers, guess.numbers):
@@ -217,7 +216,7 @@ def _minima(
         say("minima")
         settings = RelaxConfig(fmax=config.ends_fmax)
         for found in relax_many(starts, calc, settings, checkpoint=kept.relaxations):
-            if isinstance(found, CalculatorError):
+            if isinstance(found, Exception):
                 raise found
             known.feet.append((found.atoms, found.converged))
         kept.write(now=True)

@@ -12,7 +12,6 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.pymatgen_io import as_atoms
 
 from .displacements import Progress
 from .harmonic import harmonic, harmonic_many
@@ -20,7 +19,7 @@ from .isotopes import isotope_masses, isotope_name
 from .journal import Journal
 from .relax import RelaxConfig, StepCallback
 from .settle import settled
-from .several import Computed, Failure, attempt, computed, one_or_many, together
+from .several import Computed, Failure, attempt, computed, one_or_many, structure, together
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
 __all__ = [
@@ -115,7 +114,7 @@ def vibrations(
         return attempt(_with_doubts, found, doubts)
 
     def compute(structures: Sequence[Any]) -> list[Any]:
-        starts = attempt(lambda structure: _start(structure, settings), structures)
+        starts = attempt(lambda system: _start(system, settings), structures)
         with Journal(cache) as journal:
             found = settle(starts, settings.relax, journal)
             for _ in range(settings.follow):
@@ -132,14 +131,11 @@ def vibrations(
     return one_or_many(compute, atoms, calc)
 
 
-def _start(structure: Any, config: VibrationsConfig) -> Atoms:
+def _start(system: Any, config: VibrationsConfig) -> Atoms:
     """A copy of the molecule, with the masses of its isotopes."""
-    atoms = as_atoms(structure)
-    if atoms.pbc.any() or not len(atoms):
-        raise InputError(
-            "vibrations are those of a molecule: "
-            + ("switch periodicity off (pbc=False)" if len(atoms) else "there are no atoms")
-        )
+    atoms = structure(system)
+    if atoms.pbc.any():
+        raise InputError("vibrations are those of a molecule: switch periodicity off (pbc=False)")
     work = atoms.copy()
     work.set_masses(isotope_masses(atoms, config.isotopes))
     return work

@@ -1,6 +1,7 @@
 """What no workflow can do anything with: one clear sentence, no files, exit code 2 or 1."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,31 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import Calculator
+from ase.calculators.emt import EMT
 from ase.io import write
 
-from ase_mlseqm import MLSEQM, cli
+from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm.workflows.md import dynamics
 from ase_mlseqm.workflows.neb import NEBConfig, neb
+from ase_mlseqm.workflows.phonons import phonons
+from ase_mlseqm.workflows.relax import relax
+from ase_mlseqm.workflows.replicas import replicas
+from ase_mlseqm.workflows.thermochemistry import thermochemistry
+from ase_mlseqm.workflows.ts import TSConfig, ts
+from ase_mlseqm.workflows.vibrations import vibrations
 
 COMMANDS = ("relax", "vib", "thermo", "ts", "md", "phonons", "neb")
+
+
+def pm3():
+    return MLSEQM(method="PM3")
+
+
+def torn():
+    """Water, of which one atom is nowhere."""
+    atoms = molecule("H2O")
+    atoms.positions[1, 2] = np.nan
+    return atoms
 
 
 @pytest.fixture
@@ -64,6 +84,58 @@ def test_fewer_steps_than_none(refuse, command):
     option = "--steps" if command == "md" else "--max-steps"
     files = ["water.xyz"] * (1 + (command == "neb"))
     assert "steps is -1" in refuse(2, command, *files, option, "-1")
+
+
+PYTHON = {
+    "relax": relax,
+    "vibrations": vibrations,
+    "thermochemistry": thermochemistry,
+    "phonons": phonons,
+    "dynamics": dynamics,
+    "ts": lambda one, calc: ts(one, calc, TSConfig(refiner="dimer")),
+    "neb": lambda one, calc: neb(one, one, calc),
+}
+
+
+@pytest.mark.parametrize("make", [EMT, pm3])
+@pytest.mark.parametrize("name", PYTHON)
+def test_structures_that_are_none(name, make):
+    """The same sentence whatever the calculator is; in a list it has its place."""
+    if name == "phonons":
+        pytest.importorskip("phonopy", minversion="4")
+    cases = {"no atoms": Atoms(), "not (a )?finite number": torn(), "is no structure": "H2O"}
+    for words, bad in cases.items():
+        with pytest.raises(InputError, match=words):
+            PYTHON[name](bad, make())
+        (found,) = PYTHON[name]([bad], make())
+        assert isinstance(found, InputError) and re.search(words, str(found))
+
+
+def test_replicas_that_are_no_structures():
+    for words, bad in {"no atoms": Atoms(), "atom 1 is not a finite number": torn()}.items():
+        with pytest.raises(InputError, match=words):
+            replicas([molecule("H2O"), bad], pm3())
+
+
+def test_a_bad_one_harms_no_other(tmp_path):
+    """In a relaxation that keeps a checkpoint, for which all structures are looked at first."""
+    unclear = Atoms("H", charges=[0.3])
+    starts = [torn(), molecule("H2O"), "text", unclear, molecule("HCN")]
+    found = relax(starts, pm3(), checkpoint=tmp_path / "c.extxyz")
+    assert [isinstance(one, Exception) for one in found] == [True, False, True, True, False]
+    assert found[1].converged and found[4].converged
+    assert len(found[4].atoms) == 3 and "whole number" in str(found[3])
+
+
+@pytest.mark.parametrize("command", ["relax", "vib", "thermo", "phonons", "md"])
+def test_a_torn_frame_harms_no_other(refuse, command):
+    if command == "phonons":
+        pytest.importorskip("phonopy", minversion="4")
+    write("many.xyz", [torn(), molecule("H2O")])
+    options = {"md": ["--steps", "2"], "thermo": ["--symmetry-number", "2"]}
+    said = refuse(2, command, "many.xyz", *options.get(command, []))
+    assert "many.xyz@0: the position of atom 1 is not a finite number" in said
+    assert "many.xyz@1: the pos" not in said and len(list(Path("o").glob("many*"))) > 1
 
 
 def test_ends_that_fall_apart_or_clash(refuse):

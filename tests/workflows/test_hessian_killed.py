@@ -14,7 +14,7 @@ from helpers import recorded
 from killing import COMMAND, killed
 from reactions import planar
 
-from ase_mlseqm import MLSEQM, InputError, cli, displaced
+from ase_mlseqm import MLSEQM, cli, displaced
 from ase_mlseqm.engine import Engine
 from ase_mlseqm.workflows import computed
 from ase_mlseqm.workflows.hessians import second_derivatives
@@ -22,7 +22,7 @@ from ase_mlseqm.workflows.phonons import PhononsConfig, phonons
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
 CAFFEINE = Path(__file__).parents[2] / "examples" / "caffeine.xyz"
-DISPLACED = 6 * 24
+DISPLACED, FIELDS = 6 * 24, 13
 OPTIONS = {
     "vib": ["--no-spectrum", "--no-animate"],
     "thermo": ["--no-figure", "--symmetry-number", "1"],
@@ -131,6 +131,27 @@ def test_killed_relaxation_goes_on(folder, undisturbed, engine_calls):
     assert not list(folder.glob("*/*unfinished*"))
 
 
+def test_killed_raman_goes_on(folder, engine_calls):
+    """In the middle of the calculations in fields: all that was before is only read."""
+    write("caffeine.xyz", molecule("CH3OH"))
+    assert cli.main([*line("vib", "whole"), "--raman"]) == 0
+    every = sum(engine_calls)
+    killed(folder, every - FIELDS // 2, *line("vib", "cut"), "--raman")
+    assert len(kept("cut/caffeine_vib_unfinished.jsonl")) == 1 + 36
+    engine_calls.clear()
+    assert cli.main([*line("vib", "cut"), "--raman"]) == 0
+    assert sum(engine_calls) == 1 + FIELDS
+    one, other = (
+        json.loads(Path(out, "caffeine_vib.json").read_text())["result"] for out in ("whole", "cut")
+    )
+    for name, digits in {
+        "frequencies": 1e-4,
+        "raman_activities": 1e-2,
+        "polarizability": 1e-5,
+    }.items():
+        np.testing.assert_allclose(one[name], other[name], rtol=0, atol=digits)
+
+
 def test_torn_file(folder, capsys, engine_calls, small_parts, stop):
     """Of a file that was cut off somewhere the whole lines are used; one sentence says so."""
     write("caffeine.xyz", molecule("CH3OH"))
@@ -215,7 +236,7 @@ def test_many_molecules_go_on(tmp_path, engine_calls, small_parts, stop):
     stop(None)
     found = vibrations(some, MLSEQM(method="PM3"), config, cache=cache)
     assert sum(engine_calls) <= 3 + 3 + 20
-    assert isinstance(found[1], CalculatorError) and isinstance(found[4], InputError)
+    assert isinstance(found[1], CalculatorError) and "whole number" in str(found[4])
     for k in (0, 2, 3):
         np.testing.assert_allclose(found[k].frequencies, whole[k].frequencies, atol=0.05)
     engine_calls.clear()
