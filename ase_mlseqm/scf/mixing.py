@@ -25,6 +25,12 @@ class DIIS:
         self.scales = like.new_empty(n_b, size, 1)
         self.gram = like.new_empty(n_b, size, size)
         self.jitter = 1e-13 * torch.eye(size, dtype=like.dtype, device=like.device)
+        self._find_places()
+
+    def _find_places(self) -> None:
+        """Views of the places, made once: making them costs as much as their use."""
+        tensors = self.errors, self.focks, self.scales
+        self.places = list(zip(*(tensor.unbind(1) for tensor in tensors), strict=True))
 
     def extrapolate(self, fock: Tensor, error: Tensor, residual: Tensor) -> Tensor:
         """Add ``fock`` with its commutator ``error`` and return the best combination.
@@ -33,30 +39,39 @@ class DIIS:
         """
         at = self.filled % self.size
         self.filled += 1
-        known = min(self.filled, self.size)
-        new, known_errors = self.errors[:, at], self.errors[:, :known]
-        gram, scales = self.gram[:, :known, :known], self.scales[:, :known]
+        new_error, new_fock, new_scale = self.places[at]
+        errors, focks, scales, gram, jitter = self._known()
         # errors are kept at unit size: the system stays solvable over many orders of magnitude; one
         # that vanishes is no merit (the diagonal guess of a hydrocarbon is a multiple of unity)
         scale = ((residual + 1e-60) / (residual * residual + 1e-40)).unsqueeze(1)
-        torch.mul(_rows(error), scale, out=new)
-        torch.mul(_rows(fock), scale, out=self.focks[:, at])
-        scales[:, at] = scale
-        overlaps = torch.bmm(known_errors, new.unsqueeze(2)).squeeze(2)
-        gram[:, at] = overlaps
-        gram[:, :, at] = overlaps
-        if known == 1:
+        torch.mul(_rows(error), scale, out=new_error)
+        torch.mul(_rows(fock), scale, out=new_fock)
+        new_scale.copy_(scale)
+        overlaps = torch.bmm(errors, new_error.unsqueeze(2)).squeeze(2)
+        gram.select(1, at).copy_(overlaps)
+        gram.select(2, at).copy_(overlaps)
+        if self.filled == 1:
             return fock
-        solution = torch.linalg.solve_ex(gram + self.jitter[:known, :known], scales)[0]
+        solution = torch.linalg.solve_ex(gram + jitter, scales)[0]
         weights = solution / (solution * scales).sum(1, keepdim=True)
-        best = torch.bmm(weights.mT, self.focks[:, :known])
+        best = torch.bmm(weights.mT, focks)
         n_spin, n_b, n, _ = fock.shape
         return best.view(n_b, n_spin, n, n).transpose(0, 1)
+
+    def _known(self) -> tuple[Tensor, ...]:
+        """What is filled of the errors, Fock matrices, scales, overlaps, and the jitter of these."""
+        known = self.filled
+        if known >= self.size:
+            return self.errors, self.focks, self.scales, self.gram, self.jitter
+        rows = (t.narrow(1, 0, known) for t in (self.errors, self.focks, self.scales))
+        gram, jitter = self.gram.narrow(1, 0, known), self.jitter.narrow(0, 0, known)
+        return *rows, gram.narrow(2, 0, known), jitter.narrow(1, 0, known)
 
     def select(self, keep: Tensor) -> None:
         """Drop all molecules but ``keep`` (indices)."""
         self.errors, self.focks = self.errors[keep], self.focks[keep]
         self.scales, self.gram = self.scales[keep], self.gram[keep]
+        self._find_places()
 
 
 def _rows(matrices: Tensor) -> Tensor:
