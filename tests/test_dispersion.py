@@ -8,7 +8,7 @@ from ase.calculators.calculator import InputError as CalculatorInputError
 from ase.data.s22 import create_s22_system, get_interaction_energy_s22, get_number_of_dimer_atoms
 from ase.optimize import LBFGS
 
-from ase_mlseqm import MLSEQM, InputError, evaluate
+from ase_mlseqm import MLSEQM, InputError, SCFSettings, evaluate
 from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.dispersion import Dispersion
 from ase_mlseqm.workflows.relax import RelaxConfig
@@ -85,6 +85,23 @@ def test_hessian_and_batches_have_it():
         forces = correction.energy_and_forces(molecule_from_atoms(moved))[1]
         total -= sign * forces.ravel() / (2 * step)
     np.testing.assert_allclose((with_it - plain)[0], total, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_many_are_each_by_itself(name):
+    """Molecules of several sizes, ions among them, in one call."""
+    systems = [molecule(n) for n in ("C6H6", "H2O", "CH3CONH2", "H2O", "CH4")]
+    corners = 0.6 * np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]])
+    systems.append(Atoms("NH4", [[0, 0, 0], *corners]))
+    systems[-1].info["charge"] = 1
+    systems[3].rattle(0.05, seed=1)
+    together = evaluate(systems, "PM3", dispersion=name, scf=SCFSettings(tolerance=1e-10))
+    for system, point in zip(systems, together, strict=True):
+        alone = evaluate([system], "PM3", dispersion=name, scf=SCFSettings(tolerance=1e-10))[0]
+        assert point.dispersion < 0.0
+        assert point.dispersion == pytest.approx(alone.dispersion, abs=1e-12)
+        assert point.energy == pytest.approx(alone.energy, abs=1e-9)
+        np.testing.assert_allclose(point.forces, alone.forces, rtol=0, atol=1e-8)
 
 
 def test_batched_relaxation_like_ase():
