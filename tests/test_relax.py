@@ -161,8 +161,8 @@ def test_lists(copper):
     assert len(relax((copper,), EMT())) == 1 and relax([], EMT()) == []
     with pytest.raises(InputError, match="is for one molecule"):
         relax([copper], EMT(), trajectory="t.traj")
-    with pytest.raises(InputError, match="str is no structure"):
-        relax([copper, "Cu3"], EMT())
+    ready, nothing = relax([copper, "Cu3"], EMT())
+    assert ready.converged and isinstance(nothing, InputError)
     assert isinstance(relax([copper], Failing(0, SCFError("no")))[0], SCFError)
 
 
