@@ -50,8 +50,12 @@ def path():
 
 
 def transition_state():
-    result = ts(planar(), gfn2(), TSConfig(refiner="dimer", irc=False))
+    result = ts(planar(), gfn2(), TSConfig(refiner="dimer"))
     assert result.converged and len(result.imaginary) == 1
+    pyramid = by_ase(inversion()[0]).get_potential_energy()
+    feet = [minimum.atoms.get_potential_energy() for minimum in result.minima]
+    assert feet == pytest.approx([pyramid] * 2, abs=1e-4)
+    assert min(len(minimum.path) for minimum in result.minima) > 5
     return result.energy, by_ase(planar()).get_potential_energy(), 1e-5
 
 
