@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from .results import SinglePoint
 from .runs import Run
 from .runs_relax import SHOWN
 from .wholefile import write_whole
-from .workflows.computed import told
+from .workflows.computed import fingerprint
 from .workflows.settle import relaxation_file
 
 CHUNK_SECONDS = 20.0
@@ -158,7 +157,7 @@ def _kept_or_new(
     advance: Any,
 ) -> list[Any]:
     """The results in the files of the frames, or new ones, which are written there."""
-    keys = [_fingerprint(run, frame, workflow.config) for frame in frames]
+    keys = [_fingerprint(calc, frame, workflow.config) for frame in frames]
     paths = [run.out / f"{stem}_{workflow.suffix}.json" for stem in stems]
     results = [_kept(run, path, key, workflow) for path, key in zip(paths, keys, strict=True)]
     new = [k for k, result in enumerate(results) if result is None]
@@ -202,20 +201,8 @@ def _kept(run: Run, path: Path, key: str, workflow: Workflow) -> Any:
         return None
 
 
-def _fingerprint(run: Run, frame: Frame, config: Any) -> str:
+def _fingerprint(calc: MLSEQM, frame: Frame, config: Any) -> str:
     """What a result depends on, as one word."""
-    atoms = frame.atoms
-    words = [
-        [atoms.numbers.tolist(), atoms.positions.tolist()],
-        [atoms.cell.tolist(), atoms.pbc.tolist()],
-        atoms.get_masses().tolist(),
-        atoms.get_initial_charges().tolist(),
-        atoms.get_initial_magnetic_moments().tolist(),
-        [str(atoms.info.get(name)) for name in ("charge", "multiplicity", "spin")],
-        [told(constraint) for constraint in atoms.constraints],
-        dataclasses.asdict(run.options),
-        run.summary.model,
-        dataclasses.asdict(config),
-        __version__,
-    ]
-    return hashlib.sha256(repr(words).encode()).hexdigest()
+    atoms, settings = frame.atoms, dataclasses.asdict(config)
+    words = (atoms.positions.tolist(), atoms.get_masses().tolist(), settings, __version__)
+    return fingerprint(calc, [atoms], *words)
