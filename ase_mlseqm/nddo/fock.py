@@ -44,7 +44,7 @@ class Maps:
     ----------
     gather : (G,)
         Elements of a density that enter the Fock matrix: packed products, then the pair blocks.
-    scatter : (B, N, N)
+    scatter : (B * N * N,)
         Which computed element (or, last, zero) a Fock matrix element is.
     w : (B, M, M)
         The same for the repulsion matrix W.
@@ -52,8 +52,10 @@ class Maps:
         1 or 2 for the products, 0 for padding.
     padding : (B, N, N)
         Diagonal level of the padding, eV.
-    zero : (1, 1)
+    zero : (1,)
         The element that padding is made of.
+    sizes : list of int
+        How many elements of ``gather`` are products, and in pair blocks of the three kinds.
     """
 
     gather: Tensor
@@ -62,6 +64,7 @@ class Maps:
     weight: Tensor
     padding: Tensor
     zero: Tensor
+    sizes: list[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +91,7 @@ def split(layout: Layout, maps: Maps, density: Tensor) -> DensityParts:
     n_spin = density.shape[0]
     elements = density.reshape(n_spin, -1).index_select(1, maps.gather)
     n_xx, n_xh = layout.n_xx, layout.n_xh
-    n_hh = layout.n_pairs - n_xx - n_xh
-    sizes = [maps.weight.numel(), 16 * n_xx, 4 * n_xh, n_hh]
-    populations, xx, xh, hh = elements.split_with_sizes(sizes, 1)
+    populations, xx, xh, hh = elements.split_with_sizes(maps.sizes, 1)
     return DensityParts(
         populations, maps.weight, xx.view(n_spin, n_xx, 16), xh.view(n_spin, n_xh, 4), hh
     )
@@ -128,7 +129,8 @@ def build_maps(layout: Layout) -> Maps:
     real = level < layout.n_orbitals.unsqueeze(1)
     padding = torch.diag_embed(VIRTUAL_LEVEL * (~real).to(torch.float64))
     w = _repulsion_map(layout, product_x, product_h)
-    return Maps(gather, scatter, w, weight, padding, weight.new_zeros(1, 1))
+    sizes = [len(weight), *(block.numel() for block, _ in pairs)]
+    return Maps(gather, scatter, w, weight, padding, weight.new_zeros(1), sizes)
 
 
 def _repulsion_map(layout: Layout, product_x: Tensor, product_h: Tensor) -> Tensor:
@@ -193,18 +195,14 @@ class FockBuilder:
 
     def __call__(self, density: Tensor) -> Tensor:
         """Fock matrices (S, B, N, N), eV, of spin densities (S, B, N, N)."""
+        if density.shape[0] == 1:
+            return self._restricted(density)
         n_spin, n_b, n, _ = density.shape
         parts = split(self.layout, self.maps, density)
-        if n_spin == 1:
-            charges = torch.addcmul(
-                self.minus_core, parts.populations[0], self.maps.weight, value=2
-            )
-        else:
-            products = parts.products()
-            charges = products.sum(0) + self.minus_core
+        products = parts.products()
+        charges = products.sum(0) + self.minus_core
         coulomb = torch.bmm(self.repulsion, charges.view(n_b, -1, 1)).view(1, -1)
-        if n_spin == 2:
-            coulomb = coulomb + self._spin_part(products)
+        coulomb = coulomb + self._spin_part(products)
         values = torch.cat(
             (
                 coulomb,
@@ -216,6 +214,23 @@ class FockBuilder:
             1,
         )
         return values.index_select(1, self.maps.scatter).view(n_spin, n_b, n, n).add_(self.hcore)
+
+    def _restricted(self, density: Tensor) -> Tensor:
+        """The same for S = 1, with as few operations as possible: most molecules are restricted."""
+        maps, n_b = self.maps, density.shape[1]
+        elements = density.reshape(-1).index_select(0, maps.gather)
+        populations, xx, xh, hh = elements.split_with_sizes(maps.sizes)
+        charges = torch.addcmul(self.minus_core, populations, maps.weight, value=2)
+        values = torch.cat(
+            (
+                torch.bmm(self.repulsion, charges.view(n_b, -1, 1)).view(-1),
+                torch.bmm(self.exchange_xx, xx.view(-1, 16, 1)).view(-1),
+                torch.bmm(self.exchange_xh, xh.view(-1, 4, 1)).view(-1),
+                hh * self.exchange_hh,
+                maps.zero,
+            )
+        )
+        return values.index_select(0, maps.scatter).view(density.shape).add_(self.hcore)
 
     def select(self, keep: Tensor) -> FockBuilder:
         """The same for the molecules ``keep`` (sorted indices)."""
@@ -256,8 +271,6 @@ class FockBuilder:
 
 def _apply(matrices: Tensor, vectors: Tensor) -> Tensor:
     """Matrices (P, k, k) times vectors (S, P, k), flattened to (S, P k)."""
-    if vectors.shape[0] == 1:
-        return torch.bmm(matrices, vectors[0].unsqueeze(2)).view(1, -1)
     out = torch.bmm(matrices, vectors.permute(1, 2, 0))
     return out.permute(2, 0, 1).reshape(len(vectors), -1)
 

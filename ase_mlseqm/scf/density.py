@@ -29,24 +29,19 @@ def fermi(energies: Tensor, n_occupied: Tensor, temperature: float | Tensor) -> 
     return (occupations * (target / total)).clamp(max=1.0)
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """Matrix products of (S, B, ., .) tensors; one batched call costs less than broadcasting."""
-    out = torch.bmm(a.flatten(0, 1), b.flatten(0, 1))
-    return out.view(a.shape[0], a.shape[1], a.shape[2], b.shape[3])
-
-
 def density_matrix(orbitals: Tensor, occupations: Tensor | None, n_occupied_max: int) -> Tensor:
     """Spin densities C n C^T from orbitals (S, B, N, N) in columns and occupations (S, B, N).
 
     Without ``occupations`` the first ``n_occupied_max`` orbitals of all are filled.
     """
-    occupied = orbitals[..., :n_occupied_max]
-    if occupations is None:
-        return product(occupied, occupied.mT)
-    return product(occupied * occupations[..., None, :n_occupied_max], occupied.mT)
+    occupied = orbitals.flatten(0, 1).narrow(2, 0, n_occupied_max)
+    weighted = occupied
+    if occupations is not None:
+        weighted = occupied * occupations.flatten(0, 1)[:, None, :n_occupied_max]
+    return torch.bmm(weighted, occupied.mT).view(orbitals.shape)
 
 
 def commutator(fock: Tensor, density: Tensor) -> Tensor:
     """[F, d], antisymmetric; zero at self-consistency."""
-    right = product(fock, density)
-    return right - right.mT
+    right = torch.bmm(fock.flatten(0, 1), density.flatten(0, 1))
+    return (right - right.mT).view(fock.shape)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+FEW = 100_000
+"""Elements of all errors, below which empty places are read, too: leaving them out takes longer."""
+
 
 class DIIS:
     """Pulay's commutator DIIS (J. Comput. Chem. 3 (1982) 556), one subspace per molecule.
@@ -20,11 +23,12 @@ class DIIS:
     def __init__(self, size: int, like: Tensor) -> None:
         n_spin, n_b, n, _ = like.shape
         self.size, self.filled = size, 0
-        self.errors = like.new_empty(n_b, size, n_spin * n * n)
-        self.focks = torch.empty_like(self.errors)
-        self.scales = like.new_empty(n_b, size, 1)
-        self.gram = like.new_empty(n_b, size, size)
-        self.jitter = 1e-13 * torch.eye(size, dtype=like.dtype, device=like.device)
+        # a place that is still empty takes no part: unit diagonal, nothing on the right-hand side
+        self.errors = like.new_zeros(n_b, size, n_spin * n * n)
+        self.focks = torch.zeros_like(self.errors)
+        self.scales = like.new_zeros(n_b, size, 1)
+        unit = torch.eye(size, dtype=like.dtype, device=like.device)
+        self.gram, self.jitter = unit.repeat(n_b, 1, 1), 1e-13 * unit
         self._find_places()
 
     def _find_places(self) -> None:
@@ -56,12 +60,14 @@ class DIIS:
         weights = solution / (solution * scales).sum(1, keepdim=True)
         best = torch.bmm(weights.mT, focks)
         n_spin, n_b, n, _ = fock.shape
+        if n_spin == 1:
+            return best.view(fock.shape)
         return best.view(n_b, n_spin, n, n).transpose(0, 1)
 
     def _known(self) -> tuple[Tensor, ...]:
-        """What is filled of the errors, Fock matrices, scales, overlaps, and the jitter of these."""
+        """What is filled of errors, Fock matrices, scales and overlaps, and the jitter of these."""
         known = self.filled
-        if known >= self.size:
+        if known >= self.size or self.errors.numel() < FEW:
             return self.errors, self.focks, self.scales, self.gram, self.jitter
         rows = (t.narrow(1, 0, known) for t in (self.errors, self.focks, self.scales))
         gram, jitter = self.gram.narrow(1, 0, known), self.jitter.narrow(0, 0, known)
@@ -76,4 +82,5 @@ class DIIS:
 
 def _rows(matrices: Tensor) -> Tensor:
     """(B, S N N) from (S, B, N, N)."""
-    return matrices.transpose(0, 1).reshape(matrices.shape[1], -1)
+    n_spin, n_b = matrices.shape[:2]
+    return (matrices if n_spin == 1 else matrices.transpose(0, 1)).reshape(n_b, -1)
