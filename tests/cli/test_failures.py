@@ -259,6 +259,34 @@ def test_control_c(folder):
     assert not read("a_relaxed.extxyz").info["relaxed"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+@pytest.mark.parametrize("module", ["typer", "torch", "ase_mlseqm.engine"])
+def test_control_c_while_modules_are_imported(module, folder):
+    """Which takes seconds; the signal comes when this one begins."""
+    write("a.xyz", molecule("H2O"))
+    program = f"""
+import os, signal, sys
+from ase_mlseqm.entry import main
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv[1:] = ["sp", "a.xyz"]
+sys.exit(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        preexec_fn=interruptible,
+    )
+    assert done.returncode == 130
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_a_warning_is_said_once_in_a_run(mlseqm):
     write("radicals.extxyz", several("OH", "NO", "OH"))
     for out in ("one", "two"):
