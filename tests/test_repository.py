@@ -25,7 +25,7 @@ def test_project() -> None:
     assert project["requires-python"] == ">=3.11"
     assert project["license"] == "BSD-3-Clause"
     assert (ROOT / "LICENSE").read_text().startswith("BSD 3-Clause License")
-    assert project["scripts"] == {"mlseqm": "ase_mlseqm.cli:main"}
+    assert project["scripts"] == {"mlseqm": "ase_mlseqm.entry:main"}
 
 
 def test_versions_are_bounded_from_below_only() -> None:
