@@ -89,17 +89,17 @@ def pair_coefficients(layout: Layout, parts: DensityParts) -> Integrals:
     net = parts.products().sum(0) * both - layout.core_products
     q_xx, r_xx, q_xh, r_xh, q_hh, r_hh = (net[index] for index in layout.pair_products)
     maps = _exchange_maps(net.device)
-    d_xx = parts.xx.index_select(2, maps.xx).unflatten(2, (4, -1)).unbind(2)
+    d_xx = parts.xx.index_select(2, maps.xx).view(n_spin, -1, 4, N_PRODUCTS**2).unbind(2)
     exchange_xx = torch.addcmul(d_xx[0] * d_xx[1], d_xx[2], d_xx[3]).sum(0) * (
         both * maps.xx_weight
     )
-    d_xh = parts.xh.index_select(2, maps.xh).unflatten(2, (2, -1)).unbind(2)
+    d_xh = parts.xh.index_select(2, maps.xh).view(n_spin, -1, 2, N_PRODUCTS).unbind(2)
     exchange_xh = (d_xh[0] * d_xh[1]).sum(0) * (both * maps.xh_weight)
     return Integrals(
-        w_xx=q_xx.unsqueeze(2) * r_xx.unsqueeze(1) - exchange_xx.unflatten(1, (N_PRODUCTS, -1)),
+        w_xx=q_xx.unsqueeze(2) * r_xx.unsqueeze(1) - exchange_xx.view(-1, N_PRODUCTS, N_PRODUCTS),
         w_xh=q_xh * r_xh - exchange_xh,
         w_hh=q_hh * r_hh - both * (parts.hh**2).sum(0),
-        h_xx=2 * both * parts.xx.sum(0).unflatten(1, (4, 4)),
+        h_xx=2 * both * parts.xx.sum(0).view(-1, 4, 4),
         h_xh=2 * both * parts.xh.sum(0),
         h_hh=2 * both * parts.hh.sum(0),
         core=torch.ones(layout.n_pairs, dtype=net.dtype, device=net.device),

@@ -39,7 +39,7 @@ def _generators(device: torch.device) -> tuple[Tensor, Tensor]:
 
 def _torque(blocks: Tensor, coefficients: Tensor, generators: Tensor) -> Tensor:
     """(P, 3) torques of square blocks (P, k, k) whose both sides turn."""
-    moments = blocks @ coefficients.mT + blocks.mT @ coefficients
+    moments = torch.baddbmm(torch.bmm(blocks, coefficients.mT), blocks.mT, coefficients)
     return moments.flatten(1) @ generators
 
 

@@ -159,11 +159,9 @@ def overlap_blocks(
 
     From the local overlaps (k, Q) of the orbital pairs of the layout.
     """
-    n_xx, n_xh = 5 * layout.n_xx, 2 * layout.n_xh
-    xx = values[:, :n_xx].unflatten(1, (5, -1)) if n_xx else values.new_zeros(len(values), 5, 0)
-    xh = values[:, n_xx : n_xx + n_xh]
-    xh = xh.unflatten(1, (2, -1)) if n_xh else values.new_zeros(len(values), 2, 0)
-    hh = values[:, n_xx + n_xh :]
+    n_hh = layout.n_pairs - layout.n_xx - layout.n_xh
+    xx, xh, hh = values.split_with_sizes([5 * layout.n_xx, 2 * layout.n_xh, n_hh], 1)
+    xx, xh = xx.view(len(values), 5, layout.n_xx), xh.view(len(values), 2, layout.n_xh)
     z = direction[layout.xx]
     eye = torch.eye(3, dtype=z.dtype, device=z.device)
     ss, sz, zs, sigma, pi = (part.unsqueeze(2) for part in xx.unbind(1))
@@ -197,8 +195,9 @@ def integrals_and_slopes(
     """
     bohr = shape.distance * (1.0 / BOHR)
     xx, xh, hh = layout.xx, layout.xh, layout.hh
-    rotation, square = shape.rotation, (N_PRODUCTS, N_PRODUCTS)
-    local_xx = local_integrals(bohr[xx], constants.xx, slopes).unflatten(2, square)
+    rotation = shape.rotation
+    local_xx = local_integrals(bohr[xx], constants.xx, slopes)
+    local_xx = local_xx.view(len(local_xx), -1, N_PRODUCTS, N_PRODUCTS)
     local_xh = local_integrals(bohr[xh], constants.xh, slopes)
     w_hh = local_integrals(bohr[hh], constants.hh, slopes)[..., 0]
     # batched products by hand: @ would copy the rotations for integrals and slopes

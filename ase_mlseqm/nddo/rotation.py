@@ -61,5 +61,5 @@ def product_rotation(frames: Tensor) -> Tensor:
     # rows of all pairs: whole rows are looked up faster than elements
     rows = frames.flatten(1).T
     rows = torch.cat((rows, torch.zeros_like(rows[:1]), torch.ones_like(rows[:1])))
-    a, b, c, d = rows.index_select(0, maps.flatten()).unflatten(0, (4, -1)).unbind(0)
+    a, b, c, d = rows.index_select(0, maps.view(-1)).view(4, N_PRODUCTS**2, -1).unbind(0)
     return torch.addcmul(a * b, c, d).T.contiguous().view(-1, N_PRODUCTS, N_PRODUCTS)
