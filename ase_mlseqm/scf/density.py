@@ -29,16 +29,11 @@ def fermi(energies: Tensor, n_occupied: Tensor, temperature: float | Tensor) -> 
     return (occupations * (target / total)).clamp(max=1.0)
 
 
-def density_matrix(orbitals: Tensor, occupations: Tensor | None, n_occupied_max: int) -> Tensor:
-    """Spin densities C n C^T from orbitals (S, B, N, N) in columns and occupations (S, B, N).
-
-    Without ``occupations`` the first ``n_occupied_max`` orbitals of all are filled.
-    """
-    occupied = orbitals.flatten(0, 1).narrow(2, 0, n_occupied_max)
-    weighted = occupied
-    if occupations is not None:
-        weighted = occupied * occupations.flatten(0, 1)[:, None, :n_occupied_max]
-    return torch.bmm(weighted, occupied.mT).view(orbitals.shape)
+def density_matrix(orbitals: Tensor, occupations: Tensor) -> Tensor:
+    """Spin densities C n C^T from orbitals (S, B, N, N) in columns and occupations (S, B, N)."""
+    flat = orbitals.flatten(0, 1)
+    weighted = flat * occupations.flatten(0, 1).unsqueeze(1)
+    return torch.bmm(weighted, flat.mT).view(orbitals.shape)
 
 
 def commutator(fock: Tensor, density: Tensor) -> Tensor:

@@ -18,8 +18,9 @@ from ..nddo.fock import FockBuilder
 from ..nddo.layout import Layout
 from . import guess as guesses
 from .density import aufbau
-from .iterate import Attempt, eigh, iterate
+from .iterate import Attempt, iterate
 from .minimise import minimise
+from .orbitals import eigh
 from .rungs import Aid, Annealing, LevelShift, OptimalDamping, PlainDIIS
 
 

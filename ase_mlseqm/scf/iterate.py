@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..nddo.fock import FockBuilder
 from .density import commutator, density_matrix
+from .orbitals import CLOSE, Orbitals, eigh
 from .rungs import Aid
 
 
@@ -57,12 +58,12 @@ def iterate(
     """Run one aid until every molecule is converged or the iterations are used up."""
     n_b = density.shape[1]
     device = density.device
-    n_max = int(occupied.max())
-    uniform = n_max == int(occupied.min())
     check_every = 1 if device.type == "cpu" else 3
     result = Attempt.nothing(density)
     active = torch.arange(n_b, device=device)
     open_ = torch.ones(n_b, dtype=torch.bool, device=device)
+    n_open = n_b
+    orbitals = Orbitals(occupied)
     for iteration in range(1, max_iterations + 1):
         fock = builder(density)
         error = commutator(fock, density)
@@ -74,7 +75,7 @@ def iterate(
         if look and _any_ended(residual.tolist(), tolerance if final else 0.0, last):
             # what is not a number will not become one
             done = (residual < tolerance) & final
-            if len(active) == n_b and bool(done.all()):
+            if n_open == n_b and bool(done.all()):
                 return Attempt(density, fock, residual, result.iterations + iteration)
             store = open_ & (done | ~torch.isfinite(residual) | last)
             result.store(
@@ -84,38 +85,24 @@ def iterate(
             n_open = int(open_.sum())
             if n_open == 0:
                 break
-            if n_open <= 0.75 * len(active):
+            # dropping molecules costs as much as an iteration; NaN would spread to the others
+            if n_open <= 0.5 * len(active) or not bool(torch.isfinite(residual[store]).all()):
                 keep = open_.nonzero().squeeze(1)
                 builder = builder.select(keep)
                 aid.select(keep)
+                orbitals.select(keep)
                 active, open_ = active[keep], open_[keep]
                 fock, density = fock[:, keep], density[:, keep]
                 error, residual = error[:, keep], residual[keep]
         effective = aid.effective_fock(fock, density, error, residual)
-        energies, orbitals = eigh(effective)
-        if not aid.final():
-            density = density_matrix(orbitals, aid.occupations(energies), energies.shape[-1])
+        if aid.final():
+            density = orbitals.density(effective, close=float(residual.max()) < CLOSE)
         else:
-            filling = None if uniform else aid.occupations(energies)
-            density = density_matrix(orbitals, filling, n_max)
+            energies, vectors = eigh(effective)
+            density = density_matrix(vectors, aid.occupations(energies))
     return result
 
 
 def _any_ended(residuals: list[float], tolerance: float, last: bool) -> bool:
     """Whether any molecule of the batch is below the tolerance, not finite, or out of time."""
     return last or not all(tolerance <= residual < math.inf for residual in residuals)
-
-
-def eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and vectors; matrices that are not finite give NaN instead of an exception."""
-    try:
-        return torch.linalg.eigh(matrices)
-    except torch.linalg.LinAlgError:
-        finite = torch.isfinite(matrices).all(-1).all(-1)
-    safe = torch.where(finite[..., None, None], matrices, torch.zeros_like(matrices))
-    energies, orbitals = torch.linalg.eigh(safe)
-    bad = float("nan")
-    return (
-        energies.masked_fill(~finite[..., None], bad),
-        orbitals.masked_fill(~finite[..., None, None], bad),
-    )

@@ -120,7 +120,7 @@ class _Surface:
 
     def at(self, orbitals: Tensor) -> _Point:
         """The point of these orbitals."""
-        density = density_matrix(orbitals, self.filling, orbitals.shape[-1])
+        density = density_matrix(orbitals, self.filling)
         fock = self.builder(density)
         return _Point(orbitals, density, fock, 0.25 * _dot(density, fock + self.linear))
 

@@ -68,7 +68,7 @@ def test_broken_symmetry():
     start = guess.diagonal(part.layout, part.occupied)
     _, orbitals = torch.linalg.eigh(part.builder(start))
     filling = aufbau(part.occupied, part.layout.N)
-    density = density_matrix(orbitals, filling, part.layout.N)
+    density = density_matrix(orbitals, filling)
     for depth in (1, 2, 4):
         broken = guess.broken_symmetry(
             density, orbitals, part.occupied, part.layout.n_orbitals, depth
@@ -86,7 +86,7 @@ def test_broken_symmetry_leaves_full_shells_alone():
     for case in (hydroxide, fluoride):
         start = guess.diagonal(case.layout, case.occupied)
         _, orbitals = torch.linalg.eigh(case.builder(start))
-        density = density_matrix(orbitals, aufbau(case.occupied, case.layout.N), case.layout.N)
+        density = density_matrix(orbitals, aufbau(case.occupied, case.layout.N))
         broken = guess.broken_symmetry(density, orbitals, case.occupied, case.layout.n_orbitals, 4)
         torch.testing.assert_close(trace(broken), case.occupied.double(), rtol=0, atol=1e-12)
         if case is fluoride:
