@@ -9,7 +9,7 @@ CLOSE = 0.3
 """eV.  With smaller residuals of all molecules the last orbitals are turned."""
 MOST = 0.1
 """Coefficient of an empty in a filled orbital up to which first order is good enough."""
-WORTH = 300_000
+WORTH = 20_000
 """Elements times orbitals of all matrices, below which a diagonalisation is as fast."""
 
 
