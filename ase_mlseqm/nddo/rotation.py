@@ -27,8 +27,9 @@ def local_frames(direction: Tensor) -> Tensor:
 
 @functools.cache
 @lasting
-def _product_maps(device: torch.device) -> Tensor:
-    """(4, 100) indices into (9 frame elements, 0, 1) of the four factors of the transformation.
+def _product_maps(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(4, K) indices into (9 frame elements, 0, 1) of the four factors of the K elements of the
+    transformation that need not vanish, and where (100,) each element is among those, or K.
 
     Molecular product (mu, nu) contains local product (k, l) with r_mu,k r_nu,l + r_mu,l r_nu,k,
     where the second part is absent for k = l.
@@ -40,26 +41,26 @@ def _product_maps(device: torch.device) -> Tensor:
             return one if orbital == local else zero
         return 3 * (local - 1) + orbital - 1
 
-    maps = [
-        [
-            (
-                element(mu, k),
-                element(nu, m),
-                element(mu, m) if k != m else zero,
-                element(nu, k),
-            )
-            for k, m in PRODUCTS
-        ]
-        for mu, nu in PRODUCTS
-    ]
-    return torch.tensor(maps, device=device).flatten(0, 1).T.contiguous()
+    maps: list[tuple[int, ...]] = []
+    where = []
+    for mu, nu in PRODUCTS:
+        for k, m in PRODUCTS:
+            first = (element(mu, k), element(nu, m))
+            second = (element(mu, m), element(nu, k)) if k != m else (zero, zero)
+            vanishes = zero in first and zero in second
+            where.append(-1 if vanishes else len(maps))
+            maps += [] if vanishes else [(*first, *second)]
+    where = [len(maps) if place < 0 else place for place in where]
+    return torch.tensor(maps, device=device).T.contiguous(), torch.tensor(where, device=device)
 
 
 def product_rotation(frames: Tensor) -> Tensor:
     """Transformation (P, 10, 10) of packed orbital products, local to molecular."""
-    maps = _product_maps(frames.device)
+    maps, where = _product_maps(frames.device)
     # rows of all pairs: whole rows are looked up faster than elements
     rows = frames.flatten(1).T
-    rows = torch.cat((rows, torch.zeros_like(rows[:1]), torch.ones_like(rows[:1])))
-    a, b, c, d = rows.index_select(0, maps.view(-1)).view(4, N_PRODUCTS**2, -1).unbind(0)
-    return torch.addcmul(a * b, c, d).T.contiguous().view(-1, N_PRODUCTS, N_PRODUCTS)
+    zeros = torch.zeros_like(rows[:1])
+    rows = torch.cat((rows, zeros, torch.ones_like(zeros)))
+    a, b, c, d = rows.index_select(0, maps.view(-1)).view(*maps.shape, -1).unbind(0)
+    values = torch.cat((torch.addcmul(a * b, c, d), zeros))
+    return values.index_select(0, where).T.contiguous().view(-1, N_PRODUCTS, N_PRODUCTS)

@@ -122,9 +122,9 @@ class Sensitivity(nn.Module):
         self.width = nn.Parameter(torch.full((n,), width, dtype=torch.float64))
 
     def forward(self, inverse: Tensor) -> Tensor:
-        """(G, P, S, Q) from inverse distances (G, P, Q)."""
-        offset = inverse.unsqueeze(2) - self.centre.unsqueeze(1)
-        return torch.exp(offset**2 * (-0.5 / self.width**2).unsqueeze(1))
+        """(G, P, Q, S) from inverse distances (G, P, Q)."""
+        offset = inverse.unsqueeze(3) - self.centre
+        return torch.exp(offset**2 * (-0.5 / self.width**2))
 
 
 def _tensors(direction: Tensor, order: int) -> Tensor:
@@ -174,21 +174,31 @@ class Interaction(nn.Module):
         """Moments (n, M, n_out) of the neighbours' features, mixed."""
         near = around.neighbours
         groups, size, n_moments, others = around.tensors.shape
-        n_in = features.shape[1]
-        # (G, P, M, S, Q)
-        kernel = around.tensors.unsqueeze(3) * self.sensitivity(around.inverse).unsqueeze(2)
-        seen = features.index_select(0, near.index.flatten())
-        if size == 1 or n_in < SHARED:
-            moments = kernel.view(groups, -1, others) @ seen.view(groups, others, n_in)
-            moments = moments.view(groups * size, n_moments, -1)
+        n_in, n_out = features.shape[1], self.mix.out_features
+        seen = features.index_select(0, near.index.flatten()).view(groups, others, n_in)
+        if n_in < SHARED:
+            sensitivity = self.sensitivity(around.inverse).view(groups * size, others, -1)
+            # (G, P, M, n_in, Q)
+            weighted = around.tensors.unsqueeze(3) * seen.mT.contiguous()[:, None, None]
+            moments = torch.bmm(weighted.view(groups * size, -1, others), sensitivity)
+            moments = moments.view(groups * size, n_moments, n_in, -1).mT.flatten(2)
             return self.mix(moments.index_select(0, near.place))
+        if size == 1:
+            # (G, M, S, Q)
+            kernel = around.tensors.squeeze(1).unsqueeze(2) * self.sensitivity(around.inverse).mT
+            moments = torch.bmm(kernel.reshape(groups, -1, others), seen)
+            return self.mix(moments.view(groups, n_moments, -1).index_select(0, near.place))
         # atoms that look at the same others share what the weights make of these: mixing comes
         # first, once for every neighbour and not for every component of the tensors
-        sources = self.mix.weight.view(-1, n_in) @ seen.T
-        sources = sources.view(self.mix.out_features, -1, groups, others).permute(2, 0, 1, 3)
-        sources = sources.reshape(groups, self.mix.out_features, -1)
-        mixed = kernel.view(groups, size * n_moments, -1) @ sources.mT
-        return mixed.view(groups * size, n_moments, -1).index_select(0, near.place)
+        weight = self.mix.weight.view(n_out, -1, n_in).permute(2, 1, 0).reshape(n_in, -1)
+        sources = (seen.view(-1, n_in) @ weight).view(groups * others, -1, n_out)
+        sensitivity = self.sensitivity(around.inverse.mT.contiguous()).view(
+            groups * others, size, -1
+        )
+        each = torch.bmm(sensitivity, sources).view(groups, others, size, n_out)
+        each = each.transpose(1, 2).reshape(groups * size, others, n_out)
+        mixed = torch.bmm(around.tensors.view(groups * size, n_moments, others), each)
+        return mixed.index_select(0, near.place)
 
 
 class Block(nn.Module):

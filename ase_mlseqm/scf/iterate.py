@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..nddo.fock import FockBuilder
 from .density import commutator, density_matrix
-from .orbitals import CLOSE, Orbitals, eigh
+from .orbitals import Orbitals, eigh
 from .rungs import Aid
 
 
@@ -63,7 +63,7 @@ def iterate(
     active = torch.arange(n_b, device=device)
     open_ = torch.ones(n_b, dtype=torch.bool, device=device)
     n_open = n_b
-    orbitals = Orbitals(occupied)
+    orbitals = Orbitals(occupied, builder.layout.n_orbitals)
     for iteration in range(1, max_iterations + 1):
         fock = builder(density)
         error = commutator(fock, density)
@@ -96,7 +96,7 @@ def iterate(
                 error, residual = error[:, keep], residual[keep]
         effective = aid.effective_fock(fock, density, error, residual)
         if aid.final():
-            density = orbitals.density(effective, close=float(residual.max()) < CLOSE)
+            density = orbitals.density(effective, residual)
         else:
             energies, vectors = eigh(effective)
             density = density_matrix(vectors, aid.occupations(energies))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -24,8 +26,10 @@ class DIIS:
         n_spin, n_b, n, _ = like.shape
         self.size, self.filled = size, 0
         # a place that is still empty takes no part: unit diagonal, nothing on the right-hand side
-        self.errors = like.new_zeros(n_b, size, n_spin * n * n)
-        self.focks = torch.zeros_like(self.errors)
+        shape = n_b, size, n_spin * n * n
+        self.few = math.prod(shape) < FEW
+        empty = like.new_zeros if self.few else like.new_empty
+        self.errors, self.focks = empty(shape), empty(shape)
         self.scales = like.new_zeros(n_b, size, 1)
         unit = torch.eye(size, dtype=like.dtype, device=like.device)
         self.gram, self.jitter = unit.repeat(n_b, 1, 1), 1e-13 * unit
@@ -67,7 +71,7 @@ class DIIS:
     def _known(self) -> tuple[Tensor, ...]:
         """What is filled of errors, Fock matrices, scales and overlaps, and the jitter of these."""
         known = self.filled
-        if known >= self.size or self.errors.numel() < FEW:
+        if known >= self.size or self.few:
             return self.errors, self.focks, self.scales, self.gram, self.jitter
         rows = (t.narrow(1, 0, known) for t in (self.errors, self.focks, self.scales))
         gram, jitter = self.gram.narrow(1, 0, known), self.jitter.narrow(0, 0, known)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 CLOSE = 0.3
-"""eV.  With smaller residuals of all molecules the last orbitals are turned."""
+"""eV.  Orbitals of molecules with a smaller residual are turned."""
 MOST = 0.1
 """Coefficient of an empty in a filled orbital up to which first order is good enough."""
-WORTH = 20_000
-"""Elements times orbitals of all matrices, below which a diagonalisation is as fast."""
+LARGE = 20
+"""Orbitals of a molecule from which a turn is faster."""
 
 
 class Orbitals:
@@ -20,63 +20,83 @@ class Orbitals:
     theory says how: the pseudo-diagonalisation of Stewart, Csaszar and Pulay (J. Comput. Chem. 3
     (1982) 227), here for all pairs of a filled and an empty orbital at once.  What it leaves out is
     of second order and comes back with the next Fock matrix.  Whether a density is converged its
-    commutator tells, however it was made.
+    commutator tells, however it was made.  What is done to a molecule does not depend on others.
 
     Parameters
     ----------
     occupied : (S, B)
         Number of filled orbitals.
+    n_orbitals : (B,)
+        Number of all orbitals, without padding.
     """
 
-    def __init__(self, occupied: Tensor) -> None:
+    def __init__(self, occupied: Tensor, n_orbitals: Tensor) -> None:
         self.occupied = occupied
         self.fewest, self.most = int(occupied.min()), int(occupied.max())
+        self.large = n_orbitals >= LARGE
+        self.any_large = bool(self.large.any())
         self.energies: Tensor | None = None
         self.apart: Tensor | None = None
         self.filled = self.empty = occupied
 
-    def density(self, fock: Tensor, close: bool) -> Tensor:
+    def density(self, fock: Tensor, residual: Tensor) -> Tensor:
         """Spin densities (S, B, N, N) of the lowest orbitals of matrices like ``fock``.
 
-        ``close`` says whether the last density was close to self-consistency.
+        ``residual`` (B,) is that of the last densities, eV.
         """
         flat = fock.flatten(0, 1)
-        if not (close and flat.numel() * flat.shape[1] > WORTH and self._turn(flat)):
+        close = (residual < CLOSE) & self.large if self.any_large else None
+        if self.energies is None or close is None or not bool(close.any()):
             self._diagonalise(flat)
+        else:
+            left = ~close.repeat(len(fock))
+            rows = (~left).nonzero().squeeze(1) if bool(left.any()) else None
+            left[rows if rows is not None else slice(None)] = self._turn(flat, rows)
+            if bool(left.any()):
+                self._diagonalise(flat, left.nonzero().squeeze(1))
         return torch.bmm(self.filled, self.filled.mT).view(fock.shape)
 
-    def _diagonalise(self, fock: Tensor) -> None:
-        """Orbitals in columns: filled (S * B, N, F) and empty (S * B, N, E)."""
-        self.energies, orbitals = eigh(fock)
-        self.apart = None
-        self.filled, self.empty = orbitals[:, :, : self.most], orbitals[:, :, self.fewest :]
+    def _diagonalise(self, fock: Tensor, rows: Tensor | None = None) -> None:
+        """Orbitals in columns: filled (S * B, N, F) and empty (S * B, N, E), all or some."""
+        energies, orbitals = eigh(fock if rows is None else fock[rows])
+        filled, empty = orbitals[:, :, : self.most], orbitals[:, :, self.fewest :]
         if self.fewest < self.most:  # a place that is not used holds nothing
+            counts = self.occupied.reshape(-1, 1)
             level = torch.arange(fock.shape[1], device=fock.device)
-            is_filled = (level < self.occupied.reshape(-1, 1)).unsqueeze(1)
-            self.filled = self.filled * is_filled[:, :, : self.most]
-            self.empty = self.empty * ~is_filled[:, :, self.fewest :]
+            is_filled = (level < (counts if rows is None else counts[rows])).unsqueeze(1)
+            filled = filled * is_filled[:, :, : self.most]
+            empty = empty * ~is_filled[:, :, self.fewest :]
+        self.apart = None
+        if rows is None or self.energies is None:
+            self.energies, self.filled, self.empty = energies, filled, empty
+        else:
+            self.energies[rows], self.filled[rows], self.empty[rows] = energies, filled, empty
 
-    def _turn(self, fock: Tensor) -> bool:
-        """Turn the orbitals to first order; False, with nothing done, if that is not enough."""
-        if self.energies is None:
-            return False
+    def _turn(self, fock: Tensor, rows: Tensor | None) -> Tensor:
+        """Turn orbitals to first order, all or some; of which of these that is not enough."""
         if self.apart is None:
+            assert self.energies is not None
             filled, empty = self.energies[:, : self.most], self.energies[:, self.fewest :]
             self.apart = (filled.unsqueeze(1) - empty.unsqueeze(2)).clamp(max=-1e-3)
-        mixing = torch.bmm(self.empty.mT, torch.bmm(fock, self.filled)) / self.apart
-        if not float(mixing.abs().amax()) < MOST:
-            return False
-        empty = torch.baddbmm(self.empty, self.filled, mixing.mT, alpha=-1)
-        self.filled = _orthonormal(torch.baddbmm(self.filled, self.empty, mixing))
+        filled, empty, apart = self.filled, self.empty, self.apart
+        if rows is not None:
+            fock, filled, empty, apart = fock[rows], filled[rows], empty[rows], apart[rows]
+        mixing = torch.bmm(empty.mT, torch.bmm(fock, filled)) / apart
+        new = _orthonormal(torch.baddbmm(filled, empty, mixing))
+        empty = torch.baddbmm(empty, filled, mixing.mT, alpha=-1)
         # otherwise what is left of filled orbitals in the empty ones would add up
-        overlap = torch.bmm(self.filled.mT, empty)
-        self.empty = _orthonormal(torch.baddbmm(empty, self.filled, overlap, alpha=-1))
-        return True
+        overlap = torch.bmm(new.mT, empty)
+        empty = _orthonormal(torch.baddbmm(empty, new, overlap, alpha=-1))
+        if rows is None:
+            self.filled, self.empty = new, empty
+        else:
+            self.filled[rows], self.empty[rows] = new, empty
+        return ~(mixing.abs().amax((1, 2)) < MOST)
 
     def select(self, keep: Tensor) -> None:
         """Drop all molecules but ``keep`` (indices)."""
         n_spin, n_b = self.occupied.shape
-        self.occupied = self.occupied[:, keep]
+        self.occupied, self.large = self.occupied[:, keep], self.large[keep]
         if self.energies is not None:
             spins = torch.arange(n_spin, device=keep.device).unsqueeze(1)
             rows = (spins * n_b + keep).flatten()
