@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .density import aufbau
+
 CLOSE = 0.3
 """eV.  Orbitals of molecules with a smaller residual are turned."""
 MOST = 0.1
@@ -61,9 +63,8 @@ class Orbitals:
         energies, orbitals = eigh(fock if rows is None else fock[rows])
         filled, empty = orbitals[:, :, : self.most], orbitals[:, :, self.fewest :]
         if self.fewest < self.most:  # a place that is not used holds nothing
-            counts = self.occupied.reshape(-1, 1)
-            level = torch.arange(fock.shape[1], device=fock.device)
-            is_filled = (level < (counts if rows is None else counts[rows])).unsqueeze(1)
+            is_filled = aufbau(self.occupied, fock.shape[1]).bool().flatten(0, 1).unsqueeze(1)
+            is_filled = is_filled if rows is None else is_filled[rows]
             filled = filled * is_filled[:, :, : self.most]
             empty = empty * ~is_filled[:, :, self.fewest :]
         self.apart = None

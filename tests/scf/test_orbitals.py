@@ -91,7 +91,7 @@ def test_turns_add_up_to_a_diagonalisation(always):
     torch.testing.assert_close(density, exact(new, counts), rtol=0, atol=1e-12)
 
 
-def test_large_turns_and_crossed_levels_are_left_to_the_diagonalisation(always):
+def test_large_turns_are_left_to_the_diagonalisation(always):
     counts = torch.tensor([[2]])
     fock = torch.diag(torch.tensor([0.0, 1.0, 1.5, 3.0], dtype=torch.float64)).view(1, 1, 4, 4)
     far = fock + 0.3 * (1.0 - torch.eye(4))
