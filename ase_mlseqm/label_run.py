@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,12 @@ from .label_scf import load_pyscf
 from .labelling import Label, LabelSettings, check_functional, label, prepare
 from .report import Outcome
 from .runs import Run, progress_bar
+from .workflows.journal import Journal
 
 if TYPE_CHECKING:
     from .batch import Molecule
+
+ENTRY = "label"
 
 
 def fingerprint(molecule: Molecule, settings: LabelSettings) -> str:
@@ -38,47 +40,29 @@ def fingerprint(molecule: Molecule, settings: LabelSettings) -> str:
     return digest.hexdigest()
 
 
-class Journal:
-    """Finished labels by fingerprint, one line of JSON each; only ever appended to.
+class LabelJournal:
+    """Finished labels by fingerprint; each is written as soon as it is computed.
 
-    A line that cannot be read, such as the last one of a run that was killed, is as good as none:
-    its label is computed again.
-
-    Attributes
-    ----------
-    labels : dict
-        Fingerprint to :class:`Label`.
+    What a run that was killed left of its last line is ignored, with a warning.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.labels: dict[str, Label] = {}
-        data = path.read_bytes() if path.exists() else b""
-        self._end = b"" if data.endswith(b"\n") or not data else b"\n"
-        for line in data.splitlines():
-            try:
-                record = json.loads(line)
-                values: dict[str, Any] = {
-                    name: np.array(value) if isinstance(value, list) else value
-                    for name, value in record["label"].items()
-                }
-                self.labels[record["fingerprint"]] = Label(**values)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue
+        self._journal = Journal(path)
+
+    def find(self, fingerprint: str) -> Label | None:
+        """The label with this fingerprint, if it is known."""
+        values = self._journal.known(fingerprint).get(ENTRY)
+        if values is None:
+            return None
+        fields: dict[str, Any] = {
+            name: np.array(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return Label(**fields)
 
     def add(self, fingerprint: str, found: Label) -> None:
         """Write a label to the disk."""
-        values = {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in dataclasses.asdict(found).items()
-        }
-        line = json.dumps({"fingerprint": fingerprint, "label": values}).encode() + b"\n"
-        with self.path.open("ab") as file:
-            file.write(self._end + line)
-            file.flush()
-            os.fsync(file.fileno())
-        self._end = b""
-        self.labels[fingerprint] = found
+        self._journal.keep(fingerprint, ENTRY, dataclasses.asdict(found))
 
 
 def labels(run: Run, specs: list[str], out: Path) -> int:
@@ -106,28 +90,25 @@ def labels(run: Run, specs: list[str], out: Path) -> int:
     if not jobs:
         return run.finish()
     output_folder(run.out)
-    journal = Journal(path)
-    found = journal.labels
-    failed: dict[str, Label] = {}
+    journal = LabelJournal(path)
+    results = {key: known for _, key in jobs if (known := journal.find(key)) is not None}
     with progress_bar(len(jobs), "labels") as advance:
         try:
             for frame, key in jobs:
                 advance(0, frame.name)
-                if key not in found and key not in failed:
+                if key not in results:
                     try:
                         result = label(frame.atoms, settings)
                     except InputError as error:
                         run.problems.append(f"{frame.name}: {error}")
                         continue
+                    results[key] = result
                     if result.converged:
                         journal.add(key, result)
-                    else:
-                        failed[key] = result
                 advance()
         except KeyboardInterrupt:
             run.interrupted = True
     run.summary.lap("compute")
-    results = failed | found
     ends = [(frame, results[key]) for frame, key in jobs if key in results]
     run.outcomes += [
         Outcome(frame, single_point(end, settings), end.converged, end.message)

@@ -22,6 +22,7 @@ HOOKS = (
     ("SCF set-up", "ase_mlseqm.solution", "fock_builder"),
     ("Fock builds", "ase_mlseqm.nddo.fock", "FockBuilder.__call__"),
     ("diagonalisation", "torch.linalg", "eigh"),
+    ("turns of orbitals", "ase_mlseqm.scf.orbitals", "Orbitals._turn"),
     ("density, commutator", "ase_mlseqm.scf.iterate", "density_matrix"),
     ("density, commutator", "ase_mlseqm.scf.iterate", "commutator"),
     ("DIIS", "ase_mlseqm.scf.mixing", "DIIS.extrapolate"),

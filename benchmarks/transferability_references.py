@@ -27,7 +27,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.label_files import write_labels
-from ase_mlseqm.label_run import Journal, fingerprint
+from ase_mlseqm.label_run import LabelJournal, fingerprint
 from ase_mlseqm.label_scf import solve
 from ase_mlseqm.labelling import Label, LabelSettings, label, prepare
 from ase_mlseqm.training.graph import bonds
@@ -89,19 +89,20 @@ class Work:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.journal = Journal(folder / "labels.journal")
+        self.journal = LabelJournal(folder / "labels.journal")
 
     def label(self, atoms: Atoms, settings: LabelSettings = RESTRICTED) -> Label:
         """From the journal, or computed."""
         key = fingerprint(prepare(atoms, settings), settings)
-        if key not in self.journal.labels:
+        found = self.journal.find(key)
+        if found is None:
             found = label(atoms, settings)
             if not found.converged:
                 raise RuntimeError(f"{atoms.symbols}: {found.message}")
             self.journal.add(key, found)
             print(f"  {atoms.symbols} {found.energy:.6f} eV, <S2> {found.spin_squared:.3f}, "
                   f"{found.message}", flush=True)  # fmt: skip
-        return self.journal.labels[key]
+        return found
 
     def minimum(self, name: str) -> Atoms:
         """Of a molecule of the G2 set, from there (MP2/6-31G*) with the model's Hessian."""

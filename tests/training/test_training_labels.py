@@ -18,7 +18,6 @@ from ase_mlseqm.training.split import leakage
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "training_labels"
 KINDS = ("contacts", "groups", "reactions", "small", "survey", "torsions")
-KINDS += ("new/reactions", "new/survey", "new/torsions")
 LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting, grid level 3)"
 HELD_BACK = ("ani1x_heldout", "dft_test", "dft_large", "dft_large_val")
 IN_S66 = {
