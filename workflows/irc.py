@@ -53,7 +53,8 @@ def irc(
     step : float
         Length of a step in mass-weighted coordinates, Angstrom u^(1/2).
     fmax : float
-        A side ends where the largest force is smaller, or where the energy no longer falls.
+        A side ends where the largest force is smaller and no longer grows, or where the energy no
+        longer falls.
     known : two sequences of ase.Atoms
         First structures of either side, of an earlier run with the same arguments: they are not
         computed again, and the Hessian is updated with them as it was then.
@@ -101,8 +102,8 @@ def _advance(side: _Side, root: np.ndarray, step: float, fmax: float) -> None:
         side.done = True
         return
     side.path.append(frozen(side.atoms))
-    # a path of a few steps may well start on the flat top
-    if len(side.path) > 3 and np.linalg.norm(forces, axis=1).max() < fmax:
+    # on the flat top forces are small, too, but grow
+    if len(side.path) > 3 and _largest(side.path[-1]) < min(fmax, _largest(side.path[-2])):
         side.done = True
         return
     x, gradient = side.atoms.positions.ravel() * root, -forces.ravel() / root
@@ -111,6 +112,10 @@ def _advance(side: _Side, root: np.ndarray, step: float, fmax: float) -> None:
     side.before = (x, gradient)
     there = x + quadratic_step(gradient, side.hessian, step)
     side.atoms.positions = (there / root).reshape(-1, 3)
+
+
+def _largest(atoms: Atoms) -> float:
+    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
 
 
 def quadratic_step(gradient: np.ndarray, hessian: np.ndarray, length: float) -> np.ndarray:

@@ -48,3 +48,14 @@ def test_steps_have_the_weighted_length(sides, side):
         np.linalg.norm(root * (b.positions - a.positions)) for a, b in itertools.pairwise(path)
     ]
     np.testing.assert_allclose(lengths, 0.01, rtol=1e-6)
+
+
+def test_a_flat_top_is_not_an_end():
+    """Forces below fmax that still grow: the minimum is further down."""
+    top = bent().vibrations
+    many = Many(MLSEQM(method="PM3", tolerance=1e-9))
+    settings = {"step": 0.01, "max_steps": 8, "fmax": 1.0}
+    for path in irc(top.atoms, top.modes[0], top.hessian, many, **settings):
+        largest = [np.linalg.norm(atoms.get_forces(), axis=1).max() for atoms in path]
+        assert max(largest) < settings["fmax"] and (np.diff(largest) > 0).all()
+        assert len(path) == settings["max_steps"]
