@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.io import read
-from report import Report, processor, versions
+from report import Report, machine, versions
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.workflows import MDConfig, MDResult, dynamics
@@ -51,7 +51,7 @@ class Timed(MLSEQM):
 
 def run(atoms: Atoms, config: MDConfig, stem: Path, options) -> tuple[MDResult, Timed]:
     """One trajectory, or what is missing of it."""
-    calc = Timed(method=options.method, model=options.model)
+    calc = Timed(method=options.method, model=options.model, device=options.device)
     start = time.perf_counter()
 
     def progress(step: int, temperature: float, energy: float) -> None:
@@ -86,6 +86,7 @@ def arguments() -> argparse.Namespace:
     add("--timestep", type=float, default=0.5, help="fs")
     add("--steps", type=int, default=10000, help="of the run without thermostat")
     add("--equilibration", type=int, help="Langevin steps; default: a tenth of the others, or 100")
+    add("--device", default="cpu", help="cpu or cuda")
     add("--out", type=Path, default=Path("dynamics"), help="folder")
     return parser.parse_args()
 
@@ -136,7 +137,7 @@ def without_rotation(atoms: Atoms) -> Atoms:
 def write(options, level: str, result: MDResult, calc: Timed, spread: dict[float, float]) -> None:
     """The tables, printed and in the folder."""
     report = Report()
-    report.text(f"{processor()}. {versions('ase-mlseqm', 'torch', 'numpy', 'ase')}.")
+    report.text(f"{machine(options.device)}. {versions('ase-mlseqm', 'torch', 'numpy', 'ase')}.")
     slope, error = result.drift
     (whole, wide), (half, narrow) = spread.items()
     ratio = wide / narrow

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ase import Atoms
-from report import Report, processor, versions
+from report import Report, machine, versions
 from singlepoint import chain, structure
 
 from ase_mlseqm import MLSEQM
@@ -24,12 +24,12 @@ STRUCTURES = "water,ethanol,aspirin"
 TARGET_ATOMS, TARGET = 21, 2.0
 
 
-def medians(atoms: Atoms, model: str, moves: int) -> tuple[float, float]:
+def medians(atoms: Atoms, model: str, moves: int, device: str) -> tuple[float, float]:
     """Median ms of a step with PM3 and with the model."""
     systems = []
     for keywords in ({"method": "PM3"}, {"model": model}):
         copy = atoms.copy()
-        copy.calc = MLSEQM(**keywords)
+        copy.calc = MLSEQM(device=device, **keywords)
         systems.append((copy, []))
     for k, positions in enumerate(chain(atoms.positions, moves)):
         for copy, times in systems if k % 2 else systems[::-1]:
@@ -48,15 +48,16 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--structures", default=STRUCTURES)
     parser.add_argument("--moves", type=int, default=100)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     report = Report()
-    report.text(f"{processor()}, one thread. {versions('ase-mlseqm', 'torch', 'ase')}.")
+    report.text(f"{machine(options.device)}, one thread. {versions('ase-mlseqm', 'torch', 'ase')}.")
     rows = []
     for name in options.structures.split(","):
         atoms = structure(name)
-        plain, learned = medians(atoms, options.model, options.moves)
+        plain, learned = medians(atoms, options.model, options.moves, options.device)
         ratio = learned / plain
         aim = len(atoms) == TARGET_ATOMS
         reached = ("yes" if ratio <= TARGET else "no") if aim else ""

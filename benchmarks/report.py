@@ -56,6 +56,17 @@ def processor() -> str:
     return f"{name}, {len(os.sched_getaffinity(0))} cores"
 
 
+def machine(device: str) -> str:
+    """The processor, behind the name of the GPU where one is meant; ends the program without it."""
+    if device == "cpu":
+        return processor()
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SystemExit(f"--device {device}: torch sees no CUDA device")
+    return f"{torch.cuda.get_device_name(device)}; {processor()}"
+
+
 def versions(*packages: str) -> str:
     """Python and packages with their versions."""
     found = [f"Python {platform.python_version()}"]

@@ -27,7 +27,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import read
 from programs import PROGRAMS, Program, installed
-from report import Report, processor, versions
+from report import Report, machine, versions
 
 STRUCTURES = ("water", "ethanol", "benzene", "aspirin", "coronene", "c70", "peptide")
 STEP = 0.005
@@ -212,13 +212,8 @@ def main() -> None:
     programs = installed(["ours", *peers])
     names = options.structures.split(",")
     report = Report()
-    device = processor()
-    if options.device != "cpu":
-        if not torch.cuda.is_available():
-            raise SystemExit(f"--device {options.device}: torch sees no CUDA device")
-        device = f"{torch.cuda.get_device_name(options.device)}; {device}"
     labels = ", ".join(program.label for program in programs)
-    report.text(f"{device}. {labels}; {versions('torch', 'numpy', 'ase')}.")
+    report.text(f"{machine(options.device)}. {labels}; {versions('torch', 'numpy', 'ase')}.")
     cuda = options.device != "cpu"
     if options.calibrate:
         calibrate(report, names, programs, options.moves)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from profiling import Clock, hooked
-from report import Report, processor, versions
+from report import Report, machine, versions
 
 from ase_mlseqm.nn.hamiltonian import HamiltonianConfig
 from ase_mlseqm.nn.parameter_head import CORRECTIONS, PAPER
@@ -128,8 +128,9 @@ def main() -> None:
     mean = np.mean([len(z) for z in data.numbers])
 
     report = Report()
-    machine = processor() if device.type == "cpu" else torch.cuda.get_device_name(device)
-    report.text(f"{machine}; {threads} threads. {versions('ase-mlseqm', 'torch', 'numpy')}.")
+    report.text(
+        f"{machine(options.device)}; {threads} threads. {versions('ase-mlseqm', 'torch', 'numpy')}."
+    )
     settings = ", ".join(
         f"{field.name} {getattr(GradientSettings(), field.name):g}"
         for field in dataclasses.fields(GradientSettings)

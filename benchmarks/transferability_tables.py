@@ -5,8 +5,9 @@
 Every report is a folder (`--out`) with a short name.  Its metrics are kept as
 `benchmarks/results/transferability/NAME.csv`, the checksums of its models as `NAME.json`, a table
 of every test as `NAME_TEST.md`, which the page includes, and those of its pictures that the page
-shows are copied to `docs/transferability_NAME_TEST.png`.  Without arguments the tables are written
-anew from the CSV files.
+shows are copied to `docs/transferability_NAME_TEST.png`.  What is better and what is worse than
+GFN2-xTB and PM3 in all reports together is `standing_*.md`.  Without arguments the tables are
+written anew from the CSV files.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from report import markdown
+from transferability_standing import standing
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks" / "results" / "transferability"
@@ -62,12 +64,13 @@ def tables(rows: list[dict[str, str]]) -> dict[str, str]:
     return out
 
 
-def write(name: str) -> None:
-    """The tables of a report that is kept."""
-    with (FOLDER / f"{name}.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for test, text in tables(rows).items():
-        (FOLDER / f"{name}_{test}.md").write_text(text)
+def kept() -> dict[str, list[dict[str, str]]]:
+    """Metrics of all reports that are kept, by their names."""
+    found = {}
+    for path in sorted(FOLDER.glob("*.csv")):
+        with path.open(newline="") as file:
+            found[path.stem] = list(csv.DictReader(file))
+    return found
 
 
 def keep(name: str, report: Path) -> None:
@@ -121,8 +124,12 @@ def main() -> None:
     for given in parser.parse_args().reports:
         name, _, report = given.partition("=")
         keep(name, Path(report))
-    for path in sorted(FOLDER.glob("*.csv")):
-        write(path.stem)
+    reports = kept()
+    for name, rows in reports.items():
+        for test, text in tables(rows).items():
+            (FOLDER / f"{name}_{test}.md").write_text(text)
+    for name, text in standing(reports, cell).items():
+        (FOLDER / f"standing_{name}.md").write_text(text)
     (FOLDER / "about.md").write_text(about())
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.build import molecule
-from report import Report, processor, versions
+from report import Report, machine, versions
 from singlepoint import chain, structure
 
 from ase_mlseqm import MLSEQM, evaluate
@@ -31,12 +31,12 @@ STRUCTURES = "ethanol,aspirin,peptide"
 TARGET = 2.0
 
 
-def medians(atoms: Atoms, model: str, moves: int) -> tuple[float, float]:
+def medians(atoms: Atoms, model: str, moves: int, device: str) -> tuple[float, float]:
     """Median ms of a step without and with uncertainty."""
     systems: list[tuple[Atoms, list[float]]] = []
     for wanted in (False, True):
         copy = atoms.copy()
-        copy.calc = MLSEQM(model=model, uncertainty=wanted)
+        copy.calc = MLSEQM(model=model, uncertainty=wanted, device=device)
         systems.append((copy, []))
     for k, positions in enumerate(chain(atoms.positions, moves)):
         for copy, times in systems if k % 2 else systems[::-1]:
@@ -88,19 +88,20 @@ def main() -> None:
     parser.add_argument("--structures", default=STRUCTURES)
     parser.add_argument("--moves", type=int, default=30)
     parser.add_argument("--data", type=Path, help="folder of dft_large_val.h5")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (only the times)")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     report = Report()
     checksum = model_file(options.model).sha256[:12]
     report.text(
-        f"{options.model} ({checksum}). {processor()}, one thread. "
+        f"{options.model} ({checksum}). {machine(options.device)}, one thread. "
         f"{versions('ase-mlseqm', 'torch', 'ase')}."
     )
     rows = []
     for name in options.structures.split(","):
         atoms = structure(name)
-        without, added = medians(atoms, options.model, options.moves)
+        without, added = medians(atoms, options.model, options.moves, options.device)
         ratio = added / without
         times = (f"{without:.1f}", f"{added:.1f}", f"{ratio:.2f}")
         rows.append((name, len(atoms), *times, TARGET, "yes" if ratio < TARGET else "no"))

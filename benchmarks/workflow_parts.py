@@ -192,4 +192,4 @@ PARTS = {
 
 def ours(options: argparse.Namespace, **keywords: Any) -> MLSEQM:
     """A new calculator of this package."""
-    return MLSEQM(method=options.method, model=options.model, **keywords)
+    return MLSEQM(method=options.method, model=options.model, device=options.device, **keywords)

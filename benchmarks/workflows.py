@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from ase.build import molecule
 from programs import PROGRAMS
-from report import Report, processor, versions
+from report import Report, machine, versions
 from workflow_parts import PARTS, Part, ours
 
 TARGET, LEAST = 3.0, 16
@@ -78,6 +78,7 @@ def arguments() -> argparse.Namespace:
     add("--replicas", type=int, default=16)
     add("--structure", default="aspirin", help="of the replicas: a molecule in structures/")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the batch")
+    add("--device", default="cpu", help="cpu or cuda")
     add("--no-tblite", action="store_true")
     add("--out", type=Path)
     options = parser.parse_args()
@@ -90,7 +91,7 @@ def main() -> None:
     report = Report()
     level = options.method or options.model or "hipnn-pm3"
     packages = versions("ase-mlseqm", "torch", "ase", "tblite")
-    report.text(f"{processor()}, {options.threads} threads for the batch. {packages}.")
+    report.text(f"{machine(options.device)}, {options.threads} threads for the batch. {packages}.")
     atoms = molecule("CH3OH")
     for calculator in (ours(options), *([] if options.no_tblite else [tblite()])):
         atoms.calc = calculator

@@ -1,6 +1,8 @@
 """The uncertainty of a learned model is what independent calculations with its networks give."""
 
+import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from ase.calculators.calculator import InputError as ASEInputError
 from helpers import TIGHT, build
 from learned import learned
 
-from ase_mlseqm import MLSEQM, Engine, Status, evaluate
+from ase_mlseqm import MLSEQM, Engine, Status, committee, evaluate
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.cli import main
 from ase_mlseqm.committee import Committee
@@ -20,7 +22,10 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.nn.weights import load_model, save_model
 from ase_mlseqm.training.calibration import calibrate, unseen
 from ase_mlseqm.training.dataset import Dataset
+from ase_mlseqm.training.readers import read as read_labels
 
+DRUGS = Path(__file__).parents[2] / "shared" / "data" / "dft_large_val.h5"
+RING = list(enumerate(np.linspace(0, 2 * np.pi, 6, endpoint=False)))
 ASKED = ("energy", "density", "uncertainty")
 
 
@@ -252,6 +257,46 @@ def test_shipped_model_knows_what_it_does_not_know(tmp_path, monkeypatch, capsys
     assert main(["sp", "chain.xyz", "ethanol.xyz"]) == 0
     (warning,) = [line for line in capsys.readouterr().err.splitlines() if "(± " in line]
     assert "chain.xyz" in warning and "ethanol.xyz" not in warning
+
+
+def test_members_cost_a_few_iterations_and_no_gradient(model, monkeypatch):
+    """One batch of all members, from the model's density, which it stops early."""
+    calls, solve = [], committee.solve_at
+
+    def counted(*args, **keywords):
+        out = solve(*args, **keywords)
+        calls.append((out.scf.iterations, keywords["with_gradient"]))
+        return out
+
+    monkeypatch.setattr(committee, "solve_at", counted)
+    atoms = molecule("CH3CH2OH")
+    atoms.calc = MLSEQM(model=str(model), uncertainty=True)
+    atoms.get_forces()
+    found = atoms.calc.singlepoint
+    ((iterations, gradient),) = calls
+    assert len(iterations) == 2
+    assert not gradient
+    assert 0 < int(iterations.max()) <= 0.5 * found.iterations
+
+
+@pytest.mark.skipif(not DRUGS.exists(), reason="no reference data")
+def test_limit_of_the_shipped_model():
+    """Drugs are not called unknown, odd molecules are, and errors are of the size of estimates."""
+    cubane = np.array(list(itertools.product((-0.785, 0.785), repeat=3)))
+    strange = [
+        Atoms("N8", [(1.1 * k, 0.55 * (k % 2), 0.3 * (k // 2)) for k in range(8)]),
+        Atoms("C8H8", np.concatenate([cubane, cubane * (1 + 1.09 / (0.785 * 3**0.5))])),
+        Atoms("O6", [(1.45 * np.cos(t), 1.45 * np.sin(t), 0.2 * (-1) ** k) for k, t in RING]),
+    ]
+    data = read_labels([str(DRUGS)])
+    drugs = [Atoms(z, x) for z, x in zip(data.numbers, data.positions, strict=True)]
+    found = evaluate(drugs + strange, properties=("energy", "uncertainty"))
+    unknown = [point.status is Status.UNCERTAIN for point in found]
+    assert sum(unknown[: len(drugs)]) <= 1
+    assert all(unknown[len(drugs) :])
+    errors = [p.atomization_energy - e for p, e in zip(found, data.atomization, strict=False)]
+    estimates = [p.uncertainty for p in found[: len(drugs)]]
+    assert 0.3 < np.linalg.norm(errors) / np.linalg.norm(estimates) < 3
 
 
 def test_command_that_makes_one(files, tmp_path, monkeypatch, capsys):

@@ -12,7 +12,8 @@ from ase_mlseqm.models import DEFAULT, model_file
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from transferability_tables import FOLDER, cell, tables  # noqa: E402
+from transferability_standing import cause, compared, distance, standing  # noqa: E402
+from transferability_tables import FOLDER, cell, kept, tables  # noqa: E402
 
 REPORTS = sorted(path.stem for path in FOLDER.glob("*.csv"))
 
@@ -25,6 +26,19 @@ def test_tables_and_model(name):
         assert (FOLDER / f"{name}_{test}.md").read_text() == text
     about = json.loads((FOLDER / f"{name}.json").read_text())
     assert about["models"][DEFAULT] == model_file(DEFAULT).sha256
+
+
+@pytest.mark.parametrize("name", ["causes", "dispersion", "interpretation", "uncertainty"])
+def test_other_results_are_of_the_shipped_model(name):
+    text = (ROOT / "benchmarks" / "results" / f"{name}.md").read_text()
+    digest = re.search(rf"{DEFAULT} \((?:sha256 `)?([0-9a-f]{{12}})", text)[1]
+    assert model_file(DEFAULT).sha256.startswith(digest)
+
+
+def test_forces_of_large_molecules_reach_their_target():
+    """Below those of the ANI-1x networks that gave most labels, 3.0 kcal/mol/Angstrom."""
+    rows = {(row["test"], row["method"], row["metric"]): row for row in kept()["size"]}
+    assert float(rows["large", DEFAULT, "force MAE"]["value"]) < 3.0
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -80,4 +94,44 @@ def test_numbers():
     assert tables(rows)["t"].splitlines()[2:] == [
         "| MAE, eV  | 1.00 | 1.00 |",
         "| failures |    0 |    2 |",
+    ]
+
+
+def test_standing_is_that_of_the_reports_with_a_cause_for_all_that_is_worse():
+    reports = kept()
+    for name, text in standing(reports, cell).items():
+        assert (FOLDER / f"standing_{name}.md").read_text() == text
+    rows = [(by["hipnn-pm3"], by["GFN2-xTB"]) for _, by in compared(reports)]
+    worse = [row for row, peer in rows if distance(row) > distance(peer)]
+    assert worse and len(worse) < len(rows)
+    assert all(cause(row["test"], row["metric"]) for row in worse)
+
+
+def test_better_is_nearer_to_the_best_value():
+    def row(method, metric, value, low="", high=""):
+        same = {"test": "reactions", "unit": "", "low": low, "high": high}
+        return same | {"method": method, "metric": metric, "value": value}
+
+    rows = []
+    for metric, own, peer, plain in (
+        ("barrier MAE", ("2", "1", "3"), ("5", "4", "6"), ("1.5", "1", "2")),
+        ("barrier correlation", ("0.8",), ("0.9",), ("0.95",)),
+        ("paths converged", ("60", "50", "70"), ("40", "30", "51"), ("40", "30", "49")),
+        ("barrier bias", ("9",), ("0",), ("0",)),
+    ):
+        rows += [row("hipnn-pm3", metric, *own), row("GFN2-xTB", metric, *peer)]
+        rows += [row("PM3", metric, *plain)]
+    found = standing({"pairs": rows}, lambda row: row["value"])
+    cells = {
+        name: [[text.strip() for text in line.split("|")[2:-1]] for line in text.splitlines()[2:]]
+        for name, text in found.items()
+    }
+    assert [line[:4] for line in cells["worse"]] == [["barrier correlation", "0.8", "0.9", "no"]]
+    assert cells["better"] == [
+        ["barrier MAE", "2", "5", "yes"],
+        ["paths converged", "60", "40", "no"],
+    ]
+    assert cells["worse_than_pm3"] == [
+        ["barrier MAE", "2", "1.5", "no"],
+        ["barrier correlation", "0.8", "0.95", "no"],
     ]

@@ -1,5 +1,6 @@
 """The committed references of `benchmarks/transferability`: read, at one level, and sane."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from ase.constraints import FixInternals
 from ase.io import read
 from scipy.interpolate import CubicSpline
+from transfer import SHARED, needs_shared
 
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.workflows.normal_modes import rigid_motions
@@ -130,6 +132,44 @@ def test_frequencies_are_those_of_minima():
         forces = frame.get_forces().ravel()
         rigid = rigid_motions(frame.positions, np.ones(len(frame)))  # those are noise of the grid
         assert np.abs(forces - rigid @ (rigid.T @ forces)).max() < 0.0015
+
+
+MEASURED = {
+    "H2O": (1595, 3657, 3756),
+    "NH3": (950, 1627, 1627, 3337, 3444, 3444),
+    "HCN": (712, 712, 2089, 3312),
+    "C2H2": (612, 612, 729, 729, 1974, 3289, 3374),
+    "H2CO": (1167, 1249, 1500, 1746, 2782, 2843),
+    "CH4": (1306, 1306, 1306, 1534, 1534, 2917, 3019, 3019, 3019),
+    "C2H4": (826, 943, 949, 1023, 1236, 1342, 1444, 1623, 2989, 3026, 3103, 3106),
+    "CO2": (667, 667, 1333, 2349),
+    "N2O": (589, 589, 1285, 2224),
+}
+"""Fundamentals, 1/cm (Shimanouchi, NSRDS-NBS 39 (1972); rounded)."""
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_frequencies_scale_to_measured_ones(name):
+    """By 0.95 or so, as those of such functionals do (Scott, Radom, J. Phys. Chem. 100 (1996)
+    16502), which takes up anharmonicity, too."""
+    (label,) = [s.frequencies for s in load("frequencies") if s.name == name]
+    ratios = MEASURED[name] / np.sort(label)
+    assert 0.90 < ratios.mean() < 1.0
+    assert ratios.min() > 0.84
+    assert ratios.max() < 1.03
+
+
+@needs_shared
+def test_barriers_are_near_the_published_ones():
+    """Those of CCSD(T) have the zero-point energy, a few kcal/mol of it lost on the way up."""
+    ours, published = (
+        {int(row["rxn"]): row for row in csv.DictReader((folder / "data.csv").open())}
+        for folder in (FOLDER / "reactions" / "rdb7", SHARED / "rdb7_subset")
+    )
+    above = [float(row["barrier"]) - float(published[k]["dE0"]) for k, row in ours.items()]
+    assert min(above) > 0
+    assert max(above) < 30
+    assert 8 < np.mean(above) < 17
 
 
 def test_reactions_are_differences_of_bare_energies():

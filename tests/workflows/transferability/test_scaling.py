@@ -1,6 +1,7 @@
 """Time and memory against size."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from transfer import PLAIN, metrics, table
 from ase_mlseqm import evaluate
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.training.graph import bonds
-from ase_mlseqm.workflows.transferability.scaling import alkane, exponent
+from ase_mlseqm.workflows.transferability.methods import Semiempirical
+from ase_mlseqm.workflows.transferability.scaling import Scaling, alkane, exponent
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8])
@@ -46,3 +48,27 @@ def test_run(tmp_path):
     assert all(0 < float(row["seconds"]) < 100 for row in rows)
     assert metrics(tmp_path / "out", "scaling")["PM3", "largest molecule"] == 14
     assert (tmp_path / "out" / "scaling.png").exists()
+
+
+class Dead(Semiempirical):
+    """A method whose process ends as soon as it starts."""
+
+    def __reduce__(self):
+        return os._exit, (7,)
+
+
+def test_a_process_that_dies_at_once_is_a_failure():
+    config = dataclasses.replace(PLAIN, max_atoms=14)
+    test = Scaling()
+    found = test.compute(Dead("PM3", None), test.load([], config), config, lambda *_: None)
+    assert not found.rows
+    assert "code 7" in found.failures[0].reason
+
+
+def test_memory_is_that_of_the_molecules(tmp_path):
+    config = dataclasses.replace(PLAIN, tests=("scaling",), method=("PM3",), max_atoms=200)
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    rows = table(tmp_path / "out" / "scaling.csv")
+    smaller, larger = (float(row["memory"]) for row in rows[-2:])
+    assert 10 < smaller < 100
+    assert 2 < larger / smaller < 8

@@ -1,0 +1,102 @@
+"""Metrics of made-up rows, whose values can be told by hand."""
+
+import numpy as np
+import pytest
+from transfer import PLAIN
+
+from ase_mlseqm.workflows.transferability.dissociation import Dissociation
+from ase_mlseqm.workflows.transferability.extensibility import Extensibility
+from ase_mlseqm.workflows.transferability.noncovalent import NonCovalent
+from ase_mlseqm.workflows.transferability.stability import Stability
+from ase_mlseqm.workflows.transferability.torsions import Torsions
+
+
+def values(test, rows):
+    return {metric.name: metric.interval.value for metric in test.metrics(rows, PLAIN)}
+
+
+def test_slopes_are_those_of_the_errors_against_size():
+    """2 up to three heavy atoms, and from four on a line of slope 0.5."""
+    errors = {n: 2.0 if n < 4 else 1.0 + 0.5 * n for n in range(1, 12)}
+    rows = [
+        {
+            "case": f"{n}[0]",
+            "molecule": str(n),
+            "formula": f"C{n}H4",
+            "heavy_atoms": n,
+            "force_mae": error,
+            "atomization_error": 0.0,
+        }
+        for n, error in errors.items()
+    ]
+    found = values(Extensibility(), rows)
+    assert found["force MAE"] == pytest.approx(np.mean(list(errors.values())))
+    slope = np.polyfit(list(errors), list(errors.values()), 1)[0]
+    assert found["slope of force MAE"] == pytest.approx(slope)
+    assert found["slope from 4 heavy atoms on of force MAE"] == pytest.approx(0.5)
+
+
+def test_contact_and_well_of_a_parabola():
+    """That of the method is moved by 0.1 Angstrom and 1 kcal/mol."""
+    contacts = np.linspace(1.6, 4, 25)
+    label, own = (contacts - 2.0) ** 2 - 3, (contacts - 2.1) ** 2 - 2
+    rows = [
+        {"curve": "a", "contact": r, "energy": e, "reference": ref, "force_mae": np.nan}
+        for r, e, ref in zip(contacts, own, label, strict=True)
+    ]
+    found = values(NonCovalent(), rows)
+    contact = "contact at the minimum, where there is one"
+    assert found["interaction energy MAE"] == pytest.approx(np.abs(own - label).mean())
+    assert found[f"{contact}, bias"] == pytest.approx(0.1)
+    assert found[f"{contact}, MAE"] == pytest.approx(0.1)
+    assert found["well depth MAE"] == pytest.approx(1.0)
+
+
+def test_hump_end_and_jump_of_a_broken_bond():
+    own, label = (5.0, 0.0, 40.0, 100.0, 90.0), (5.0, 0.0, 30.0, 80.0, 80.0)
+    jumps = (np.nan, 1.0, 7.0, 2.0, 1.0)
+    rows = [
+        {"series": "a", "spin": spin, "length": k, "energy": e, "reference": ref, "jump": jump}
+        for spin in ("restricted", "unrestricted")
+        for k, (e, ref, jump) in enumerate(zip(own, label, jumps, strict=True))
+    ]
+    found = values(Dissociation(), rows)
+    for spin in ("restricted", "unrestricted"):
+        assert found[f"curve MAE, {spin}"] == pytest.approx(8.0)
+        assert found[f"energy at the end MAE, {spin}"] == pytest.approx(10.0)
+        assert found[f"hump behind the minimum, {spin}"] == pytest.approx(10.0)
+        assert found[f"largest jump, {spin}"] == pytest.approx(7.0)
+
+
+def test_profile_and_barrier_of_a_torsion():
+    angles = np.arange(0.0, 360.0, 30.0)
+    label = 2.0 * (1 - np.cos(np.deg2rad(3 * angles)))
+    rows = [
+        {"series": "a", "scan": "rigid", "angle": phi, "energy": 1.5 * e, "reference": e}
+        for phi, e in zip(angles, label, strict=True)
+    ]
+    found = values(Torsions(), rows)
+    assert found["barrier MAE, rigid"] == pytest.approx(0.5 * np.ptp(label))
+    assert found["barrier bias, rigid"] == pytest.approx(0.5 * np.ptp(label))
+    error = 0.5 * label
+    assert found["profile MAE, rigid"] == pytest.approx(np.abs(error - error.mean()).mean())
+
+
+def test_drift_is_the_slope_of_the_total_energy():
+    times = np.linspace(0, 2, 201)
+    rows = [
+        {
+            "case": "a",
+            "molecule": "a",
+            "time": t,
+            "energy": 3.0 * t,
+            "temperature": 300.0,
+            "step_time": 7.0,
+        }
+        for t in times
+    ]
+    found = values(Stability(), rows)
+    assert found["drift of the energy"] == pytest.approx(3.0)
+    assert found["fluctuation of the energy"] == pytest.approx(3.0 * times.std())
+    assert found["temperature"] == pytest.approx(300.0)
+    assert found["time per step"] == pytest.approx(7.0)
