@@ -79,4 +79,20 @@ AROMATICS = (
     *("c1cocn1", "c1cnoc1", "c1cc[nH]n1"),
 )
 """Pairs of these are stacked."""
-IN_S66 = {"c1ccccc1", "c1ccncc1", "C1CCCC1", "CC(N)=O", "CC(=O)O", "CC(C)(C)C", *LEFT_OUT}
+MEDIUM = (
+    *("CCCC", "CCCCC", "CC(C)C", "CC(C)CC", "CC(C)(C)C", "CCCCCC", "C1CCC1", "C1CCCC1", "C1CCCCC1"),
+    *("CCC=C", "C1C=CCC1", "CC#CC", "C=CC=C", "C1=CC=CCC1", "C=C1CC1", "CCOCC", "CC(C)O", "CCNC"),
+    *("CN(C)C", "CC(C)N", "COC(C)=O", "CC(N)=O", "CC(O)=O", "CCC(O)=O", "CN(C)C=O", "CNC=O"),
+    *("CCC#N", "C1CCOC1", "C1CCNC1", "NC(N)=O", "C=CC=O", "C=CC#N", "N#CC=C", "O=C1CCC1"),
+    "CNC(C)=O",
+    *("c1ccccc1", "Cc1ccccc1", "c1ccncc1", "c1ccoc1", "Cc1ccco1", "c1cc[nH]c1", "Cn1cccc1"),
+    *("c1c[nH]cn1", "c1cncnc1", "c1ccnnc1", "c1cocn1", "c1cnoc1", "c1cc[nH]n1"),
+    *("O=c1cc[nH]c(=O)[nH]1", "NCCN", "CCCO", "COCC"),
+)
+"""Of pairs of which two points of a curve are taken."""
+VALIDATED = ("c1cnccn1", "C=CC=CC=C")
+"""Fragments that fall to the validation part of the default split; pairs with small partners."""
+IN_S66 = {
+    *("c1ccccc1", "c1ccncc1", "C1CCCC1", "CCCCC", "CC(N)=O", "CC(=O)O", "CC(O)=O", "CC(C)(C)C"),
+    *("CNC(C)=O", "O=c1cc[nH]c(=O)[nH]1", *LEFT_OUT),
+}

@@ -38,6 +38,7 @@ from training_molecules import (
     IN_S66,
     LARGER_PARTNERS,
     LEFT_OUT,
+    MEDIUM,
     PARTNERS,
     REACTANTS,
     RINGS,
@@ -45,6 +46,7 @@ from training_molecules import (
     SMALL,
     TRANSFERS,
     TURNED,
+    VALIDATED,
 )
 
 from ase_mlseqm import evaluate
@@ -296,11 +298,28 @@ def stacks(rng: np.random.Generator) -> Iterator[Atoms]:
     yield from relaxed_pairs(AROMATICS, AROMATICS, 21, rng)
 
 
+def curves(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Two points of the curve of a pair, relaxed; one pair in seven is for validation."""
+    moves = ((-0.35, 0.3), (0.3, 1.6))
+    smallest = [s for s in PARTNERS if Chem.MolFromSmiles(s).GetNumHeavyAtoms() < LARGE]
+    while True:
+        if rng.random() < 1 / 7:
+            yield from relaxed_pairs(VALIDATED, smallest, 24, rng, moves, 1)
+        else:
+            second = MEDIUM if rng.random() < 0.5 else PARTNERS
+            yield from relaxed_pairs(MEDIUM, second, 24, rng, moves, 1)
+
+
 def relaxed_pairs(
-    first: Sequence[str], second: Sequence[str], most: int, rng: np.random.Generator
+    first: Sequence[str],
+    second: Sequence[str],
+    most: int,
+    rng: np.random.Generator,
+    moves: Sequence[tuple[float, float]] = ((-0.25, 0.8),),
+    tries: int = 300,
 ) -> Iterator[Atoms]:
     """Pairs relaxed with GFN2-xTB, then moved together or apart along the line of their centres."""
-    for _ in range(300):
+    for _ in range(tries):
         names = [str(rng.choice(first)), str(rng.choice(second))]
         if set(names) <= IN_S66:
             continue
@@ -312,9 +331,12 @@ def relaxed_pairs(
         if bonds(atoms.numbers, atoms.positions[None])[0][own][:, ~own].any():
             continue
         line = atoms.positions[~own].mean(0) - atoms.positions[own].mean(0)
-        atoms.positions[~own] += float(rng.uniform(-0.25, 0.8)) * line / np.linalg.norm(line)
-        atoms.rattle(0.01, rng=rng)
-        yield finished(atoms, canonical(".".join(names)), "contact")
+        for shortest, longest in moves:
+            frame = atoms.copy()
+            away = float(rng.uniform(shortest, longest))
+            frame.positions[~own] += away * line / np.linalg.norm(line)
+            frame.rattle(0.01, rng=rng)
+            yield finished(frame, canonical(".".join(names)), "contact")
 
 
 def survey(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
@@ -362,6 +384,7 @@ KINDS = {
     "transfers": transfers,
     "dimers": dimers,
     "stacks": stacks,
+    "curves": curves,
     "stiff": stiff,
 }
 OF_A_FILE = {"survey": survey, "rearrangements": rearrangements}
