@@ -302,41 +302,50 @@ def curves(rng: np.random.Generator) -> Iterator[Atoms]:
     """Two points of the curve of a pair, relaxed; one pair in seven is for validation."""
     moves = ((-0.35, 0.3), (0.3, 1.6))
     smallest = [s for s in PARTNERS if Chem.MolFromSmiles(s).GetNumHeavyAtoms() < LARGE]
-    while True:
+    for _ in range(3000):
         if rng.random() < 1 / 7:
-            yield from relaxed_pairs(VALIDATED, smallest, 24, rng, moves, 1)
+            sides = VALIDATED, smallest
         else:
-            second = MEDIUM if rng.random() < 0.5 else PARTNERS
-            yield from relaxed_pairs(MEDIUM, second, 24, rng, moves, 1)
+            sides = MEDIUM, MEDIUM if rng.random() < 0.5 else PARTNERS
+        yield from relaxed_pair(*sides, 24, rng, moves)
 
 
 def relaxed_pairs(
+    first: Sequence[str], second: Sequence[str], most: int, rng: np.random.Generator
+) -> Iterator[Atoms]:
+    """Relaxed pairs of up to so many atoms, one point of each."""
+    for _ in range(300):
+        yield from relaxed_pair(first, second, most, rng, ((-0.25, 0.8),))
+
+
+def relaxed_pair(
     first: Sequence[str],
     second: Sequence[str],
     most: int,
     rng: np.random.Generator,
-    moves: Sequence[tuple[float, float]] = ((-0.25, 0.8),),
-    tries: int = 300,
+    moves: Sequence[tuple[float, float]],
 ) -> Iterator[Atoms]:
-    """Pairs relaxed with GFN2-xTB, then moved together or apart along the line of their centres."""
-    for _ in range(tries):
-        names = [str(rng.choice(first)), str(rng.choice(second))]
-        if set(names) <= IN_S66:
-            continue
-        one, other = (embedded(s, int(rng.integers(1000))) for s in names)
-        if len(one) + len(other) > most:
-            continue
-        atoms = relaxed(pair(one, other, 0.0, rng), 0.02, 80)
-        own = np.arange(len(atoms)) < len(one)
-        if bonds(atoms.numbers, atoms.positions[None])[0][own][:, ~own].any():
-            continue
-        line = atoms.positions[~own].mean(0) - atoms.positions[own].mean(0)
-        for shortest, longest in moves:
-            frame = atoms.copy()
-            away = float(rng.uniform(shortest, longest))
-            frame.positions[~own] += away * line / np.linalg.norm(line)
-            frame.rattle(0.01, rng=rng)
-            yield finished(frame, canonical(".".join(names)), "contact")
+    """One pair relaxed with GFN2-xTB, then moved together or apart along the line of the centres.
+
+    Nothing if it is a pair of S66, has more than ``most`` atoms, or has reacted.
+    """
+    names = [str(rng.choice(side)) for side in (first, second)]
+    if {canonical(s) for s in names} <= IN_S66:
+        return
+    one, other = (embedded(s, int(rng.integers(1000))) for s in names)
+    if len(one) + len(other) > most:
+        return
+    atoms = relaxed(pair(one, other, 0.0, rng), 0.02, 80)
+    own = np.arange(len(atoms)) < len(one)
+    if bonds(atoms.numbers, atoms.positions[None])[0][own][:, ~own].any():
+        return
+    line = atoms.positions[~own].mean(0) - atoms.positions[own].mean(0)
+    for shortest, longest in moves:
+        frame = atoms.copy()
+        away = float(rng.uniform(shortest, longest))
+        frame.positions[~own] += away * line / np.linalg.norm(line)
+        frame.rattle(0.01, rng=rng)
+        yield finished(frame, canonical(".".join(names)), "contact")
 
 
 def survey(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
