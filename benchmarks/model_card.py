@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy_figures import plot_sizes
-from accuracy_methods import GFN2, IPEA_SHIFT, LEARNED, PM3
+from accuracy_methods import IPEA_SHIFT, LEARNED, PM3
 from accuracy_metrics import METRICS
 from accuracy_results import Evaluation
 from accuracy_sets import OPEN
@@ -66,7 +66,9 @@ validation and test frames only, alone and inside dimers."""
 CHOICES = """\
 Every choice (parameters, loss, data, when to stop) is made on validation fragments and the large
 molecules of `large_val`. `test`, `large` and `heldout` are final tests: the script that evaluates
-them appends every evaluation ever made to a log, of which this is all:"""
+them, and `mlseqm transferability`, append every evaluation ever made to a log. Models in it, with
+the number of their evaluations and their last errors of forces (kcal/mol/Å):"""
+FINAL_SETS = ("test", "large", "heldout")
 
 
 def merge(runs: list[Evaluation]) -> Evaluation:
@@ -194,22 +196,22 @@ def limits(run: Evaluation) -> list[str]:
 
 
 def log_table(path: Path) -> str:
-    """Every evaluation of the final tests."""
-    columns = {m: f"{m} force_mae" for m in (LEARNED, PM3, GFN2)}
-    rows = []
+    """A line for every model that was ever evaluated: since when, how often, errors of forces."""
+    models: dict[str, list[dict[str, str]]] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            rows.append(
-                [row["date"], _model(row), row["set"], row["frames"]]
-                + [f"{float(row[c]):.2f}" if row[c] else "–" for c in columns.values()]
-            )
-    header = ["date", "model", "set", "frames", *(f"force MAE, {m}" for m in columns)]
-    return markdown(header, rows)
-
-
-def _model(row: dict[str, str]) -> str:
-    """Name, and the start of the checksum where the method has a file."""
-    return " ".join(f"`{text}`" for text in (row["model"], row["sha256"][:12]) if text)
+            if row["sha256"]:
+                models.setdefault(row["sha256"], []).append(row)
+    lines = []
+    for digest, rows in models.items():
+        forces = {r["set"].split()[0]: r[f"{LEARNED} force_mae"] for r in rows}
+        errors = [forces.get(name) for name in FINAL_SETS]
+        lines.append(
+            [rows[0]["date"][:10], f"`{rows[0]['model']}` `{digest[:12]}`", len(rows)]
+            + [f"{float(e):.2f}" if e else "–" for e in errors]
+        )
+    header = ["since", "model", "evaluations", *(f"force MAE, {name}" for name in FINAL_SETS)]
+    return markdown(header, lines)
 
 
 def write_card(
@@ -295,9 +297,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.log.exists():
         report.text(CHOICES)
         report.text(log_table(options.log))
-        report.text(f"[All numbers of it]({options.log.name}).")
+        report.text(f"[The log]({options.log.name}) has every evaluation with all its numbers.")
     else:
-        report.text(f"{CHOICES.split(' to a log')[0]} to a log. There is none yet.")
+        report.text(f"{CHOICES.split(' Models in')[0]} There is none yet.")
     report.write(options.out)
 
 

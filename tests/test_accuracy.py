@@ -273,6 +273,10 @@ def test_script_end_to_end(tmp_path, data, model, capsys):
 
     accuracy.main([*arguments, "--sets", "test"])  # a second evaluation is a second row
     assert len(list(csv.DictReader(log.open()))) == 2
+    table = model_card.log_table(log).splitlines()[2:]  # but one line of the model
+    forces = f"{float(row['learned force_mae']):.2f}"
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table]
+    assert cells == [[row["date"][:10], f"`learned` `{run.sha256[:12]}`", "2", forces, "–", "–"]]
 
 
 def test_final_test_is_not_read_when_the_log_cannot_be_written(tmp_path, data, model, monkeypatch):

@@ -103,7 +103,9 @@ def _advance(side: _Side, root: np.ndarray, step: float, fmax: float) -> None:
         return
     side.path.append(frozen(side.atoms))
     # on the flat top forces are small, too, but grow
-    if len(side.path) > 3 and _largest(side.path[-1]) < min(fmax, _largest(side.path[-2])):
+    if len(side.path) > 3 and largest_force(side.path[-1]) < min(
+        fmax, largest_force(side.path[-2])
+    ):
         side.done = True
         return
     x, gradient = side.atoms.positions.ravel() * root, -forces.ravel() / root
@@ -114,7 +116,8 @@ def _advance(side: _Side, root: np.ndarray, step: float, fmax: float) -> None:
     side.atoms.positions = (there / root).reshape(-1, 3)
 
 
-def _largest(atoms: Atoms) -> float:
+def largest_force(atoms: Atoms) -> float:
+    """Of the atoms, eV/Angstrom."""
     return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
 
 

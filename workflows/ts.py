@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_mlseqm.errors import InputError
 
 from .activation import Activation, activation
-from .irc import irc
+from .irc import irc, largest_force
 from .many import Many
 from .relax import RelaxConfig
 from .relax_many import relax_many
@@ -130,7 +130,7 @@ def ts(
         known.saddle = refine(guess, calc, config, refiner, kept)
         kept.write(now=True)
     atoms, steps = known.saddle, known.steps
-    largest = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+    largest = largest_force(atoms)
     if largest > config.fmax:
         problems.append(
             f"not refined in {steps} steps: largest force {largest:.3g} eV/Angstrom, asked for "

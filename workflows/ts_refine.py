@@ -14,6 +14,7 @@ from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
 
 from .hessians import second_derivatives
+from .irc import largest_force
 from .normal_modes import normal_modes
 from .relax import frozen
 from .ts_checkpoint import Checkpoint
@@ -50,13 +51,32 @@ def refine(
         work.positions = known.positions
     work.calc = calc
     work.get_forces()
+    try:
+        # Sella judges forces without what was a rotation where it began; far from there it can be
+        # content while they are large, and begins anew
+        while not known.refined and known.steps < config.max_steps:
+            before = known.steps
+            done = _climb(work, calc, config, refiner, kept)
+            known.refined = done and largest_force(work) <= config.fmax
+            if not done or known.steps == before:
+                break
+    except CalculatorError:
+        raise
+    except (np.linalg.LinAlgError, RuntimeError) as error:  # of Sella, where it is lost
+        raise CalculationFailed(f"{refiner} broke down in step {known.steps}: {error}") from error
+    work.calc = calc
+    work.get_forces()
+    return frozen(work)
+
+
+def _climb(
+    work: Atoms, calc: BaseCalculator, config: TSConfig, refiner: str, kept: Checkpoint
+) -> bool:
+    """One run of the refiner, which changes ``work``; whether it is content."""
+    known = kept.known
     before = known.steps
-    dimer, optimizer = None, None
-    if refiner == "sella":
-        optimizer = _sella(work, calc)
-    else:
-        dimer = _dimer(work, calc, kept)
-        optimizer = MinModeTranslate(dimer, logfile=None)
+    dimer = None if refiner == "sella" else _dimer(work, calc, kept)
+    optimizer = _sella(work, calc) if dimer is None else MinModeTranslate(dimer, logfile=None)
 
     def step() -> None:
         known.steps = before + int(optimizer.nsteps)
@@ -66,16 +86,7 @@ def refine(
         kept.write()
 
     optimizer.attach(step)
-    left = max(0, config.max_steps - before)
-    try:
-        known.refined = bool(optimizer.run(fmax=config.fmax, steps=left))
-    except CalculatorError:
-        raise
-    except (np.linalg.LinAlgError, RuntimeError) as error:  # of Sella, where it is lost
-        raise CalculationFailed(f"{refiner} broke down in step {known.steps}: {error}") from error
-    work.calc = calc
-    work.get_forces()
-    return frozen(work)
+    return bool(optimizer.run(fmax=config.fmax, steps=config.max_steps - before))
 
 
 def _sella(atoms: Atoms, calc: BaseCalculator) -> Any:

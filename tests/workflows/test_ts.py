@@ -101,6 +101,18 @@ def test_sella():
     assert found[0].energy == pytest.approx(found[1].energy, abs=1e-4)
 
 
+@pytest.mark.parametrize("seed", [1, 5, 6])
+def test_sella_is_not_content_too_early(seed):
+    """Far from where it started its own measure of the forces can be 30 times too small."""
+    pytest.importorskip("sella")
+    guess = molecule("H2O2")
+    guess.rattle(0.25, seed=seed)
+    settings = TSConfig(refiner="sella", fmax=0.1, max_steps=150, irc=False)
+    result = ts(guess, pm3(), settings)
+    assert np.linalg.norm(result.atoms.get_forces(), axis=1).max() <= 0.1
+    assert "not refined" not in result.message and result.steps < 150
+
+
 def test_sella_that_is_missing(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"ase-mlseqm\[ts\]"):
