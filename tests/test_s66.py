@@ -1,6 +1,7 @@
 """Dispersion at the minima of S66 (benchmarks/s66.py), with the public half of S66x8."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +81,8 @@ def test_learned_model_gets_the_same_dispersion(curves):
 
     def added(method):
         plain, corrected = (
-            s66.interactions(few, lambda x, d=d: energies(x, method, dispersion=d))
-            for d in (None, "wb97x-d3bj")
+            s66.interactions(few, partial(energies, method=method, dispersion=name))
+            for name in (None, "wb97x-d3bj")
         )
         return corrected - plain
 

@@ -32,6 +32,11 @@ class ComputedAtoms:
         return float(np.linalg.norm(forces, axis=1).max(initial=0.0))
 
 
+def largest_force(atoms: Atoms) -> float:
+    """On any atom, constraints applied, eV/Angstrom."""
+    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+
+
 def keywords(calc: BaseCalculator) -> dict[str, Any]:
     """Those of a calculator on which its results depend, where it tells them."""
     try:

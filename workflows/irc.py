@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.optimize import brentq
 
+from .computed import largest_force
 from .many import Many
 from .relax import frozen
 
@@ -114,11 +115,6 @@ def _advance(side: _Side, root: np.ndarray, step: float, fmax: float) -> None:
     side.before = (x, gradient)
     there = x + quadratic_step(gradient, side.hessian, step)
     side.atoms.positions = (there / root).reshape(-1, 3)
-
-
-def largest_force(atoms: Atoms) -> float:
-    """Of the atoms, eV/Angstrom."""
-    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
 
 
 def quadratic_step(gradient: np.ndarray, hessian: np.ndarray, length: float) -> np.ndarray:

@@ -14,7 +14,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_mlseqm.errors import InputError
 
 from .activation import Activation, activation
-from .irc import irc, largest_force
+from .computed import largest_force
+from .irc import irc
 from .many import Many
 from .relax import RelaxConfig
 from .relax_many import relax_many

@@ -13,8 +13,8 @@ from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
 
+from .computed import largest_force
 from .hessians import second_derivatives
-from .irc import largest_force
 from .normal_modes import normal_modes
 from .relax import frozen
 from .ts_checkpoint import Checkpoint
@@ -56,9 +56,9 @@ def refine(
         # content while they are large, and begins anew
         while not known.refined and known.steps < config.max_steps:
             before = known.steps
-            done = _climb(work, calc, config, refiner, kept)
-            known.refined = done and largest_force(work) <= config.fmax
-            if not done or known.steps == before:
+            _climb(work, calc, config, refiner, kept)
+            known.refined = largest_force(work) <= config.fmax
+            if known.steps == before:
                 break
     except CalculatorError:
         raise
@@ -71,8 +71,8 @@ def refine(
 
 def _climb(
     work: Atoms, calc: BaseCalculator, config: TSConfig, refiner: str, kept: Checkpoint
-) -> bool:
-    """One run of the refiner, which changes ``work``; whether it is content."""
+) -> None:
+    """One run of the refiner, which changes ``work``, until it is content or out of steps."""
     known = kept.known
     before = known.steps
     dimer = None if refiner == "sella" else _dimer(work, calc, kept)
@@ -86,7 +86,7 @@ def _climb(
         kept.write()
 
     optimizer.attach(step)
-    return bool(optimizer.run(fmax=config.fmax, steps=config.max_steps - before))
+    optimizer.run(fmax=config.fmax, steps=config.max_steps - before)
 
 
 def _sella(atoms: Atoms, calc: BaseCalculator) -> Any:

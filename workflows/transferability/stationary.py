@@ -11,6 +11,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm.errors import InputError
 
+from ..computed import largest_force
 from ..neb import NEBConfig, neb
 from ..relax import RelaxConfig, relax
 from ..ts import TSConfig, TSResult, bonds, distance, ts
@@ -185,8 +186,7 @@ def _transition_state(
     except ERRORS as error:
         found.failures["barrier"] = f"the transition state: {error}"
         return None
-    forces = np.linalg.norm(result.atoms.get_forces(), axis=1)
-    found.top, found.converged = result.atoms, bool(forces.max() <= result.config.fmax)
+    found.top, found.converged = result.atoms, largest_force(result.atoms) <= result.config.fmax
     found.one_mode = found.converged and len(result.imaginary) == 1
     moved = distance(result.atoms, reaction.top)
     if found.converged:
