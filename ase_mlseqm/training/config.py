@@ -50,6 +50,9 @@ class TrainConfig:
     """Optimiser."""
     freeze_table: bool = True
     """A training that starts from a model keeps the table of the elements as it is."""
+    tensor_order: int | None = None
+    """Raises the order of the tensor sensitivities of the model that a training starts from, which
+    begins with the same results."""
     repeats: tuple[float, ...] = ()
     """How often the frames of each data file are taken in an epoch, in the order of the files; of a
     fraction as many frames as it says, drawn once; files that are not listed are taken once."""

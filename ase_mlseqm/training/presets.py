@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import torch
+
 from ..errors import InputError
-from ..nn.hamiltonian import HamiltonianConfig
+from ..nn.hamiltonian import HamiltonianConfig, LearnedHamiltonian
 from ..nn.hipnn import HIPNNConfig
 from ..nn.parameter_head import CORRECTIONS
 from .config import OptimizerConfig, TrainConfig
@@ -41,7 +43,35 @@ def preset(name: str) -> TrainConfig:
 
 
 def starting_from(config: TrainConfig, model: HamiltonianConfig) -> TrainConfig:
-    """``config`` for the form of an existing model, whose table stays as it is if it says so."""
+    """``config`` for the form of an existing model, whose table stays as it is if it says so.
+
+    Raises
+    ------
+    InputError
+        When the order of its tensor sensitivities were to fall.
+    """
     if config.freeze_table:
         model = dataclasses.replace(model, learn_table=False)
+    order, now = config.tensor_order, model.network.tensor_order
+    if order is not None:
+        if order < now:
+            raise InputError(
+                f"tensor_order {order} is below that of the model to start from: give {now} or more"
+            )
+        network = dataclasses.replace(model.network, tensor_order=order)
+        model = dataclasses.replace(model, network=network)
     return dataclasses.replace(config, model=model)
+
+
+def start_from(model: LearnedHamiltonian, source: LearnedHamiltonian) -> None:
+    """Give ``model`` the weights of ``source``.
+
+    Tensor sensitivities of an order that ``source`` lacks get the weight zero: the results are the
+    same until it is trained.
+    """
+    weights = source.network.state_dict()
+    for name, new in model.network.state_dict().items():
+        if name.endswith(".moment"):
+            known = weights.get(name, new[:0])
+            weights[name] = torch.cat((known, torch.zeros_like(new[len(known) :])))
+    model.network.load_state_dict(weights)

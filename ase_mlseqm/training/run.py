@@ -25,6 +25,7 @@ from .curves import draw_curves
 from .dataset import Dataset
 from .evaluate import Errors
 from .parallel import find_world
+from .presets import start_from
 from .readers import read
 from .split import split
 from .trainer import Progress, Trainer
@@ -103,7 +104,7 @@ def train(
     source = None
     if start is not None:
         source = model_file(start)
-        model.network.load_state_dict(source.model.network.state_dict())
+        start_from(model, source.model)
     if world.chief:
         _describe(out, config, data, counts, None if source is None else source.sha256)
     report("data", counts)
