@@ -65,6 +65,11 @@ class Dispersion:
         """What :meth:`named` takes."""
         return f"{self.functional}-{self.kind}"
 
+    @property
+    def package(self) -> str:
+        """The package that computes it."""
+        return _package(self.kind)
+
     def _library(self) -> tuple[Any, Any]:
         return _library(self.functional, self.kind)
 
@@ -89,10 +94,13 @@ class Dispersion:
         return dataclasses.replace(point, **changes)
 
 
+def _package(kind: str) -> str:
+    return "dftd4" if kind == "d4" else "dftd3"
+
+
 @functools.cache
 def _library(functional: str, kind: str) -> tuple[Any, Any]:
     """The library's class of molecules and its damping parameters."""
-    package = "dftd4" if kind == "d4" else "dftd3"
     try:
         if kind == "d4":
             from dftd4.interface import DampingParam, DispersionModel
@@ -105,7 +113,8 @@ def _library(functional: str, kind: str) -> tuple[Any, Any]:
         )
     except ImportError:
         raise InputError(
-            f"dispersion {functional}-{kind} needs {package}: pip install 'ase-mlseqm[dispersion]'"
+            f"dispersion {functional}-{kind} needs {_package(kind)}: "
+            "pip install 'ase-mlseqm[dispersion]'"
         ) from None
     damping = RationalDampingParam if kind == "d3bj" else ZeroDampingParam
     return DispersionModel, damping(method=functional)

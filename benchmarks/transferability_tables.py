@@ -37,7 +37,7 @@ def cell(row: dict[str, str]) -> str:
     value, low, high = (float(row[key] or "nan") for key in ("value", "low", "high"))
     if not np.isfinite(value):
         return ""
-    digits = decimals(value)
+    digits = 3 if row.get("metric") == "scale factor" else decimals(value)
     shown = f"{value:.{digits}f}"
     if np.isfinite(low) and np.isfinite(high):
         shown += f" [{low:.{digits}f},\N{NO-BREAK SPACE}{high:.{digits}f}]"

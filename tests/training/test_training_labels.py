@@ -54,6 +54,17 @@ def test_pairs_touch(sets):
         assert not names <= IN_S66
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_pairs_of_s66_are_those_that_the_page_names(sets, kind):
+    data = sets[kind]
+    parts = [[part.name for part in smiles_fragments(name)] for name in data.smiles]
+    found = {tuple(sorted(p)) for p in parts if len(p) == 2 and set(p) <= IN_S66}
+    # products of the set that are no pairs of S66
+    others = {("C=C", "C=C"), ("C=C", "O"), ("CC(=O)O", "O")}
+    assert found - others <= {("O", "O"), ("C#C", "O")}
+    assert not found or kind in ("reactions", "survey")
+
+
 @needs_shared
 @pytest.mark.parametrize("held_back", HELD_BACK)
 def test_no_fragment_of_the_test_files(sets, held_back):

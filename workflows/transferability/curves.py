@@ -9,14 +9,15 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Minimum:
-    """Where a curve is lowest, and how low; NaN where its lowest point is the first or last."""
+    """Where a curve is lowest, and how low."""
 
     x: float
     y: float
 
 
 def minimum(x: np.ndarray, y: np.ndarray) -> Minimum:
-    """Of the parabola through the lowest of several points, ascending in x, and its neighbours."""
+    """Of the parabola through the lowest of several points, ascending in x, and its neighbours; NaN
+    where the lowest is the first or last."""
     k = int(np.argmin(y))
     if len(x) < 3 or k in (0, len(x) - 1):
         return Minimum(np.nan, np.nan)
@@ -26,3 +27,9 @@ def minimum(x: np.ndarray, y: np.ndarray) -> Minimum:
     if a <= 0:
         return Minimum(float(x[k]), float(y[k]))
     return Minimum(float(-b / (2 * a)), float(c - b * b / (4 * a)))
+
+
+def lowest(x: np.ndarray, y: np.ndarray) -> Minimum:
+    """The minimum, or the first or last point where that is the lowest."""
+    found, k = minimum(x, y), int(np.argmin(y))
+    return Minimum(float(x[k]), float(y[k])) if np.isnan(found.x) else found

@@ -28,6 +28,7 @@ PANELS = (
 """Error and label of every panel; the last with one constant per element fitted."""
 METRICS = (
     ("forces", "force MAE", "kcal/mol/Å"),
+    ("relative forces", "force MAE relative to the size of the forces", "%"),
     ("relative energies", "energy difference MAE", "kcal/mol"),
     ("raw atomization", "raw atomization MAE per heavy atom", "kcal/mol"),
     ("atomization", "atomization MAE per heavy atom", "kcal/mol"),
@@ -47,6 +48,7 @@ class Extensibility(LabelledTest):
         "formula": "composition",
         "heavy_atoms": "atoms that are no hydrogen",
         "force_mae": "mean |error| of the 3A force components, kcal/mol/Angstrom",
+        "force_size": "mean |force component| of the label, kcal/mol/Angstrom",
         "atomization_error": "signed error of the atomization energy, kcal/mol",
     }
 
@@ -70,6 +72,7 @@ class Extensibility(LabelledTest):
                     "formula": systems[k].get_chemical_formula(),
                     "heavy_atoms": data.heavy(k),
                     "force_mae": force,
+                    "force_size": data.force_size(k),
                     "atomization_error": float(point.atomization - data.data.atomization[k])
                     * EV_TO_KCAL,
                 }
@@ -141,6 +144,7 @@ def per_molecule(rows: list[Row]) -> dict[str, np.ndarray]:
     formulas = {row["molecule"]: row["formula"] for row in rows}
     heavy = by_molecule(names, column(rows, "heavy_atoms"))
     force = by_molecule(names, column(rows, "force_mae"))
+    labels = by_molecule(names, column(rows, "force_size"))
     energy = by_molecule(names, column(rows, "atomization_error"))
     nothing = np.array([np.nan])
     size = np.array([v[0] for v in heavy.values()])
@@ -149,10 +153,16 @@ def per_molecule(rows: list[Row]) -> dict[str, np.ndarray]:
     return {
         "heavy atoms": size,
         "forces": np.array([force[n].mean() for n in heavy]),
+        "relative forces": np.array([_percent(force[n], labels[n]) for n in heavy]),
         "relative energies": np.array([pair_difference(energy.get(n, nothing)) for n in heavy]),
         "raw atomization": np.abs(offset) / np.maximum(size, 1),
         "atomization": np.abs(fitted) / np.maximum(size, 1),
     }
+
+
+def _percent(error: np.ndarray, size: np.ndarray) -> float:
+    """Mean error of mean size; NaN where nothing has a size."""
+    return 100.0 * float(error.mean() / size.mean()) if size.mean() > 0.0 else np.nan
 
 
 def element_constants(formulas: Sequence[str], errors: np.ndarray) -> np.ndarray:

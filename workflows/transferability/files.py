@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ase_mlseqm.configfile import read_mapping
@@ -24,7 +24,8 @@ def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Pa
     Raises
     ------
     InputError
-        When there is no such folder, or the manifest names what does not exist.
+        When there is no such folder, the manifest names what does not exist, or two files of a
+        test have the same name.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give that of the data (--data)")
@@ -44,7 +45,21 @@ def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Pa
         if test.name in said and missing:
             raise InputError(f"{manifest}: {test.name}: there is no {missing[0]!r} in {folder}")
         found[test.name] = list(dict.fromkeys(p for paths in matches.values() for p in paths))
+        _check_names(found[test.name], folder, test.name)
     return found
+
+
+def _check_names(paths: Sequence[Path], folder: Path, test: str) -> None:
+    """Refuse files whose names, by which cases are known, differ in folder or ending alone."""
+    known: dict[str, Path] = {}
+    for path in paths:
+        other = known.setdefault(path.stem, path)
+        if other is not path:
+            both = " and ".join(str(p.relative_to(folder)) for p in (other, path))
+            raise InputError(
+                f"{test}: {both} have the same name: rename one, or say in {MANIFEST} which one to "
+                "take"
+            )
 
 
 def checksum(path: Path) -> str:

@@ -58,6 +58,10 @@ class Frames:
         assert point.forces is not None
         return (point.forces - self.data.forces[k]) * EV_TO_KCAL
 
+    def force_size(self, k: int) -> float:
+        """Mean of the label's |force components|, kcal/mol/Angstrom."""
+        return float(np.abs(self.data.forces[k]).mean()) * EV_TO_KCAL
+
 
 def load_frames(files: Sequence[Path]) -> Frames:
     """All frames of files that ``mlseqm train`` reads; equal SMILES are one molecule."""

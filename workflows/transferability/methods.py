@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import hashlib
 import importlib.metadata
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from ase.data import ground_state_magnetic_moments
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
+from ase_mlseqm.committee_file import committee_path
 from ase_mlseqm.dispersion import Dispersion
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
@@ -118,14 +120,19 @@ class Semiempirical(Method):
         self.options = CalculatorOptions(
             method=method, model=model, device=device, dispersion=dispersion
         )
-        if dispersion is not None:
-            Dispersion.named(dispersion)  # an unknown one is told before anything is computed
         found = find_model(self.options.method, model)
         self.name = found.name if dispersion is None else f"{found.name} + {dispersion}"
         self.has_uncertainty = has_committee(found)
         self.checksum = "" if model is None else model_file(model).sha256
         self.bare = model is not None
-        self.identity = f"{self.name} {self.checksum} {importlib.metadata.version('ase-mlseqm')}"
+        words = [self.name, self.checksum, importlib.metadata.version("ase-mlseqm")]
+        if self.has_uncertainty:
+            assert found.source is not None
+            words.append(hashlib.sha256(committee_path(found.source).read_bytes()).hexdigest())
+        if dispersion is not None:
+            # an unknown one is told before anything is computed
+            words.append(importlib.metadata.version(Dispersion.named(dispersion).package))
+        self.identity = " ".join(words)
 
     def calculator(self, **keywords: Any) -> BaseCalculator:
         """The calculator of this package."""

@@ -14,7 +14,7 @@ from ase_mlseqm.units import EV_TO_KCAL
 
 from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
-from .curves import minimum
+from .curves import lowest, minimum
 from .methods import Method
 from .reaction_set import ReactionSet, reaction_energy
 from .read_comp6 import comp6_reactions
@@ -52,6 +52,7 @@ class NonCovalent(TransferTest):
     columns = {
         "curve": "dimer, or the reaction itself",
         "contact": "closest distance between both molecules, Angstrom",
+        "zero_at": "that of the widest frame, where energies are relative to it, Angstrom",
         "energy": "interaction energy; without monomers relative to the widest frame, kcal/mol",
         "reference": "the same of the label, kcal/mol",
         "force_mae": "mean |error| of the 3A force components, kcal/mol/Angstrom",
@@ -89,6 +90,7 @@ class NonCovalent(TransferTest):
                     "case": reaction.curve,
                     "curve": reaction.curve,
                     "contact": np.nan if reaction.x is None else reaction.x,
+                    "zero_at": np.nan if reaction.zero is None else reaction.zero,
                     "energy": energy,
                     "reference": reaction.reference,
                     "force_mae": force,
@@ -110,32 +112,21 @@ class NonCovalent(TransferTest):
             return mean(found, config.samples, config.seed)
 
         wrong = column(rows, "energy") - column(rows, "reference")
-        pairs = [(minimum(x, y), minimum(x, ref), y.min()) for x, y, ref in curves(rows).values()]
-        wells = [pair for pair in pairs if np.isfinite(pair[1].x)]
-        length = np.array([mine.x - label.x for mine, label, _ in wells])
-        # a curve without a minimum has a lowest point, too: every method has the same curves
-        depth = np.array(
-            [(low if np.isnan(mine.y) else mine.y) - label.y for mine, label, low in wells]
-        )
-        lost = np.array([100.0 * np.isnan(mine.x) for mine, *_ in wells])
+        pairs = [
+            (minimum(x, ref), minimum(x, y), lowest(x, y)) for x, y, ref in curves(rows).values()
+        ]
+        wells = [pair for pair in pairs if np.isfinite(pair[0].x)]
+        lost = np.array([100.0 * np.isnan(own.x) for _, own, _ in wells])
+        # a curve without a minimum counts with its lowest point: every method has the same curves
+        length = np.array([low.x - label.x for label, _, low in wells])
+        depth = np.array([low.y - label.y for label, _, low in wells])
         unit, settings = "kcal/mol", (config.samples, config.seed)
         return [
             Metric("interaction energy MAE", unit, over_curves(np.abs(wrong))),
             Metric("interaction energy bias", unit, over_curves(wrong), 2, None),
             Metric("well depth MAE", unit, mean(np.abs(depth), *settings)),
-            Metric(
-                "contact at the minimum, where there is one, MAE",
-                "Å",
-                mean(np.abs(length), *settings),
-                3,
-            ),
-            Metric(
-                "contact at the minimum, where there is one, bias",
-                "Å",
-                mean(length, *settings),
-                3,
-                None,
-            ),
+            Metric("contact at the lowest point MAE", "Å", mean(np.abs(length), *settings), 3),
+            Metric("contact at the lowest point bias", "Å", mean(length, *settings), 3, None),
             Metric("curves without a minimum", "%", mean(lost, *settings), 0),
             Metric("force MAE", "kcal/mol/Å", over_curves(column(rows, "force_mae"))),
         ]
@@ -148,12 +139,15 @@ class NonCovalent(TransferTest):
 
 
 def curves(rows: list[Row]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Contact, energy and reference of every curve of three points or more, ascending."""
-    groups: dict[str, list[tuple[float, float, float]]] = {}
+    """Contact, energy and reference of every curve of three points or more, ascending; the point
+    to which the energies of a curve are relative is one of them."""
+    groups: dict[str, set[tuple[float, float, float]]] = {}
     for row in rows:
         if np.isfinite(row["contact"]):
-            point = (row["contact"], row["energy"], row["reference"])
-            groups.setdefault(row["curve"], []).append(point)
+            points = groups.setdefault(row["curve"], set())
+            points.add((row["contact"], row["energy"], row["reference"]))
+            if np.isfinite(row["zero_at"]):
+                points.add((row["zero_at"], 0.0, 0.0))
     return {
         name: (x[:, 0], x[:, 1], x[:, 2])
         for name, x in ((name, np.array(sorted(v))) for name, v in groups.items())

@@ -62,7 +62,7 @@ def load_reactions(files: Sequence[Path], config: TransferabilityConfig) -> Reac
     Raises
     ------
     InputError
-        When a folder is of another kind, or nothing in it can be used.
+        When a folder is of another kind, nothing in it can be used, or two have the same reaction.
     """
     structures: dict[str, Atoms] = {}
     differences: list[Difference] = []
@@ -71,6 +71,12 @@ def load_reactions(files: Sequence[Path], config: TransferabilityConfig) -> Reac
         if not (folder / "data.csv").is_file():
             raise InputError(f"{folder.name}: there is no data.csv in it")
         found = read_rdb7(folder)
+        twice = structures.keys() & found.structures.keys()
+        if twice:
+            raise InputError(
+                f"{min(twice).partition('/')[0]} is in {folder.name} and in another folder of "
+                "reactions: number them differently, or test one folder at a time"
+            )
         structures |= found.structures
         differences += found.differences
         skipped += found.skipped

@@ -29,6 +29,9 @@ class Reaction:
         The curve of which it is a point, or its own name.
     x : float or None
         Where on the curve, Angstrom; None where there is no curve.
+    zero : float or None
+        Where on the curve the energy is zero because all others are relative to that point,
+        Angstrom; None where there is no such point.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Reaction:
     reference: float
     curve: str
     x: float | None = None
+    zero: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -142,7 +142,7 @@ def comp6_reactions(path: Path) -> tuple[ReactionSet, dict[str, np.ndarray]]:
         for k, name in enumerate(names):
             if name != names[widest]:
                 pair = {name: 1.0, names[widest]: -1.0}
-                contact = float(curve.contacts[k])
-                reactions.append(Reaction(name, pair, float(relative[k]), curve.name, contact))
+                x, zero = float(curve.contacts[k]), float(curve.contacts[widest])
+                reactions.append(Reaction(name, pair, float(relative[k]), curve.name, x, zero))
     require_some(reactions, path.name, skipped)
     return ReactionSet(systems, reactions, skipped), forces

@@ -1,5 +1,6 @@
 """The command, its files, its report, and that it goes on where it stopped."""
 
+import importlib.metadata
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from transfer import PLAIN, metrics, table, write_labels
 
 from ase_mlseqm import cli
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.models import model_file
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.workflows.transferability import methods as found_methods
 from ase_mlseqm.workflows.transferability.base import Case, Outcome, common
@@ -66,7 +68,7 @@ def test_files(done):
     assert len(rows) == 2 * 2 * 6
     assert set(rows[0]) == {
         *("method", "case", "molecule", "formula", "heavy_atoms"),
-        *("force_mae", "atomization_error"),
+        *("force_mae", "force_size", "atomization_error"),
     }
     summary = json.loads((done / "mlseqm_transferability.json").read_text())
     assert set(summary["results"]["large"]["PM3"]["metrics"]) >= {"force MAE", "gap MAE"}
@@ -204,6 +206,35 @@ def test_manifest(tmp_path):
     manifest.write_text("big: [mine.h5]\n")
     with pytest.raises(InputError, match="unknown test 'big'"):
         find_files(tmp_path, TESTS)
+
+
+def test_two_files_of_a_name(tmp_path):
+    """Cases are known by it."""
+    for name in ("S66", "noncovalent/S66", "noncovalent/S22"):
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(
+        InputError, match=r"noncovalent: S66 and noncovalent.S66 have the same name"
+    ):
+        find_files(tmp_path, TESTS)
+    (tmp_path / "transferability.yaml").write_text("noncovalent: noncovalent/*\n")
+    found = find_files(tmp_path, TESTS)["noncovalent"]
+    assert [path.name for path in found] == ["S22", "S66"]
+
+
+def test_what_the_results_of_a_method_depend_on(tmp_path):
+    """Kept results are not those of another committee or library of dispersion."""
+    for path in model_file("hipnn-pm3").model.source.parent.glob("hipnn-pm3.*"):
+        shutil.copy(path, tmp_path)
+    model = str(tmp_path / "hipnn-pm3.safetensors")
+    before = Semiempirical(None, model).identity
+    assert Semiempirical(None, model).identity == before
+    committee = tmp_path / "hipnn-pm3.committee.json"
+    committee.write_text(json.dumps(json.loads(committee.read_text()) | {"scale": 2.0}))
+    other = Semiempirical(None, model).identity
+    committee.unlink()
+    assert len({before, other, Semiempirical(None, model).identity}) == 3
+    version = importlib.metadata.version("dftd4")
+    assert Semiempirical("PM3", None, dispersion="wb97x-d4").identity.endswith(f" {version}")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from transfer import PLAIN, SHARED, metrics, needs_shared, table, write_labels
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.workflows.transferability.extensibility import element_constants, per_molecule
 from ase_mlseqm.workflows.transferability.labelled import load_frames
 from ase_mlseqm.workflows.transferability.methods import GFN2
@@ -37,17 +38,22 @@ def test_offsets_of_molecules_do_not_matter():
             "formula": "CH4",
             "heavy_atoms": 1,
             "force_mae": 1.0,
+            "force_size": 0.0,
             "atomization_error": e,
         }
         for m, e in (("a", 100.0), ("a", 101.0), ("b", -7.0), ("b", -4.0), ("c", 0.0))
     ]
-    assert per_molecule(rows)["relative energies"] == pytest.approx([1.0, 3.0, np.nan], nan_ok=True)
+    found = per_molecule(rows)
+    assert found["relative energies"] == pytest.approx([1.0, 3.0, np.nan], nan_ok=True)
+    assert np.isnan(found["relative forces"]).all()  # of forces that are zero
 
 
 def test_frames_have_the_names_of_their_molecules(tmp_path):
     frames = load_frames([write_labels(tmp_path / "a.h5", ("CH4", "CH3OH"))])
     assert frames.cases == ["ch3oh[0]", "ch3oh[1]", "ch4[0]", "ch4[1]"]
     assert [frames.heavy(k) for k in range(4)] == [2, 2, 1, 1]
+    forces = np.abs(frames.data.forces[2]) * EV_TO_KCAL
+    assert frames.force_size(2) == pytest.approx(forces.mean()) and frames.force_size(2) > 1.0
 
 
 def by_hand(path):

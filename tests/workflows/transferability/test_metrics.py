@@ -25,6 +25,7 @@ def test_slopes_are_those_of_the_errors_against_size():
             "formula": f"C{n}H4",
             "heavy_atoms": n,
             "force_mae": error,
+            "force_size": 10.0 * n,
             "atomization_error": 0.0,
         }
         for n, error in errors.items()
@@ -34,6 +35,11 @@ def test_slopes_are_those_of_the_errors_against_size():
     slope = np.polyfit(list(errors), list(errors.values()), 1)[0]
     assert found["slope of force MAE"] == pytest.approx(slope)
     assert found["slope from 4 heavy atoms on of force MAE"] == pytest.approx(0.5)
+    relative = [10.0 * error / n for n, error in errors.items()]
+    name = "force MAE relative to the size of the forces"
+    assert found[name] == pytest.approx(np.mean(relative))
+    slope = np.polyfit(list(errors)[3:], relative[3:], 1)[0]
+    assert found[f"slope from 4 heavy atoms on of {name}"] == pytest.approx(slope)
 
 
 def test_contact_and_well_of_a_parabola():
@@ -41,14 +47,21 @@ def test_contact_and_well_of_a_parabola():
     contacts = np.linspace(1.6, 4, 25)
     label, own = (contacts - 2.0) ** 2 - 3, (contacts - 2.1) ** 2 - 2
     rows = [
-        {"curve": "a", "contact": r, "energy": e, "reference": ref, "force_mae": np.nan}
+        {
+            "curve": "a",
+            "contact": r,
+            "energy": e,
+            "reference": ref,
+            "zero_at": np.nan,
+            "force_mae": np.nan,
+        }
         for r, e, ref in zip(contacts, own, label, strict=True)
     ]
     found = values(NonCovalent(), rows)
-    contact = "contact at the minimum, where there is one"
+    contact = "contact at the lowest point"
     assert found["interaction energy MAE"] == pytest.approx(np.abs(own - label).mean())
-    assert found[f"{contact}, bias"] == pytest.approx(0.1)
-    assert found[f"{contact}, MAE"] == pytest.approx(0.1)
+    assert found[f"{contact} bias"] == pytest.approx(0.1)
+    assert found[f"{contact} MAE"] == pytest.approx(0.1)
     assert found["well depth MAE"] == pytest.approx(1.0)
 
 

@@ -22,7 +22,7 @@ from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL, HARTREE
 from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
 from ase_mlseqm.workflows.transferability.curves import minimum
-from ase_mlseqm.workflows.transferability.noncovalent import NonCovalent
+from ase_mlseqm.workflows.transferability.noncovalent import NonCovalent, curves
 from ase_mlseqm.workflows.transferability.read_comp6 import comp6_reactions, contacts, read_curves
 from ase_mlseqm.workflows.transferability.read_gmtkn import expand, is_gmtkn, read_gmtkn
 
@@ -81,6 +81,7 @@ def test_curves_are_relative_to_the_widest_frame(tmp_path):
     assert len(found.reactions) == len(DISTANCES) - 1
     assert {r.curve for r in found.reactions} == {"s66x8/mol00"}
     assert all(r.coefficients["s66x8/mol00[6]"] == -1 for r in found.reactions)
+    assert all(r.zero == pytest.approx(DISTANCES[-1] - 0.96) for r in found.reactions)
 
 
 def test_contact_of_what_are_not_two_molecules():
@@ -181,7 +182,14 @@ def test_depth_of_a_curve_without_a_minimum():
 
     def found(*energies):
         rows = [
-            {"curve": name, "contact": d, "energy": e, "reference": ref, "force_mae": np.nan}
+            {
+                "curve": name,
+                "contact": d,
+                "energy": e,
+                "reference": ref,
+                "zero_at": np.nan,
+                "force_mae": np.nan,
+            }
             for name, y in zip("ab", energies, strict=True)
             for d, e, ref in zip(x, y, well, strict=True)
         ]
@@ -193,7 +201,32 @@ def test_depth_of_a_curve_without_a_minimum():
     assert half["well depth MAE"].value == pytest.approx((wall[-1] - minimum(x, well).y) / 2)
     assert half["well depth MAE"].count == 2
     assert half["curves without a minimum"].value == 50
-    assert half["contact at the minimum, where there is one, MAE"].count == 1
+    contact = half["contact at the lowest point MAE"]
+    assert contact.value == pytest.approx((x[-1] - minimum(x, well).x) / 2)
+    assert contact.count == 2
+
+
+def test_a_well_at_the_last_point_but_the_widest():
+    """The widest point, of energy zero, makes a minimum of it."""
+    x = np.array([1.8, 2.2, 2.6, 3.2])
+    rows = [
+        {
+            "curve": "a",
+            "contact": d,
+            "energy": -d,
+            "reference": -d,
+            "zero_at": 4.5,
+            "force_mae": np.nan,
+        }
+        for d in x
+    ]
+    lost = {m.name: m.interval.value for m in NonCovalent().metrics(rows, TransferabilityConfig())}
+    assert lost["curves without a minimum"] == 0.0
+    assert lost["well depth MAE"] == lost["contact at the lowest point MAE"] == 0.0
+    (points,) = curves(rows).values()
+    assert points[0] == pytest.approx([*x, 4.5]) and points[1][-1] == 0.0
+    open_ = [row | {"zero_at": np.nan} for row in rows]
+    assert len(next(iter(curves(open_).values()))[0]) == len(x)
 
 
 def test_s22_in_the_layout_of_gmtkn55(tmp_path):

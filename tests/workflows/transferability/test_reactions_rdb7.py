@@ -13,6 +13,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.workflows.transferability.methods import Semiempirical
+from ase_mlseqm.workflows.transferability.reaction_data import load_reactions
 from ase_mlseqm.workflows.transferability.reactions import ReactionEnergies
 from ase_mlseqm.workflows.transferability.read_rdb7 import read_rdb7
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
@@ -60,6 +61,12 @@ def test_reader(tmp_path):
 def test_broken_folder(tmp_path, header, row, sentence):
     with pytest.raises(InputError, match=sentence):
         read_rdb7(write_rdb7(tmp_path / "rdb7", header, row))
+
+
+def test_two_folders_with_the_same_reaction(tmp_path):
+    folders = [write_rdb7(tmp_path / name) for name in ("a", "b")]
+    with pytest.raises(InputError, match="rxn000007 is in b and in another folder"):
+        load_reactions(folders, PLAIN)
 
 
 def test_barriers(tmp_path):
