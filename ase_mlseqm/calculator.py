@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ase.calculators.calculator import (
 from . import errors
 from .engines import engine_for
 from .options import CalculatorOptions, check_names, keyword_table
+from .pymatgen_io import as_atoms
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:  # torch is imported with the first calculator, not with this module
@@ -181,6 +183,8 @@ class MLSEQM(GetOutputsMixin, Calculator):
         except errors.InputError as error:
             raise InputError(str(error)) from None
         values = dataclasses.asdict(options)
+        if options.model is not None and Path(options.model).is_file():
+            values["model"] = str(Path(options.model).absolute())  # scripts change their folder
         changed = {key: values[key] for key in changes if values[key] != self.parameters[key]}
         if changed:
             self.parameters.update(changed)
@@ -225,7 +229,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         """What changed since the last calculation; also charge and spin in ``atoms.info``."""
         if self._snapshot is None:
             return list(all_changes)
-        return self._snapshot.changes(atoms, tol)
+        return self._snapshot.changes(_plain(atoms), tol)
 
     def calculate(
         self,
@@ -256,7 +260,9 @@ class MLSEQM(GetOutputsMixin, Calculator):
         except errors.InputError as error:
             raise InputError(str(error)) from None
         if not point.converged:
-            raise _failure(atoms, engine.complete(molecule, point))
+            if point.density is not None:  # there is none where the memory was too small
+                point = engine.complete(molecule, point)
+            raise _failure(atoms, point)
         self.atoms = atoms
         self.results = ase_results(point)
         self._singlepoint = point
@@ -294,7 +300,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         found = self.atoms if atoms is None else atoms
         if found is None:
             raise CalculatorSetupError("there are no atoms to compute: give them as an argument")
-        return found
+        return _plain(found)
 
     def _prepare(self, atoms: Atoms) -> tuple[Engine, Any, tuple]:
         """The engine, the molecule, and what has to be equal for a density to be of use."""
@@ -316,6 +322,14 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
     def _outputmixin_get_results(self) -> dict[str, Any]:
         return self.results
+
+
+def _plain(atoms: Any) -> Atoms:
+    """Atoms whose charge and spin are in ``info``, where copies keep them; see :func:`as_atoms`."""
+    try:
+        return as_atoms(atoms)
+    except errors.InputError as error:
+        raise InputError(str(error)) from None
 
 
 def _check_names(keywords: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from .batch import Molecule
 from .differences import HessianResult, coordinate_moves, differenced
 from .displaced import TIGHT, NotConvergedError, Pair, displaced, tightened
 from .engine import Engine
+from .options import _positive
 from .results import SinglePoint
 from .validate import check
 
@@ -55,9 +56,12 @@ def hessian(
 
     Raises
     ------
+    InputError
+        When the molecule or the step cannot be used.
     NotConvergedError
         When the SCF of any displaced molecule does not converge.
     """
+    _positive("step", step)
     check(molecule, engine.model, unrestricted)  # without atoms there is nothing to displace
     moves = coordinate_moves(len(molecule.numbers), step)
     settings: dict[str, Any] = {"unrestricted": unrestricted, "field": field}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,21 @@ def read_frames(spec: str) -> tuple[list[Frame], str | None]:
     return frames, problem
 
 
-def output_stems(files: Iterable[str]) -> dict[str, str]:
-    """Start of the names of output files by input file; different for files of equal names."""
+def output_stems(files: Iterable[str], several: Collection[str] = ()) -> dict[str, str]:
+    """Start of the names of output files by input file; different for files of equal names.
+
+    Those of ``several`` get the number of a frame behind it, as another file may be called.
+    """
     stems: dict[str, str] = {}
+
+    def taken(file: str, stem: str) -> bool:
+        return any(
+            stem == other
+            or (known in several and _is_frame_of(stem, other))
+            or (file in several and _is_frame_of(other, stem))
+            for known, other in stems.items()
+        )
+
     for file in files:
         if file in stems:
             continue
@@ -110,11 +123,20 @@ def output_stems(files: Iterable[str]) -> dict[str, str]:
         if path.suffix in (".gz", ".bz2", ".xz"):
             path = path.with_suffix("")
         stem, number = path.stem, 2
-        while stem in stems.values():
+        while taken(file, stem):
             stem = f"{path.stem}_{number}"
             number += 1
         stems[file] = stem
     return stems
+
+
+def _is_frame_of(stem: str, other: str) -> bool:
+    return re.fullmatch(re.escape(other) + r"_\d{4,}", stem) is not None
+
+
+def frame_stems(frames: Sequence[Frame]) -> dict[str, str]:
+    """:func:`output_stems` of the files of these frames."""
+    return output_stems((f.file for f in frames), {f.file for f in frames if not f.alone})
 
 
 def output_stem(frame: Frame, stems: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from .errors import InputError
-from .frames import output_stem, output_stems, read_frames
+from .frames import frame_stems, output_stem, output_stems, read_frames
 from .runs import Run
 
 
@@ -71,7 +71,7 @@ def _reaction_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     if _ends(folder):
-        return [folder]
+        return [folder.resolve()]  # "." has no name
     found = sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
     if not found:
         raise InputError(f"{folder}: there are no reactions in it")
@@ -88,7 +88,7 @@ def _ends(folder: Path) -> list[str]:
 def read_guesses(run: Run, files: Sequence[str]) -> list[Reaction]:
     """Every frame a guess; of a path the highest image, and its ends."""
     frames = run.read(list(files))
-    stems = output_stems(frame.file for frame in frames)
+    stems = frame_stems(frames)
     found = []
     for file, group in itertools.groupby(frames, key=lambda frame: frame.file):
         members = list(group)
@@ -96,7 +96,9 @@ def read_guesses(run: Run, files: Sequence[str]) -> list[Reaction]:
         if len(images) > 2 and all("neb_image" in atoms.info for atoms in images):
             top = int(np.argmax([atoms.get_potential_energy() for atoms in images]))
             structures = [bare(images[k]) for k in (top, 0, -1)]
-            found.append(Reaction(file, stems[file].removesuffix("_path"), structures))
+            stem = stems[file].removesuffix("_path")
+            free = stem not in stems.values()
+            found.append(Reaction(file, stem if free else stems[file], structures))
             continue
         for frame in members:
             found.append(Reaction(frame.name, output_stem(frame, stems), [frame.atoms]))

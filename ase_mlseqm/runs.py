@@ -75,15 +75,15 @@ class Run:
         self.summary.settings |= dataclasses.asdict(settings)
 
     def read(self, specs: list[str]) -> list[Frame]:
-        """The frames of all files."""
-        frames: list[Frame] = []
+        """The frames of all files; one that is named twice is taken once."""
+        frames: dict[tuple[str, int], Frame] = {}
         for spec in specs:
             found, problem = read_frames(spec)
-            frames += found
+            frames |= {(frame.file, frame.index): frame for frame in found}
             if problem is not None:
                 self.problems.append(problem)
         self.summary.lap("read")
-        return frames
+        return list(frames.values())
 
     def wrote(self, path: Path) -> None:
         """Remember an output file."""

@@ -16,7 +16,7 @@ from . import __version__
 from .atoms import molecule_from_atoms
 from .calculator import MLSEQM
 from .engines import engine_for
-from .frames import Frame, output_stem, output_stems
+from .frames import Frame, frame_stems, output_stem
 from .results import SinglePoint
 from .runs import Run
 from .runs_relax import SHOWN
@@ -83,7 +83,7 @@ def in_chunks(
     run: Run, calc: MLSEQM, frames: list[Frame], workflow: Workflow, advance: Any
 ) -> Iterator[Done]:
     """Compute the first frame by itself, and then ever more together while that is fast."""
-    stems = output_stems(frame.file for frame in frames)
+    stems = frame_stems(frames)
     # the first file says which run is to go on, however the frames were divided
     cache = run.out / f"{stems[frames[0].file]}_{workflow.suffix}_unfinished.jsonl"
     unfinished = (cache, relaxation_file(cache))

@@ -19,7 +19,7 @@ from .calculator import MLSEQM
 from .cli_md import MDOptions
 from .engines import engine_for
 from .errors import InputError
-from .frames import Frame, output_folder, output_stem, output_stems
+from .frames import Frame, frame_stems, output_folder, output_stem
 from .report import Outcome, console
 from .results import SinglePoint
 from .runs import Run, progress_bar
@@ -67,7 +67,7 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
     if not frames:
         return run.finish()
     output_folder(run.out)
-    stems = output_stems(frame.file for frame in frames)
+    stems = frame_stems(frames)
     named = [(frame, output_stem(frame, stems)) for frame in frames]
     with progress_bar(len(frames) * settings.steps, "dynamics") as advance:
         try:
@@ -113,7 +113,7 @@ def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, adv
         except CalculationFailed as error:
             failed = getattr(error, "singlepoint", None)
             message = f"not even started, {str(error).removesuffix('.')}"
-            write_last(Files(run.out / stem).failed, message, [frame.atoms])
+            write_last(Files(run.out / stem).failed, message, [frame.atoms.copy()])
             outcomes[number] = MDOutcome(frame, failed, False, message, 0, name=stem)
         except Interrupted as stop:
             outcomes[number] = _outcome(frame, stem, stop.result, None)

@@ -9,7 +9,7 @@ from typing import Any
 from .atoms import molecule_from_atoms
 from .engines import engine_for
 from .errors import InputError
-from .frames import output_folder, output_stems, with_results, write_frames
+from .frames import frame_stems, output_folder, with_results, write_frames
 from .report import Outcome
 from .results import SinglePoint
 from .runs import Run, progress_bar
@@ -54,7 +54,7 @@ def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
         frame = frames[index]
         run.outcomes.append(Outcome(frame, point, point.converged, point.message))
         by_file.setdefault(frame.file, []).append(with_results(frame.atoms, point))
-    stems = output_stems(frame.file for frame in frames)
+    stems = frame_stems(frames)
     for file, atoms in by_file.items():
         path = run.out / f"{stems[file]}_sp.extxyz"
         write_frames(path, atoms)

@@ -15,7 +15,7 @@ from .calculator import MLSEQM
 from .cli_points import RelaxOptions
 from .engines import engine_for
 from .errors import InputError
-from .frames import Frame, output_folder, output_stem, output_stems, with_results, write_frames
+from .frames import Frame, frame_stems, output_folder, output_stem, with_results, write_frames
 from .options import base_settings
 from .report import Outcome
 from .results import SinglePoint
@@ -27,6 +27,8 @@ SHOWN = tuple(name for name in PROPERTIES if name not in ("density", "parameters
 """What is computed for the relaxed structures, besides the uncertainty."""
 UNFINISHED = "mlseqm_relax_unfinished.extxyz"
 """File from which a run that was cut off goes on."""
+SAME_STATE = 1e-3
+"""eV; energies of one structure that differ by more are those of different solutions of the SCF."""
 MOST_FIGURES = 20
 """Where there are more relaxations, one figure shows them all."""
 
@@ -70,7 +72,7 @@ def _one_by_one(
     """Every structure is written when it is done."""
     from .workflows.relax_in_turn import InTurn
 
-    stems = output_stems(frame.file for frame in frames)
+    stems = frame_stems(frames)
     started: set[str] = set()
     relaxed: list[tuple[Frame, RelaxResult]] = []
     turns = InTurn([frame.atoms for frame in frames], calc, config, run.out / UNFINISHED)
@@ -109,9 +111,11 @@ def _all_at_once(
     run: Run, calc: MLSEQM, frames: list[Frame], config: RelaxConfig, figure: bool
 ) -> None:
     """Every step is one batch; the structures are written in the order of the input."""
+    from .workflows.many import Many
     from .workflows.relax_many import InterruptedMany, relax_many
 
-    stems = output_stems(frame.file for frame in frames)
+    stems = frame_stems(frames)
+    many = Many(calc)
     with progress_bar(len(frames), "relaxations") as advance:
         found: list[RelaxResult | CalculatorError | InputError | None]
         try:
@@ -123,19 +127,21 @@ def _all_at_once(
                     done=lambda *_: advance(),
                     step=lambda number, active: advance(0, f"step {number}: {active} to go"),
                     checkpoint=run.out / UNFINISHED,
+                    many=many,
                 )
             )
         except InterruptedMany as stop:
             run.interrupted = True
             found = stop.results
     run.summary.lap("compute")
-    chosen = []
-    for frame, result in zip(frames, found, strict=True):
+    chosen, densities = [], []
+    for k, (frame, result) in enumerate(zip(frames, found, strict=True)):
         if isinstance(result, CalculatorSetupError | InputError):
             run.problems.append(f"{frame.name}: {result}")
         elif result is not None:
             last = frame.atoms if isinstance(result, CalculatorError) else result.atoms
             chosen.append((frame, last, result))
+            densities.append(many.density(k, last.positions))
     options = run.options
     points = engine_for(dataclasses.asdict(options)).run(
         [
@@ -145,6 +151,7 @@ def _all_at_once(
         (*SHOWN, "uncertainty") if run.wants_uncertainty else SHOWN,
         unrestricted=options.unrestricted,
         field=options.field,
+        guesses=densities,
     )
     run.summary.lap("properties")
     started: set[str] = set()
@@ -221,7 +228,16 @@ def _relax(
 
 def _outcome(frame: Frame, point: SinglePoint | None, result: RelaxResult) -> Outcome:
     details = {"relaxation": result.to_dict()}
-    return Outcome(frame, point, result.converged, result.message, result.steps, details)
+    message = result.message
+    if point is not None and not _same_state(point, result):
+        message = f"the SCF of the relaxed structure did not end in its state ({point.message})"
+    good = result.converged and message is result.message
+    return Outcome(frame, point, good, message, result.steps, details)
+
+
+def _same_state(point: SinglePoint, result: RelaxResult) -> bool:
+    """Whether the properties are those of the state that was relaxed."""
+    return point.converged and abs(point.energy - result.energy) < SAME_STATE
 
 
 def _write_relaxed(
@@ -237,7 +253,7 @@ def _write_relaxed(
         return
     atoms = frame.atoms if result is None else result.atoms
     info = {
-        "relaxed": result is not None and result.converged,
+        "relaxed": result is not None and run.outcomes[-1].converged,
         "steps": 0 if result is None else result.steps,
     }
     path = run.out / f"{stem}_relaxed.extxyz"

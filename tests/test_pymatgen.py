@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.calculators.calculator import InputError as CalculatorInputError
 
 from ase_mlseqm import MLSEQM, InputError, evaluate
 from ase_mlseqm.pymatgen_io import as_atoms, to_molecule
@@ -212,3 +213,21 @@ evaluate([molecule("H2O")], "PM3")
 assert not [name for name in sys.modules if name.startswith("pymatgen")]
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_charge_of_atoms_that_pymatgen_made():
+    """It is an attribute, which ASE's copies lose; it may change, too."""
+    hydroxide = core.Molecule(["O", "H"], [[0, 0, 0], [0, 0, 0.97]], charge=-1)
+    atoms = hydroxide.to_ase_atoms()
+    atoms.calc = calc = pm3()
+    plain = Atoms("OH", atoms.positions, info={"charge": -1})
+    assert atoms.get_potential_energy() == pytest.approx(evaluate([plain], "PM3")[0].energy)
+    assert calc.singlepoint.charge == -1 and not calc.check_state(atoms)
+    np.testing.assert_allclose(calc.get_hessian(), calc.get_hessian(plain), atol=1e-5)
+    atoms.charge = 1
+    plain.info["charge"] = 1
+    assert calc.check_state(atoms)
+    assert atoms.get_potential_energy() == pytest.approx(evaluate([plain], "PM3")[0].energy)
+    atoms.charge = 0.5
+    with pytest.raises(CalculatorInputError, match="give a whole number"):
+        atoms.get_potential_energy()

@@ -22,6 +22,9 @@ from .several import Computed, Failure, attempt, computed, not_stationary, toget
 from .side_by_side import listed, side_by_side
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
+ASYMMETRY = 0.05
+"""eV/Angstrom^2; noise of the SCF and of differences leaves a hundredth of it."""
+
 
 def harmonic(
     atoms: Atoms,
@@ -99,11 +102,17 @@ def _result(
         messages=[],
         config=config,
     )
-    return dataclasses.replace(result, messages=_doubts(result))
+    return dataclasses.replace(result, messages=_doubts(result, found.asymmetry))
 
 
-def _doubts(result: VibrationsResult) -> list[str]:
+def _doubts(result: VibrationsResult, asymmetry: float = 0.0) -> list[str]:
     out = not_stationary(result.max_force, result.config.fmax)
+    if asymmetry > ASYMMETRY:
+        out.append(
+            f"elements of the Hessian that should be equal differ by up to {asymmetry:.2g} "
+            "eV/Angstrom^2: forces of displaced structures do not fit together, as where an SCF "
+            "ends in another state, and frequencies mean little"
+        )
     count = len(result.imaginary)
     if count:
         listed = ", ".join(f"{-value:.1f}i" for value in result.imaginary[:3])

@@ -112,7 +112,7 @@ class Many:
             ("energy", "forces", "density"),
             unrestricted=given["unrestricted"],
             field=given["field"],
-            guesses=[self._guess(places[k], structures[k].positions) for k in chosen],
+            guesses=[self.density(places[k], structures[k].positions) for k in chosen],
         )
         for k, point in zip(chosen, points, strict=True):
             if point.converged:
@@ -123,11 +123,19 @@ class Many:
                 results[k] = SCFError(f"{formula}: {point.message}")
         return results
 
-    def _guess(self, number: int, positions: np.ndarray) -> np.ndarray | None:
-        before, density = self._last.get(number, (None, None))
+    def density(self, place: int, positions: np.ndarray) -> np.ndarray | None:
+        """That of the last structure at a place, (S, N, N), if ``positions`` are close to its own
+        and the calculator starts from densities."""
+        if not self.calc.parameters.get("reuse_density", False):
+            return None
+        before, density = self._last.get(place, (None, None))
         if before is None or before.shape != positions.shape:
             return None
         return density if (np.abs(positions - before) < MAX_DISPLACEMENT).all() else None
+
+    def forget(self, place: int) -> None:
+        """Let the next structure at a place begin without a density."""
+        self._last.pop(place, None)
 
     def _in_turn(
         self, structures: Sequence[Atoms], places: Sequence[int]

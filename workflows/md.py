@@ -23,7 +23,7 @@ from .extrapolation import DensityHistory
 from .md_config import End, Interrupted, MDConfig, MDResult, degrees_of_freedom, set_velocities
 from .md_integrators import conserved, integrator, set_thermostat, thermostat
 from .md_log import Files, Log, StepCallback, row, snapshot
-from .several import Failure, attempt, structure
+from .several import Failure, attempt, forget, structure
 from .side_by_side import each
 
 
@@ -141,8 +141,7 @@ class _Simulation:
         self.config, self.callback = config, callback
         self.atoms = atoms.copy()
         self.atoms.calc = calc
-        if hasattr(calc, "reset"):
-            calc.reset()  # the result must not depend on what was computed before
+        forget(calc)
         self.history = DensityHistory() if isinstance(calc, MLSEQM) else None
         self.freedom = degrees_of_freedom(atoms, config.ensemble)
         self.rng = np.random.default_rng(config.seed)
@@ -211,7 +210,8 @@ class _Simulation:
     def _complete(self, dyn: MolecularDynamics, new: bool = True) -> str | None:
         """Energies of a step; why it has to be the last one, if it has."""
         atoms, step = self.atoms, dyn.nsteps
-        potential, forces = float(atoms.get_potential_energy()), atoms.get_forces()
+        potential = float(atoms.get_potential_energy())
+        forces = atoms.get_forces(apply_constraint=False)  # as ASE writes them
         if not (np.isfinite(potential) and np.isfinite(forces).all()):
             raise CalculatorError("energy or forces are not finite numbers")
         earlier = [] if self.history is None else self.history.densities

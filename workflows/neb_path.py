@@ -18,6 +18,7 @@ from ase_mlseqm.errors import InputError
 from .neb_config import NEBConfig
 from .relax import RelaxConfig
 from .relax_many import relax_many
+from .several import forget
 
 SAME = 0.05
 """Angstrom; ends whose root-mean-square distance is smaller are one structure."""
@@ -88,7 +89,7 @@ def first_path(
     ends, problems = [reactant.copy(), product.copy()], []
     if config.relax_ends:
         settings = RelaxConfig(fmax=config.ends_fmax)
-        calc.reset()
+        forget(calc)
         for k, result in enumerate(relax_many(ends, calc, settings)):
             if isinstance(result, Exception):
                 raise result
@@ -96,7 +97,7 @@ def first_path(
             if not result.converged:
                 name = ("reactant", "product")[k]
                 problems.append(f"the {name} is not relaxed ({result.message})")
-    calc.reset()
+    forget(calc)
     if free(ends[0], calc):
         align(ends[1], ends[0])
     if np.sqrt(((ends[0].positions - ends[1].positions) ** 2).sum(1).mean()) < SAME:

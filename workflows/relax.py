@@ -51,7 +51,9 @@ class RelaxResult:
     atoms : ase.Atoms
         The last structure that could be computed, with its results attached.
     converged : bool
-        Whether the largest force on any atom is below ``config.fmax``.
+        Whether the largest force on any atom is below ``config.fmax``.  With MLSEQM a structure
+        counts only if an SCF that starts anew finds no lower solution, from which the relaxation
+        would go on.
     message : str
         One sentence on how it ended.
     energies : list of float
@@ -118,13 +120,14 @@ class _History:
     max_forces: list[float] = dataclasses.field(default_factory=list)
     last: Atoms | None = None
 
-    def __call__(self) -> None:
+    def __call__(self, anew: bool = False) -> None:
+        """Keep the structure if it is another one, or was computed ``anew``."""
         forces = self.atoms.get_forces()
         energy = float(self.atoms.get_potential_energy())
         if not (np.isfinite(forces).all() and np.isfinite(energy)):
             raise CalculatorError("energy or forces are not finite numbers")
         # some optimisers announce a structure twice
-        if self.last is None or (self.last.positions != self.atoms.positions).any():
+        if anew or self.last is None or (self.last.positions != self.atoms.positions).any():
             self.energies.append(energy)
             self.max_forces.append(float(np.linalg.norm(forces, axis=1).max(initial=0.0)))
             self.last = frozen(self.atoms)

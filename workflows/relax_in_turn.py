@@ -15,6 +15,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 
 from .relax import Interrupted, RelaxConfig, RelaxResult, StepCallback, _History
 from .relax_checkpoint import Checkpoint, restore
+from .relax_lower import has_lower
 from .several import structure
 
 
@@ -67,18 +68,24 @@ class InTurn:
         history.callback = callback
         history.atoms.calc = self.calc
 
-        def observe() -> None:
-            history()
+        def observe(anew: bool = False) -> None:
+            history(anew)
             self._checkpoint.write(self._histories)
 
         try:
             if history.last is None:
                 observe()
-            if history.outcome(config) is None:
-                kind = getattr(optimize, config.optimizer)
-                optimizer = kind(history.atoms, logfile=None, maxstep=config.max_step_length)
-                optimizer.attach(observe)
-                optimizer.run(fmax=config.fmax, steps=config.max_steps - history.steps)
+            while True:
+                if history.outcome(config) is None:
+                    kind = getattr(optimize, config.optimizer)
+                    optimizer = kind(history.atoms, logfile=None, maxstep=config.max_step_length)
+                    optimizer.attach(observe)
+                    optimizer.run(fmax=config.fmax, steps=config.max_steps - history.steps)
+                result = history.outcome(config) or history.given_up(config)
+                if not (result.converged and any(has_lower([result.atoms], self.calc))):
+                    return result
+                self.calc.reset()  # the next SCF must not start from the density that was followed
+                observe(anew=True)
         except CalculatorError as error:
             if history.last is None:
                 raise
@@ -90,7 +97,6 @@ class InTurn:
         finally:
             if history.trajectory is not None:
                 history.trajectory.close()
-        return history.outcome(config) or history.given_up(config)
 
     def finish(self) -> None:
         """Remove the checkpoint, when all is done."""

@@ -18,6 +18,7 @@ from ase_mlseqm.errors import InputError
 from .many import Many
 from .relax import RelaxConfig, RelaxResult, _History
 from .relax_checkpoint import Checkpoint, restore
+from .relax_lower import has_lower
 from .several import Failure, attempt, structure
 
 Progress = Callable[[int, RelaxResult], None]
@@ -49,6 +50,7 @@ def relax_many(
     done: Progress | None = None,
     step: Callable[[int, int], None] | None = None,
     checkpoint: str | Path | None = None,
+    many: Many | None = None,
 ) -> list[RelaxResult | Failure]:
     """Relax the positions of many molecules.
 
@@ -67,6 +69,8 @@ def relax_many(
     checkpoint : str or Path, optional
         File that gets the structures every few seconds, and is removed at the end.  A run that was
         cut off goes on from it.
+    many : Many, optional
+        What computes them with ``calc``; has their last densities afterwards.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def relax_many(
     active = [k for k, result in enumerate(results) if result is None]
     works = {k: _Relaxation(starts[k], config) for k in active}
     good, path = [starts[k] for k in active], None if checkpoint is None else Path(checkpoint)
-    many, kept = Many(calc), Checkpoint(path, good, calc, config)
+    many, kept = many or Many(calc), Checkpoint(path, good, calc, config)
     for place, frame in kept.read().items():
         restore(works[active[place]].history, frame)
 
@@ -103,27 +107,39 @@ def relax_many(
 
     def still(active: list[int]) -> list[int]:
         """Those that are not done; the others are finished."""
-        going = []
-        for k in active:
-            result = works[k].history.outcome(config)
-            if result is None:
-                going.append(k)
+        outcomes = {k: works[k].history.outcome(config) for k in active}
+        converged = [k for k, found in outcomes.items() if found is not None and found.converged]
+        lower = has_lower([outcomes[k].atoms for k in converged], calc)
+        again = [k for k, below in zip(converged, lower, strict=True) if below]
+        for k, found in outcomes.items():
+            if found is not None and k not in again:
+                finish(k, found)
+        going = [k for k, found in outcomes.items() if found is None]
+        return going + (still(begun_anew(again)) if again else [])
+
+    def begun_anew(places: list[int]) -> list[int]:
+        """Compute structures without the densities that were followed; those that could be."""
+        for k in places:
+            many.forget(k)
+            works[k].optimizer = None
+        return computed(places, anew=True)
+
+    def computed(places: list[int], anew: bool = False) -> list[int]:
+        """Compute structures; those that could be, the others are finished."""
+        errors = many.attempt([works[k].atoms for k in places], places)
+        for k, error in zip(places, errors, strict=True):
+            if error is not None:
+                finish(k, _stopped(works[k], error))
             else:
-                finish(k, result)
-        return going
+                works[k].history(anew)
+        return [k for k, error in zip(places, errors, strict=True) if error is None]
 
     try:
         active = still(active)
         for number in range(config.max_steps + 1):
             if not active:
                 break
-            errors = many.attempt([works[k].atoms for k in active], active)
-            for k, error in zip(active, errors, strict=True):
-                if error is not None:
-                    finish(k, _stopped(works[k], error))
-                else:
-                    works[k].history()
-            active = still([k for k in active if results[k] is None])
+            active = sorted(still(computed(active)))
             kept.write([work.history for work in works.values()])
             if step is not None:
                 step(number, len(active))
@@ -134,7 +150,7 @@ def relax_many(
     except KeyboardInterrupt:
         for k in active:
             history = works[k].history
-            if history.last is not None:
+            if results[k] is None and history.last is not None:
                 results[k] = history.interrupted(config)
         raise InterruptedMany(results) from None
     kept.remove()

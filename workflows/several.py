@@ -52,6 +52,13 @@ def structure(system: Any) -> Atoms:
     return atoms
 
 
+def forget(calc: BaseCalculator) -> None:
+    """Let a calculator forget what it has computed, on which a result must not depend; files of
+    programs are read anew anyway, and their calculators may have nothing to forget."""
+    if hasattr(calc, "reset"):
+        calc.reset()
+
+
 def one_or_many(compute: Callable[[Sequence[Any]], list[Any]], atoms: Any, calc: Any) -> Any:
     """The result of one structure, or those of a list or tuple of them.
 

@@ -19,7 +19,7 @@ from .irc import irc
 from .many import Many
 from .relax import RelaxConfig
 from .relax_many import relax_many
-from .several import Failure, structure
+from .several import Failure, forget, structure
 from .side_by_side import each
 from .ts_checkpoint import Checkpoint
 from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult
@@ -125,7 +125,7 @@ def ts(
     file = None if checkpoint is None else Path(checkpoint)
     kept = Checkpoint(file, guess, ends, calc, config, refiner)
     known = kept.known
-    calc.reset()
+    forget(calc)
     if known.saddle is None:
         say(f"refinement with {refiner}")
         known.saddle = refine(guess, calc, config, refiner, kept)
@@ -223,7 +223,7 @@ def _minima(
         kept.write(now=True)
     for foot, _ in known.feet[len(known.bottoms) :]:
         say("Hessians of the minima")
-        calc.reset()  # the result must not depend on the molecule before
+        forget(calc)  # the result must not depend on the molecule before
         known.bottoms.append(harmonic(foot, calc, cache=kept.hessians))
         kept.write(now=True)
     minima = []

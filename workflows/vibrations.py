@@ -125,7 +125,7 @@ def vibrations(
                 ]
                 pushed = _pushed([found[k] for k in unstable], calc)
                 for k, one in zip(unstable, settle(pushed, True, journal), strict=True):
-                    found[k] = one
+                    found[k] = _followed(found[k], one)
         return found
 
     return one_or_many(compute, atoms, calc)
@@ -143,6 +143,13 @@ def _start(system: Any, config: VibrationsConfig) -> Atoms:
 
 def _with_doubts(found: VibrationsResult, doubts: list[str]) -> VibrationsResult:
     return dataclasses.replace(found, messages=[*doubts, *found.messages])
+
+
+def _followed(before: VibrationsResult, found: VibrationsResult | Failure) -> VibrationsResult:
+    """What is behind an imaginary mode, or where that cannot be computed what was before."""
+    if isinstance(found, Exception):
+        return _with_doubts(before, [f"behind the first mode nothing can be computed: {found}"])
+    return found
 
 
 def _pushed(results: Sequence[VibrationsResult], calc: BaseCalculator) -> list[Any]:

@@ -47,7 +47,9 @@ def perturbed(layout: Layout, occupied: Tensor, seed: int, strength: float = 0.3
     """The diagonal guess with reproducible noise that breaks spatial and spin symmetry."""
     density = diagonal(layout, occupied)
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.rand(density.shape[0], 1, layout.N, generator=generator, dtype=density.dtype)
+    # orbital after orbital, so that it does not depend on the largest molecule of the batch
+    shape = (layout.N, density.shape[0])
+    noise = torch.rand(shape, generator=generator, dtype=density.dtype).T.unsqueeze(1)
     noise = strength * (2.0 * noise - 1.0).to(density.device)
     populations = density.diagonal(dim1=2, dim2=3)
     return torch.diag_embed(populations * (1.0 + noise))

@@ -169,7 +169,8 @@ class _Surface:
             open_ = open_ & ~ends & (new_slope > goal)
             if not bool(open_.any()):
                 break
-            turn = new_slope / slope
+            # of those that are at the end it may be 0/0
+            turn = torch.where(open_, new_slope / slope, torch.zeros_like(slope))
             xx, xp = xx + length * (2.0 * xp + length * pp), turn * (xp + length * pp)
             pp = new_slope + turn**2 * pp
             ahead, slope = rest / metric + _times(turn, ahead), new_slope

@@ -155,3 +155,21 @@ def test_a_keyword_that_contradicts_the_atoms():
     atoms.info["charge"] = -1
     with pytest.raises(InputError, match="given twice and differently"):
         atoms.get_potential_energy()
+
+
+def test_out_of_memory_is_a_failed_calculation(monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(Engine, "_run_batch", full)
+    atoms = molecule("H2O")
+    atoms.calc = MLSEQM(method="PM3")
+    with pytest.raises(CalculationFailed, match="memory") as caught:
+        atoms.get_potential_energy()
+    assert not isinstance(caught.value, SCFError) and np.isnan(caught.value.singlepoint.energy)
+
+
+@pytest.mark.parametrize("step", [0.0, -0.001, float("nan")])
+def test_step_of_a_hessian(step):
+    with pytest.raises(InputError, match=r"step is .*: give a positive number"):
+        MLSEQM(method="PM3").second_derivatives(molecule("H2O"), step=step)

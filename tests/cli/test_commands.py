@@ -276,6 +276,22 @@ def test_names_of_output_files():
     assert stems == {"x/a.xyz": "a", "y/a.xyz": "a_2", "a.extxyz.gz": "a_3", "a_2.xyz": "a_2_2"}
 
 
+def test_numbered_frames_are_not_taken_for_other_files():
+    assert output_stems(["m.xyz", "m_0000.xyz", "m_1.xyz"], {"m.xyz"}) == {
+        "m.xyz": "m",
+        "m_0000.xyz": "m_0000_2",
+        "m_1.xyz": "m_1",
+    }
+    assert list(output_stems(["m_0003.xyz", "m.xyz"], {"m.xyz"}).values()) == ["m_0003", "m_2"]
+    assert list(output_stems(["m.xyz", "m_0000.xyz"]).values()) == ["m", "m_0000"]
+
+
+def test_a_frame_that_is_named_twice_is_taken_once(mlseqm):
+    write("two.extxyz", several("H2O", "HF"))
+    out = mlseqm("sp", "two.extxyz@1", "two.extxyz", "--json")[1]
+    assert [point["frame"] for point in json.loads(out)["molecules"]] == [1, 0]
+
+
 def test_names_of_frames():
     write("one.xyz", molecule("H2O"))
     write("two.extxyz", several("H2O", "HF"))

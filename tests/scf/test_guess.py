@@ -91,3 +91,16 @@ def test_broken_symmetry_leaves_full_shells_alone():
         torch.testing.assert_close(trace(broken), case.occupied.double(), rtol=0, atol=1e-12)
         if case is fluoride:
             torch.testing.assert_close(broken, density, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("unrestricted", [False, True])
+def test_noise_does_not_depend_on_the_other_molecules(unrestricted):
+    small = build("H2O")
+    alone, beside = (
+        problem(molecules, unrestricted=unrestricted)
+        for molecules in ([small], [small, build("CH3OH")])
+    )
+    one, two = (guess.perturbed(part.layout, part.occupied, 3) for part in (alone, beside))
+    n = one.shape[-1]
+    torch.testing.assert_close(two[:, 0, :n, :n], one[:, 0], rtol=0, atol=0)
+    assert float((one - guess.diagonal(alone.layout, alone.occupied)).abs().max()) > 0.01

@@ -316,6 +316,19 @@ def test_constraints(grid):
         replicas([grid], moved, COLD)
 
 
+def test_forces_of_fixed_atoms_are_written_as_they_are(warm, tmp_path):
+    """With and without batches: a constraint is no property of the molecule."""
+    warm.set_constraint(FixAtoms([1]))
+    config = MDConfig(steps=2, keep_velocities=True)
+    dynamics(warm, MLSEQM(method="PM3"), config, stem=tmp_path / "one")
+    replicas([warm], Engine("PM3"), config, stems=[tmp_path / "many"])
+    one, many = (read(tmp_path / f"{name}_md.extxyz", ":") for name in ("one", "many"))
+    for alone, replica in zip(one, many, strict=True):
+        forces = alone.get_forces(apply_constraint=False)
+        assert np.abs(forces[1]).max() > 1e-3
+        np.testing.assert_allclose(forces, replica.get_forces(apply_constraint=False), atol=1e-5)
+
+
 def test_replicas_with_fixed_atoms_are_those_of_ase(warm, tmp_path):
     warm.set_constraint(FixAtoms([1]))
     config = MDConfig(steps=8, keep_velocities=True)

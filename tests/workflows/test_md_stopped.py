@@ -7,7 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import CalculatorError, SCFError
-from ase.io import read
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read, write
 from springs import SpringEngine, Springs, same
 
 from ase_mlseqm import MLSEQM, cli
@@ -51,6 +52,17 @@ def test_lost_scf_keeps_the_frame_and_the_reason(grid):
     calc = Springs(grid.positions, k=np.nan)
     with pytest.raises(CalculatorError, match="not finite"):
         dynamics(grid, calc, COLD)
+
+
+def test_what_never_started_has_no_energy_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    atoms = molecule("H2O")
+    atoms.calc = SinglePointCalculator(atoms, energy=-2079.1, forces=np.ones((3, 3)))
+    write("w.extxyz", atoms)
+    line = ["md", "w.extxyz", "--method", "PM3", "--steps", "2", "--max-iterations", "1"]
+    assert cli.main(line) == 1
+    assert "-2079" not in (tmp_path / "w_failed.extxyz").read_text()
+    assert read("w_failed.extxyz").calc is None
 
 
 def test_failed_replica_stops_alone(grid, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from ase.calculators.calculator import Calculator, SCFError
+from ase.calculators.calculator import BaseCalculator, Calculator, SCFError
 from ase.calculators.emt import EMT
 from ase.io import read
 from ase.mep import NEB
@@ -17,7 +17,7 @@ from PIL import Image
 from reactions import hop, inversion, isomerisation, rotation, torsion
 from scipy.optimize import minimize
 
-from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm import MLSEQM, InputError, evaluate
 from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.neb import NEBConfig, first_path, neb
 from ase_mlseqm.workflows.neb_band import Band, spring_constants
@@ -374,3 +374,20 @@ def test_failure_on_the_way_keeps_the_last_path():
     assert np.isfinite(result.energies).all()
     with pytest.raises(SCFError):
         neb(*hop(), Failing(), settings)
+
+
+class Bare(BaseCalculator):
+    """No more than ASE asks of a calculator: it has nothing to reset."""
+
+    implemented_properties = ["energy", "forces"]
+
+    def calculate(self, atoms, properties, system_changes):
+        (point,) = evaluate([atoms], "PM3", ("energy", "forces"))
+        self.atoms = atoms.copy()
+        self.results = {"energy": point.energy, "forces": point.forces}
+
+
+def test_a_calculator_that_cannot_forget(ammonia):
+    assert not hasattr(Bare(), "reset")
+    path = neb(*inversion(), Bare(), NEBConfig(images=7, fmax=0.02))
+    assert path.barrier == pytest.approx(ammonia.barrier, abs=1e-5)

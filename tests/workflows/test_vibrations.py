@@ -18,6 +18,7 @@ from ase_mlseqm import MLSEQM, InputError, displaced
 from ase_mlseqm.cli_vibrations import VibOptions
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import harmonic as harmonic_module
+from ase_mlseqm.workflows import vibrations as vibrations_module
 from ase_mlseqm.workflows.hessians import second_derivatives
 from ase_mlseqm.workflows.normal_modes import (
     INTENSITY,
@@ -407,6 +408,15 @@ def test_many_leave_their_saddles():
     assert not len(moved.imaginary) and not moved.messages
     assert moved.atoms.get_angle(1, 0, 2) < 115
     assert still.frequencies[0] == pytest.approx(1742.1, abs=0.2)
+
+
+def test_what_cannot_be_followed_keeps_what_was_found(monkeypatch):
+    calc, found = MLSEQM(method="PM3"), SCFError("no convergence")
+    top = vibrations(planar(), calc)
+    monkeypatch.setattr(vibrations_module, "_pushed", lambda results, calc: [found] * len(results))
+    followed = vibrations(planar(), calc, VibrationsConfig(follow=1))
+    np.testing.assert_allclose(followed.frequencies, top.frequencies, atol=1e-3)
+    assert followed.messages[0] == "behind the first mode nothing can be computed: no convergence"
 
 
 # doubts

@@ -13,6 +13,7 @@ from ase.calculators.calculator import CalculatorError
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.dataset import Skipped
 
+from ..several import forget
 from ..vibrations import VibrationsConfig, vibrations
 from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
@@ -67,7 +68,7 @@ class Frequencies(TransferTest):
         calc = method.calculator()
         for spectrum in data:
             advance(1, spectrum.name)
-            calc.reset()
+            forget(calc)
             try:
                 result = vibrations(spectrum.atoms, calc, VibrationsConfig(fmax=0.005))
             except (CalculatorError, InputError) as error:

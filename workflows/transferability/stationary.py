@@ -14,6 +14,7 @@ from ase_mlseqm.errors import InputError
 from ..computed import largest_force
 from ..neb import NEBConfig, neb
 from ..relax import RelaxConfig, relax
+from ..several import forget
 from ..ts import TSConfig, TSResult, bonds, distance, ts
 from ..vibrations import VibrationsConfig, vibrations
 from .config import TransferabilityConfig
@@ -132,7 +133,7 @@ def along_path(
         images=config.path_images, max_steps=config.path_steps, ends_fmax=ENDS_FMAX
     )
     assert reaction.product is not None
-    calc.reset()
+    forget(calc)
     try:
         result = neb(reaction.reactant, reaction.product, calc, settings)
         found.converged = result.converged
@@ -157,7 +158,7 @@ def vibrational_zero_point(atoms: Atoms, calc: BaseCalculator) -> float:
 
 
 def _relaxed(start: Atoms, calc: BaseCalculator, config: TransferabilityConfig) -> Atoms:
-    calc.reset()
+    forget(calc)
     result = relax(start, calc, RelaxConfig(fmax=ENDS_FMAX, max_steps=config.refine_steps))
     if not result.converged:
         raise InputError(result.message)
