@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from .engines import scf_settings
 from .frames import Frame, read_frames
 from .options import CalculatorOptions
 from .report import Outcome, console, results_table
-from .results import Status
+from .results import SinglePoint, Status
 from .summary import ARGUMENTS, RunSummary, jsonable, versions
 from .wholefile import write_whole
 
@@ -97,12 +97,12 @@ class Run:
         write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
         self.wrote(path)
 
-    def _doubt(self) -> None:
-        """Name the results that the model is not sure of."""
+    def doubt(self, points: Iterable[tuple[Frame, SinglePoint | None]]) -> None:
+        """Name those that the model is not sure of."""
         unsure = [
-            f"{outcome.frame.name} (± {outcome.point.uncertainty:.2f} eV)"
-            for outcome in self.outcomes
-            if outcome.point is not None and outcome.point.status is Status.UNCERTAIN
+            f"{frame.name} (± {point.uncertainty:.2f} eV)"
+            for frame, point in points
+            if point is not None and point.status is Status.UNCERTAIN
         ]
         if unsure:
             shown = ", ".join(unsure[:MOST_NAMED])
@@ -139,7 +139,7 @@ class Run:
             output.print(f"{seconds:.1f} s. Wrote {written}", markup=False)
         for outcome in failed:
             complain(f"{outcome.frame.name}: {outcome.message}")
-        self._doubt()
+        self.doubt((outcome.frame, outcome.point) for outcome in self.outcomes)
         for problem in self.problems:
             complain(problem)
         if self.interrupted:

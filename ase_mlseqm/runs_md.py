@@ -67,6 +67,8 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
     if not frames:
         return run.finish()
     output_folder(run.out)
+    if run.wants_uncertainty:
+        run.doubt(_starts(run, frames))
     stems = frame_stems(frames)
     named = [(frame, output_stem(frame, stems)) for frame in frames]
     with progress_bar(len(frames) * settings.steps, "dynamics") as advance:
@@ -92,6 +94,29 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
     if run.outcomes and not run.json:
         console().print(_table(run))
     return run.finish()
+
+
+def _starts(run: Run, frames: Sequence[Frame]) -> list[tuple[Frame, SinglePoint]]:
+    """The structures from which dynamics begin, with their uncertainties.
+
+    The report judges the last ones.
+    """
+    options, engine = run.options, engine_for(run.keywords)
+    good, molecules = [], []
+    for frame in frames:
+        try:
+            molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
+            molecules.append(check(molecule, engine.model, options.unrestricted))
+            good.append(frame)
+        except InputError:  # it is told where the dynamics of it would begin
+            continue
+    points = engine.run(
+        molecules,
+        ("energy", "uncertainty"),
+        unrestricted=options.unrestricted,
+        field=options.field,
+    )
+    return list(zip(good, points, strict=True))
 
 
 def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:

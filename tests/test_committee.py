@@ -232,7 +232,18 @@ def test_command_line(model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     molecule("CH3OH").write("methanol.xyz")
     edited(committee_path(model), limit=1e-9)
-    for command in (["sp"], ["relax", "--steps", "2"]):
+    start = tmp_path / "eclipsed.xyz"
+    eclipsed = molecule("CH3OH")
+    eclipsed.rotate_dihedral(4, 0, 1, 3, 60.0, indices=[3])
+    eclipsed.write(start)
+    for command in (
+        ["sp"],
+        ["relax", "--steps", "2"],
+        ["vib", "--no-relax"],
+        ["thermo", "--no-relax"],
+        ["neb", str(start), "--images", "3", "--max-steps", "1"],
+        ["ts", "--max-steps", "1", "--no-irc"],
+    ):
         main([*command, "methanol.xyz", "--model", str(model)])
         captured = capsys.readouterr()
         assert "unlike what" in captured.err
@@ -246,6 +257,24 @@ def test_command_line(model, tmp_path, monkeypatch, capsys):
     (found,) = json.loads(capsys.readouterr().out)["molecules"]
     assert "uncertainty" not in found
     assert found["status"] == "converged"
+
+
+def test_dynamics_are_judged_where_they_begin_and_single_ones_where_they_end(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    atoms = molecule("CH3OH")
+    atoms.write("methanol.xyz")
+    Atoms("Fe").write("iron.xyz")
+    edited(committee_path(model), limit=1e-9)
+    for more, judged in (([], 2), (["--replicas", "2"], 1)):
+        line = ["md", "methanol.xyz", "iron.xyz", "--steps", "1", "--model", str(model), *more]
+        assert main(line) == 2
+        lines = [text for text in capsys.readouterr().err.splitlines() if "(± " in text]
+        assert len(lines) == judged
+        start = lines[0].partition("(± ")[2].partition(" eV")[0]
+        (point,) = evaluate([atoms], model=str(model), properties=("energy", "uncertainty"))
+        assert float(start) == pytest.approx(point.uncertainty, abs=0.006)
+        main([*line, "--no-uncertainty"])
+        assert "(± " not in capsys.readouterr().err
 
 
 def test_shipped_model_knows_what_it_does_not_know(tmp_path, monkeypatch, capsys):

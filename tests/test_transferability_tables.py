@@ -35,6 +35,16 @@ def test_other_results_are_of_the_shipped_model(name):
     assert model_file(DEFAULT).sha256.startswith(digest)
 
 
+def test_uncertainties_cost_less_than_a_second_network():
+    """As far as the benchmark has measured it."""
+    text = (ROOT / "benchmarks" / "results" / "uncertainty.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    head = next(row for row in rows if "ratio" in row)
+    measured = [dict(zip(head, row, strict=True)) for row in rows if len(row) == len(head)]
+    ratios = [float(row["ratio"]) for row in measured if row["ratio"][:1].isdigit()]
+    assert len(ratios) >= 3 and max(ratios) < 2.0
+
+
 def test_forces_of_large_molecules_reach_their_target():
     """Below those of the ANI-1x networks that gave most labels, 3.0 kcal/mol/Angstrom."""
     rows = {(row["test"], row["method"], row["metric"]): row for row in kept()["size"]}
