@@ -1,16 +1,19 @@
 """What a dispersion correction does for the interaction energies of S22 and S66.
 
-    python benchmarks/dispersion.py [--model hipnn-pm3] [--dispersion wb97x-d3bj] [--out FILE] \\
-        [--s66x8 DATA/s66x8_half.h5]
+    python benchmarks/dispersion.py [--model hipnn-pm3] [--dispersion wb97x-d3bj wb97x-d4] \\
+        [--s66x8 DATA/s66x8_half.h5 --log docs/test_log.csv] [--out FILE]
 
 Geometries and CCSD(T) energies of S22 (Jurecka, Sponer, Cerny, Hobza, PCCP 8 (2006) 1985) are those
-that ASE carries; of S66, see ``s66.py``.
+that ASE carries; of S66, see ``s66.py``.  Evaluations of S66, whose curves are a final test, are
+logged.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +31,7 @@ from report import Report, versions
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.atoms import molecule_from_atoms
+from ase_mlseqm.evaluation_log import EvaluationLog
 from ase_mlseqm.models import DEFAULT, model_file
 from ase_mlseqm.units import EV_TO_KCAL
 
@@ -52,7 +56,7 @@ def interaction(energies: np.ndarray) -> np.ndarray:
     return EV_TO_KCAL * (dimer - first - second)
 
 
-def energies_of(model: str, dispersion: str) -> dict[str, Energies]:
+def energies_of(model: str, dispersions: Sequence[str]) -> dict[str, Energies]:
     """Functions that compute the energies (eV) of structures, by the name of the method."""
 
     def ours(systems: list[Atoms], **keywords: str | None) -> np.ndarray:
@@ -64,7 +68,8 @@ def energies_of(model: str, dispersion: str) -> dict[str, Energies]:
     found: dict[str, Energies] = {}
     for label, keywords in ((model, {"model": model}), ("PM3", {"method": "PM3"})):
         found[label] = partial(ours, **keywords)
-        found[f"{label} + {dispersion}"] = partial(ours, **keywords, dispersion=dispersion)
+        for name in dispersions:
+            found[f"{label} + {name}"] = partial(ours, **keywords, dispersion=name)
     return found | ({GFN2: peer} if GFN2 in methods() else {})
 
 
@@ -73,12 +78,12 @@ def mean_errors(error: np.ndarray) -> str:
     return f"{np.abs(error).mean():.2f} ({error.mean():+.2f})"
 
 
-def s66_table(report: Report, path: Path, programs: dict[str, Energies]) -> None:
-    """Errors at the minima of S66 and the places of the minima."""
+def s66_table(report: Report, path: Path, programs: dict[str, Energies]) -> dict[str, str]:
+    """Errors at the minima of S66 and the places of the minima; for the log by method."""
     curves = s66.read_s66x8(path)
     places = np.array(list(curves))
     reference = np.array(s66.CCSDT)[places]
-    rows = []
+    rows, said = [], {}
     for name, energies in programs.items():
         values = s66.interactions(curves, energies)
         error, where = values[:, s66.AT_MINIMUM] - reference, s66.minima(values)
@@ -88,6 +93,7 @@ def s66_table(report: Report, path: Path, programs: dict[str, Energies]) -> None
         rows.append(
             (name, *cells, f"{np.abs(error).mean():.2f}", off, str(len(where) - len(known)))
         )
+        said[name] = f"interaction energy MAE at the minimum {np.abs(error).mean():.6g} kcal/mol"
     report.table(
         f"Interaction energies of {len(curves)} dimers of S66 at their minima against CCSD(T), "
         "kcal/mol: MAE (mean error); where the minimum of the curve is, in distances of S66 (1 "
@@ -95,16 +101,21 @@ def s66_table(report: Report, path: Path, programs: dict[str, Energies]) -> None
         ("method", *s66.KINDS, "all", "minimum at", "none"),
         rows,
     )
+    return said
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=DEFAULT)
-    parser.add_argument("--dispersion", default="wb97x-d3bj")
+    parser.add_argument("--dispersion", nargs="*", default=["wb97x-d3bj", "wb97x-d4"])
     parser.add_argument("--s66x8", type=Path, help="in the layout of COMP6")
+    parser.add_argument("--log", type=Path, help="needed for --s66x8")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if options.s66x8 is not None and options.log is None:
+        parser.error("--s66x8 is a final test: give --log FILE")
+    log = None if options.log is None else EvaluationLog(options.log)
     programs_of = energies_of(options.model, options.dispersion)
     systems = fragments()
     found = {name: interaction(energies(systems)) for name, energies in programs_of.items()}
@@ -125,7 +136,20 @@ def main() -> None:
         rows,
     )
     if options.s66x8 is not None:
-        s66_table(report, options.s66x8, programs_of)
+        said = s66_table(report, options.s66x8, programs_of)
+        for name, result in said.items():
+            learned = name.startswith(options.model)
+            log.append(
+                {
+                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "model": name,
+                    "sha256": model_file(options.model).sha256 if learned else "",
+                    "set": f"dispersion: {options.s66x8.name}",
+                    "data_sha256": hashlib.sha256(options.s66x8.read_bytes()).hexdigest(),
+                    "molecules": len(s66.read_s66x8(options.s66x8)),
+                    "result": result,
+                }
+            )
     report.table(
         "Every complex of S22, kcal/mol",
         ("complex", "CCSD(T)", *found),

@@ -3,7 +3,8 @@
     python benchmarks/transferability_tables.py size=REPORT pairs=REPORT small=REPORT ...
 
 Every report is a folder (`--out`) with a short name.  Its metrics are kept as
-`benchmarks/results/transferability/NAME.csv`, the checksums of its models as `NAME.json`, a table
+`benchmarks/results/transferability/NAME.csv`, what could not be computed and why as
+`failures/NAME.csv`, the checksums of its models as `NAME.json`, a table
 of every test as `NAME_TEST.md`, which the page includes, and those of its pictures that the page
 shows are copied to `docs/transferability_NAME_TEST.png`.  What is better and what is worse than
 GFN2-xTB and PM3 in all reports together is `standing_*.md`.  Without arguments the tables are
@@ -77,6 +78,8 @@ def keep(name: str, report: Path) -> None:
     """Metrics, checksums and pictures of a report."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(report / "summary.csv", FOLDER / f"{name}.csv")
+    (FOLDER / "failures").mkdir(exist_ok=True)
+    shutil.copyfile(report / "failures.csv", FOLDER / "failures" / f"{name}.csv")
     about = json.loads((report / "mlseqm_transferability.json").read_text())
     results = about["results"]
     tests = {

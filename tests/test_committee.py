@@ -259,7 +259,7 @@ def test_command_line(model, tmp_path, monkeypatch, capsys):
     assert found["status"] == "converged"
 
 
-def test_dynamics_are_judged_where_they_begin_and_single_ones_where_they_end(model, tmp_path, monkeypatch, capsys):
+def test_dynamics_are_judged_where_they_begin(model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     atoms = molecule("CH3OH")
     atoms.write("methanol.xyz")
