@@ -1,4 +1,4 @@
-"""Semiempirical quantum chemistry (MNDO, AM1, PM3) for ASE, batched and differentiable."""
+"""Quantum chemistry for ASE with a learned Hamiltonian (HIP-NN on PM3), or MNDO, AM1 and PM3."""
 
 import importlib as _importlib
 from importlib import metadata as _metadata

@@ -31,7 +31,7 @@ from .summary import ARGUMENTS
 
 app = typer.Typer(
     name="mlseqm",
-    help="Semiempirical quantum chemistry (MNDO, AM1, PM3) of molecules.",
+    help="Quantum chemistry of molecules: a learned Hamiltonian (HIP-NN on PM3), MNDO, AM1, PM3.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

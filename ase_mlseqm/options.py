@@ -32,8 +32,8 @@ class CalculatorOptions:
     dispersion: str | None = None
     """Dispersion correction to add, as in wb97x-d3bj: a functional and d3bj, d3zero or d4."""
     uncertainty: bool | None = None
-    """Estimate the error of the energy from the model's committee, when singlepoint is asked for;
-    default: on the command line, where the model has one."""
+    """Estimate the error of the energy from the model's committee; default: on the command line
+    where the model has one, from Python not."""
     device: str = "cpu"
     """cpu or cuda."""
     tolerance: float | None = None

@@ -23,7 +23,9 @@ class Status(Enum):
     NOT_FINITE = (
         "the SCF met numbers that are not finite; the geometry or the parameters are absurd"
     )
-    OUT_OF_MEMORY = "the molecule alone does not fit into the memory allowed; raise max_memory"
+    OUT_OF_MEMORY = (
+        "the molecule alone does not fit into the memory allowed; raise max_memory, in Python"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
