@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .command import JSON
+from .command import GRADIENTS, ISOLATED, JSON
 
 
 def committee(
@@ -33,9 +33,12 @@ def committee(
     units: Annotated[
         str | None, typer.Option(help="hartree or ev, where a file does not state it.")
     ] = None,
+    isolated: ISOLATED = None,
+    gradients: GRADIENTS = False,
     json_: JSON = False,
 ) -> int:
     """Let the disagreement of several trainings tell how sure a model is."""
+    from .cli_train import given_energies
     from .runs import progress_bar
     from .training.calibration import calibrate
 
@@ -46,6 +49,8 @@ def committee(
             data,
             level=level,
             units=units,
+            isolated=given_energies(isolated),
+            gradients=gradients,
             report=lambda done, total: advance(0, f"{done} of {total} frames"),
         )
     facts = {

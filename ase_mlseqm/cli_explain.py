@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .command import JSON
+from .command import GRADIENTS, ISOLATED, JSON
 from .errors import InputError
 from .models import DEFAULT
 
@@ -43,15 +43,19 @@ def explain(
     units: Annotated[
         str | None, typer.Option("--units", help="hartree or ev, where a file does not state it.")
     ] = None,
+    isolated: ISOLATED = None,
+    gradients: GRADIENTS = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw pictures.")] = True,
     out: Annotated[Path, typer.Option("--out", help="Folder for the output files.")] = Path(),
     json_: JSON = False,
 ) -> int:
     """Show the parameters that a learned model gives to atoms, and what they have to do with."""
+    from .cli_train import given_energies
     from .devices import find_device
     from .explain.run import ExplainRun, explain_dataset, explain_files
     from .summary import ARGUMENTS, RunSummary
+    from .training.run import DataOptions
 
     if max_frames < 0:
         raise InputError(f"--max-frames is {max_frames}: give a positive number, or 0 for all")
@@ -72,7 +76,8 @@ def explain(
     summary.model = {"name": model, "sha256": found.sha256}
     run = ExplainRun(found.model.on(find_device(device)), out, json_, figure, summary)
     if dataset:
-        return explain_dataset(run, files, max_frames or None, seed, level, units, device)
+        options = DataOptions(level, units, given_energies(isolated), gradients)
+        return explain_dataset(run, files, max_frames or None, seed, options, device)
     return explain_files(run, files, parameter)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .command import JSON
+from .command import GRADIENTS, ISOLATED, JSON
 from .errors import InputError
 
 
@@ -40,17 +40,8 @@ def train(
     units: Annotated[
         str | None, typer.Option("--units", help="hartree or ev, where a file does not state it.")
     ] = None,
-    isolated: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--isolated",
-            metavar="EL=E",
-            help="Energy of an isolated atom, Hartree, as in H=-0.4993; repeatable.",
-        ),
-    ] = None,
-    gradients: Annotated[
-        bool, typer.Option("--gradients", help="The files hold gradients instead of forces.")
-    ] = False,
+    isolated: ISOLATED = None,
+    gradients: GRADIENTS = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the model.")] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     threads: Annotated[int | None, typer.Option("--threads", help="Default: all cores.")] = None,
@@ -60,7 +51,6 @@ def train(
     json_: JSON = False,
 ) -> int:
     """Train a Hamiltonian on energies and forces; the same command goes on where it stopped."""
-    from .devices import find_device
     from .training import run
 
     if not data:
@@ -76,10 +66,10 @@ def train(
                 settings,
                 data,
                 out,
-                options=run.DataOptions(level, units, _energies(isolated), gradients),
+                options=run.DataOptions(level, units, given_energies(isolated), gradients),
                 start=start,
                 name=name,
-                device=find_device(device),
+                device=run.own_device(device),
                 threads=threads or run.default_threads(),
                 max_hours=max_hours,
                 report=screen.report,
@@ -101,7 +91,7 @@ def train(
     return 0
 
 
-def _energies(given: list[str] | None) -> dict[str, float] | None:
+def given_energies(given: list[str] | None) -> dict[str, float] | None:
     """From H=-0.4993 and the like."""
     energies = {}
     for text in given or []:
@@ -124,9 +114,18 @@ def _settings(config: Path | None, preset: str | None, start: str | None) -> Any
         settings = load(config, TrainConfig)
     else:
         settings = presets.preset(preset or ("fine-tune" if start else "paper"))
+    if start is None and settings.tensor_order is not None:
+        raise InputError(
+            "tensor_order raises that of a model to start from (--from): for a new one it is "
+            "model: {network: {tensor_order: ...}}"
+        )
     if start is not None:
         from .models import model_file
 
+        if config is not None and settings.model != TrainConfig().model:
+            raise InputError(
+                f"{config}: the form of the model is that of --from {start}: leave out model:"
+            )
         settings = presets.starting_from(settings, model_file(start).model.config)
     return settings
 

@@ -27,6 +27,17 @@ SWITCHES = {"unrestricted": "--unrestricted/--restricted"}
 CONFIG = Annotated[
     Path | None, typer.Option("--config", help="YAML file with any of these options.")
 ]
+ISOLATED = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--isolated",
+        metavar="EL=E",
+        help="Energy of an isolated atom, Hartree, as in H=-0.4993; repeatable.",
+    ),
+]
+GRADIENTS = Annotated[
+    bool, typer.Option("--gradients", help="The files hold gradients instead of forces.")
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 

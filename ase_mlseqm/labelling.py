@@ -45,7 +45,8 @@ class LabelSettings:
     charge: int | None = None
     """Total charge, e; default: what the atoms say, otherwise 0."""
     multiplicity: int | None = None
-    """2S + 1; default: what the atoms say, otherwise the lowest possible."""
+    """2S + 1; default: what the atoms say, otherwise the lowest possible, of a neutral free atom
+    that of its ground state."""
     unrestricted: bool = False
     """Singlets: unrestricted, too, and stable; of stretched bonds the state of broken symmetry."""
 
@@ -153,6 +154,7 @@ def prepare(atoms: Atoms, settings: LabelSettings) -> Molecule:
     from ase.data import chemical_symbols
 
     from .atoms import molecule_from_atoms
+    from .training.blocks import ground_state
     from .validate import check_geometry
 
     molecule = molecule_from_atoms(atoms, settings.charge, settings.multiplicity)
@@ -163,7 +165,9 @@ def prepare(atoms: Atoms, settings: LabelSettings) -> Molecule:
     if n_electrons < 1:
         raise InputError(f"charge {molecule.charge:+d} leaves no electrons")
     lowest = 1 + n_electrons % 2
-    multiplicity = molecule.multiplicity or lowest
+    free = len(molecule.numbers) == 1 and not molecule.charge
+    usual = ground_state(molecule.numbers[0]) if free else lowest
+    multiplicity = molecule.multiplicity or usual
     if (multiplicity - lowest) % 2 or multiplicity - 1 > n_electrons:
         raise InputError(
             f"multiplicity {multiplicity} is impossible with {n_electrons} electrons (charge "

@@ -336,6 +336,13 @@ def test_command_that_makes_one(files, tmp_path, monkeypatch, capsys):
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 30
     assert len(read_committee(files[0]).members) == 2
+    # members may be given where the copies of others go
+    copies = [files[0].with_suffix(f".{k}.safetensors") for k in (2, 1)]
+    before = [load_model(path).sha256 for path in copies]
+    assert main(["committee", str(files[0]), *map(str, copies), "--data", "made.h5"]) == 0
+    assert [load_model(path).sha256 for path in reversed(copies)] == before
+    assert len(read_committee(files[0]).members) == 2
+    capsys.readouterr()
     assert main(["committee", str(files[0]), str(files[0]), "--data", "made.h5"]) == 2
     assert "same network" in capsys.readouterr().err
     save_model(files[1], learned(seed=1, n_features=4), {})

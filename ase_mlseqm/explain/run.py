@@ -23,6 +23,7 @@ from .tables import Explained
 
 if TYPE_CHECKING:
     from ..nn.hamiltonian import LearnedHamiltonian
+    from ..training.run import DataOptions
 
 SHOWN = 3
 """Structures that the terminal shows; the files have all."""
@@ -160,8 +161,7 @@ def explain_dataset(
     files: Sequence[str],
     max_frames: int | None,
     seed: int,
-    level: str | None,
-    units: str | None,
+    options: DataOptions,
     device: str,
 ) -> int:
     """Parameters by environment over a data set, and what they say about it."""
@@ -171,7 +171,7 @@ def explain_dataset(
     from .survey import survey
 
     require_sklearn()
-    data = read(list(files), level=level, units=units)
+    data = read(list(files), **dataclasses.asdict(options))
     run.summary.lap("read")
     total = min(len(data), max_frames or len(data))
     with progress_bar(total, "frames") as advance:

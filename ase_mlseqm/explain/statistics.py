@@ -85,7 +85,8 @@ def accuracy(
     Returns
     -------
     Accuracy or None
-        None when fewer than two kinds occur in at least five molecules.
+        None when fewer than two kinds occur in at least five molecules, or there are too few rows
+        for the nearest neighbours.
     """
     names = np.unique(kinds)
     rare = [name for name in names if len(np.unique(groups[kinds == name])) < FOLDS]
@@ -95,6 +96,8 @@ def accuracy(
     left_out = {str(name): int((kinds == name).sum()) for name in rare}
     values, kinds, groups = values[keep], kinds[keep], groups[keep]
     names, counts = np.unique(kinds, return_counts=True)
+    if min(len(known) for known, _ in _folds(values, kinds, groups)) < NEIGHBOURS:
+        return None
     linear, nearest = _told_right(values, kinds, groups)
     others = [_told_right(other[keep], kinds, groups) for other in untrained]
     return Accuracy(
@@ -121,22 +124,31 @@ def require_sklearn() -> None:
         )
 
 
+def _folds(
+    values: np.ndarray, kinds: np.ndarray, groups: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows that are known, and rows that are to be told, without a molecule on both sides."""
+    require_sklearn()
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    return list(folds.split(values, kinds, groups))
+
+
 def _told_right(values: np.ndarray, kinds: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
     """Which rows (n,) a linear and a nearest-neighbour classifier tell, not having seen them."""
     require_sklearn()
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.model_selection import cross_val_predict
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    folds = _folds(values, kinds, groups)
     classifiers = (LogisticRegression(max_iter=1000), KNeighborsClassifier(NEIGHBOURS))
     return [
         kinds
-        == cross_val_predict(
-            make_pipeline(StandardScaler(), classifier), values, kinds, groups=groups, cv=folds
-        )
+        == cross_val_predict(make_pipeline(StandardScaler(), classifier), values, kinds, cv=folds)
         for classifier in classifiers
     ]
 

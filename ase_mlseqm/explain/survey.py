@@ -173,16 +173,18 @@ def _bonds(
     kinds, atoms, numbers = [], [], []
     start = 0
     for molecule, topology, point in zip(molecules, topologies, points, strict=True):
-        assert point.bond_orders is not None
+        if (orders := point.bond_orders) is None:  # the memory was too small
+            start += len(molecule.numbers)
+            continue
         for i, j in _pairs(molecule.numbers, topology.linked):
             kinds.append("-".join(chemical_symbols[molecule.numbers[a]] for a in (i, j)))
             atoms.append((start + i, start + j))
             length = np.linalg.norm(molecule.positions[i] - molecule.positions[j])
-            numbers.append((length, point.bond_orders[i, j]))
+            numbers.append((length, orders[i, j]))
         start += len(molecule.numbers)
     first, second = np.array(atoms, dtype=np.int64).reshape(-1, 2).T
-    lengths, orders = np.array(numbers, dtype=np.float64).reshape(-1, 2).T
-    return BondTable(np.array(kinds, dtype=str), first, second, lengths, orders)
+    lengths, strengths = np.array(numbers, dtype=np.float64).reshape(-1, 2).T
+    return BondTable(np.array(kinds, dtype=str), first, second, lengths, strengths)
 
 
 def _pairs(numbers: np.ndarray, linked: np.ndarray) -> Iterator[tuple[int, int]]:

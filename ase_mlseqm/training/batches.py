@@ -15,6 +15,9 @@ from .step import Frames
 POOL = 8
 """Batches whose frames are drawn together and sorted by size, so that batches hold like sizes."""
 
+SMALLEST = 8
+"""Frames of a part that is worth a worker of its own."""
+
 
 def n_orbitals(data: Dataset) -> np.ndarray:
     """(F,) orbitals of every frame."""
@@ -44,10 +47,18 @@ def epoch_batches(sizes: np.ndarray, batch_size: int, seed: int, epoch: int) -> 
     return [batches[k] for k in random.permutation(len(batches))]
 
 
-def chunks(indices: np.ndarray, sizes: np.ndarray, chunk_size: int) -> list[np.ndarray]:
-    """Parts of a batch, each of like sizes and the largest first, that are computed together."""
+def chunks(
+    indices: np.ndarray, sizes: np.ndarray, chunk_size: int, workers: int = 1
+) -> list[np.ndarray]:
+    """Parts of a batch, each of like sizes and the largest first, that are computed together.
+
+    Parameters
+    ----------
+    workers : int
+        So many parts at least, as long as they have ``SMALLEST`` frames.
+    """
     ordered = indices[np.argsort(-sizes[indices], kind="stable")]
-    n_parts = max(1, -(-len(ordered) // chunk_size))
+    n_parts = max(1, -(-len(ordered) // chunk_size), min(workers, len(ordered) // SMALLEST))
     return np.array_split(ordered, n_parts)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..units import BOHR, EV_TO_KCAL, HARTREE
+from ..units import BOHR, E_ANGSTROM_TO_DEBYE, EV_TO_KCAL, HARTREE
 
 ENERGY_UNITS = {
     "hartree": HARTREE,
@@ -18,6 +18,7 @@ ENERGY_UNITS = {
     "kj/mol": 1 / (4.184 * EV_TO_KCAL),
 }
 LENGTH_UNITS = {"angstrom": 1.0, "bohr": BOHR}
+DIPOLE_UNITS = {"e*angstrom": 1.0, "e*bohr": BOHR, "debye": 1 / E_ANGSTROM_TO_DEBYE}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +82,40 @@ class Broken:
     reason: str
 
 
+class StateError(ValueError):
+    """A record is of a charge or spin that nothing is learned from."""
+
+
+def check_state(charge: float, multiplicity: int | None, numbers: Any) -> None:
+    """Raise :class:`StateError` unless a record is a neutral closed shell, or a free atom in its
+    ground state.
+
+    ``multiplicity`` is None where the file does not state it.
+    """
+    if charge or ((multiplicity or 1) > 1 and len(numbers) > 1):
+        raise StateError(
+            "it is an ion or has unpaired electrons: only neutral closed shells are learned from"
+        )
+    if len(numbers) == 1 and multiplicity is not None and multiplicity != ground_state(numbers[0]):
+        raise StateError(
+            f"it is a free atom of multiplicity {multiplicity}, but {ground_state(numbers[0])} in "
+            "its ground state, to which energies are compared"
+        )
+
+
+def ground_state(element: Any) -> int:
+    """Multiplicity of the neutral free atom of an atomic number or symbol."""
+    from ase.data import atomic_numbers, ground_state_magnetic_moments
+
+    number = atomic_numbers[as_text(element)] if isinstance(element, str | bytes) else int(element)
+    return 1 + round(float(ground_state_magnetic_moments[number]))
+
+
 def parse_units(text: str, where: str) -> Units:
     """Units from 'energy[, length[, force[, dipole[, charge]]]]', as in 'Hartree, Angstrom'.
 
-    Lengths are Angstrom and forces energy per length unless they are given.
+    Lengths are Angstrom and forces energy per length unless they are given; dipoles and charges
+    whose unit is not given are left aside.
 
     Raises
     ------
@@ -107,9 +138,16 @@ def parse_units(text: str, where: str) -> Units:
         ENERGY_UNITS[energy],
         LENGTH_UNITS[length],
         ENERGY_UNITS[top] / LENGTH_UNITS[bottom],
-        {"e*angstrom": 1.0, "e*bohr": BOHR}.get(parts[3]),
-        {"e": 1.0}.get(parts[4]),
+        _unit(DIPOLE_UNITS, parts[3], "dipoles", where),
+        _unit({"e": 1.0}, parts[4], "charges", where),
     )
+
+
+def _unit(known: dict[str, float], text: str, what: str, where: str) -> float | None:
+    """None where no unit is given."""
+    if text and text not in known:
+        raise InputError(f"{where}: unknown unit of {what} {text!r}: give {' or '.join(known)}")
+    return known.get(text)
 
 
 def as_text(value: Any) -> str:

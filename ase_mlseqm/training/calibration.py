@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,10 @@ from ..committee_file import check_members, write_committee
 from ..engine import Engine
 from ..errors import InputError
 from ..nn.weights import ModelFile, load_model
+from ..wholefile import write_whole
 from .dataset import Dataset
 from .readers import read
+from .run import files_behind
 from .split import split
 
 FEWEST = 20
@@ -66,6 +67,8 @@ def calibrate(
     *,
     level: str | None = None,
     units: str | None = None,
+    isolated: dict[str, float] | None = None,
+    gradients: bool = False,
     max_frames: int = 2000,
     report: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, Calibration]:
@@ -76,7 +79,7 @@ def calibrate(
 
     Parameters
     ----------
-    level, units : str, optional
+    level, units, isolated, gradients
         Of files that do not state them (see :func:`read`).
     max_frames : int
         So many at most, chosen at random.
@@ -90,15 +93,15 @@ def calibrate(
     found = load_model(model)
     others = {str(path): load_model(path) for path in members}
     check_members(found, others)
-    data = read([str(file) for file in files], level, units)
+    data = read([str(file) for file in files], level, units, isolated, gradients)
     rows = np.random.default_rng(0).permutation(unseen(data, [found, *others.values()]))
     result = disagreement(
         found, [m.model for m in others.values()], data, rows[:max_frames], report
     )
+    contents = [member.read_bytes() for member in members]  # one may be where another's copy goes
     copies = [model.with_suffix(f".{k}.safetensors") for k in range(1, len(members) + 1)]
-    for source, copy in zip(members, copies, strict=True):
-        if source.resolve() != copy.resolve():
-            shutil.copyfile(source, copy)
+    for content, copy in zip(contents, copies, strict=True):
+        write_whole(copy, content)
     about = {
         "files": data.checksums,
         "frames": len(result.error),
@@ -112,7 +115,7 @@ def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
     them those of validation fragments."""
     seen: set[str] = set()
     for network in networks:
-        seen |= set(network.card.get("training", {}).get("files", {}).values())
+        seen |= set(files_behind(network.card).values())
     rows = np.arange(len(data))
     if seen & set(data.checksums.values()):
         settings = [network.card.get("settings", {}) for network in networks]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from ..errors import InputError
 from ..nn.hamiltonian import HamiltonianConfig
 from ..options import choose
 from .loss import LossConfig
@@ -79,3 +80,9 @@ class TrainConfig:
     """Start the SCF from the density of the last epoch."""
     checkpoint_seconds: float = 60.0
     """Time between checkpoints."""
+
+    def __post_init__(self) -> None:
+        """Refuse what trains nothing."""
+        for name in ("batch_size", "chunk_size", "epochs", "patience", "max_validation"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: give 1 or more")

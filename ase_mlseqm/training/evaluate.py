@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..nn.hamiltonian import LearnedHamiltonian
 from .batches import chunks, collate, known_contacts
@@ -14,7 +16,7 @@ from .dataset import Dataset
 from .loss import LossConfig
 from .parallel import Threads, World
 from .step import Pass
-from .steps import batch_sums
+from .steps import batch_sums, pass_sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +40,23 @@ class Errors:
     unconverged: int
 
     def loss(self, config: LossConfig) -> float:
-        """The training loss of these errors."""
+        """The training loss of these errors, divided by the share of frames that have any: a model
+        that loses frames is no better for it."""
+        if self.unconverged == self.frames:
+            return math.inf
         share = config.rmse_share
         energy = 2.0 * (share * self.energy_rmse + (1 - share) * self.energy_mae)
         force = 2.0 * (share * self.force_rmse + (1 - share) * self.force_mae)
         dipole = 2.0 * (share * self.dipole_rmse + (1 - share) * self.dipole_mae)
         contact = 2.0 * (share * self.contact_rmse + (1 - share) * self.contact_mae)
-        return (
+        loss = (
             config.energy_weight * energy
             + config.force_weight * force
             + config.dipole_weight * dipole
             + config.contact_weight * contact
             + config.correction_weight * self.correction
         )
+        return loss * self.frames / (self.frames - self.unconverged)
 
 
 def evaluate_errors(
@@ -67,11 +73,11 @@ def evaluate_errors(
     contacts = known_contacts(data, config)
     parts = chunks(indices, sizes, config.chunk_size)
 
-    def first(part: np.ndarray) -> Pass:
+    def first(part: np.ndarray) -> Tensor:
+        """The sums alone: densities of all frames would not fit into memory."""
         item = Pass(model, collate(data, part, device, contacts), config.gradient)
         item.first(with_graph=False)
-        return item
+        return pass_sums(model, item)
 
-    passes = threads.map(first, world.share(parts))
-    sums = batch_sums(model, passes, world, device)
+    sums = batch_sums(threads.map(first, world.share(parts)), world, device)
     return Errors(**sums.errors(), frames=len(indices), unconverged=sums.unconverged)

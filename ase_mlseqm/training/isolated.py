@@ -21,8 +21,10 @@ def known_level(level: str) -> dict[str, float]:
     """Isolated-atom energies (Hartree) of a level whose text contains that of a known one."""
     text = level.casefold().replace(" ", "")
     for name, energies in KNOWN.items():
-        _, found, after = text.partition(name.casefold())
-        if found and not after.startswith(("*", "+")):  # 6-31G** is another basis
+        before, found, after = text.partition(name.casefold())
+        # 6-31G** is another basis; // and "geometries" are about where structures come from
+        other = after.startswith(("*", "+")) or before.endswith("/") or "geometr" in after
+        if found and not other and "spherical" not in text:
             return energies
     return {}
 

@@ -66,6 +66,11 @@ def read(
     twice = [p for k, p in enumerate(files) if p.resolve() in {f.resolve() for f in files[:k]}]
     if twice:
         raise InputError(f"{twice[0]}: given twice, which would count its frames double: keep one")
+    if units is not None and all(_reader(p) is not readers_hdf5 for p in files):
+        raise InputError(
+            f"units {units!r} are of no use: these formats have eV and Angstrom; leave them out, "
+            "or convert what is in other units"
+        )
     return Dataset.concatenate(
         [_read_file(path, level, units, isolated, gradients, progress) for path in files]
     )

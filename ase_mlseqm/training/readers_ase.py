@@ -17,7 +17,7 @@ import numpy as np
 from ..atoms import charge_and_multiplicity
 from ..broken_files import plain_reason, unreadable
 from ..errors import InputError
-from .blocks import Block, Broken, Header, Units
+from .blocks import Block, Broken, Header, Units, check_state
 from .graph import GroupNames, bonds
 
 
@@ -31,15 +31,15 @@ def header(path: Path) -> Header:
 def blocks(path: Path) -> Iterator[Block | Broken]:
     """The frames of a file one by one."""
     names = GroupNames()
-    first: Any = None
+    level = None
     for record, atoms in _records(path):
         if isinstance(atoms, Exception):
             yield Broken(record, f"cannot be read ({plain_reason(atoms)})")
             continue
-        first = atoms if first is None else first
-        own, level = _level(atoms), _level(first)
+        own = _level(atoms)
+        level = own if level is None else level
         if own is not None and own != level:
-            yield Broken(record, f"its level of theory is {own}, that of the first frame {level}")
+            yield Broken(record, f"its level of theory is {own}, that of earlier frames {level}")
             continue
         try:
             yield _block(record, atoms, names)
@@ -67,9 +67,8 @@ def _frames(path: Path) -> Iterator[tuple[str, Any]]:
     except OSError as error:
         raise unreadable(path, error) from None
     with opened as file:
-        for index, first in enumerate(iter(file.readline, "")):
-            if not first.strip():
-                continue
+        heads = (line for line in iter(file.readline, "") if line.strip())
+        for index, first in enumerate(heads):
             record = f"frame {index}"
             try:
                 lines = [first, *(file.readline() for _ in range(int(first) + 1))]
@@ -114,10 +113,9 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
     if np.any(atoms.pbc):
         raise ValueError("it is periodic")
     charge, multiplicity = charge_and_multiplicity(atoms)
-    if charge or ((multiplicity or 1) > 1 and len(atoms) > 1):
-        raise ValueError(
-            "it is an ion or has unpaired electrons: only neutral closed shells are learned from"
-        )
+    if multiplicity is None and results.get("magmom") is not None:
+        multiplicity = 1 + round(abs(float(results["magmom"])))
+    check_state(charge, multiplicity, atoms.numbers)
     smiles = atoms.info.get("smiles")
     if smiles is None:
         if not np.isfinite(atoms.positions).all():

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..broken_files import unreadable
 from ..errors import InputError
-from .blocks import Block, Broken, Header, as_text, parse_units
+from .blocks import Block, Broken, Header, StateError, as_text, check_state, parse_units
 
 REQUIRED = ("species", "coordinates", "energies", "forces")
 EXTRAS = ("dipoles", "charges", "homo", "lumo")
@@ -58,7 +58,17 @@ def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
             yield Broken(name or "/", f"there is no {missing[0]} in it")
         return
     try:
-        yield _block(found, group.attrs.get("smiles"), name or "/")
+        block = _block(found, group.attrs.get("smiles"), name or "/")
+        # what `mlseqm label` writes; other files say nothing
+        multiplicity = group.attrs.get("multiplicity")
+        check_state(
+            float(group.attrs.get("charge", 0)),
+            None if multiplicity is None else int(multiplicity),
+            block.numbers,
+        )
+        yield block
+    except StateError as error:
+        yield Broken(name or "/", str(error))
     except (OSError, ValueError, TypeError) as error:
         yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
 

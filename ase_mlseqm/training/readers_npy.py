@@ -48,6 +48,8 @@ def blocks(path: Path) -> Iterator[Block | Broken]:
     for members in np.split(order, np.cumsum(np.bincount(inverse.ravel()))[:-1]):
         row = rows[inverse.ravel()[members[0]]]
         atoms = np.flatnonzero(row)
+        if row.dtype.kind == "f" and (row == row.round()).all():  # as some programs save integers
+            row = row.astype(np.int64)
         known = bool(len(atoms)) and row.dtype.kind in "iu" and row.min() >= 0 and row.max() <= 118
         for start in range(0, len(members), CHUNK):
             part = members[start : start + CHUNK]

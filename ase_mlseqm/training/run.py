@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..devices import find_device
 from ..errors import InputError
 from ..models import model_file
 from ..nn.hamiltonian import LearnedHamiltonian
@@ -88,7 +89,8 @@ def train(
     if not len(training) or not len(validation):
         raise InputError(
             f"{len(training)} frames are left for training and {len(validation)} for validation: "
-            "give more data, or another validation_fraction"
+            "give more molecules, or another validation_fraction or split_seed (a molecule is on "
+            "one side only)"
         )
     counts = {
         "frames": len(data),
@@ -100,18 +102,22 @@ def train(
     }
     _check_lists(config, len(data.level))
     training = _repeated(data, training, config)
+    if not len(training):
+        given = ", ".join(f"{times:g}" for times in config.repeats)
+        raise InputError(f"repeats [{given}] leave no frame for training: raise one")
     model = seeded(config.model, config.seed, name or out.name)
     source = None
     if start is not None:
         source = model_file(start)
         start_from(model, source.model)
     if world.chief:
-        _describe(out, config, data, counts, None if source is None else source.sha256)
+        _describe(out, config, options, data, counts, None if source is None else source.sha256)
     report("data", counts)
 
     def keep(model: LearnedHamiltonian, errors: Errors, progress: Progress) -> None:
         card = {
             "training": {"levels": sorted(set(data.level)), "files": data.checksums} | counts,
+            "earlier_files": {} if source is None else files_behind(source.card),
             "validation": dataclasses.asdict(errors),
             "epoch": progress.epoch + 1,
             "step": progress.step,
@@ -126,7 +132,8 @@ def train(
             draw_curves(out, model.name)
         report("epoch" if "frames" in row else "step", row)
 
-    threads = threads or torch.get_num_threads()
+    before = torch.get_num_threads()
+    threads = threads or before
     torch.set_num_threads(1)
     trainer = Trainer(
         model,
@@ -144,10 +151,16 @@ def train(
     try:
         finished = trainer.run(deadline=deadline)
     finally:
+        torch.set_num_threads(before)
         if world.chief:
             draw_curves(out, model.name)
     best = out / "model.safetensors"
     return TrainOutcome(finished, trainer.progress, best if best.exists() else None)
+
+
+def files_behind(card: dict[str, Any]) -> dict[str, str]:
+    """Checksums of all files that a model has been trained on, also of what it started from."""
+    return card.get("earlier_files", {}) | card.get("training", {}).get("files", {})
 
 
 def _known(data: Dataset, indices: np.ndarray, config: TrainConfig) -> tuple[np.ndarray, int]:
@@ -194,20 +207,33 @@ def _check_lists(config: TrainConfig, files: int) -> None:
 
 
 def _describe(
-    out: Path, config: TrainConfig, data: Dataset, counts: dict[str, int], start: str | None
+    out: Path,
+    config: TrainConfig,
+    options: DataOptions,
+    data: Dataset,
+    counts: dict[str, int],
+    start: str | None,
 ) -> None:
     """Write settings and checksums; refuse a folder that holds a training with others."""
     out.mkdir(parents=True, exist_ok=True)
     now = {
         "config": json.loads(json.dumps(dataclasses.asdict(config))),
         "data": data.checksums,
+        "files": list(data.checksums),  # repeats and contacts follow their order
+        "options": dataclasses.asdict(options),
         "start": start,
     }
     path = out / "config.json"
     if path.exists():
         before = json.loads(path.read_text())
-        for key, what in (("config", "settings"), ("data", "data"), ("start", "a start")):
-            if before.get(key) != now[key]:
+        for key, what in (
+            ("config", "settings"),
+            ("data", "data"),
+            ("files", "files, or the same in another order"),
+            ("options", "options of the data"),
+            ("start", "a start"),
+        ):
+            if before.get(key, now[key]) != now[key]:  # older folders lack some
                 difference = _first_difference(before.get(key), now[key])
                 raise InputError(
                     f"{out} holds a training with other {what} ({difference}): give another --out, "
@@ -232,5 +258,15 @@ def _first_difference(before: Any, now: Any, name: str = "") -> str:
 
 
 def default_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use; what torchrun starts on a machine shares them."""
+    known = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def own_device(device: str) -> torch.device:
+    """The device of this process; what torchrun starts on a machine shares its GPUs."""
+    found = find_device(device)
+    if found.type == "cuda" and found.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    return found

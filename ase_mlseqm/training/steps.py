@@ -62,9 +62,12 @@ class BatchGradient:
     def __call__(self, batch: np.ndarray) -> tuple[StepResult, list[Tensor]]:
         """Errors of the frames ``batch`` and the gradient of their loss."""
         loss = self.config.loss
-        parts = self.world.share(chunks(batch, self.sizes, self.config.chunk_size))
+        workers = self.threads.number * self.world.size
+        parts = chunks(batch, self.sizes, self.config.chunk_size, workers)
+        parts = self.world.share(parts)
         passes = self.threads.map(self._first, parts)
-        sums = batch_sums(self.model, passes, self.world, self.device)
+        rows = [pass_sums(self.model, item) for item in passes]
+        sums = batch_sums(rows, self.world, self.device)
         penalty = loss.correction_weight / sums.corrections.count.clamp(min=1.0)
         gradients = self.threads.map(lambda item: self._second(item, sums, penalty), passes)
         weights = self.model.network.trained()
@@ -167,22 +170,23 @@ class BatchSums:
         return {**out, "correction": float(self.mean_square)}
 
 
-def batch_sums(
-    model: LearnedHamiltonian, passes: list[Pass], world: World, device: torch.device
-) -> BatchSums:
-    """Sums over the molecules of all processes; those that did not converge are only counted."""
-    rows = [torch.zeros(16, dtype=torch.float64, device=device)]
-    for item in passes:
-        corrections = ErrorSums.of(model.head.in_units(item.corrections.detach()))
-        corrections.count = model.head.applies(item.layout).sum()
-        sums = (
-            ErrorSums.of(item.energy_errors()[item.ok]),
-            ErrorSums.of(item.force_errors()[item.atom_ok()]),
-            ErrorSums.of(item.dipole_errors()[item.dipole_ok()]),
-            ErrorSums.of(item.contact_errors()[item.contact_ok()]),
-            corrections,
-        )
-        rows.append(torch.cat([s.stack() for s in sums] + [(~item.ok).sum().double().view(1)]))
-    total = world.sum(torch.stack(rows).sum(0))
+def pass_sums(model: LearnedHamiltonian, item: Pass) -> Tensor:
+    """(16,): the sums of :class:`BatchSums` over some molecules, and how many did not converge."""
+    corrections = ErrorSums.of(model.head.in_units(item.corrections.detach()))
+    corrections.count = model.head.applies(item.layout).sum()
+    sums = (
+        ErrorSums.of(item.energy_errors()[item.ok]),
+        ErrorSums.of(item.force_errors()[item.atom_ok()]),
+        ErrorSums.of(item.dipole_errors()[item.dipole_ok()]),
+        ErrorSums.of(item.contact_errors()[item.contact_ok()]),
+        corrections,
+    )
+    return torch.cat([s.stack() for s in sums] + [(~item.ok).sum().double().view(1)])
+
+
+def batch_sums(rows: list[Tensor], world: World, device: torch.device) -> BatchSums:
+    """Sums of :func:`pass_sums` over all processes."""
+    nothing = torch.zeros(16, dtype=torch.float64, device=device)
+    total = world.sum(torch.stack([nothing, *rows]).sum(0))
     kinds = [ErrorSums(*total[k : k + 3]) for k in range(0, 15, 3)]
     return BatchSums(kinds[0], kinds[1], kinds[2], kinds[3], kinds[4], int(total[15]))

@@ -148,3 +148,12 @@ def test_distributions():
     assert (d.element, d.unit, d.atoms, d.table) == ("C", "eV", 120, 0.0)
     assert (d.mean, d.median) == (values.mean(), np.median(values))
     assert d.low < d.median < d.high
+
+
+def test_too_few_atoms_for_neighbours():
+    """Five molecules of each of two kinds, an atom each."""
+    rng = np.random.default_rng(0)
+    kinds = np.array(["sp2", "sp3"] * 5)
+    assert accuracy(rng.normal(size=(10, 2)), kinds, np.arange(10)) is None
+    kinds = np.array(["sp2", "sp3"] * 20)
+    assert accuracy(rng.normal(size=(40, 2)), kinds, np.arange(40)) is not None

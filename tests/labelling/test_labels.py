@@ -246,3 +246,12 @@ def test_density_fitting_costs_little_accuracy(formula):
     fitted, exact = label(atoms), label(atoms, LabelSettings(density_fitting=False))
     assert fitted.energy / HARTREE == pytest.approx(exact.energy / HARTREE, abs=2e-4)
     np.testing.assert_allclose(fitted.forces / HARTREE, exact.forces / HARTREE, atol=3e-4)
+
+
+def test_free_atoms_are_in_their_ground_state():
+    """Unless they say otherwise; ions are not looked up."""
+    assert [prepare(Atoms(s), LabelSettings()).multiplicity for s in "HCNO"] == [2, 3, 4, 3]
+    assert prepare(Atoms("C", info={"multiplicity": 1}), LabelSettings()).multiplicity == 1
+    assert prepare(Atoms("C"), LabelSettings(multiplicity=5)).multiplicity == 5
+    assert prepare(Atoms("C"), LabelSettings(charge=1)).multiplicity == 2
+    assert prepare(Atoms("O2", [(0, 0, 0), (0, 0, 1.2)]), LabelSettings()).multiplicity == 1

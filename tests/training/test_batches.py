@@ -71,3 +71,12 @@ def test_collate():
             np.testing.assert_array_equal(tensor[row, :n], values[k])
             assert not tensor[row, n:].any()
         assert found.energy[row] == data.atomization[k]
+
+
+def test_every_worker_has_a_part():
+    sizes = np.arange(64)
+    parts = chunks(np.arange(64), sizes, 32, workers=4)
+    assert [len(part) for part in parts] == [16] * 4
+    assert sorted(np.concatenate(parts)) == list(range(64))
+    assert len(chunks(np.arange(64), sizes, 32, workers=1)) == 2
+    assert len(chunks(np.arange(20), sizes, 32, workers=16)) == 2  # smaller ones are not worth it

@@ -1,5 +1,7 @@
 """Errors on labelled frames, against those of the engine."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,8 @@ from small import CPU, batch_gradient, frames
 
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.training.batches import n_orbitals
-from ase_mlseqm.training.evaluate import evaluate_errors
-from ase_mlseqm.training.loss import ErrorSums
+from ase_mlseqm.training.evaluate import Errors, evaluate_errors
+from ase_mlseqm.training.loss import ErrorSums, LossConfig
 from ase_mlseqm.training.parallel import Threads, World
 
 NAMES = ("H2O", "CH3CONH2", "NH3", "H2CO", "HCN")
@@ -60,3 +62,12 @@ def test_no_errors():
     for values in (torch.zeros(5, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)):
         sums = ErrorSums.of(values)
         assert float(sums.term(0.5)) == 0.0 and not sums.slope(values, 0.5).any()
+
+
+def test_frames_that_are_lost_make_no_model_better():
+    whole = Errors(*[0.1] * 8, correction=0.0, frames=100, unconverged=0)
+    config = LossConfig()
+    half = dataclasses.replace(whole, unconverged=50)
+    assert half.loss(config) == pytest.approx(2.0 * whole.loss(config))
+    nothing = dataclasses.replace(whole, unconverged=100, energy_mae=0.0, force_mae=0.0)
+    assert nothing.loss(config) == np.inf

@@ -1,15 +1,18 @@
 """The command ``mlseqm train``, from settings and data to a model that the calculator takes."""
 
 import json
+import shutil
 
 import h5py
 import pytest
+import torch
 from ase.build import molecule
 from labelled import LEVEL, UNITS, group, write_h5
 
 from ase_mlseqm import MLSEQM, cli
 from ase_mlseqm.nn.weights import load_model
 from ase_mlseqm.training.checkpoint import read_log
+from ase_mlseqm.training.run import default_threads, files_behind, own_device
 
 SETTINGS = """
 model:
@@ -84,6 +87,55 @@ def test_same_command_goes_on_and_another_is_refused(folder, capsys):
     assert "run holds a training with other settings (seed: 0 before, 3 now)" in error
 
 
+def test_files_in_another_order_and_other_options_are_another_training(folder, capsys):
+    """What settings list by file would be of another one, and frames have other numbers."""
+    two = write_h5(folder / "two.h5", {"C2H6": group("C2H6", 2)}, level=LEVEL, units=UNITS)
+    with h5py.File(two, "a") as file:
+        file["C2H6"].attrs["smiles"] = "CC"
+    line = ("small.yaml", "--out", "run", "--max-hours", "1e-9")
+    one, other = ("--data", "data.h5"), ("--data", "two.h5")
+    assert train(*line, *one, *other) == 0
+    capsys.readouterr()
+    assert train(*line, *other, *one) == 2
+    assert "or the same in another order" in capsys.readouterr().err
+    assert train(*line, *one, *other, "--isolated", "H=-0.6") == 2
+    assert "other options of the data (isolated" in capsys.readouterr().err
+    # a folder that an earlier version has made does not say
+    described = folder / "run" / "config.json"
+    known = json.loads(described.read_text())
+    del known["files"], known["options"]
+    described.write_text(json.dumps(known))
+    assert train(*line, *one, *other) == 0
+
+
+def test_threads_and_files_behind_a_model(folder):
+    before = torch.get_num_threads()
+    assert train("small.yaml", "--data", "data.h5", "--out", "run") == 0
+    assert torch.get_num_threads() == before
+    tune = "epochs: 1\nvalidation_fraction: 0.3\n"
+    (folder / "tune.yaml").write_text(tune)
+    start = folder / "run" / "model.safetensors"
+    shutil.copy(folder / "data.h5", folder / "more.h5")
+    with h5py.File(folder / "more.h5", "a") as file:
+        file.attrs["note"] = "other bytes"
+    line = ("tune.yaml", "--from", start, "--data", "more.h5", "--out", "tuned")
+    assert train(*line) == 0
+    cards = [load_model(folder / run / "model.safetensors").card for run in ("run", "tuned")]
+    assert set(files_behind(cards[0])) == {"data.h5"}
+    assert set(files_behind(cards[1])) == {"data.h5", "more.h5"}
+
+
+def test_processes_on_a_machine_share_cores_and_devices(monkeypatch):
+    alone = default_threads()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert default_threads() == max(1, alone // 2)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert own_device("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert own_device("cuda") == torch.device("cuda", 1)
+    assert own_device("cuda:0") == torch.device("cuda", 0)
+
+
 def test_frames_of_a_file_taken_more_often(folder):
     once = (folder / "small.yaml").read_text()
     steps = []
@@ -125,11 +177,18 @@ def test_fine_tuning_keeps_the_table_if_it_says_so(folder, frozen):
         (("--data", "data.h5", "--isolated", "H"), "--isolated H"),
         (("--data", "data.h5", "--from", "nothing"), "unknown model 'nothing'"),
         (("--data", "data.h5", "--gradients"), "gradients"),
+        (("grown.yaml", "--data", "data.h5"), "tensor_order raises that of a model to start from"),
+        (("small.yaml", "--data", "data.h5", "--from", "hipnn-pm3"), "leave out model:"),
+        (("idle.yaml", "--data", "data.h5"), "patience is 0: give 1 or more"),
+        (("none.yaml", "--data", "data.h5"), "repeats [0] leave no frame for training"),
     ],
 )
 def test_bad_input(folder, capsys, line, sentence):
     (folder / "bad.yaml").write_text("epoch: 3\n")
     (folder / "often.yaml").write_text("repeats: [1, 2]\nvalidation_fraction: 0.3\n")
+    (folder / "grown.yaml").write_text("tensor_order: 1\n")
+    (folder / "idle.yaml").write_text("patience: 0\n")
+    (folder / "none.yaml").write_text("repeats: [0]\nvalidation_fraction: 0.3\n")
     assert train(*line, "--out", "run") == 2
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
