@@ -3,7 +3,8 @@
     python benchmarks/model_card.py final/accuracy.json [MORE.json ...] --start PRETRAINED
 
 The evaluations (`accuracy.py`) are of the same model, of different sets.  `--start` names the
-model that the training was started from, whose own training is then described, too.
+model that the training was started from, whose own training is then described, too; where the page
+is still that model's, it tells of these trainings itself.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ force error is about 2.3 kcal/mol/Å on frames like these and 3.0 on the large m
 neutral closed shells of H, C, N and O with at most 18 atoms: minima of QM9 molecules
 (Ramakrishnan, Dral, Rupp and von Lilienfeld, Sci. Data 1 (2014) 140022), conformers of common
 organic fragments, and dimers of them, moved by Langevin dynamics at 200-1400 K (dimers up to
-400 K). `mixed.h5` has the frames of `ani1x_labels.h5` with labels that are mixed with what three
-earlier networks say, which were trained on DFT labels, too (see
+400 K). `mixed.h5` has the frames of `ani1x_labels.h5` with labels that are mixed with what earlier
+networks say, which were trained on DFT labels, too (see
 [Training](training.md#labels-of-networks-mended)). Other files are those of
 `benchmarks/training_labels`, which tells how they were made: wB97X/6-31G\\* of structures that
 these two lack. A fragment of four or more heavy atoms is on one side of the split into training,
@@ -137,6 +138,8 @@ def stage(title: str, card: dict[str, Any]) -> str:
         ]
         lists = {key: settings.get(key) for key in ("repeats", "contacts")}
         told += [f"{key} {list(values)}" for key, values in lists.items() if values]
+        if settings.get("tensor_order") is not None:
+            told.append(f"tensor_order {settings['tensor_order']}")
         how = f" Settings: {', '.join(told)}."
     return (
         f"{title}: {training['training']} frames, and {training['validation']} for validation, of "
@@ -145,8 +148,20 @@ def stage(title: str, card: dict[str, Any]) -> str:
     )
 
 
-def history(run: Evaluation, earlier: list[ModelFile]) -> list[str]:
-    """Paragraphs on the trainings, the first one first."""
+def told(page: Path, digest: str | None) -> list[str]:
+    """Paragraphs on the trainings of the model with this checksum, where the page is its own."""
+    text = page.read_text() if page.exists() else ""
+    if digest is None or f"| sha256 | `{digest}` |" not in text:
+        return []
+    section = text.partition("## Trained on\n")[2].partition("\n## ")[0]
+    stages = ("Pre-training:", "Fine-tuning:", "Training:")
+    return [part for part in section.split("\n\n") if part.startswith(stages)]
+
+
+def history(run: Evaluation, earlier: list[ModelFile], before: list[str]) -> list[str]:
+    """Paragraphs on the trainings, the first one first; ``before`` are those of its start."""
+    if before:
+        return [*before, stage("Fine-tuning", run.card), SOURCES]
     cards = {file.sha256: file.card for file in earlier}
     chain = [run.card]
     while (start := chain[-1].get("start")) in cards:
@@ -218,6 +233,7 @@ def write_card(
     report: Report,
     run: Evaluation,
     earlier: list[ModelFile],
+    before: list[str],
     picture: str,
     curves: Sequence[str] = (),
 ) -> None:
@@ -236,7 +252,7 @@ def write_card(
     )
     report.text(form(run))
     report.text("## Trained on")
-    for paragraph in history(run, earlier):
+    for paragraph in history(run, earlier, before):
         report.text(paragraph)
     for k, curve in enumerate(curves, 1):
         report.text(f"![Losses and errors of training {k}]({curve})")
@@ -287,12 +303,14 @@ def main(arguments: list[str] | None = None) -> None:
     picture = options.out.with_name("model_card_sizes.png")
     plot_sizes(run, picture)
     report = Report()
-    curves = []
-    for k, folder in enumerate(options.curves, 1):
+    before = told(options.out, run.card.get("start"))
+    curves = [f"model_card_curves_{k}.png" for k in range(1, len(before) + 1)]
+    for k, folder in enumerate(options.curves, len(curves) + 1):
         curve = options.out.with_name(f"model_card_curves_{k}.png")
         shutil.copyfile(folder / "curves.png", curve)
         curves.append(curve.name)
-    write_card(report, run, [model_file(name) for name in options.start], picture.name, curves)
+    start = [model_file(name) for name in options.start]
+    write_card(report, run, start, before, picture.name, curves)
     report.text("## Final tests")
     if options.log.exists():
         report.text(CHOICES)

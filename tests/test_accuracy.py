@@ -269,6 +269,14 @@ def test_script_end_to_end(tmp_path, data, model, capsys):
     model_card.main([str(out / "accuracy.json"), "--log", str(log), "--out", str(page)])
     assert "Training: 90 frames, and 10 for validation, of `a.h5`" in page.read_text()
     assert "0000" in page.read_text() and str(tmp_path) not in page.read_text()
+    # the page of what a model was started from tells of its trainings, another page does not
+    (known,) = model_card.told(page, run.sha256)
+    assert known.startswith("Training: 90 frames") and "\n" not in known
+    assert model_card.told(page, "0" * 64) == model_card.told(page, None) == []
+    assert model_card.told(tmp_path / "none.md", run.sha256) == []
+    later = dataclasses.replace(run, card=run.card | {"start": run.sha256})
+    stages = model_card.history(later, [], [known])
+    assert stages[0] == known and stages[1].startswith("Fine-tuning: 90 frames")
     capsys.readouterr()
 
     accuracy.main([*arguments, "--sets", "test"])  # a second evaluation is a second row
