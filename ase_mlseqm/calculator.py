@@ -169,7 +169,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         """Change keywords; returns those that changed and forgets results if any did."""
         from .devices import find_device
         from .dispersion import Dispersion
-        from .models import find_committee, find_model
+        from .models import find_committee, find_model, installed
 
         _check_names(changes)
         try:
@@ -183,7 +183,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         except errors.InputError as error:
             raise InputError(str(error)) from None
         values = dataclasses.asdict(options)
-        if options.model is not None and Path(options.model).is_file():
+        if options.model is not None and options.model not in installed():
             values["model"] = str(Path(options.model).absolute())  # scripts change their folder
         changed = {key: values[key] for key in changes if values[key] != self.parameters[key]}
         if changed:

@@ -70,6 +70,8 @@ def explain(
         "seed": seed,
         "level": level,
         "units": units,
+        "isolated": isolated,
+        "gradients": gradients,
         "device": device,
     }
     summary = RunSummary(["mlseqm", *ARGUMENTS], settings)

@@ -4,6 +4,7 @@ import copy
 import importlib
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from ase.optimize import BFGS
 from molecules_with_calculator import ethanol, water
 
 from ase_mlseqm import MLSEQM, Engine
+from ase_mlseqm.models import model_file
 from ase_mlseqm.options import CalculatorOptions, field_docs
 
 # copies and files
@@ -219,3 +221,19 @@ def test_overhead(monkeypatch):
         atoms.get_forces()
         best = min(best, time.perf_counter() - start)
     assert best < 150e-6
+
+
+def test_a_model_of_a_relative_path_is_found_from_another_folder(tmp_path, monkeypatch):
+    """Scripts change their folder between steps."""
+    shutil.copy(model_file("hipnn-pm3").model.source, tmp_path / "mine.safetensors")
+    monkeypatch.chdir(tmp_path)
+    atoms = water()
+    atoms.calc = MLSEQM(model="mine.safetensors")
+    before = atoms.get_potential_energy()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    atoms.positions += 0.5
+    assert atoms.get_potential_energy() == pytest.approx(before, abs=1e-6)
+    # the name of an installed model is no path, whatever lies in the folder
+    (tmp_path / "elsewhere" / "hipnn-pm3").write_text("")
+    assert MLSEQM(model="hipnn-pm3").todict() == {"model": "hipnn-pm3"}

@@ -201,6 +201,31 @@ def test_shipped_model_is_smooth_and_bounded_when_a_bond_breaks(tmp_path):
     assert 70 < energy[-1] < 110
 
 
+@pytest.mark.parametrize("name", ["CH4", "H2O", "H2O2", "N2H4", "CH3OH"])
+def test_five_bonds_break_without_a_step(tmp_path, name):
+    """Of points 0.02 Angstrom apart, also where spins begin to part, forces explain the energy.
+
+    With three times that distance the kink of the force there looks like a step of 0.5 kcal/mol.
+    """
+    path = write_series(tmp_path / "bond.extxyz", [molecule(name)], (0, 1))
+    rigid = stretched(read_series(path, "distance")[0])
+    start, bond = rigid.systems[0], rigid.x[0]
+    moved = np.abs(rigid.systems[1].positions - start.positions).max(1) > 0
+    along = (rigid.systems[1].positions - start.positions)[moved][0] / (rigid.x[1] - bond)
+    lengths = np.arange(start.get_distance(0, 1) / 0.75, 3.0, 0.02)
+    systems = []
+    for length in lengths:
+        atoms = start.copy()
+        atoms.positions[moved] += (length - bond) * along
+        systems.append(atoms)
+    points = evaluate(systems, properties=("energy", "forces"), unrestricted=True)
+    energies = np.array([point.energy for point in points]) * EV_TO_KCAL
+    jumps = EV_TO_KCAL * _jumps(systems, energies / EV_TO_KCAL, [p.forces for p in points])
+    assert np.abs(jumps[1:]).max() < 0.05
+    # bounded: from the minimum to an end, over humps that the page tells of
+    assert 20 < energies[-1] - energies.min() < 140 and np.ptp(energies) < 150
+
+
 def test_curves_without_all_labels_have_no_reference(tmp_path):
     series = hydrogen(tmp_path)
     series.energies[1] = np.nan
