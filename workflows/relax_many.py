@@ -115,53 +115,40 @@ def relax_many(
                 works[k].history(anew)
         return [k for k, error in zip(places, errors, strict=True) if error is None]
 
-    waiting: dict[int, RelaxResult] = {}
-
     def still(places: list[int]) -> list[int]:
-        """Those that are not done; of the others the converged ones wait, the rest is finished."""
+        """Those that are not done; the others are finished, but for those that have a lower state,
+        which are computed anew."""
         outcomes = {k: works[k].history.outcome(config) for k in places}
-        for k, found in outcomes.items():
-            if found is not None and found.converged:
-                waiting[k] = found
-            elif found is not None:
+        ended = {k: found for k, found in outcomes.items() if found is not None}
+        converged = {k: found for k, found in ended.items() if found.converged}
+        lower = has_lower([found.atoms for found in converged.values()], calc)
+        again = [k for k, below in zip(converged, lower, strict=True) if below]
+        for k, found in ended.items():
+            if k not in again:
                 finish(k, found)
-        return [k for k, found in outcomes.items() if found is None]
-
-    def confirmed() -> list[int]:
-        """Finish what waits, all as one batch; what has a lower state is computed anew, and goes on
-        where that is not done."""
-        ended, again = dict(sorted(waiting.items())), []
-        waiting.clear()
-        lower = has_lower([result.atoms for result in ended.values()], calc)
-        for (k, result), below in zip(ended.items(), lower, strict=True):
-            if below:
-                many.forget(k)
-                works[k].optimizer = None
-                again.append(k)
-            else:
-                finish(k, result)
-        going = still(computed(again, anew=True)) if again else []
-        return going + (confirmed() if waiting else [])
+        for k in again:
+            many.forget(k)
+            works[k].optimizer = None
+        going = [k for k in places if k not in ended]
+        return going + (still(computed(again, anew=True)) if again else [])
 
     try:
         active = still(active)
         for number in range(config.max_steps + 1):
-            active = active or confirmed()
             if not active:
                 break
-            active = still(computed(active))
+            active = sorted(still(computed(active)))
             kept.write([work.history for work in works.values()])
             if step is not None:
                 step(number, len(active))
             for k in active:
                 works[k].step()
-        for k in [*active, *confirmed()]:  # constraints may leave a step without effect
+        for k in active:  # constraints may leave a step without effect
             finish(k, works[k].history.given_up(config))
     except KeyboardInterrupt:
         for k, result in enumerate(results):
             if result is None and works[k].history.last is not None:
-                history = works[k].history
-                results[k] = history.outcome(config) or history.interrupted(config)
+                results[k] = works[k].history.interrupted(config)
         raise InterruptedMany(results) from None
     kept.remove()
     return results  # type: ignore[return-value]
