@@ -1,0 +1,107 @@
+"""Readers: charge and spin of records, levels and units that only look known."""
+
+import ase.io
+import h5py
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from labelled import LEVEL, UNITS, group, standard, write_h5
+from test_readers import assert_frames, error
+
+from ase_mlseqm.training.isolated import known_level
+from ase_mlseqm.training.readers import read
+
+
+def test_ions_and_radicals_in_hdf5(tmp_path):
+    """`mlseqm label` states charge and multiplicity of a group."""
+    groups = {"water": group("H2O"), "cation": group("NH3"), "triplet": group("CH3OH")}
+    path = write_h5(tmp_path / "set.h5", groups, level=LEVEL, units=UNITS)
+    with h5py.File(path, "a") as file:
+        file["water"].attrs.update(charge=0, multiplicity=1)
+        file["cation"].attrs.update(charge=1, multiplicity=2)
+        file["triplet"].attrs.update(charge=0, multiplicity=3)
+    data = read(path)
+    assert_frames(data, [group("H2O")])
+    reasons = {s.record: s.reason for s in data.skipped}
+    assert set(reasons) == {"cation", "triplet"}
+    assert all("only neutral closed shells" in reason for reason in reasons.values())
+
+
+def free(symbol: str, energy: float, **state) -> Atoms:
+    atoms = Atoms(symbol, info={"level": "B3LYP/STO-3G", **state})
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=np.zeros((1, 3)))
+    return atoms
+
+
+def water(**results) -> Atoms:
+    atoms = Atoms("OHH", group("H2O").positions[0][[0, 1, 2]])
+    atoms.numbers = group("H2O").numbers
+    results = {"energy": -2046.0, "forces": group("H2O").forces[0], **results}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    atoms.info["level"] = "B3LYP/STO-3G"
+    return atoms
+
+
+@pytest.mark.parametrize("multiplicity", [1, 3, None])
+def test_free_atoms_count_in_their_ground_state(tmp_path, multiplicity):
+    """An oxygen atom is a triplet; a singlet would shift every energy by 2 eV and more."""
+    state = {} if multiplicity is None else {"multiplicity": multiplicity}
+    frames = [free("H", -13.5), free("O", -2023.0, **state), water()]
+    ase.io.write(tmp_path / "own.extxyz", frames)
+    if multiplicity == 1:
+        message = error(tmp_path / "own.extxyz")
+        assert "the energy of the isolated atom O" in message
+    else:
+        (energy,) = read(tmp_path / "own.extxyz").atomization
+        assert energy == pytest.approx(-2046.0 + 2023.0 + 2 * 13.5)
+
+
+def test_magnetic_moment_of_a_calculation(tmp_path):
+    frames = [free("H", -13.5), free("O", -2023.0), water(), water(magmom=2.0)]
+    ase.io.write(tmp_path / "own.traj", frames)  # extended XYZ keeps it, too
+    ase.io.write(tmp_path / "own.extxyz", ase.io.read(tmp_path / "own.traj", ":"))
+    data = read(tmp_path / "own.extxyz")
+    assert len(data) == 1
+    assert "unpaired electrons" in {s.record: s.reason for s in data.skipped}["frame 3"]
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        "wB97X/6-31G* (PySCF, spherical d functions)",
+        "B3LYP//wB97X/6-31G*",
+        "RI-MP2/cc-pVTZ at wB97X/6-31G* geometries",
+        "wB97X/6-31G**",
+    ],
+)
+def test_levels_that_only_look_known(level):
+    assert known_level(level) == {}
+    assert known_level(LEVEL) and known_level("a model of wB97X/6-31G*")
+
+
+def test_a_level_that_later_frames_state(tmp_path):
+    frames = [water() for _ in range(3)]
+    del frames[0].info["level"]
+    ase.io.write(tmp_path / "own.extxyz", frames)
+    isolated = {"H": -0.5, "O": -74.0}
+    assert len(read(tmp_path / "own.extxyz", level="B3LYP/STO-3G", isolated=isolated)) == 3
+
+
+def test_units_of_dipoles(tmp_path):
+    path = standard(tmp_path)
+    with h5py.File(path, "a") as file:
+        file["a"]["dipoles"] = np.ones((4, 3))
+        file.attrs["units"] = f"{UNITS}, Debye"
+    assert read(path).dipoles[0] == pytest.approx(1 / 4.803204712570263)
+    with h5py.File(path, "a") as file:
+        file.attrs["units"] = f"{UNITS}, statC"
+    assert "unknown unit of dipoles 'statc'" in error(path)
+
+
+def test_units_of_formats_that_have_them(tmp_path):
+    """Of HDF5 one may state them and another not; extended XYZ has its own by convention."""
+    path = tmp_path / "own.extxyz"
+    ase.io.write(path, [free("H", -13.5), free("O", -2023.0), water()])
+    assert "units 'hartree' are of no use" in error(path, units="hartree")
+    assert len(read([path, standard(tmp_path)], units="hartree")) == 9
