@@ -6,19 +6,24 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .engines import scf_settings
+from .errors import InputError
 from .frames import Frame, read_frames
 from .options import CalculatorOptions
 from .report import Outcome, console, results_table
 from .results import SinglePoint, Status
 from .summary import ARGUMENTS, RunSummary, jsonable, versions
 from .wholefile import write_whole
+
+if TYPE_CHECKING:
+    from .model import Model
+    from .molecule import Molecule
 
 PREFIX = "mlseqm: "
 MOST_NAMED = 5
@@ -84,6 +89,22 @@ class Run:
                 self.problems.append(problem)
         self.summary.lap("read")
         return list(frames.values())
+
+    def checked(
+        self, frames: Sequence[Frame], model: Model
+    ) -> tuple[list[tuple[Frame, Molecule]], list[str]]:
+        """The molecules of frames that can be computed, and a sentence on each of the others."""
+        from .atoms import molecule_from_atoms
+        from .validate import check
+
+        options, good, refused = self.options, [], []
+        for frame in frames:
+            try:
+                molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
+                good.append((frame, check(molecule, model, options.unrestricted)))
+            except InputError as error:
+                refused.append(f"{frame.name}: {error}")
+        return good, refused
 
     def wrote(self, path: Path) -> None:
         """Remember an output file."""

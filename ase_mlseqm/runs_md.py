@@ -14,7 +14,6 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from .atoms import molecule_from_atoms
 from .calculator import MLSEQM
 from .cli_md import MDOptions
 from .engines import engine_for
@@ -24,7 +23,6 @@ from .report import Outcome, console
 from .results import SinglePoint
 from .runs import Run, progress_bar
 from .summary import jsonable
-from .validate import check
 from .workflows.md import dynamics
 from .workflows.md_config import Interrupted, MDResult
 from .workflows.md_figures import plot_energies, plot_spectrum, with_error
@@ -102,21 +100,14 @@ def _starts(run: Run, frames: Sequence[Frame]) -> list[tuple[Frame, SinglePoint]
     The report judges the last ones.
     """
     options, engine = run.options, engine_for(run.keywords)
-    good, molecules = [], []
-    for frame in frames:
-        try:
-            molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
-            molecules.append(check(molecule, engine.model, options.unrestricted))
-            good.append(frame)
-        except InputError:  # it is told where the dynamics of it would begin
-            continue
+    good, _ = run.checked(frames, engine.model)  # others are told of where dynamics would begin
     points = engine.run(
-        molecules,
+        [molecule for _, molecule in good],
         ("energy", "uncertainty"),
         unrestricted=options.unrestricted,
         field=options.field,
     )
-    return list(zip(good, points, strict=True))
+    return [(frame, point) for (frame, _), point in zip(good, points, strict=True)]
 
 
 def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
@@ -158,17 +149,13 @@ def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, adv
 
 
 def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
-    options, config = run.options, settings.dynamics()
-    calc = MLSEQM(**run.keywords)
-    model = engine_for(calc.parameters).model
+    config, calc = settings.dynamics(), MLSEQM(**run.keywords)
+    stems = {id(frame): stem for frame, stem in named}
+    good, refused = run.checked([frame for frame, _ in named], engine_for(calc.parameters).model)
+    run.problems += refused
     jobs: list[tuple[Frame, str, Atoms, float]] = []
-    for frame, stem in named:
-        try:
-            molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
-            molecule = check(molecule, model, options.unrestricted)
-        except InputError as error:
-            run.problems.append(f"{frame.name}: {error}")
-            continue
+    for frame, molecule in good:
+        stem = stems[id(frame)]
         atoms = frame.atoms.copy()
         atoms.info |= {"charge": molecule.charge, "multiplicity": molecule.multiplicity}
         for heat in settings.heats:

@@ -6,29 +6,21 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from .atoms import molecule_from_atoms
 from .engines import engine_for
-from .errors import InputError
 from .frames import frame_stems, output_folder, with_results, write_frames
 from .report import Outcome
 from .results import SinglePoint
 from .runs import Run, progress_bar
-from .validate import check
 
 
 def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
     """Evaluate all frames in one call and write them."""
     options, engine = run.options, engine_for(dataclasses.asdict(run.options))
-    frames, molecules = [], []
-    for frame in run.read(specs):
-        try:
-            molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
-            molecules.append(check(molecule, engine.model, options.unrestricted))
-            frames.append(frame)
-        except InputError as error:
-            run.problems.append(f"{frame.name}: {error}")
-    if not frames:
+    good, refused = run.checked(run.read(specs), engine.model)
+    run.problems += refused
+    if not good:
         return run.finish()
+    frames = [frame for frame, _ in good]
     output_folder(run.out)
     run.note_scf()
     results: dict[int, SinglePoint] = {}
@@ -40,7 +32,7 @@ def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
 
         try:
             engine.run(
-                molecules,
+                [molecule for _, molecule in good],
                 (*properties, "uncertainty") if run.wants_uncertainty else properties,
                 unrestricted=options.unrestricted,
                 field=options.field,
