@@ -25,6 +25,7 @@ from .options import _positive
 from .properties import bond_orders
 from .results import Callback, SinglePoint, Status
 from .scf import SCFSettings
+from .scf.density import smallest_gap
 from .scf.guess import n_occupied
 from .singlepoint import PROPERTIES, UNCERTAINTY, compute, unpack
 from .solution import Topology, topology
@@ -143,15 +144,19 @@ class Engine:
     def assess(
         self, molecule: Molecule, point: SinglePoint, field: Sequence[float] | None = None
     ) -> SinglePoint:
-        """A result with its uncertainty, for which its density and energy are enough."""
+        """A result with its uncertainty, for which its density, energy and orbital energies are
+        enough."""
         batch, numbers, layout = self._alone(molecule, point.unrestricted)
         assert point.atomization_energy is not None
         bare = point.atomization_energy - (point.dispersion or 0.0)
+        occupied = n_occupied(layout, batch.charge, batch.multiplicity, point.unrestricted)
+        levels = torch.from_numpy(point.mo_energies).to(self.device).unsqueeze(1)
         found, ordinary = self._judged(
             numbers,
+            smallest_gap(levels, occupied),
             layout,
             batch.positions[0],
-            n_occupied(layout, batch.charge, batch.multiplicity, point.unrestricted),
+            occupied,
             torch.from_numpy(point.density).to(self.device).unsqueeze(1),
             torch.tensor([bare], dtype=torch.float64, device=self.device),
             self._field(field),
@@ -235,6 +240,7 @@ class Engine:
             solution = result.solution
             result.uncertainty, result.ordinary = self._judged(
                 host,
+                smallest_gap(solution.scf.mo_energies, result.occupied),
                 known.layout,
                 result.positions,
                 result.occupied,
@@ -251,13 +257,16 @@ class Engine:
             properties=properties,
         )
 
-    def _judged(self, numbers: np.ndarray, layout: Layout, *solved: Any) -> tuple[Tensor, Tensor]:
-        """Uncertainties (B,) of a batch of padded (B, A) atomic ``numbers``, and whether they are
-        ordinary; ``solved`` is what :meth:`Committee.uncertainty` wants to know."""
+    def _judged(
+        self, numbers: np.ndarray, gap: Tensor, layout: Layout, *solved: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Uncertainties (B,) of a batch of padded (B, A) atomic ``numbers``, and whether they and
+        the ``gap`` (B,) are ordinary; ``solved`` is what :meth:`Committee.uncertainty` wants to
+        know."""
         copies = np.tile(numbers, (len(self.committee.members), 1))
         known = self._topology(copies.shape, copies.tobytes())
         found = self.committee.uncertainty(layout, known, *solved)
-        return found, self.committee.knows(found, layout.n_atoms)
+        return found, self.committee.knows(found, layout.n_atoms, gap)
 
     def _guess(self, bucket: list[Job], known: Topology) -> Tensor | None:
         """Padded (S, B, N, N) starting densities, or None unless all molecules bring one."""

@@ -15,7 +15,10 @@ class Status(Enum):
 
     CONVERGED = "converged"
     NOT_IN_TRAINING = "converged; ions and radicals are not in the training data of the model"
-    UNCERTAIN = "converged; its uncertainty is larger than on the training data of the model"
+    UNCERTAIN = (
+        "converged; it is unlike the training data of the model: its uncertainty is larger, or its "
+        "orbital gap smaller"
+    )
     UNCONVERGED = (
         "the SCF did not converge; try another geometry, unrestricted=True, or a larger "
         "max_iterations"

@@ -121,7 +121,7 @@ class Run:
     def doubt(self, points: Iterable[tuple[Frame, SinglePoint | None]]) -> None:
         """Name those that the model is not sure of."""
         unsure = [
-            f"{frame.name} (± {point.uncertainty:.2f} eV)"
+            f"{frame.name} ({_doubts(point)})"
             for frame, point in points
             if point is not None and point.status is Status.UNCERTAIN
         ]
@@ -209,3 +209,9 @@ def progress_bar(total: int, label: str) -> Iterator[Any]:
             progress.update(task, advance=steps, text=text)
 
         yield advance
+
+
+def _doubts(point: SinglePoint) -> str:
+    """By what a result is judged."""
+    gap = "" if point.gap is None else f", gap {point.gap:.1f} eV"
+    return f"± {point.uncertainty:.2f} eV{gap}"

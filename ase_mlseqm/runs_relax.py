@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ase import Atoms
@@ -25,8 +26,8 @@ from .workflows.relax import RelaxConfig, RelaxResult
 
 SHOWN = tuple(name for name in PROPERTIES if name not in ("density", "parameters"))
 """What is computed for the relaxed structures, besides the uncertainty."""
-UNFINISHED = "mlseqm_relax_unfinished.extxyz"
-"""File from which a run that was cut off goes on."""
+UNFINISHED = "relax_unfinished.extxyz"
+"""End of the name of the file from which a run that was cut off goes on."""
 SAME_STATE = 1e-3
 """eV; energies of one structure that differ by more are those of different solutions of the SCF."""
 MOST_FIGURES = 20
@@ -75,7 +76,8 @@ def _one_by_one(
     stems = frame_stems(frames)
     started: set[str] = set()
     relaxed: list[tuple[Frame, RelaxResult]] = []
-    turns = InTurn([frame.atoms for frame in frames], calc, config, run.out / UNFINISHED)
+    unfinished = _unfinished(run, frames, stems)
+    turns = InTurn([frame.atoms for frame in frames], calc, config, unfinished)
     with progress_bar(len(frames), "relaxations") as advance:
         for k, frame in enumerate(frames):
             traj = run.out / f"{output_stem(frame, stems)}.traj" if trajectory else None
@@ -126,7 +128,7 @@ def _all_at_once(
                     config,
                     done=lambda *_: advance(),
                     step=lambda number, active: advance(0, f"step {number}: {active} to go"),
-                    checkpoint=run.out / UNFINISHED,
+                    checkpoint=_unfinished(run, frames, stems),
                     many=many,
                 )
             )
@@ -167,6 +169,11 @@ def _all_at_once(
     if figure:
         _draw(run, relaxed, stems)
     run.summary.lap("write")
+
+
+def _unfinished(run: Run, frames: list[Frame], stems: dict[str, str]) -> Path:
+    """Where the run keeps its last structures; runs of other files may share the folder."""
+    return run.out / f"{stems[frames[0].file]}_{UNFINISHED}"
 
 
 def _of_frame(atoms: Atoms, frame: Frame) -> Atoms:

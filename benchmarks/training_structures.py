@@ -310,6 +310,14 @@ def curves(rng: np.random.Generator) -> Iterator[Atoms]:
         yield from relaxed_pair(*sides, 24, rng, moves)
 
 
+def walls(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Three points of the curve of a small relaxed pair: inside its minimum, there, and outside."""
+    moves = ((-0.4, -0.1), (-0.1, 0.25), (0.25, 1.2))
+    for _ in range(3000):
+        first = (*AROMATICS, *LARGER_PARTNERS) if rng.random() < 0.5 else PARTNERS
+        yield from relaxed_pair(first, PARTNERS, 18, rng, moves)
+
+
 def relaxed_pairs(
     first: Sequence[str], second: Sequence[str], most: int, rng: np.random.Generator
 ) -> Iterator[Atoms]:
@@ -394,6 +402,7 @@ KINDS = {
     "dimers": dimers,
     "stacks": stacks,
     "curves": curves,
+    "walls": walls,
     "stiff": stiff,
 }
 OF_A_FILE = {"survey": survey, "rearrangements": rearrangements}

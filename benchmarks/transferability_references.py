@@ -3,6 +3,7 @@
     python benchmarks/transferability_references.py frequencies torsions relaxed dissociation \\
         extensibility
     python benchmarks/transferability_references.py reactions --rdb7 FOLDER
+    python benchmarks/transferability_references.py unseen --heldout FOLDER/ani1x_heldout.h5
 
 Needs PySCF (`pip install ase-mlseqm[label]`).  Every label goes to a journal at once, and the
 folder of `--work` also keeps minima and Hessians: after a run was killed the same command goes on.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import shutil
 from pathlib import Path
 
@@ -21,8 +23,11 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.constraints import FixInternals
+from ase.data.vdw import vdw_radii
 from ase.io import read, write
 from ase.optimize import BFGS
+from rdkit import Chem
+from rdkit.Chem import rdDetermineBonds
 from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm import MLSEQM
@@ -31,6 +36,7 @@ from ase_mlseqm.label_run import LabelJournal, fingerprint
 from ase_mlseqm.label_scf import solve
 from ase_mlseqm.labelling import Label, LabelSettings, label, prepare
 from ase_mlseqm.training.graph import bonds
+from ase_mlseqm.training.readers import read as read_labels
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
 from ase_mlseqm.workflows.normal_modes import normal_modes, rigid_motions
 from ase_mlseqm.workflows.vibrations import harmonic
@@ -54,6 +60,10 @@ RELAXED = {"hydrogen_peroxide": 30, "hydrazine": 30}
 """Torsions of which the rest is relaxed, too, and the step in degrees."""
 RELAXED_FMAX = 0.01
 """Of these, eV/Angstrom."""
+UNSEEN, UNSEEN_ATOMS, UNSEEN_STEP = 8, 14, 30
+"""Molecules that no training has seen: number, most atoms, and step of their torsions, degrees."""
+CLASH = 0.75
+"""Of the sum of Bondi's radii: atoms further than three bonds apart come no closer in a torsion."""
 BONDS = {
     "water_OH": ("H2O", "OH"),
     "hydrogen_peroxide_OO": ("H2O2", "OO"),
@@ -104,11 +114,11 @@ class Work:
                   f"{found.message}", flush=True)  # fmt: skip
         return found
 
-    def minimum(self, name: str) -> Atoms:
-        """Of a molecule of the G2 set, from there (MP2/6-31G*) with the model's Hessian."""
+    def minimum(self, name: str, start: Atoms | None = None) -> Atoms:
+        """From a start, or from a molecule of the G2 set (MP2/6-31G*), with the model's Hessian."""
         path = self.folder / f"{name}.extxyz"
         if not path.exists():
-            atoms = molecule(name)
+            atoms = molecule(name) if start is None else start.copy()
             atoms.set_initial_magnetic_moments(None)
             atoms.calc = model = MLSEQM()
             optimizer = BFGS(atoms, logfile=None)
@@ -195,18 +205,86 @@ def torsions(work: Work) -> None:
     """Rigid rotations, one side of the bond turned, of the minima."""
     for name, (formula, elements, step, last) in TORSIONS.items():
         start = work.minimum(formula)
-        scan = chain(start, elements)
-        moving = np.flatnonzero(side(start, *scan[1:3]))
-        done = []
-        for angle in range(0, last + 1, step):
-            atoms = start.copy()
-            atoms.set_dihedral(*scan, angle, indices=moving)
-            atoms.positions = atoms.positions.round(6)
-            atoms.info |= {"name": name, "scan_atoms": np.array(scan), "relaxed": False}
-            done.append((atoms, work.label(atoms)))
-        write_labels(OUT / "torsions" / f"{name}.extxyz", done, RESTRICTED)
-        profile = np.array([found.energy for _, found in done]) * EV_TO_KCAL
-        print(f"{name}: {(profile - profile.min()).round(2)} kcal/mol", flush=True)
+        write_torsion(work, name, turned(start, chain(start, elements), step, last))
+
+
+def turned(start: Atoms, scan: tuple[int, ...], step: int, last: int) -> list[Atoms]:
+    """A molecule at all angles of a dihedral, in degrees."""
+    moving = np.flatnonzero(side(start, *scan[1:3]))
+    found = []
+    for angle in range(0, last + 1, step):
+        atoms = start.copy()
+        atoms.set_dihedral(*scan, angle, indices=moving)
+        atoms.positions = atoms.positions.round(6)
+        atoms.info |= {"scan_atoms": np.array(scan), "relaxed": False}
+        found.append(atoms)
+    return found
+
+
+def write_torsion(work: Work, name: str, frames: list[Atoms]) -> None:
+    """Label the frames of a torsion and write its file."""
+    for atoms in frames:
+        atoms.info["name"] = name
+    done = [(atoms, work.label(atoms)) for atoms in frames]
+    write_labels(OUT / "torsions" / f"{name}.extxyz", done, RESTRICTED)
+    profile = np.array([found.energy for _, found in done]) * EV_TO_KCAL
+    print(f"{name}: {(profile - profile.min()).round(2)} kcal/mol", flush=True)
+
+
+def unseen(work: Work, file: Path) -> None:
+    """The same of molecules drawn at random from a file of fragments that are in no training."""
+    data = read_labels([str(file)])
+    rng = np.random.default_rng(SEED)
+    single = [k for k, smiles in enumerate(data.smiles) if smiles and "." not in smiles]
+    chosen = 0
+    for k in rng.permutation(single):
+        frame = int(np.flatnonzero(data.molecule == k)[0])
+        atoms = Atoms(data.numbers[frame], data.positions[frame])
+        scan = rotatable(atoms, rng) if len(atoms) <= UNSEEN_ATOMS else ()
+        if not scan:
+            continue
+        angles = UNSEEN_STEP, 360 - UNSEEN_STEP
+        if any(clash(turn) for turn in turned(atoms, scan, *angles)):
+            print(f"{data.smiles[k]}: atoms come too close when it is turned", flush=True)
+            continue
+        name = f"{atoms.get_chemical_formula()}_{k}"
+        frames = turned(work.minimum(name, atoms), scan, *angles)
+        for frame in frames:
+            frame.info["smiles"] = data.smiles[k]
+        write_torsion(work, name, frames)
+        chosen += 1
+        if chosen == UNSEEN:
+            return
+
+
+def rotatable(atoms: Atoms, rng: np.random.Generator) -> tuple[int, ...]:
+    """The atoms of a dihedral about a single bond drawn at random, none without such a bond."""
+    xyz = io.StringIO()
+    write(xyz, Atoms(atoms.numbers, atoms.positions), format="xyz")
+    mol = Chem.MolFromXYZBlock(xyz.getvalue())
+    rdDetermineBonds.DetermineBonds(mol, charge=0)
+    single = Chem.MolFromSmarts("[!#1;!$(*#*);!$([CX4H3])]-!@[!#1;!$(*#*);!$([CX4H3])]")
+    found = [
+        f
+        for f in mol.GetSubstructMatches(single)
+        if all(mol.GetAtomWithIdx(x).GetDegree() > 1 for x in f)
+    ]
+    if not found:
+        return ()
+    b, c = found[rng.integers(len(found))]
+    ends = []
+    for one, other in ((b, c), (c, b)):
+        near = [n for n in mol.GetAtomWithIdx(one).GetNeighbors() if n.GetIdx() != other]
+        ends.append(max(near, key=lambda n: n.GetAtomicNum()).GetIdx())
+    return ends[0], b, c, ends[1]
+
+
+def clash(atoms: Atoms) -> bool:
+    """Whether two atoms further than three bonds apart touch."""
+    linked = bonds(atoms.numbers, atoms.positions[None])[0] | np.eye(len(atoms), dtype=bool)
+    near = np.linalg.matrix_power(linked.astype(int), 3) > 0
+    radii = np.array([vdw_radii[z] for z in atoms.numbers])
+    return bool((atoms.get_all_distances() < CLASH * (radii[:, None] + radii))[~near].any())
 
 
 def relaxed(work: Work) -> None:
@@ -304,12 +382,17 @@ def main() -> None:
     parts = {"frequencies": frequencies, "torsions": torsions, "relaxed": relaxed}
     parts |= {"dissociation": dissociation, "extensibility": extensibility}
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("part", nargs="+", choices=[*parts, "reactions"])
+    parser.add_argument("part", nargs="+", choices=[*parts, "reactions", "unseen"])
     parser.add_argument("--rdb7", type=Path, help="folder of RDB7, for reactions")
+    parser.add_argument(
+        "--heldout", type=Path, help="labels of fragments of no training, for unseen"
+    )
     parser.add_argument("--work", type=Path, default=Path("transferability_work"))
     given = parser.parse_args()
     if "reactions" in given.part and given.rdb7 is None:
         parser.error("reactions need --rdb7 FOLDER")
+    if "unseen" in given.part and given.heldout is None:
+        parser.error("unseen needs --heldout FILE")
     work = Work(given.work)
     for folder in ("torsions", "dissociation", "reactions"):
         (OUT / folder).mkdir(parents=True, exist_ok=True)
@@ -318,6 +401,8 @@ def main() -> None:
         try:
             if name == "reactions":
                 reactions(work, given.rdb7)
+            elif name == "unseen":
+                unseen(work, given.heldout)
             else:
                 parts[name](work)
         except RuntimeError as error:  # the other parts can still be made

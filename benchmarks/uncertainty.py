@@ -112,16 +112,19 @@ def main() -> None:
     )
     systems = odd_structures()
     points = evaluate(
-        list(systems.values()), model=options.model, properties=("energy", "uncertainty")
+        list(systems.values()),
+        model=options.model,
+        properties=("energy", "mo_energies", "uncertainty"),
     )
     report.table(
         "Uncertainty of structures like and unlike the training data",
-        ("structure", "atoms", "kcal/mol", "called unknown"),
+        ("structure", "atoms", "kcal/mol", "gap, eV", "called unknown"),
         [
             (
                 name,
                 len(atoms),
                 f"{EV_TO_KCAL * point.uncertainty:.1f}" if point.converged else point.status.name,
+                f"{point.gap:.1f}",
                 "yes" if point.status is Status.UNCERTAIN else "",
             )
             for (name, atoms), point in zip(systems.items(), points, strict=True)
@@ -138,12 +141,13 @@ def large(report: Report, path: Path, model: str) -> None:
     systems = [
         Atoms(numbers=z, positions=x) for z, x in zip(data.numbers, data.positions, strict=True)
     ]
-    points = evaluate(systems, model=model, properties=("energy", "uncertainty"))
+    points = evaluate(systems, model=model, properties=("energy", "mo_energies", "uncertainty"))
     energies = np.array([p.atomization_energy for p in points])
     found = Calibration(
         np.array([p.uncertainty for p in points]),
         energies - data.atomization,
         np.array([len(z) for z in data.numbers]),
+        np.array([p.gap for p in points]),
     )
     unknown = sum(p.status is Status.UNCERTAIN for p in points)
     sizes = f"{found.n_atoms.min()} to {found.n_atoms.max()} atoms"

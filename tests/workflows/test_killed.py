@@ -50,7 +50,7 @@ CASES = {
     "relax as one batch": (
         MOLECULES,
         ["--fmax", "1e-5"],
-        "mlseqm_relax_unfinished.extxyz",
+        "many_relax_unfinished.extxyz",
         relaxed,
     ),
     "thermo": (

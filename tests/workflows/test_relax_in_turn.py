@@ -152,7 +152,7 @@ def test_killed_command_goes_on(tmp_path, monkeypatch, capsys, counted, names, o
     expected, whole = run("whole")
     kill = whole[3] + whole[6] // 2
     killed(".", kill, *line, "--out", "cut")
-    kept = read("cut/mlseqm_relax_unfinished.extxyz", ":")
+    kept = read("cut/many_relax_unfinished.extxyz", ":")
     (taken,) = (len(json.loads(a.info["relax_state"])[0]) for a in kept if len(a) == 6)
     assert taken > 3
     found, rest = run("cut")
@@ -175,3 +175,22 @@ def test_killed_command_goes_on(tmp_path, monkeypatch, capsys, counted, names, o
         for path, result in zip(sorted((tmp_path / out).glob("*.traj")), results, strict=False):
             steps = [atoms.get_potential_energy() for atoms in read(path, ":")]
             assert steps == result["energies"]
+
+
+def test_another_file_in_the_folder_leaves_it_alone(tmp_path, monkeypatch, capsys, counted):
+    """A run of water between an interrupted one of methanol and the one that goes on."""
+    monkeypatch.chdir(tmp_path)
+    line = ["--method", "PM3", "--json", "--fmax", "1e-3", "--out", "out"]
+    for name, formula in (("first", "CH3OH"), ("second", "H2O")):
+        atoms = molecule(formula)
+        atoms.rattle(0.05, seed=1)
+        atoms.write(f"{name}.xyz")
+    killed(".", 8, "relax", "first.xyz", *line)
+    assert len(list(tmp_path.glob("out/*unfinished*"))) == 1
+    assert cli.main(["relax", "second.xyz", *line]) == 0
+    capsys.readouterr()
+    counted.clear()
+    assert cli.main(["relax", "first.xyz", *line]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["molecules"]
+    assert counted[6] < len(found["relaxation"]["energies"])
+    assert not list(tmp_path.glob("out/*unfinished*"))
