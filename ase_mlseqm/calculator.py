@@ -160,7 +160,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
     def completed(self, point: SinglePoint, atoms: Atoms) -> SinglePoint:
         """A result with bond orders, parameters and, where wanted, its uncertainty."""
         engine, molecule, _ = self._prepare(atoms)
-        point = engine.complete(molecule, point)
+        point = engine.complete(molecule, point, self.parameters["field"])
         if self.parameters["uncertainty"]:
             point = engine.assess(molecule, point, self.parameters["field"])
         return point

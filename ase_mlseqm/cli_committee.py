@@ -58,7 +58,6 @@ def committee(
         "frames": len(found.error),
         "scale": found.scale,
         "limit": found.limit,
-        "least_gap": found.least_gap,
         "correlation": found.correlation,
     }
     if json_:
@@ -66,8 +65,7 @@ def committee(
     else:
         print(
             f"{len(found.error)} frames: errors are {found.scale:.2f} times the spread, their rank "
-            f"correlation is {found.correlation:.2f}; above {found.limit:.4f} eV per atom, "
-            f"or with a gap below {found.least_gap:.1f} eV, a molecule is called unknown. "
-            f"Wrote {path}"
+            f"correlation is {found.correlation:.2f}; above {found.limit:.4f} eV per atom "
+            f"a molecule is called unknown. Wrote {path}"
         )
     return 0

@@ -20,7 +20,7 @@ class PointOptions:
     """Settings of ``mlseqm sp``."""
 
     properties: tuple[str, ...] = (
-        *("energy", "forces", "charges", "dipole", "mo_energies", "magmoms"),
+        *("energy", "forces", "charges", "dipole", "mo_energies", "magmoms", "stability"),
     )
     """What to compute, separated by commas."""
 

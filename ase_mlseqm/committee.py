@@ -37,23 +37,19 @@ class Committee:
     limit : float
         Uncertainty of a molecule per atom that few of these frames exceed, eV: what networks
         disagree about adds up, so that it grows with the number of atoms, not with its root.
-    least_gap : float
-        Smallest gap between filled and empty orbitals of these frames, eV.  Where a bond breaks in
-        a restricted singlet all networks are wrong in the same way, and only the gap tells.
     """
 
     members: tuple[LearnedModel, ...]
     scale: float = 1.0
     limit: float = math.inf
-    least_gap: float = 0.0
 
     def on(self, device: torch.device) -> Committee:
         """The same on a device."""
         return dataclasses.replace(self, members=tuple(m.on(device) for m in self.members))
 
-    def knows(self, uncertainty: Tensor, n_atoms: Tensor, gap: Tensor) -> Tensor:
-        """Whether uncertainties and gaps (eV) are ordinary for so many atoms; NaN is not."""
-        return (uncertainty <= self.limit * n_atoms) & (gap >= self.least_gap)
+    def knows(self, uncertainty: Tensor, n_atoms: Tensor) -> Tensor:
+        """Whether uncertainties (eV) are ordinary for so many atoms; NaN is not."""
+        return uncertainty <= self.limit * n_atoms
 
     def uncertainty(
         self,

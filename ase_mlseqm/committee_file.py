@@ -12,7 +12,7 @@ from .errors import InputError
 from .nn.weights import ModelFile, load_model
 from .wholefile import write_whole
 
-FORMAT = "ase-mlseqm committee 3"
+FORMAT = "ase-mlseqm committee 2"
 
 
 def committee_path(model: Path) -> Path:
@@ -25,7 +25,6 @@ def write_committee(
     members: Sequence[Path],
     scale: float,
     limit: float,
-    least_gap: float,
     calibration: dict[str, Any],
 ) -> Path:
     """Describe a committee beside a model; the members' files must be in the same folder.
@@ -33,7 +32,7 @@ def write_committee(
     Parameters
     ----------
     calibration : dict
-        What ``scale``, ``limit`` and ``least_gap`` rest on, JSON-able.
+        What ``scale`` and ``limit`` rest on, JSON-able.
     """
     record = {
         "format": FORMAT,
@@ -41,7 +40,6 @@ def write_committee(
         "members": {member.name: load_model(member).sha256 for member in members},
         "scale": scale,
         "limit": limit,
-        "least_gap": least_gap,
         "calibration": calibration,
     }
     path = committee_path(model)
@@ -80,8 +78,7 @@ def read_committee(model: Path) -> Committee:
                 raise InputError(f"{path} belongs to another version of {name}: {again}")
         check_members(found, dict(zip(record["members"], members, strict=True)))
         models = tuple(member.model for member in members)
-        numbers = (float(record[name]) for name in ("scale", "limit", "least_gap"))
-        return Committee(models, *numbers)
+        return Committee(models, float(record["scale"]), float(record["limit"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path} is not the description of a committee ({error}): {again}"

@@ -25,10 +25,9 @@ from .options import _positive
 from .properties import bond_orders
 from .results import Callback, SinglePoint, Status
 from .scf import SCFSettings
-from .scf.density import smallest_gap
 from .scf.guess import n_occupied
 from .singlepoint import PROPERTIES, UNCERTAINTY, compute, unpack
-from .solution import Topology, topology
+from .solution import Topology, stability_of, topology
 from .validate import check, electron_counts
 
 
@@ -131,32 +130,44 @@ class Engine:
         each_bucket(work, self._buckets(jobs, properties), self.device)
         return results  # type: ignore[return-value]
 
-    def complete(self, molecule: Molecule, point: SinglePoint) -> SinglePoint:
-        """A result with bond orders and parameters, for which its density is enough."""
-        batch, _, layout = self._alone(molecule, point.unrestricted)
-        density = torch.from_numpy(point.density).to(self.device)
+    def complete(
+        self, molecule: Molecule, point: SinglePoint, field: Sequence[float] | None = None
+    ) -> SinglePoint:
+        """A result with bond orders, parameters and, if it is restricted, its stability, for which
+        its density is enough."""
+        batch, numbers, layout = self._alone(molecule, point.unrestricted)
+        density = torch.from_numpy(point.density).to(self.device).unsqueeze(1)
+        status, stability = point.status, None
         with torch.no_grad():
-            orders = bond_orders(layout, density.unsqueeze(1))[0]
+            orders = bond_orders(layout, density)[0]
             parameters = self.model.parameters(layout, batch.positions[0])
-        values = {name: value.cpu().numpy() for name, value in parameters.items()}
-        return dataclasses.replace(point, bond_orders=orders.cpu().numpy(), parameters=values)
+            if point.converged and not point.unrestricted:
+                known = self._topology(numbers.shape, numbers.tobytes())
+                occupied = n_occupied(layout, batch.charge, batch.multiplicity, False)
+                at = batch.positions[0], self._field(field)
+                stability = float(stability_of(known, parameters, *at, density, occupied))
+                if stability < 0 and status is Status.CONVERGED:
+                    status = Status.UNSTABLE
+        return dataclasses.replace(
+            point,
+            bond_orders=orders.cpu().numpy(),
+            parameters={name: value.cpu().numpy() for name, value in parameters.items()},
+            stability=stability,
+            status=status,
+        )
 
     def assess(
         self, molecule: Molecule, point: SinglePoint, field: Sequence[float] | None = None
     ) -> SinglePoint:
-        """A result with its uncertainty, for which its density, energy and orbital energies are
-        enough."""
+        """A result with its uncertainty, for which its density and energy are enough."""
         batch, numbers, layout = self._alone(molecule, point.unrestricted)
         assert point.atomization_energy is not None
         bare = point.atomization_energy - (point.dispersion or 0.0)
-        occupied = n_occupied(layout, batch.charge, batch.multiplicity, point.unrestricted)
-        levels = torch.from_numpy(point.mo_energies).to(self.device).unsqueeze(1)
         found, ordinary = self._judged(
             numbers,
-            smallest_gap(levels, occupied),
             layout,
             batch.positions[0],
-            occupied,
+            n_occupied(layout, batch.charge, batch.multiplicity, point.unrestricted),
             torch.from_numpy(point.density).to(self.device).unsqueeze(1),
             torch.tensor([bare], dtype=torch.float64, device=self.device),
             self._field(field),
@@ -240,7 +251,6 @@ class Engine:
             solution = result.solution
             result.uncertainty, result.ordinary = self._judged(
                 host,
-                smallest_gap(solution.scf.mo_energies, result.occupied),
                 known.layout,
                 result.positions,
                 result.occupied,
@@ -257,16 +267,13 @@ class Engine:
             properties=properties,
         )
 
-    def _judged(
-        self, numbers: np.ndarray, gap: Tensor, layout: Layout, *solved: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Uncertainties (B,) of a batch of padded (B, A) atomic ``numbers``, and whether they and
-        the ``gap`` (B,) are ordinary; ``solved`` is what :meth:`Committee.uncertainty` wants to
-        know."""
+    def _judged(self, numbers: np.ndarray, layout: Layout, *solved: Any) -> tuple[Tensor, Tensor]:
+        """Uncertainties (B,) of a batch of padded (B, A) atomic ``numbers``, and whether they are
+        ordinary; ``solved`` is what :meth:`Committee.uncertainty` wants to know."""
         copies = np.tile(numbers, (len(self.committee.members), 1))
         known = self._topology(copies.shape, copies.tobytes())
         found = self.committee.uncertainty(layout, known, *solved)
-        return found, self.committee.knows(found, layout.n_atoms, gap)
+        return found, self.committee.knows(found, layout.n_atoms)
 
     def _guess(self, bucket: list[Job], known: Topology) -> Tensor | None:
         """Padded (S, B, N, N) starting densities, or None unless all molecules bring one."""

@@ -45,7 +45,7 @@ def evaluate(
         MNDO, AM1 or PM3.
     properties : sequence of str
         Any of energy, forces, charges, dipole, mo_energies, density, bond_orders, magmoms,
-        parameters; of a model with a committee also uncertainty.
+        parameters, stability; of a model with a committee also uncertainty.
     device : str
         ``"cpu"`` or ``"cuda"``.
     model : str, optional

@@ -28,6 +28,7 @@ NUMBERS = (
     "gap",
     "ionization_potential",
     "spin_squared",
+    "stability",
 )
 """Fields of a result that go into ``info``, since ASE has no name for them."""
 

@@ -15,10 +15,11 @@ class Status(Enum):
 
     CONVERGED = "converged"
     NOT_IN_TRAINING = "converged; ions and radicals are not in the training data of the model"
-    UNCERTAIN = (
-        "converged; it is unlike the training data of the model: its uncertainty is larger, or its "
-        "orbital gap smaller"
+    UNSTABLE = (
+        "converged; an unrestricted solution is lower, as where a bond breaks: give "
+        "unrestricted=True"
     )
+    UNCERTAIN = "converged; its uncertainty is larger than on the training data of the model"
     UNCONVERGED = (
         "the SCF did not converge; try another geometry, unrestricted=True, or a larger "
         "max_iterations"
@@ -71,6 +72,11 @@ class SinglePoint:
         Alpha minus beta populations.
     spin_squared : float
         Expectation value of S^2.
+    stability : float
+        Of a restricted calculation: second derivative of the energy when the highest occupied
+        orbital is mixed with the lowest empty one, in opposite ways for both spins, eV (see
+        :func:`~ase_mlseqm.scf.stability.triplet_curvature`); negative where an unrestricted
+        solution is lower.
     parameters : dict
         Hamiltonian parameters of every atom, name to (A,) array (Gaussians (A, 4)).
     charge, multiplicity, unrestricted
@@ -107,6 +113,7 @@ class SinglePoint:
     bond_orders: np.ndarray | None = None
     magmoms: np.ndarray | None = None
     spin_squared: float | None = None
+    stability: float | None = None
     parameters: dict[str, np.ndarray] | None = None
 
     @property

@@ -119,18 +119,22 @@ class Run:
         self.wrote(path)
 
     def doubt(self, points: Iterable[tuple[Frame, SinglePoint | None]]) -> None:
-        """Name those that the model is not sure of."""
-        unsure = [
-            f"{frame.name} ({_doubts(point)})"
-            for frame, point in points
-            if point is not None and point.status is Status.UNCERTAIN
-        ]
+        """Name those that the model is not sure of, and those of which a state is lower."""
+        unsure, unstable = [], []
+        for frame, point in points:
+            if point is not None and point.status is Status.UNCERTAIN:
+                unsure.append(f"{frame.name} (± {point.uncertainty:.2f} eV)")
+            if point is not None and point.status is Status.UNSTABLE:
+                unstable.append(frame.name)
         if unsure:
-            shown = ", ".join(unsure[:MOST_NAMED])
-            more = f" and {len(unsure) - MOST_NAMED} more" if len(unsure) > MOST_NAMED else ""
             complain(
-                f"warning: unlike what {self.level} was trained on: {shown}{more}; check with "
+                f"warning: unlike what {self.level} was trained on: {_some(unsure)}; check with "
                 "another method"
+            )
+        if unstable:
+            complain(
+                "warning: an unrestricted solution is lower, as where a bond breaks: "
+                f"{_some(unstable)}; give --unrestricted"
             )
 
     def finish(self) -> int:
@@ -211,7 +215,7 @@ def progress_bar(total: int, label: str) -> Iterator[Any]:
         yield advance
 
 
-def _doubts(point: SinglePoint) -> str:
-    """By what a result is judged."""
-    gap = "" if point.gap is None else f", gap {point.gap:.1f} eV"
-    return f"± {point.uncertainty:.2f} eV{gap}"
+def _some(names: list[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

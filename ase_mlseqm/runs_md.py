@@ -103,7 +103,7 @@ def _starts(run: Run, frames: Sequence[Frame]) -> list[tuple[Frame, SinglePoint]
     good, _ = run.checked(frames, engine.model)  # others are told of where dynamics would begin
     points = engine.run(
         [molecule for _, molecule in good],
-        ("energy", "mo_energies", "uncertainty"),
+        ("energy", "stability", "uncertainty"),
         unrestricted=options.unrestricted,
         field=options.field,
     )

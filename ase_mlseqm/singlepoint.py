@@ -17,6 +17,7 @@ from .nddo.parameters import elements
 from .results import SinglePoint, Status
 from .scf import SCFSettings
 from .scf.guess import n_occupied
+from .scf.stability import triplet_curvature
 from .solution import Solution, Topology, solve_at, solve_learned
 from .units import EV_TO_KCAL
 
@@ -30,6 +31,7 @@ PROPERTIES = (
     "bond_orders",
     "magmoms",
     "parameters",
+    "stability",
 )
 """What may be asked for; ``mo_energies`` brings occupations, gap and ionization potential, and
 ``magmoms`` the expectation value of S^2."""
@@ -39,13 +41,15 @@ UNCERTAINTY = "uncertainty"
 
 @dataclasses.dataclass
 class BatchResult:
-    """One computed batch: ``positions`` (n, 3), ``occupied`` (S, B), where it was asked for
-    ``dipole`` (B, 3); and from a committee ``uncertainty`` (B,) and whether it is ``ordinary``."""
+    """One computed batch: ``positions`` (n, 3), ``occupied`` (S, B); where they were asked for
+    ``dipole`` (B, 3) and ``stability`` (B,); and from a committee ``uncertainty`` (B,) and whether
+    it is ``ordinary``."""
 
     solution: Solution
     positions: Tensor
     occupied: Tensor
     dipole: Tensor | None = None
+    stability: Tensor | None = None
     uncertainty: Tensor | None = None
     ordinary: Tensor | None = None
 
@@ -104,6 +108,10 @@ def compute(
     if "dipole" in properties:
         with torch.no_grad():
             result.dipole = props.dipoles(layout, solution.constants, solution.atoms, positions)
+    if "stability" in properties and not unrestricted:
+        builder, scf = solution.problem.builder, solution.scf
+        with torch.inference_mode():
+            result.stability = triplet_curvature(builder, scf.mo_energies, scf.orbitals, occupied)
     return result
 
 
@@ -131,6 +139,8 @@ def unpack(
         molecules["heat_of_formation"] = _array(formation)
     if result.dipole is not None:
         molecules["dipole"] = _array(result.dipole)
+    if result.stability is not None:
+        molecules["stability"] = _array(result.stability)
     if result.uncertainty is not None:
         molecules["uncertainty"] = _array(result.uncertainty)
     if "magmoms" in asked:
@@ -175,6 +185,8 @@ def unpack(
         status = Status.CONVERGED if ok else Status.UNCONVERGED
         if ok and ordinary is not None and not ordinary[b]:
             status = Status.UNCERTAIN
+        if ok and values.get("stability", 0.0) < 0:
+            status = Status.UNSTABLE
         if ok and model.learned and (charge[b] or multiplicity[b] > 1):
             status = Status.NOT_IN_TRAINING
         if not finite:

@@ -26,8 +26,10 @@ from .nddo.layout import Layout, build_layout
 from .nddo.one_center import isolated_atom_energy
 from .nddo.overlap import Overlaps, overlaps
 from .nddo.parameter_gradient import parameter_gradient
-from .nddo.parameters import table_parameters
+from .nddo.parameters import Parameters, table_parameters
 from .scf import SCFResult, SCFSettings, solve
+from .scf.orbitals import eigh
+from .scf.stability import triplet_curvature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,6 +182,21 @@ def solve_at(
         if field is not None:
             gradient = gradient + props.field_gradient(layout, atoms, field)
     return Solution(problem, scf, found, energy, atomization, gradient)
+
+
+def stability_of(
+    known: Topology,
+    parameters: Parameters,
+    positions: Tensor,
+    field: Tensor | None,
+    density: Tensor,
+    occupied: Tensor,
+) -> Tensor:
+    """:func:`triplet_curvature` (B,) of restricted densities (1, B, N, N), without their SCF."""
+    constants = prepare(known.layout, parameters)
+    problem = set_up(known, constants, positions, with_gradient=False, field=field)
+    builder = problem.builder
+    return triplet_curvature(builder, *eigh(builder(density)), occupied)
 
 
 def value_gradient(

@@ -30,6 +30,7 @@ UNITS = {
     "dispersion": "eV",
     "mo_energies": "eV",
     "gap": "eV",
+    "stability": "eV",
     "ionization_potential": "eV",
     "field": "V/Angstrom",
     "residual": "eV",

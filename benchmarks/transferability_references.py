@@ -60,8 +60,9 @@ RELAXED = {"hydrogen_peroxide": 30, "hydrazine": 30}
 """Torsions of which the rest is relaxed, too, and the step in degrees."""
 RELAXED_FMAX = 0.01
 """Of these, eV/Angstrom."""
-UNSEEN, UNSEEN_ATOMS, UNSEEN_STEP = 8, 14, 30
-"""Molecules that no training has seen: number, most atoms, and step of their torsions, degrees."""
+UNSEEN, UNSEEN_ATOMS, UNSEEN_STEP, UNSEEN_FMAX = 8, 14, 30, 0.03
+"""Molecules that no training has seen: number, most atoms, step of their torsions in degrees, and
+largest force where these start, eV/Angstrom."""
 CLASH = 0.75
 """Of the sum of Bondi's radii: atoms further than three bonds apart come no closer in a torsion."""
 BONDS = {
@@ -114,7 +115,7 @@ class Work:
                   f"{found.message}", flush=True)  # fmt: skip
         return found
 
-    def minimum(self, name: str, start: Atoms | None = None) -> Atoms:
+    def minimum(self, name: str, start: Atoms | None = None, fmax: float = FMAX) -> Atoms:
         """From a start, or from a molecule of the G2 set (MP2/6-31G*), with the model's Hessian."""
         path = self.folder / f"{name}.extxyz"
         if not path.exists():
@@ -125,7 +126,7 @@ class Work:
             values, modes = np.linalg.eigh(model.get_hessian(atoms))
             optimizer.H0 = modes * np.maximum(values, STIFF) @ modes.T
             atoms.calc = Labelled(self, still=True)
-            if not optimizer.run(fmax=FMAX, steps=30):
+            if not optimizer.run(fmax=fmax, steps=30):
                 raise RuntimeError(f"{name}: did not relax")
             atoms = Atoms(atoms.numbers, atoms.positions.round(6), info={"name": name})
             write(path, atoms)
@@ -248,7 +249,7 @@ def unseen(work: Work, file: Path) -> None:
             print(f"{data.smiles[k]}: atoms come too close when it is turned", flush=True)
             continue
         name = f"{atoms.get_chemical_formula()}_{k}"
-        frames = turned(work.minimum(name, atoms), scan, *angles)
+        frames = turned(work.minimum(name, atoms, UNSEEN_FMAX), scan, *angles)
         for frame in frames:
             frame.info["smiles"] = data.smiles[k]
         write_torsion(work, name, frames)

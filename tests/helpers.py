@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule as g2
+from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm import Engine, SCFSettings
 from ase_mlseqm.batch import Batch, Molecule, collate
@@ -23,6 +24,7 @@ from ase_mlseqm.nddo.one_center import isolated_atom_energy
 from ase_mlseqm.nddo.parameters import Parameters
 from ase_mlseqm.scf import SCFResult, solve
 from ase_mlseqm.scf.guess import n_occupied
+from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.validate import check
 
 TIGHT = SCFSettings(tolerance=1e-10)
@@ -214,3 +216,14 @@ def recorded(patch: pytest.MonkeyPatch) -> list[int]:
 
     patch.setattr(Engine, "run", counting)
     return calls
+
+
+def torn(name, i, j, factor):
+    """A molecule of the G2 set with one bond stretched by a factor, both sides rigid."""
+    atoms = g2(name)
+    linked = bonds(atoms.numbers, atoms.positions[None])[0]
+    linked[i, j] = linked[j, i] = False
+    _, part = connected_components(linked)
+    along = atoms.positions[j] - atoms.positions[i]
+    atoms.positions[part == part[j]] += (factor - 1) * along
+    return atoms

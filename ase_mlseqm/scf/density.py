@@ -12,15 +12,6 @@ def aufbau(n_occupied: Tensor, n_orbitals: int) -> Tensor:
     return (level < n_occupied.unsqueeze(-1)).to(torch.float64)
 
 
-def smallest_gap(energies: Tensor, n_occupied: Tensor) -> Tensor:
-    """Smallest gap (B,) of either spin between filled and empty orbitals of ``energies`` (S, B, N);
-    infinite where all are filled, or none."""
-    filled = aufbau(n_occupied, energies.shape[-1]).bool()
-    homo = energies.masked_fill(~filled, -torch.inf).amax(-1)
-    lumo = energies.masked_fill(filled, torch.inf).amin(-1)
-    return (lumo - homo).amin(0)
-
-
 def fermi(energies: Tensor, n_occupied: Tensor, temperature: float | Tensor) -> Tensor:
     """Fermi occupations (S, B, N) of orbital ``energies`` at kT = ``temperature`` eV.
 

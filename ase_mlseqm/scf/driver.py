@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..nddo.fock import FockBuilder
 from ..nddo.layout import Layout
 from . import guess as guesses
-from .density import aufbau, smallest_gap
+from .density import aufbau
 from .iterate import Attempt, iterate
 from .minimise import minimise
 from .orbitals import eigh
@@ -122,7 +122,7 @@ def solve(
         return result
     if len(occupied) == 2:
         _break_symmetry(builder, occupied, result, settings)
-    suspicious = ~result.converged | (smallest_gap(result.mo_energies, occupied) < SMALL_GAP)
+    suspicious = ~result.converged | (_gap(result.mo_energies, occupied) < SMALL_GAP)
     if int(result.iterations.max()) > FEW_ITERATIONS:
         suspicious |= result.iterations > _ordinary_iterations(builder.layout, tol)
     if not bool(suspicious.any()):
@@ -201,6 +201,14 @@ def _break_symmetry(
     for start in starts:
         rung = _Rung("broken symmetry", OptimalDamping)
         _climb(rung, start, part, filling, result, where, settings)
+
+
+def _gap(energies: Tensor, occupied: Tensor) -> Tensor:
+    """Smallest gap (B,) of either spin between the filled and the empty orbitals."""
+    filled = aufbau(occupied, energies.shape[-1]).bool()
+    homo = energies.masked_fill(~filled, -torch.inf).amax(-1)
+    lumo = energies.masked_fill(filled, torch.inf).amin(-1)
+    return (lumo - homo).amin(0)
 
 
 def _finish(

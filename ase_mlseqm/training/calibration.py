@@ -36,14 +36,11 @@ class Calibration:
     spread, error : (F,) array
         Standard deviation over the networks, and signed error of the atomization energy, eV.
     n_atoms : (F,) array
-    gap : (F,) array
-        Between filled and empty orbitals, eV.
     """
 
     spread: np.ndarray
     error: np.ndarray
     n_atoms: np.ndarray
-    gap: np.ndarray
 
     @property
     def scale(self) -> float:
@@ -54,11 +51,6 @@ class Calibration:
     def limit(self) -> float:
         """Scaled spread per atom that ``SHARE`` of the frames keep, eV."""
         return float(np.quantile(self.scale * self.spread / self.n_atoms, SHARE))
-
-    @property
-    def least_gap(self) -> float:
-        """Smallest gap of a frame, eV."""
-        return float(self.gap.min())
 
     @property
     def correlation(self) -> float:
@@ -115,8 +107,7 @@ def calibrate(
         "frames": len(result.error),
         "correlation": result.correlation,
     }
-    numbers = result.scale, result.limit, result.least_gap
-    return write_committee(model, copies, *numbers, about), result
+    return write_committee(model, copies, result.scale, result.limit, about), result
 
 
 def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
@@ -159,11 +150,9 @@ def disagreement(
             report(done, len(rows))
 
     molecules = [Molecule(data.numbers[k], data.positions[k], 0, None) for k in rows]
-    points = engine.run(molecules, ("energy", "mo_energies", "uncertainty"), callback=one)
+    points = engine.run(molecules, ("energy", "uncertainty"), callback=one)
     spread = np.array([point.uncertainty for point in points], dtype=float)
     energies = np.array([point.atomization_energy for point in points], dtype=float)
     good = np.isfinite(spread) & np.isfinite(energies)
     n_atoms = np.array([len(data.numbers[k]) for k in rows])
-    gap = np.array([point.gap for point in points], dtype=float)
-    error = energies - data.atomization[rows]
-    return Calibration(spread[good], error[good], n_atoms[good], gap[good])
+    return Calibration(spread[good], (energies - data.atomization[rows])[good], n_atoms[good])

@@ -59,6 +59,7 @@ def test_only_what_was_asked_for():
         "bond_orders": {"bond_orders"},
         "magmoms": {"magmoms", "spin_squared"},
         "parameters": {"parameters"},
+        "stability": {"stability"},
     }
     assert set(brings) == set(PROPERTIES)
     optional = free.union(*brings.values())

@@ -46,7 +46,7 @@ def test_a_model_with_a_committee(tmp_path):
     paths = [tmp_path / f"{name}.safetensors" for name in ("mine", "b", "c")]
     for seed, path in enumerate(paths):
         save_model(path, learned(std=0.05, seed=seed), {})
-    write_committee(paths[0], paths[1:], 1.5, 0.1, 0.0, {})
+    write_committee(paths[0], paths[1:], 1.5, 0.1, {})
     data = tmp_path / "data"
     data.mkdir()
     write_labels(data / "uncertainty.h5", method="PM3")
