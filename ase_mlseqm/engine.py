@@ -172,7 +172,8 @@ class Engine:
             torch.tensor([bare], dtype=torch.float64, device=self.device),
             self._field(field),
         )
-        unsure = point.status is Status.CONVERGED and not bool(ordinary)
+        may_be = point.status in (Status.CONVERGED, Status.UNSTABLE)
+        unsure = may_be and not bool(ordinary)
         status = Status.UNCERTAIN if unsure else point.status
         return dataclasses.replace(point, uncertainty=float(found), status=status)
 

@@ -117,6 +117,11 @@ class SinglePoint:
     parameters: dict[str, np.ndarray] | None = None
 
     @property
+    def unstable(self) -> bool:
+        """Whether an unrestricted solution is known to be lower."""
+        return self.stability is not None and self.stability < 0
+
+    @property
     def message(self) -> str:
         """One sentence on how it ended."""
         if self.converged:

@@ -124,7 +124,7 @@ class Run:
         for frame, point in points:
             if point is not None and point.status is Status.UNCERTAIN:
                 unsure.append(f"{frame.name} (± {point.uncertainty:.2f} eV)")
-            if point is not None and point.status is Status.UNSTABLE:
+            if point is not None and point.unstable:
                 unstable.append(frame.name)
         if unsure:
             complain(

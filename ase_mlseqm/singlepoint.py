@@ -183,10 +183,10 @@ def unpack(
         )
         ok = converged[b] and finite
         status = Status.CONVERGED if ok else Status.UNCONVERGED
-        if ok and ordinary is not None and not ordinary[b]:
-            status = Status.UNCERTAIN
         if ok and values.get("stability", 0.0) < 0:
             status = Status.UNSTABLE
+        if ok and ordinary is not None and not ordinary[b]:
+            status = Status.UNCERTAIN
         if ok and model.learned and (charge[b] or multiplicity[b] > 1):
             status = Status.NOT_IN_TRAINING
         if not finite:

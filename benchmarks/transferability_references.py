@@ -126,7 +126,7 @@ class Work:
             values, modes = np.linalg.eigh(model.get_hessian(atoms))
             optimizer.H0 = modes * np.maximum(values, STIFF) @ modes.T
             atoms.calc = Labelled(self, still=True)
-            if not optimizer.run(fmax=fmax, steps=30):
+            if not optimizer.run(fmax=fmax, steps=80):
                 raise RuntimeError(f"{name}: did not relax")
             atoms = Atoms(atoms.numbers, atoms.positions.round(6), info={"name": name})
             write(path, atoms)

@@ -10,7 +10,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import InputError as ASEInputError
-from helpers import TIGHT, build
+from helpers import TIGHT, build, torn
 from learned import learned
 
 from ase_mlseqm import MLSEQM, Engine, Status, committee, evaluate
@@ -104,6 +104,20 @@ def test_the_limit_grows_with_the_number_of_atoms():
     assert [p.status for p in found] == expected
     assert set(expected) == {Status.UNCERTAIN, Status.CONVERGED}
     assert all(p.converged and np.isfinite(p.energy) for p in found)
+
+
+def test_unknown_goes_before_unstable():
+    """In a batch and when a result is assessed later; the number tells the other one, too."""
+    broken = torn("C2H6", 0, 1, 2.0)
+    molecules = [Molecule(broken.numbers, broken.positions)]
+    asked = ("energy", "density", "stability")
+    for limit, expected in ((np.inf, Status.UNSTABLE), (0.0, Status.UNCERTAIN)):
+        engine = engine_of(network(1), network(2), limit=limit)
+        (whole,) = engine.run(molecules, (*asked, "uncertainty"))
+        (bare,) = engine.run(molecules, asked)
+        later = engine.assess(molecules[0], bare)
+        assert whole.status is later.status is expected
+        assert whole.unstable and later.unstable
 
 
 @pytest.mark.filterwarnings("ignore:ions and radicals")
