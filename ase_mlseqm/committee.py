@@ -90,6 +90,7 @@ class Committee:
                 occupied.repeat(1, number),
                 SCFSettings(tolerance=TOLERANCE, ladder=False),
                 with_gradient=False,
+                with_orbitals=False,
                 guess=density.repeat(1, number, 1, 1),
                 field=field,
             )

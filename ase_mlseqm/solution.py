@@ -157,6 +157,7 @@ def solve_at(
     with_gradient: bool,
     guess: Tensor | None = None,
     field: Tensor | None = None,
+    with_orbitals: bool = True,
 ) -> Solution:
     """Solve the SCF at (n, 3) ``positions`` and fixed parameters.
 
@@ -165,7 +166,7 @@ def solve_at(
     """
     layout = known.layout
     problem = set_up(known, constants, positions, with_gradient=with_gradient, field=field)
-    scf = solve(problem.builder, occupied, guess, settings)
+    scf = solve(problem.builder, occupied, guess, settings, with_orbitals)
     found = populations(known, scf.density)
     coefficients, atoms = found.coefficients, found.atoms
     pair = energies.pair_energy(problem.stacked, coefficients)

@@ -100,7 +100,11 @@ FEW_ITERATIONS = 10
 
 
 def solve(
-    builder: FockBuilder, occupied: Tensor, guess: Tensor | None, settings: SCFSettings
+    builder: FockBuilder,
+    occupied: Tensor,
+    guess: Tensor | None,
+    settings: SCFSettings,
+    with_orbitals: bool = True,
 ) -> SCFResult:
     """Solve the SCF of a batch.
 
@@ -113,10 +117,15 @@ def solve(
         Occupied orbitals of either spin; S = 1 for restricted.
     guess : (S, B, N, N) or None
         Starting densities; None for those of neutral atoms.
+    with_orbitals : bool
+        Without them, and without the ladder that needs them, one diagonalisation less: the result
+        has none, and whether the lowest are filled is not checked.
     """
     start = guesses.diagonal(builder.layout, occupied) if guess is None else guess
     size, tol, steps = settings.diis_size, settings.tolerance, settings.max_iterations
     attempt = iterate(builder, occupied, start, PlainDIIS(occupied, start, size), tol, steps)
+    if not (with_orbitals or settings.ladder):
+        return _bare(attempt, tol)
     result = _finish(builder, occupied, attempt, tol, "diis")
     if not settings.ladder:
         return result
@@ -209,6 +218,21 @@ def _gap(energies: Tensor, occupied: Tensor) -> Tensor:
     homo = energies.masked_fill(~filled, -torch.inf).amax(-1)
     lumo = energies.masked_fill(filled, torch.inf).amin(-1)
     return (lumo - homo).amin(0)
+
+
+def _bare(attempt: Attempt, tolerance: float) -> SCFResult:
+    """A result without orbitals."""
+    none = attempt.fock.new_empty(0)
+    return SCFResult(
+        density=attempt.density,
+        fock=attempt.fock,
+        orbitals=none,
+        mo_energies=none,
+        converged=attempt.residual < tolerance,
+        iterations=attempt.iterations,
+        residual=attempt.residual,
+        rung=["diis"] * len(attempt.residual),
+    )
 
 
 def _finish(
