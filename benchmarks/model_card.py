@@ -193,8 +193,10 @@ def limits(run: Evaluation) -> list[str]:
         f"{found(near, 'force_mae')}. Proton affinities, ionization energies and electron "
         "affinities have the errors of the atomization energies below.",
         "**Breaking bonds, transition states**: few structures trained on are far from minima, "
-        "and a closed shell cannot break a bond evenly. Ask for `unrestricted=True`, and check "
-        "barriers against another method ([how far they are off](transferability.md)).",
+        "and a closed shell cannot break a bond evenly. Where the status is "
+        "[`unstable`](scf.md#restricted-solutions-that-are-not-the-lowest) ask for "
+        "`unrestricted=True`, and check barriers against another method "
+        "([how far they are off](transferability.md)).",
         f"**Larger molecules**: force MAE {found(far, 'force_mae')}, raw atomization energies "
         f"{found(far, 'atomization_mae')} (`{far}`). The error of an energy grows with the size.",
         "**Dispersion**: there is no term for it, neither in PM3 nor in the labels. Long-range "
