@@ -194,7 +194,7 @@ def stability_of(
     occupied: Tensor,
 ) -> Tensor:
     """:func:`triplet_curvature` (B,) of restricted densities (1, B, N, N), without their SCF."""
-    constants = prepare(known.layout, parameters)
+    constants = known.constants or prepare(known.layout, parameters)
     problem = set_up(known, constants, positions, with_gradient=False, field=field)
     builder = problem.builder
     return triplet_curvature(builder, *eigh(builder(density)), occupied)
