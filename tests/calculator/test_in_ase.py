@@ -8,11 +8,15 @@ import shutil
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import ase.db
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.calculators.calculator import (
+    Calculator,
+    all_changes,
     compare_atoms,
     get_calculator_class,
 )
@@ -206,21 +210,34 @@ def test_plugin_survives_another_ase(monkeypatch):
     importlib.reload(ase_plugin)
 
 
+class Constant(Calculator):
+    """What ASE's own shell takes around nothing at all."""
+
+    implemented_properties: ClassVar = ["energy", "forces"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"energy": 0.0, "forces": np.zeros((len(self.atoms), 3))}
+
+
 def test_overhead(monkeypatch):
-    """The shell around the engine; 35 microseconds on the machine it was written on."""
+    """The shell around the engine takes a quarter of the time of ASE's own; half is allowed."""
     atoms = ethanol()
     atoms.get_potential_energy()
     point = atoms.calc.singlepoint
     monkeypatch.setattr(Engine, "run", lambda self, *args, **keywords: [point])
-    best = np.inf
+    plain = Atoms(atoms.numbers, atoms.positions, calculator=Constant())
+    # both in turn, and the best of each: other work on the machine counts for neither
+    best = {"ours": np.inf, "plain": np.inf}
     for _ in range(200):
-        atoms.positions[0, 0] += 1e-3
-        start = time.perf_counter()
-        atoms.get_forces()
-        atoms.get_potential_energy()
-        atoms.get_forces()
-        best = min(best, time.perf_counter() - start)
-    assert best < 150e-6
+        for name, each in (("ours", atoms), ("plain", plain)):
+            each.positions[0, 0] += 1e-3
+            start = time.perf_counter()
+            each.get_forces()
+            each.get_potential_energy()
+            each.get_forces()
+            best[name] = min(best[name], time.perf_counter() - start)
+    assert best["ours"] < best["plain"] / 2
 
 
 def test_a_model_of_a_relative_path_is_found_from_another_folder(tmp_path, monkeypatch):
