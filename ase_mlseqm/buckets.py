@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import torch
 
-from .batch import Molecule
+from .jobs import Job
 
 MAX_BATCH = 128
 """Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
@@ -26,23 +24,6 @@ LIKE, NEAR = 0.85, 8
 orbitals it may be smaller: padding costs small molecules less than another batch."""
 THREADED_ORBITALS = 300
 """Orbitals of a molecule from which more than one thread shortens its calculation."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A molecule to compute, the size of its matrices, and a starting density (S, N, N)."""
-
-    index: int
-    molecule: Molecule
-    unrestricted: bool
-    n_orbitals: int
-    n_products: int
-    guess: np.ndarray | None
-
-    @property
-    def unpaired(self) -> bool:
-        """Whether it has unpaired electrons."""
-        return self.molecule.multiplicity != 1
 
 
 def make_buckets(

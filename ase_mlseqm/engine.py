@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from .batch import Batch, Molecule, collate, padded_numbers
-from .buckets import Job, default_memory, each_bucket, is_out_of_memory, make_buckets
+from .buckets import default_memory, each_bucket, is_out_of_memory, make_buckets
 from .committee import Committee
 from .devices import find_device
 from .dispersion import Dispersion
 from .errors import InputError
+from .jobs import Job, starting_densities
 from .model import Model
 from .models import find_committee, find_model
 from .nddo.layout import Layout
@@ -28,7 +29,7 @@ from .scf import SCFSettings
 from .scf.guess import n_occupied
 from .singlepoint import PROPERTIES, UNCERTAINTY, compute, unpack
 from .solution import Topology, stability_of, topology
-from .validate import check, electron_counts
+from .validate import check
 
 
 class Engine:
@@ -105,7 +106,7 @@ class Engine:
         for index, molecule in enumerate(molecules):
             guess = guesses[index] if guesses else None
             try:
-                jobs.append(self._job(index, molecule, unrestricted, guess))
+                jobs.append(Job.of(index, molecule, self.model, unrestricted, guess))
             except InputError as error:
                 which = f"molecule {index}: " if len(molecules) > 1 else ""
                 raise InputError(f"{which}{error}") from None
@@ -146,8 +147,7 @@ class Engine:
                 occupied = n_occupied(layout, batch.charge, batch.multiplicity, False)
                 at = batch.positions[0], self._field(field)
                 stability = float(stability_of(known, parameters, *at, density, occupied))
-                if stability < 0 and status is Status.CONVERGED:
-                    status = Status.UNSTABLE
+                status = status.or_rather(Status.UNSTABLE, stability < 0)
         return dataclasses.replace(
             point,
             bond_orders=orders.cpu().numpy(),
@@ -172,9 +172,7 @@ class Engine:
             torch.tensor([bare], dtype=torch.float64, device=self.device),
             self._field(field),
         )
-        may_be = point.status in (Status.CONVERGED, Status.UNSTABLE)
-        unsure = may_be and not bool(ordinary)
-        status = Status.UNCERTAIN if unsure else point.status
+        status = point.status.or_rather(Status.UNCERTAIN, not bool(ordinary))
         return dataclasses.replace(point, uncertainty=float(found), status=status)
 
     def _alone(self, molecule: Molecule, unrestricted: bool) -> tuple[Batch, np.ndarray, Layout]:
@@ -190,19 +188,6 @@ class Engine:
         if found.shape != (3,) or not bool(torch.isfinite(found).all()):
             raise InputError("the electric field must be three finite numbers in V/Angstrom")
         return found
-
-    def _job(
-        self, index: int, molecule: Molecule, unrestricted: bool | None, guess: np.ndarray | None
-    ) -> Job:
-        molecule = check(molecule, self.model, unrestricted)
-        assert molecule.multiplicity is not None
-        _, n_orbitals = electron_counts(molecule.numbers)
-        spin = molecule.multiplicity > 1 if unrestricted is None else unrestricted
-        shape = (1 + spin, n_orbitals, n_orbitals)
-        if guess is not None and (guess.shape != shape or not np.isfinite(guess).all()):
-            guess = None
-        n_products = int(np.where(molecule.numbers > 1, 10, 1).sum())
-        return Job(index, molecule, spin, n_orbitals, n_products, guess)
 
     def _buckets(self, jobs: Sequence[Job], properties: Sequence[str]) -> list[list[Job]]:
         copies = 1 + len(self.committee.members) if UNCERTAINTY in properties else 1
@@ -221,7 +206,7 @@ class Engine:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             if len(bucket) == 1:
-                yield bucket, [_failed(bucket[0], self.model)]
+                yield bucket, [bucket[0].out_of_memory(self.model)]
                 return
         else:
             yield bucket, outcome
@@ -246,7 +231,7 @@ class Engine:
             properties=properties,
             settings=self.scf,
             field=field,
-            guess=self._guess(bucket, known),
+            guess=starting_densities(bucket, known.layout.N, self.device),
         )
         if UNCERTAINTY in properties:
             solution = result.solution
@@ -275,31 +260,3 @@ class Engine:
         known = self._topology(copies.shape, copies.tobytes())
         found = self.committee.uncertainty(layout, known, *solved)
         return found, self.committee.knows(found, layout.n_atoms)
-
-    def _guess(self, bucket: list[Job], known: Topology) -> Tensor | None:
-        """Padded (S, B, N, N) starting densities, or None unless all molecules bring one."""
-        if any(job.guess is None for job in bucket):
-            return None
-        n = known.layout.N
-        out = np.zeros((1 + bucket[0].unrestricted, len(bucket), n, n))
-        for b, job in enumerate(bucket):
-            assert job.guess is not None
-            out[:, b, : job.n_orbitals, : job.n_orbitals] = job.guess
-        return torch.from_numpy(out).to(self.device)
-
-
-def _failed(job: Job, model: Model) -> SinglePoint:
-    assert job.molecule.multiplicity is not None
-    return SinglePoint(
-        energy=float("nan"),
-        method=model.name,
-        charge=job.molecule.charge,
-        multiplicity=job.molecule.multiplicity,
-        unrestricted=job.unrestricted,
-        converged=False,
-        status=Status.OUT_OF_MEMORY,
-        iterations=0,
-        residual=float("nan"),
-        rung="none",
-        forces=np.full((len(job.molecule.numbers), 3), np.nan),
-    )

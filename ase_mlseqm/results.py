@@ -11,15 +11,18 @@ import numpy as np
 
 
 class Status(Enum):
-    """How a calculation of one molecule ended; the value is the message."""
+    """How a calculation of one molecule ended; the value is the message.
+
+    Where several apply, the last one of them in this list stands (:meth:`or_rather`).
+    """
 
     CONVERGED = "converged"
-    NOT_IN_TRAINING = "converged; ions and radicals are not in the training data of the model"
     UNSTABLE = (
         "converged; an unrestricted solution is lower, as where a bond breaks: give "
         "unrestricted=True"
     )
     UNCERTAIN = "converged; its uncertainty is larger than on the training data of the model"
+    NOT_IN_TRAINING = "converged; ions and radicals are not in the training data of the model"
     UNCONVERGED = (
         "the SCF did not converge; try another geometry, unrestricted=True, or a larger "
         "max_iterations"
@@ -30,6 +33,10 @@ class Status(Enum):
     OUT_OF_MEMORY = (
         "the molecule alone does not fit into the memory allowed; raise max_memory, in Python"
     )
+
+    def or_rather(self, other: Status, when: bool) -> Status:
+        """The graver of both if the other one applies, else this one."""
+        return max(self, other, key=list(Status).index) if when else self
 
 
 @dataclasses.dataclass(frozen=True)

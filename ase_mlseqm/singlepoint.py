@@ -182,15 +182,14 @@ def unpack(
             np.isfinite(values.get(k, 0.0)).all() for k in ("energy", "residual", "forces")
         )
         ok = converged[b] and finite
-        status = Status.CONVERGED if ok else Status.UNCONVERGED
-        if ok and values.get("stability", 0.0) < 0:
-            status = Status.UNSTABLE
-        if ok and ordinary is not None and not ordinary[b]:
-            status = Status.UNCERTAIN
-        if ok and model.learned and (charge[b] or multiplicity[b] > 1):
-            status = Status.NOT_IN_TRAINING
-        if not finite:
-            status = Status.NOT_FINITE
+        beyond = model.learned and (charge[b] != 0 or multiplicity[b] > 1)
+        status = (
+            Status.CONVERGED.or_rather(Status.UNSTABLE, values.get("stability", 0.0) < 0)
+            .or_rather(Status.UNCERTAIN, ordinary is not None and not ordinary[b])
+            .or_rather(Status.NOT_IN_TRAINING, beyond)
+            .or_rather(Status.UNCONVERGED, not ok)
+            .or_rather(Status.NOT_FINITE, not finite)
+        )
         if not ok:
             values = {
                 name: value if name == "residual" else _nan(value) for name, value in values.items()

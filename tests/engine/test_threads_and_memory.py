@@ -11,6 +11,7 @@ from mixture import MIXED, atoms_of, same
 from ase_mlseqm import Engine, Status, evaluate
 from ase_mlseqm import buckets as buckets_module
 from ase_mlseqm import engine as engine_module
+from ase_mlseqm.jobs import Job
 
 
 def test_callback_sees_every_molecule_once():
@@ -47,7 +48,7 @@ def test_equal_molecules_are_shared_by_threads_where_that_pays(name, sizes, monk
     def buckets(threads):
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
         engine = Engine("PM3")
-        jobs = [engine._job(k, build(name), None, None) for k in range(17)]
+        jobs = [Job.of(k, build(name), engine.model, None, None) for k in range(17)]
         return [len(bucket) for bucket in engine._buckets(jobs, ())]
 
     monkeypatch.setattr(buckets_module, "SMALLEST_SHARE", 8 * 30**2)

@@ -1,0 +1,82 @@
+"""One molecule on its way into a batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .batch import Molecule
+from .model import Model
+from .results import SinglePoint, Status
+from .validate import check, electron_counts
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A molecule to compute, the size of its matrices, and a starting density (S, N, N)."""
+
+    index: int
+    molecule: Molecule
+    unrestricted: bool
+    n_orbitals: int
+    n_products: int
+    guess: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls,
+        index: int,
+        molecule: Molecule,
+        model: Model,
+        unrestricted: bool | None,
+        guess: np.ndarray | None,
+    ) -> Job:
+        """The job of a molecule; InputError where the model cannot compute it.
+
+        A guess of another shape, or one with numbers that are not finite, is left out.
+        """
+        molecule = check(molecule, model, unrestricted)
+        assert molecule.multiplicity is not None
+        _, n_orbitals = electron_counts(molecule.numbers)
+        spin = molecule.multiplicity > 1 if unrestricted is None else unrestricted
+        shape = (1 + spin, n_orbitals, n_orbitals)
+        if guess is not None and (guess.shape != shape or not np.isfinite(guess).all()):
+            guess = None
+        n_products = int(np.where(molecule.numbers > 1, 10, 1).sum())
+        return cls(index, molecule, spin, n_orbitals, n_products, guess)
+
+    @property
+    def unpaired(self) -> bool:
+        """Whether it has unpaired electrons."""
+        return self.molecule.multiplicity != 1
+
+    def out_of_memory(self, model: Model) -> SinglePoint:
+        """Its result where it did not fit into memory."""
+        assert self.molecule.multiplicity is not None
+        return SinglePoint(
+            energy=float("nan"),
+            method=model.name,
+            charge=self.molecule.charge,
+            multiplicity=self.molecule.multiplicity,
+            unrestricted=self.unrestricted,
+            converged=False,
+            status=Status.OUT_OF_MEMORY,
+            iterations=0,
+            residual=float("nan"),
+            rung="none",
+            forces=np.full((len(self.molecule.numbers), 3), np.nan),
+        )
+
+
+def starting_densities(bucket: Sequence[Job], n: int, device: torch.device) -> Tensor | None:
+    """Padded (S, B, n, n) starting densities, or None unless all molecules bring one."""
+    out = np.zeros((1 + bucket[0].unrestricted, len(bucket), n, n))
+    for b, job in enumerate(bucket):
+        if job.guess is None:
+            return None
+        out[:, b, : job.n_orbitals, : job.n_orbitals] = job.guess
+    return torch.from_numpy(out).to(device)
