@@ -22,6 +22,8 @@ the operations, which one thread at a time can do, takes longer than a few small
 LIKE, NEAR = 0.85, 8
 """Share of the orbitals of the largest molecule of a batch that the smallest has, or by how many
 orbitals it may be smaller: padding costs small molecules less than another batch."""
+OVERESTIMATE = 1.6
+"""Estimated memory over what was measured, alkanes of 200 and 800 atoms."""
 THREADED_ORBITALS = 300
 """Orbitals of a molecule from which more than one thread shortens its calculation."""
 
@@ -36,7 +38,7 @@ def make_buckets(
     diis_size : int
         Fock matrices kept for DIIS.
     max_memory : float
-        Of one bucket, bytes.
+        Of all buckets that are computed at one time, bytes.
     """
     # equal compositions side by side: their index maps are built once
     order = sorted(
@@ -54,6 +56,7 @@ def make_buckets(
     total = sum(job.n_orbitals**2 for job in jobs)
     threads = torch.get_num_threads() if on_cpu else 1
     share = total / max(1, min(threads, total // SMALLEST_SHARE))
+    max_memory /= threads
     memory, elements = 0.0, 0
     for job in order:
         first = buckets[-1][0] if buckets else None
@@ -76,7 +79,7 @@ def make_buckets(
 
 
 def _memory(job: Job, diis_size: int) -> float:
-    """Estimated bytes of one molecule in a batch."""
+    """Estimated bytes of one molecule in a batch, up to :data:`OVERESTIMATE` times too many."""
     n, m, n_heavy = job.n_orbitals, job.n_products, (job.n_products - 1) // 9
     spins = 1 + job.unrestricted
     n_pairs = 0.5 * len(job.molecule.numbers) ** 2
@@ -87,13 +90,27 @@ def _memory(job: Job, diis_size: int) -> float:
 
 
 def default_memory(device: torch.device) -> float:
-    """Bytes that one bucket may take."""
+    """Bytes that the buckets that are computed at one time may take."""
     if device.type == "cuda":
         return 0.5 * torch.cuda.mem_get_info(device)[0]
+    return 0.25 * (_physical_memory() or 4.0 * UNKNOWN_MEMORY)
+
+
+def _physical_memory() -> float | None:
+    """Bytes that the machine has; None if it does not tell, as Windows."""
     try:
-        return 0.25 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # a system that does not tell, such as Windows
-        return UNKNOWN_MEMORY
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError):
+        return None
+
+
+def is_too_large(job: Job, device: torch.device, diis_size: int) -> bool:
+    """Whether a molecule alone needs more than the machine has.
+
+    Linux gives memory that is not there, and then ends the process with all its results.
+    """
+    there = _physical_memory() if device.type == "cpu" else None
+    return there is not None and _memory(job, diis_size) > OVERESTIMATE * there
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -118,10 +135,17 @@ def _threads(number: int) -> Iterator[None]:
 
 
 def each_bucket(
-    work: Callable[[list[Job]], None], buckets: list[list[Job]], device: torch.device
+    work: Callable[[list[Job]], None],
+    buckets: list[list[Job]],
+    device: torch.device,
+    max_memory: float,
+    diis_size: int,
 ) -> None:
-    """Do the work on every bucket, on a CPU with all threads."""
+    """Do the work on every bucket, on a CPU with all threads for which ``max_memory`` is enough."""
     threads = torch.get_num_threads()
+    largest = max(
+        (sum(_memory(bucket[0], diis_size) for _ in bucket) for bucket in buckets), default=0
+    )
     if device.type != "cpu" or threads == 1:
         for bucket in buckets:
             work(bucket)
@@ -130,10 +154,13 @@ def each_bucket(
             work(buckets[0])
     else:
         # one core a bucket is faster than all cores on one: the matrices are small
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        workers = max(1, min(threads, int(max_memory / largest)))
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             try:
                 for _ in pool.map(work, buckets):
                     pass
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+            finally:
+                torch.set_num_threads(threads)  # threads to come get what was set last

@@ -78,7 +78,7 @@ def displaced(
     chosen = [k for k, some in enumerate(moves) if some]
     if not chosen:
         return
-    starts = [guesses[k] for k in chosen] if guesses else None
+    starts = [guesses[k] for k in chosen] if guesses is not None else None
     undisplaced = [molecules[k] for k in chosen]
     points = tight.run(undisplaced, ("energy", "density"), guesses=starts, **settings)
     middle: dict[int, Any] = dict(zip(chosen, points, strict=True))

@@ -13,7 +13,13 @@ import torch
 from torch import Tensor
 
 from .batch import Batch, Molecule, collate, padded_numbers
-from .buckets import default_memory, each_bucket, is_out_of_memory, make_buckets
+from .buckets import (
+    default_memory,
+    each_bucket,
+    is_out_of_memory,
+    is_too_large,
+    make_buckets,
+)
 from .committee import Committee
 from .devices import find_device
 from .dispersion import Dispersion
@@ -42,8 +48,9 @@ class Engine:
     device : str or torch.device
     scf : SCFSettings
     max_memory : float, optional
-        Bound of the memory of one batch, bytes.  Default: a quarter of the machine's memory on
-        the CPU, half of the free memory of a GPU.
+        Bound of the memory of the batches computed at one time, bytes; a molecule alone may take
+        more.  Default: a quarter of the machine's memory on the CPU, half of the free memory of a
+        GPU.
     dispersion : Dispersion or str, optional
         Correction to add, as in ``"wb97x-d3bj"``.
     """
@@ -104,7 +111,7 @@ class Engine:
             _ = self.committee  # an error must come before the work
         jobs = []
         for index, molecule in enumerate(molecules):
-            guess = guesses[index] if guesses else None
+            guess = guesses[index] if guesses is not None else None
             try:
                 jobs.append(Job.of(index, molecule, self.model, unrestricted, guess))
             except InputError as error:
@@ -128,7 +135,8 @@ class Engine:
                     if callback is not None:
                         callback(job.index, result)
 
-        each_bucket(work, self._buckets(jobs, properties), self.device)
+        buckets = self._buckets(jobs, properties)
+        each_bucket(work, buckets, self.device, self._memory(properties), self.scf.diis_size)
         return results  # type: ignore[return-value]
 
     def complete(
@@ -190,14 +198,21 @@ class Engine:
         return found
 
     def _buckets(self, jobs: Sequence[Job], properties: Sequence[str]) -> list[list[Job]]:
+        return make_buckets(jobs, self.device, self.scf.diis_size, self._memory(properties))
+
+    def _memory(self, properties: Sequence[str]) -> float:
+        """Of :attr:`max_memory` what there is for the model itself; its committee needs the same
+        for every member."""
         copies = 1 + len(self.committee.members) if UNCERTAINTY in properties else 1
-        memory = self.max_memory / copies
-        return make_buckets(jobs, self.device, self.scf.diis_size, memory)
+        return self.max_memory / copies
 
     def _run_bucket(
         self, bucket: list[Job], properties: Sequence[str], field: Tensor | None
     ) -> Iterator[tuple[list[Job], list[SinglePoint]]]:
         """Run a bucket, in halves where it does not fit into memory."""
+        if len(bucket) == 1 and is_too_large(bucket[0], self.device, self.scf.diis_size):
+            yield bucket, [bucket[0].out_of_memory(self.model)]
+            return
         try:
             outcome = self._run_batch(bucket, properties, field)
         except (MemoryError, RuntimeError) as error:

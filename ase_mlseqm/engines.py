@@ -30,10 +30,10 @@ def shared_engine(
 
 def engine_for(keywords: Mapping[str, Any]) -> Engine:
     """The shared engine of a calculator with these keywords; within ``asking`` one that asks."""
-    from .models import find_model
+    from .models import chosen_model
 
     engine = shared_engine(
-        find_model(keywords["method"], keywords["model"]),
+        chosen_model(keywords["method"], keywords["model"]),
         keywords["device"],
         scf_settings(keywords["tolerance"], keywords["max_iterations"]),
         keywords["max_memory"],

@@ -60,7 +60,8 @@ def evaluate(
     guesses : sequence of (S, N, N) arrays, optional
         Starting densities (``SinglePoint.density`` of a similar geometry).
     max_memory : float, optional
-        Bound of the memory of one batch, bytes.
+        Bound of the memory of the batches computed at one time, bytes; a molecule alone may take
+        more.
     dispersion : str, optional
         Dispersion correction to add: a functional and d3bj, d3zero or d4, as in 'wb97x-d3bj'.
     callback : callable, optional

@@ -39,7 +39,13 @@ def model_file(name: str | Path) -> ModelFile:
             f"installed ({known})"
         )
     stamp = path.stat().st_mtime_ns if path.is_file() else 0
-    return _load(path.resolve(), stamp)
+    path = path.resolve()
+    _in_use[path] = _load(path, stamp)
+    return _in_use[path]
+
+
+_in_use: dict[Path, ModelFile] = {}
+"""What the files had in them when a model was last chosen."""
 
 
 @functools.lru_cache(maxsize=8)
@@ -74,6 +80,19 @@ def has_committee(model: Model) -> bool:
     from .committee_file import committee_path
 
     return model.source is not None and committee_path(model.source).is_file()
+
+
+def chosen_model(method: str | None, model: str | Path | None) -> Model:
+    """The same as :func:`find_model` gave when the model was chosen.
+
+    Calculations go on with it when its file is written anew, as by a training, or removed.
+    """
+    if method is None:
+        name = DEFAULT if model is None else str(model)
+        known = _in_use.get(installed().get(name, Path(name)).resolve())
+        if known is not None:
+            return known.model
+    return find_model(method, model)
 
 
 def find_model(method: str | None = None, model: str | Path | None = None) -> Model:

@@ -42,7 +42,8 @@ class CalculatorOptions:
     max_iterations: int | None = None
     """SCF: iterations of every convergence aid; default: that of SCFSettings."""
     max_memory: float | None = None
-    """Memory that a calculation may take, bytes; default: a part of the machine's."""
+    """Memory that the batches computed at one time may take, bytes (a molecule alone may take
+    more); default: a part of the machine's."""
     reuse_density: bool = True
     """Start the SCF from the density of the last geometry."""
 

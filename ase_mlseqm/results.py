@@ -30,9 +30,7 @@ class Status(Enum):
     NOT_FINITE = (
         "the SCF met numbers that are not finite; the geometry or the parameters are absurd"
     )
-    OUT_OF_MEMORY = (
-        "the molecule alone does not fit into the memory allowed; raise max_memory, in Python"
-    )
+    OUT_OF_MEMORY = "the molecule alone does not fit into the memory of the machine or the GPU"
 
     def or_rather(self, other: Status, when: bool) -> Status:
         """The graver of both if the other one applies, else this one."""

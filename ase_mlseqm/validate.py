@@ -39,7 +39,7 @@ def _electron_counts(numbers: bytes) -> tuple[int, int]:
 
 
 def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) -> Molecule:
-    """The molecule with its multiplicity filled in.
+    """The molecule with its multiplicity filled in, and with arrays where it had lists.
 
     Raises
     ------
@@ -75,7 +75,9 @@ def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) ->
             f"multiplicity {multiplicity} needs an unrestricted calculation: leave out "
             "unrestricted=False"
         )
-    return dataclasses.replace(molecule, multiplicity=multiplicity)
+    return dataclasses.replace(
+        molecule, numbers=numbers, positions=positions, multiplicity=multiplicity
+    )
 
 
 def _multiplicity(molecule: Molecule, n_electrons: int, n_orbitals: int) -> int:

@@ -235,6 +235,8 @@ class FockBuilder:
     def select(self, keep: Tensor) -> FockBuilder:
         """The same for the molecules ``keep`` (sorted indices)."""
         old = self.layout
+        if len(keep) == old.n_molecules:
+            return self
         layout, atoms, pairs = select(old, keep)
         in_heavy = torch.isin(old.heavy, atoms)
         in_hydrogen = torch.isin(old.hydrogen, atoms)

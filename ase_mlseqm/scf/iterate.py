@@ -78,8 +78,9 @@ def iterate(
             if n_open == n_b and bool(done.all()):
                 return Attempt(density, fock, residual, result.iterations + iteration)
             store = open_ & (done | ~torch.isfinite(residual) | last)
+            reached = residual if final else residual.clamp(min=tolerance)  # not converged
             result.store(
-                active[store], density[:, store], fock[:, store], residual[store], iteration
+                active[store], density[:, store], fock[:, store], reached[store], iteration
             )
             open_ = open_ & ~store
             n_open = int(open_.sum())

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..nddo.fock import FockBuilder
-from .driver import SCFResult
+from .result import SCFResult
 
 
 @dataclasses.dataclass(frozen=True)

@@ -240,6 +240,25 @@ def test_overhead(monkeypatch):
     assert best["ours"] < best["plain"] / 2
 
 
+def test_a_model_that_is_written_anew_or_removed_stays_what_it_was(tmp_path):
+    """A training writes its model while dynamics run with it."""
+    model = tmp_path / "mine.safetensors"
+    first = model_file("hipnn-pm3").model.source
+    shutil.copy(first, model)
+    atoms = water()
+    atoms.calc = MLSEQM(model=model)
+    before = atoms.get_potential_energy()
+    shutil.copy(first.with_name("hipnn-pm3.1.safetensors"), model)
+    atoms.positions += 0.5
+    assert atoms.get_potential_energy() == pytest.approx(before, abs=1e-6)
+    other = water()
+    model.unlink()
+    assert atoms.calc.singlepoint.parameters is not None
+    shutil.copy(first.with_name("hipnn-pm3.1.safetensors"), model)
+    other.calc = MLSEQM(model=model)
+    assert abs(other.get_potential_energy() - before) > 1e-4
+
+
 def test_a_model_of_a_relative_path_is_found_from_another_folder(tmp_path, monkeypatch):
     """Scripts change their folder between steps."""
     shutil.copy(model_file("hipnn-pm3").model.source, tmp_path / "mine.safetensors")

@@ -8,7 +8,8 @@ import torch
 from helpers import TIGHT, build, moved, run, single
 from mixture import MIXED, atoms_of, same, shuffled
 
-from ase_mlseqm import InputError, SCFSettings, Status, evaluate
+from ase_mlseqm import Engine, InputError, SCFSettings, Status, evaluate
+from ase_mlseqm.batch import Molecule
 from ase_mlseqm.singlepoint import PROPERTIES
 
 
@@ -156,3 +157,18 @@ def test_unusable_guesses_are_ignored():
     for guess in (np.zeros((1, 5, 5)), np.full(shape, np.nan), None, np.zeros((2, 6, 6))):
         result = single(molecule, "PM3", guesses=[guess])
         assert result.energy == pytest.approx(expected.energy, abs=1e-9)
+
+
+def test_lists_and_arrays_are_as_good():
+    molecule = Molecule([1, 1], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.74]])
+    engine = Engine("PM3")
+    (found,) = engine.run([molecule], ("energy", "density"))
+    (again,) = engine.run([molecule], guesses=found.density[None])
+    assert again.energy == pytest.approx(found.energy, abs=1e-9)
+
+
+def test_a_start_that_is_no_determinant_is_not_called_converged():
+    """A carbon atom's p electron, spread over three orbitals, commutes with its Fock matrix."""
+    atom = Molecule(np.array([6]), np.zeros((1, 3)), multiplicity=1)
+    (found,) = Engine("PM3", scf=SCFSettings(max_iterations=1)).run([atom])
+    assert found.energy == pytest.approx(Engine("PM3").run([atom])[0].energy, abs=1e-6)

@@ -1,6 +1,7 @@
 """Threads change nothing; batches that memory cannot hold are made smaller."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -135,6 +136,46 @@ def test_max_memory_bounds_the_batches(limited):
     sizes.clear()
     assert all(r.converged for r in Engine("PM3", max_memory=1.0).run(many))
     assert sizes == [1] * 12
+
+
+def test_max_memory_bounds_what_threads_compute_at_one_time(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
+    engine = Engine("PM3", max_memory=1e9)
+    jobs = [Job.of(k, build("C6H6"), engine.model, None, None) for k in range(2000)]
+    buckets = engine._buckets(jobs, ())
+    sizes = [buckets_module._memory(job, 8) for bucket in buckets for job in bucket[:1]]
+    needed = sorted(size * len(bucket) for size, bucket in zip(sizes, buckets, strict=True))
+    assert sum(needed[-16:]) <= 1e9 + 16 * sizes[0]
+    # a molecule that is larger than its share is computed with fewer others beside it
+    workers = []
+
+    def pool(number, **keywords):
+        workers.append(number)
+        return ThreadPoolExecutor(number, **keywords)
+
+    monkeypatch.setattr(buckets_module, "ThreadPoolExecutor", pool)
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    Engine("PM3", max_memory=2.5 * sizes[0]).run([build("C6H6", seed=k) for k in range(3)])
+    assert workers == [2]
+
+
+def test_threads_that_start_later_have_as_many_as_before():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        evaluate([atoms_of(build("H2O")), atoms_of(build("CH3"))], "PM3")
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_molecule_larger_than_the_machine_is_not_begun(monkeypatch):
+    """Linux would end the process, and lose the others."""
+    monkeypatch.setattr(buckets_module, "_physical_memory", lambda: 3e5)
+    small, big = Engine("PM3", max_memory=1e6).run([build("H2O"), build("C6H6")])
+    assert small.converged
+    assert big.status is Status.OUT_OF_MEMORY
 
 
 def test_a_system_that_does_not_tell_its_memory(monkeypatch):

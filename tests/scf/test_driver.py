@@ -11,8 +11,10 @@ from helpers import build, moved, problem, run, single, turn
 from ase_mlseqm import Engine, SCFSettings, Status
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.nddo.fock import FockBuilder
-from ase_mlseqm.scf import driver, solve
+from ase_mlseqm.scf import driver, search, solve
 from ase_mlseqm.scf.density import commutator
+from ase_mlseqm.scf.iterate import Attempt
+from ase_mlseqm.scf.result import finish
 from ase_mlseqm.scf.rungs import PlainDIIS
 
 CLOSED = [build(n) for n in ("CH3CONH2", "H2", "CHFBrI", "PF3", "C6H6", "SO2", "AlH3")]
@@ -97,7 +99,7 @@ def test_the_ladder_saves_what_diis_misses():
     assert result.energy == pytest.approx(expected, abs=1e-7)
 
 
-@pytest.mark.parametrize("rung", driver._LADDER, ids=lambda rung: f"{rung.name} {rung.seed or ''}")
+@pytest.mark.parametrize("rung", search.LADDER, ids=lambda rung: f"{rung.name} {rung.seed or ''}")
 def test_every_rung_alone_saves_what_diis_misses(rung, monkeypatch):
     """The only one behind a DIIS that is cut short."""
     original = driver.iterate
@@ -110,7 +112,7 @@ def test_every_rung_alone_saves_what_diis_misses(rung, monkeypatch):
     molecules = [build("CH3CONH2"), build("SO2"), build("HCN")]
     expected = run(molecules, "PM3", scf=SCFSettings())
     monkeypatch.setattr(driver, "iterate", cut_short)
-    monkeypatch.setattr(driver, "_LADDER", (rung,))
+    monkeypatch.setattr(search, "LADDER", (rung,))
     settings = SCFSettings(max_iterations=200)
     for found, plain in zip(run(molecules, "PM3", scf=settings), expected, strict=True):
         assert (found.rung, plain.rung) == (rung.name, "diis")
@@ -291,8 +293,8 @@ def test_an_excited_determinant_is_not_called_converged():
     density = good.density + change
     residual = commutator(good.fock, density).abs().amax((0, 2, 3))
     assert bool((residual < 1e-6).all())
-    attempt = driver.Attempt(density, good.fock, residual, torch.tensor([1, 1]))
-    result = driver._finish(part.builder, part.occupied, attempt, 1e-6, "diis")
+    attempt = Attempt(density, good.fock, residual, torch.tensor([1, 1]))
+    result = finish(part.builder, part.occupied, attempt, 1e-6, "diis")
     assert result.converged.tolist() == [False, True]
 
 
