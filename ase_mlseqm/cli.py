@@ -6,6 +6,7 @@ Exit codes: 0 all well; 1 something did not converge; 2 bad input (what could be
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import warnings
@@ -92,6 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     ARGUMENTS[:] = sys.argv[1:] if arguments is None else arguments
     _told.clear()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not have all letters
+            stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         return _main()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -18,7 +20,9 @@ from ase.io.formats import string2index
 from .broken_files import why_unreadable
 from .calculator import ase_results
 from .errors import InputError
+from .file_charges import state_charges
 from .results import SinglePoint
+from .wholefile import named_errors
 
 NUMBERS = (
     "heat_of_formation",
@@ -88,6 +92,9 @@ def read_frames(spec: str) -> tuple[list[Frame], str | None]:
     except Exception as error:  # every reader of ASE has its own
         after = f" behind frame {len(found) - 1}" if found else ""
         problem = f"{file}: cannot be read{after} ({why_unreadable(file, error)})"
+    state_charges(Path(file), found)
+    for atoms in found:
+        _fill_words(atoms)
     frames = [Frame(file, k, atoms, len(found) == 1) for k, atoms in enumerate(found)]
     if not frames and problem is None:
         problem = f"{file}: there are no structures in it"
@@ -100,6 +107,17 @@ def read_frames(spec: str) -> tuple[list[Frame], str | None]:
     if not frames and problem is None:
         problem = f"{spec}: no such frame, there are {len(found)}"
     return frames, problem
+
+
+def _fill_words(atoms: Atoms) -> None:
+    """Make words out of what a column of words in extended XYZ cannot hold (in place).
+
+    PDB files may leave residue names and the like blank; such a line had a column too few.
+    """
+    for name, array in atoms.arrays.items():
+        if array.dtype.kind in "US":
+            words = ["_".join(str(word).split()) or "X" for word in array.ravel().tolist()]
+            atoms.arrays[name] = np.array(words).reshape(array.shape)
 
 
 def output_stems(files: Iterable[str], several: Collection[str] = ()) -> dict[str, str]:
@@ -145,6 +163,11 @@ def output_stem(frame: Frame, stems: dict[str, str]) -> str:
     return stems[frame.file] + ("" if frame.alone else f"_{frame.index:04d}")
 
 
+def place(frame: Frame) -> dict[str, int]:
+    """Which frame of its file it was, for ``info``: others of the file may have been refused."""
+    return {} if frame.alone else {"frame": frame.index}
+
+
 def with_results(atoms: Atoms, point: SinglePoint, **info: Any) -> Atoms:
     """Copy of ``atoms`` that carries a result as ASE's file formats store it.
 
@@ -176,8 +199,9 @@ def with_results(atoms: Atoms, point: SinglePoint, **info: Any) -> Atoms:
 
 
 def write_frames(path: Path, frames: Sequence[Atoms], append: bool = False) -> None:
-    """Write extxyz."""
-    write(path, frames, format="extxyz", append=append)
+    """Write extxyz; an OSError names the file."""
+    with named_errors(path):
+        write(path, frames, format="extxyz", append=append)
 
 
 def output_folder(folder: Path) -> Path:
@@ -190,9 +214,8 @@ def output_folder(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".mlseqm"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # whether files can be made there
+            pass
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}") from None
     return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .engines import scf_settings
 from .errors import InputError
-from .frames import Frame, read_frames
+from .frames import Frame, frame_stems, read_frames
 from .options import CalculatorOptions
 from .report import Outcome, console, results_table
 from .results import SinglePoint, Status
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 PREFIX = "mlseqm: "
 MOST_NAMED = 5
 """Molecules in one warning."""
+OUTPUTS = {"sp": "sp", "relax": "relaxed", "vib": "vib", "thermo": "vib", "md": "md"}
+"""End of the name of the structures that a command writes."""
 
 
 @dataclasses.dataclass
@@ -52,6 +55,8 @@ class Run:
     problems: list[str] = dataclasses.field(default_factory=list)
     outcomes: list[Outcome] = dataclasses.field(default_factory=list)
     interrupted: bool = False
+    goes_on: bool = False
+    """Whether the same command goes on where it was interrupted."""
 
     @property
     def level(self) -> str:
@@ -88,7 +93,21 @@ class Run:
             if problem is not None:
                 self.problems.append(problem)
         self.summary.lap("read")
+        self._keep_inputs(list(frames.values()))
         return list(frames.values())
+
+    def _keep_inputs(self, frames: list[Frame]) -> None:
+        """Refuse to write results of one file into another that is read, as with ``*.xyz``."""
+        folder, stems = self.out.resolve(), frame_stems(frames)
+        here = [file for file in stems if Path(file).resolve().parent == folder]
+        for other, stem in stems.items():
+            ours = rf"{re.escape(stem)}(_\d{{4,}})?_{OUTPUTS.get(self.name)}\.extxyz"
+            for file in here:
+                if re.fullmatch(ours, Path(file).name):
+                    raise InputError(
+                        f"{file} would be overwritten by the results of {other}: give another "
+                        "folder with --out, or leave it out"
+                    )
 
     def checked(
         self, frames: Sequence[Frame], model: Model
@@ -105,6 +124,14 @@ class Run:
             except InputError as error:
                 refused.append(f"{frame.name}: {error}")
         return good, refused
+
+    @contextlib.contextmanager
+    def may_fail(self) -> Iterator[None]:
+        """A file that cannot be written is a problem; all others, and the report, come anyway."""
+        try:
+            yield
+        except OSError as error:
+            self.problems.append(f"{error.filename}: cannot be written ({error.strerror})")
 
     def wrote(self, path: Path) -> None:
         """Remember an output file."""
@@ -150,7 +177,8 @@ class Run:
         if self.outcomes:
             path = self.out / f"mlseqm_{self.name}.json"
             self.wrote(path)
-            self.summary.write(path)
+            with self.may_fail():
+                self.summary.write(path)
         if self.json:
             report = self.summary.to_dict()
             report["molecules"] = [outcome.to_dict() for outcome in self.outcomes]
@@ -168,7 +196,10 @@ class Run:
         for problem in self.problems:
             complain(problem)
         if self.interrupted:
-            complain(f"interrupted; {len(self.outcomes)} molecules were computed and written")
+            if self.goes_on:
+                complain("interrupted; the same command goes on from what was written")
+            else:
+                complain(f"interrupted; {len(self.outcomes)} molecules were computed and written")
             return 130
         if self.problems:
             return 2

@@ -21,7 +21,7 @@ from .errors import InputError
 from .frames import Frame, frame_stems, output_folder, output_stem
 from .report import Outcome, console
 from .results import SinglePoint
-from .runs import Run, progress_bar
+from .runs import Run, complain, progress_bar
 from .summary import jsonable
 from .workflows.md import dynamics
 from .workflows.md_config import Interrupted, MDResult
@@ -29,7 +29,7 @@ from .workflows.md_figures import plot_energies, plot_spectrum, with_error
 from .workflows.md_log import Files
 from .workflows.replicas import replicas
 from .workflows.side_by_side import side_by_side
-from .workflows.spectra import Spectrum, ir_spectrum, power_spectrum
+from .workflows.spectra import CM, Spectrum, ir_spectrum, power_spectrum
 from .workflows.trajectory import write_last
 
 UNITS = {
@@ -42,6 +42,9 @@ UNITS = {
 
 FEWEST = 64
 """Frames below which no spectrum is made."""
+HIGHEST = 4100.0
+"""cm^-1; what vibrates faster than velocities are written would look slow, and bonds to hydrogen
+vibrate up to here."""
 
 
 @dataclasses.dataclass
@@ -65,6 +68,7 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
     if not frames:
         return run.finish()
     output_folder(run.out)
+    run.goes_on = True
     if run.wants_uncertainty:
         run.doubt(_starts(run, frames))
     stems = frame_stems(frames)
@@ -210,19 +214,31 @@ def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions)
     skip = 1e3 * settings.equilibration
     timestep = step if settings.ensemble == "nve" else None
     found: dict[str, list[Spectrum]] = {"power": [], "ir": []}
+    fastest = 0.5 / (spacing * CM)
+    if results and fastest < HIGHEST:
+        complain(
+            f"{label}: no spectrum of the velocities, which every {settings.interval} steps show "
+            f"only what is below {fastest:.0f} cm^-1; give a smaller --interval"
+        )
     for result in results:
         assert result.files is not None
-        heat = result.mean_temperature
+        after = int(np.ceil(skip / step))
+        heats = result.table["temperature_K"][after:]
+        heat = float(heats.mean()) if len(heats) else np.nan
         options: dict[str, Any] = {"resolution": settings.resolution, "timestep": timestep}
         first = int(np.ceil(skip / spacing))
         velocities = result.files.trajectory.velocities(first)
         if len(velocities) < FEWEST:
-            continue
-        masses = result.atoms.get_masses()
-        found["power"].append(power_spectrum(velocities, masses, spacing, heat, **options))
+            complain(
+                f"{label}: no spectrum of the velocities of {len(velocities)} frames behind the "
+                f"equilibration, {FEWEST} are needed"
+            )
+        elif fastest >= HIGHEST:
+            masses = result.atoms.get_masses()
+            found["power"].append(power_spectrum(velocities, masses, spacing, heat, **options))
         dipoles = np.column_stack([result.table[f"dipole_{axis}_eA"] for axis in "xyz"])
-        dipoles = dipoles[int(np.ceil(skip / step)) :]
-        if np.isfinite(dipoles).all():
+        dipoles = dipoles[after:]
+        if len(dipoles) >= FEWEST and np.isfinite(dipoles).all():
             found["ir"].append(ir_spectrum(dipoles, step, heat, **options))
     for kind, spectra in found.items():
         if not spectra:

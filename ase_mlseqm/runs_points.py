@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .engines import engine_for
-from .frames import frame_stems, output_folder, with_results, write_frames
+from .frames import frame_stems, output_folder, place, with_results, write_frames
 from .report import Outcome
 from .results import SinglePoint
 from .runs import Run, progress_bar
@@ -45,11 +45,12 @@ def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
     for index, point in sorted(results.items()):
         frame = frames[index]
         run.outcomes.append(Outcome(frame, point, point.converged, point.message))
-        by_file.setdefault(frame.file, []).append(with_results(frame.atoms, point))
+        by_file.setdefault(frame.file, []).append(with_results(frame.atoms, point, **place(frame)))
     stems = frame_stems(frames)
     for file, atoms in by_file.items():
         path = run.out / f"{stems[file]}_sp.extxyz"
-        write_frames(path, atoms)
-        run.wrote(path)
+        with run.may_fail():
+            write_frames(path, atoms)
+            run.wrote(path)
     run.summary.lap("write")
     return run.finish()

@@ -16,7 +16,15 @@ from .calculator import MLSEQM
 from .cli_points import RelaxOptions
 from .engines import engine_for
 from .errors import InputError
-from .frames import Frame, frame_stems, output_folder, output_stem, with_results, write_frames
+from .frames import (
+    Frame,
+    frame_stems,
+    output_folder,
+    output_stem,
+    place,
+    with_results,
+    write_frames,
+)
 from .options import base_settings
 from .report import Outcome
 from .results import SinglePoint
@@ -117,7 +125,7 @@ def _all_at_once(
     from .workflows.relax_many import InterruptedMany, relax_many
 
     stems = frame_stems(frames)
-    many = Many(calc)
+    many, unfinished = Many(calc), _unfinished(run, frames, stems)
     with progress_bar(len(frames), "relaxations") as advance:
         found: list[RelaxResult | CalculatorError | InputError | None]
         try:
@@ -128,7 +136,8 @@ def _all_at_once(
                     config,
                     done=lambda *_: advance(),
                     step=lambda number, active: advance(0, f"step {number}: {active} to go"),
-                    checkpoint=_unfinished(run, frames, stems),
+                    checkpoint=unfinished,
+                    keep_checkpoint=True,
                     many=many,
                 )
             )
@@ -166,6 +175,8 @@ def _all_at_once(
         run.outcomes.append(_outcome(frame, point, result))
         _write_relaxed(run, frame, point, result, stems[frame.file], started)
         relaxed.append((frame, result))
+    if not run.interrupted:
+        unfinished.unlink(missing_ok=True)
     if figure:
         _draw(run, relaxed, stems)
     run.summary.lap("write")
@@ -262,6 +273,7 @@ def _write_relaxed(
     info = {
         "relaxed": result is not None and run.outcomes[-1].converged,
         "steps": 0 if result is None else result.steps,
+        **place(frame),
     }
     path = run.out / f"{stem}_relaxed.extxyz"
     write_frames(path, [with_results(atoms, point, **info)], append=frame.file in started)

@@ -54,6 +54,8 @@ def vibration_runs(run: Run, specs: list[str], settings: VibOptions) -> int:
             write_spectra(run, frame, stem, result, settings)
         if settings.animate and len(result.frequencies):
             folder = output_folder(run.out / f"{stem}_modes")
+            for old in folder.glob("mode_*.extxyz"):
+                old.unlink()
             for index in range(len(result.frequencies)):
                 frames = mode_frames(result, index)
                 write_frames(folder / f"mode_{index + 1:03d}.extxyz", frames)

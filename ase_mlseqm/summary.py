@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .wholefile import write_whole
+
 UNITS = {
     "energy": "eV",
     "free_energy": "eV",
@@ -109,8 +111,10 @@ class RunSummary:
         }
 
     def write(self, path: Path) -> None:
-        """Write the JSON file."""
-        path.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        """Write the JSON file, whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
+        # a file name need not be text
+        write_whole(path, text.encode(errors="backslashreplace"))
 
 
 def jsonable(value: Any) -> Any:

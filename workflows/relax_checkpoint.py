@@ -61,10 +61,10 @@ class Checkpoint:
         known = {frame.info.get(KEY): frame for frame in frames}
         return {k: known[key] for k, key in enumerate(self.keys) if key in known}
 
-    def write(self, histories: Sequence[_History]) -> None:
-        """Write what was reached, unless that was done only just now."""
+    def write(self, histories: Sequence[_History], at_once: bool = False) -> None:
+        """Write what was reached, unless that was done only just now, or in any case."""
         start = time.monotonic()
-        if self.path is None or start < self._next:
+        if self.path is None or (start < self._next and not at_once):
             return
         frames = []
         for key, history in zip(self.keys, histories, strict=True):

@@ -50,6 +50,7 @@ def relax_many(
     done: Progress | None = None,
     step: Callable[[int, int], None] | None = None,
     checkpoint: str | Path | None = None,
+    keep_checkpoint: bool = False,
     many: Many | None = None,
 ) -> list[RelaxResult | Failure]:
     """Relax the positions of many molecules.
@@ -69,6 +70,8 @@ def relax_many(
     checkpoint : str or Path, optional
         File that gets the structures every few seconds, and is removed at the end.  A run that was
         cut off goes on from it.
+    keep_checkpoint : bool
+        Whether the file stays at the end: whoever still has to write the results removes it then.
     many : Many, optional
         What computes them with ``calc``; has their last densities afterwards.
 
@@ -150,7 +153,10 @@ def relax_many(
             if result is None and works[k].history.last is not None:
                 results[k] = works[k].history.interrupted(config)
         raise InterruptedMany(results) from None
-    kept.remove()
+    if keep_checkpoint:
+        kept.write([work.history for work in works.values()], at_once=True)
+    else:
+        kept.remove()
     return results  # type: ignore[return-value]
 
 

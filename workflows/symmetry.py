@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from ase import Atoms
 
 from ase_mlseqm.errors import InputError
+
+NEARLY_SYMMETRIC = (1e-2, 1e-3, 1e-4)
+"""How close two moments of inertia may be to count as equal.  Pyrrole is nearly a symmetric top:
+with pymatgen's own 1e-2 its axis is looked for in the wrong place, and not found."""
 
 
 def point_group(atoms: Atoms, tolerance: float = 0.1) -> tuple[str, int]:
@@ -34,9 +40,31 @@ def point_group(atoms: Atoms, tolerance: float = 0.1) -> tuple[str, int]:
             "the symmetry number needs pymatgen: pip install 'ase-mlseqm[thermo]', or give it "
             "(symmetry_number=1 for a molecule without rotational symmetry)"
         ) from None
-    found = PointGroupAnalyzer(Molecule(_labels(atoms), atoms.positions), tolerance=tolerance)
-    symbol = str(found.sch_symbol).replace("*", "∞")
-    return symbol, int(found.get_rotational_symmetry_number())
+    known = Molecule(_labels(atoms), atoms.positions)
+    symbols = [
+        str(PointGroupAnalyzer(known, tolerance, equal).sch_symbol) for equal in NEARLY_SYMMETRIC
+    ]
+    symbol = max(symbols, key=lambda each: _orders(each)[1])
+    return symbol.replace("*", "∞"), _orders(symbol)[0]
+
+
+def _orders(symbol: str) -> tuple[int, int]:
+    """How many proper rotations, and how many operations, a point group has.
+
+    Those of linear molecules without the rotations about their axis.  Of the symbol, since the
+    operations that pymatgen finds in a distorted molecule need not close to a group.
+    """
+    whole = {"C1": (1, 1), "Cs": (1, 2), "Ci": (1, 2), "C*v": (1, 2), "D*h": (2, 4), "Kh": (1, 2)}
+    cubic = {"T": 12, "O": 24, "I": 60}
+    if symbol in whole:
+        return whole[symbol]
+    found = re.fullmatch(r"([CDSTOI])(\d*)([vhd]?)", symbol)
+    assert found is not None, symbol
+    kind, order, mirrors = found.groups()
+    if kind == "S":
+        return int(order) // 2, int(order)
+    rotations = cubic[kind] if kind in cubic else int(order) * (2 if kind == "D" else 1)
+    return rotations, rotations * (2 if mirrors else 1)
 
 
 def _labels(atoms: Atoms) -> list[int]:

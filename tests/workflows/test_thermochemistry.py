@@ -19,6 +19,7 @@ from test_vibrations import FIXED, MOPAC, build
 from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.cli_vibrations import ThermoOptions
 from ase_mlseqm.options import field_docs
+from ase_mlseqm.workflows.relax import relax
 from ase_mlseqm.workflows.symmetry import point_group
 from ase_mlseqm.workflows.thermochemistry import (
     ThermoConfig,
@@ -75,11 +76,28 @@ def test_mopac(name):
         ("C2H6", "D3d", 6),
         ("HCOOH", "Cs", 1),
         ("O", "Kh", 1),
+        ("C4H4NH", "C2v", 2),  # two moments of inertia that are equal within 1 %
+        ("COF2", "C2v", 2),
+        ("C3H4_D2d", "D2d", 4),
+        ("C60", "Ih", 60),
     ],
 )
-def test_symmetry_numbers(name, group, number):
+@pytest.mark.parametrize("noise", [0.0, 1e-4])
+def test_symmetry_numbers(name, group, number, noise):
     pytest.importorskip("pymatgen")
-    assert point_group(molecule(name)) == (group, number)
+    atoms = molecule(name)
+    atoms.rattle(noise, seed=3)
+    assert point_group(atoms) == (group, number)
+
+
+def test_symmetry_of_what_is_nearly_symmetric():
+    """The operations that pymatgen finds in these do not close to a group, or to a small one."""
+    pytest.importorskip("pymatgen")
+    flat = [[-0.009, 0.012, 0.683], [0.008, -0.013, -0.556]]
+    flat += [[-0.010, 0.946, -1.113], [0.003, -0.942, -1.125]]
+    assert point_group(Atoms("OCH2", flat)) == ("C2v", 2)
+    thiyl = relax(molecule("CH3S"), MLSEQM(method="PM3"))
+    assert point_group(thiyl.atoms)[1] in (1, 3)
 
 
 def test_isotopes_break_symmetry():

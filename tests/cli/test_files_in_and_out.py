@@ -1,0 +1,156 @@
+"""What files state is used, what they cannot hold is mended, and nothing computed is lost."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.io import read, write
+
+from ase_mlseqm import runs_relax
+from ase_mlseqm.cli import main
+
+PM3 = ["--method", "PM3"]
+ATOM = "HETATM{:5}  {}   {}     1    {:8.3f}{:8.3f}{:8.3f}  1.00  0.00          {:>2}{}\n"
+GAUSSIAN = "%mem=1GB\n# PM3 opt\n\nhydroxide\n\n-1 1\nO 0.0 0.0 0.0\nH 0.0 0.0 0.97\n\n"
+MOL = """ammonium
+  x
+
+  5  4  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 N   0  0
+    0.6000    0.6000    0.6000 H   0  0
+   -0.6000   -0.6000    0.6000 H   0  0
+   -0.6000    0.6000   -0.6000 H   0  0
+    0.6000   -0.6000   -0.6000 H   0  0
+  1  2  1  0
+  1  3  1  0
+  1  4  1  0
+  1  5  1  0
+M  CHG  1   1   1
+M  END
+$$$$
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def pdb(residue: str, charge: str = "  ") -> str:
+    places = [("O", 0.0, 0.119), ("H", 0.0, 1.089)]
+    lines = [
+        ATOM.format(k, symbol, residue, 0.0, y, z, symbol, charge if symbol == "O" else "")
+        for k, (symbol, y, z) in enumerate(places, 1)
+    ]
+    return "".join(lines) + "END\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "charge"),
+    [
+        ("oh.gjf", GAUSSIAN, -1),
+        ("oh.com", GAUSSIAN.replace("-1 1", " 0 2"), 0),
+        ("nh4.sdf", MOL, 1),
+        ("nh4.mol", MOL, 1),
+        ("oh.pdb", pdb("OH ", "1-"), -1),
+    ],
+)
+def test_charges_that_a_file_states(name, text, charge, capsys):
+    Path(name).write_text(text)
+    assert main(["sp", name, *PM3, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["molecules"]
+    assert found["charge"] == charge
+    assert read(f"{Path(name).stem}_sp.extxyz").info["charge"] == charge
+    if charge:
+        assert main(["sp", name, *PM3, "--charge", "0", "--out", "other"]) == 2
+        assert "charge" in capsys.readouterr().err
+
+
+def test_blank_words_can_be_read_again(capsys):
+    """Residues without a name would leave a column out of extended XYZ."""
+    Path("w.pdb").write_text(pdb("   "))
+    assert main(["sp", "w.pdb", *PM3]) == 0
+    assert main(["sp", "w_sp.extxyz", *PM3, "--out", "again"]) == 0
+    assert read("again/w_sp_sp.extxyz").get_chemical_formula() == "HO"
+
+
+def test_results_do_not_overwrite_what_is_read(capsys):
+    write("a.xyz", molecule("H2O"), format="xyz")
+    assert main(["sp", "a.xyz", *PM3]) == 0
+    before = Path("a_sp.extxyz").read_bytes()
+    assert main(["sp", "a.xyz", "a_sp.extxyz", "--method", "AM1"]) == 2
+    assert "a_sp.extxyz would be overwritten by the results of a.xyz" in capsys.readouterr().err
+    assert Path("a_sp.extxyz").read_bytes() == before
+    assert main(["sp", "a.xyz", "a_sp.extxyz", "--method", "AM1", "--out", "am1"]) == 0
+
+
+@pytest.mark.parametrize("command", ["sp", "relax"])
+def test_frames_say_where_they_were(command):
+    """One of them is refused, so that their number is not their place."""
+    bad = molecule("H2O")
+    bad.positions[1] = bad.positions[0]
+    write("three.xyz", [molecule("H2O"), bad, molecule("CH4")], format="extxyz")
+    assert main([command, "three.xyz", *PM3]) == 2
+    found = read("three_sp.extxyz" if command == "sp" else "three_relaxed.extxyz", ":")
+    assert [frame.info["frame"] for frame in found] == [0, 2]
+
+
+def test_a_full_disk_takes_one_file_only(capsys):
+    write("a.xyz", molecule("H2O"), format="xyz")
+    write("b.xyz", molecule("CH4"), format="xyz")
+    Path("a_sp.extxyz").symlink_to("/dev/full")
+    assert main(["sp", "a.xyz", "b.xyz", *PM3, "--json"]) == 2
+    told = capsys.readouterr()
+    assert len(json.loads(told.out)["molecules"]) == 2
+    assert "a_sp.extxyz: cannot be written (No space left on device)" in told.err
+    assert read("b_sp.extxyz").get_potential_energy() < 0.0
+    assert Path("mlseqm_sp.json").exists()
+
+
+@pytest.mark.parametrize("where", ["properties", "writing"])
+def test_relaxations_that_are_done_are_not_lost(where, monkeypatch, capsys):
+    """The file to go on from stays until the results are written."""
+    write("two.xyz", [molecule("H2O"), molecule("CH4")], format="extxyz")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if where == "properties":
+            patch.setattr(runs_relax, "engine_for", stop)
+        else:
+            Path("two_relaxed.extxyz").symlink_to("/dev/full")
+        assert main(["relax", "two.xyz", *PM3]) == (130 if where == "properties" else 2)
+    Path("two_relaxed.extxyz").unlink(missing_ok=True)
+    assert main(["relax", "two.xyz", *PM3, "--no-figure"]) == 0
+    assert len(read("two_relaxed.extxyz", ":")) == 2
+    assert not list(Path().glob("*unfinished*"))
+
+
+def test_a_name_that_is_no_text():
+    name = "w\udcff.xyz"  # a byte that is no text
+    write("water.xyz", molecule("H2O"), format="xyz")
+    Path("water.xyz").rename(name)
+    assert main(["sp", name, *PM3]) == 0
+    assert "w\\udcff.xyz" in Path("mlseqm_sp.json").read_text()
+
+
+def test_modes_of_another_molecule_do_not_stay():
+    write("x.xyz", molecule("H2O"), format="xyz")
+    assert main(["vib", "x.xyz", *PM3, "--no-spectrum"]) == 0
+    write("x.xyz", molecule("H2"), format="xyz")
+    assert main(["vib", "x.xyz", *PM3, "--no-spectrum"]) == 0
+    assert [path.name for path in Path("x_modes").iterdir()] == ["mode_001.extxyz"]
+
+
+def test_spectra_that_would_show_fast_vibrations_as_slow_ones(capsys):
+    write("water.xyz", molecule("H2O"), format="xyz")
+    assert main(["md", "water.xyz", *PM3, "--steps", "200", "--interval", "20"]) == 0
+    told = capsys.readouterr().err
+    assert "every 20 steps show only what is below 1668 cm^-1" in told
+    assert not Path("water_power.csv").exists()
+    assert np.isfinite(np.loadtxt("water_ir.csv", delimiter=",", skiprows=1)).all()
+    assert main(["md", "water.xyz", *PM3, "--steps", "60", "--out", "short"]) == 0
+    assert "of 16 frames behind the equilibration, 64 are needed" in capsys.readouterr().err
