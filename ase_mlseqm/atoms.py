@@ -29,25 +29,39 @@ def _agree(found: dict[str, int], what: str) -> int | None:
     return next(iter(found.values()), None)
 
 
+def _stated(info: dict[str, Any], charge: Any, multiplicity: Any) -> dict[str, Any]:
+    """``info`` without what results state although nobody gave it, where a keyword is given."""
+    left_out: set[str] = set()
+    if "method" in info and "status" in info:
+        if charge is not None and info.get("charge") == 0:
+            left_out |= {"charge"}
+        if (left_out or multiplicity is not None) and info.get("multiplicity") in (1, 2):
+            left_out |= {"multiplicity", "spin"}
+    return {name: value for name, value in info.items() if name not in left_out}
+
+
 def charge_and_multiplicity(
     atoms: Any, charge: int | None = None, multiplicity: int | None = None
 ) -> tuple[int, int | None]:
     """Total charge and multiplicity (None: the lowest) from keywords, ``info`` and arrays.
 
     ``info["charge"]``, ``info["multiplicity"]`` or ``info["spin"]`` (2S + 1), and the sums of the
-    initial charges and magnetic moments; absent or all-zero arrays count as not given.
+    initial charges and magnetic moments; absent or all-zero arrays count as not given, and so do
+    the charge zero and the lowest multiplicity of a file of results, which state both in any case,
+    where there is a keyword.
 
     Raises
     ------
     InputError
         When two of them disagree, or a value is not a whole number.
     """
+    info = _stated(atoms.info, charge, multiplicity)
     charges: dict[str, int] = {}
     spins: dict[str, int] = {}
     if charge is not None:
         charges["the keyword charge"] = _integer(charge, "charge")
-    if atoms.info.get("charge") is not None:
-        charges['atoms.info["charge"]'] = _integer(atoms.info["charge"], 'atoms.info["charge"]')
+    if info.get("charge") is not None:
+        charges['atoms.info["charge"]'] = _integer(info["charge"], 'atoms.info["charge"]')
     initial = atoms.arrays.get("initial_charges")
     if initial is not None and np.any(initial != 0):
         name = "the sum of the initial charges"
@@ -55,9 +69,9 @@ def charge_and_multiplicity(
     if multiplicity is not None:
         spins["the keyword multiplicity"] = _integer(multiplicity, "multiplicity")
     for key in ("multiplicity", "spin"):
-        if atoms.info.get(key) is not None:
+        if info.get(key) is not None:
             name = f'atoms.info["{key}"]'
-            spins[name] = _integer(atoms.info[key], name)
+            spins[name] = _integer(info[key], name)
     moments = atoms.arrays.get("initial_magmoms")
     if moments is not None and moments.ndim > 1:
         raise InputError("initial magnetic moments are vectors: give one number per atom")

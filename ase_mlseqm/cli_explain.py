@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .command import GRADIENTS, ISOLATED, JSON
+from .command import GRADIENTS, ISOLATED, JSON, NO_PBC
 from .errors import InputError
 from .models import DEFAULT
 
@@ -48,6 +48,7 @@ def explain(
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw pictures.")] = True,
     out: Annotated[Path, typer.Option("--out", help="Folder for the output files.")] = Path(),
+    no_pbc: NO_PBC = False,
     json_: JSON = False,
 ) -> int:
     """Show the parameters that a learned model gives to atoms, and what they have to do with."""
@@ -77,6 +78,7 @@ def explain(
     summary = RunSummary(["mlseqm", *ARGUMENTS], settings)
     summary.model = {"name": model, "sha256": found.sha256}
     run = ExplainRun(found.model.on(find_device(device)), out, json_, figure, summary)
+    run.no_pbc = no_pbc
     if dataset:
         options = DataOptions(level, units, given_energies(isolated), gradients)
         return explain_dataset(run, files, max_frames or None, seed, options, device)

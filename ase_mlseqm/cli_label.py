@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .command import JSON
+from .command import JSON, NO_PBC
 from .labelling import LabelSettings
 from .options import field_docs
 
@@ -46,6 +46,7 @@ def label(
     unrestricted: Annotated[
         bool, _option("unrestricted", "--unrestricted/--restricted")
     ] = _DEFAULTS.unrestricted,
+    no_pbc: NO_PBC = False,
     json_: JSON = False,
 ) -> int:
     """Reference energies and forces of all structures with PySCF; goes on where it stopped."""
@@ -65,4 +66,5 @@ def label(
         unrestricted,
     )
     run = start("label", settings, out.parent, json_, {"method": settings.method})
+    run.no_pbc = no_pbc
     return labels(run, files, out)

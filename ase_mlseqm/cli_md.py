@@ -41,6 +41,8 @@ class MDOptions(MDConfig):
         if not 0.0 <= self.equilibration < float("inf"):
             raise InputError(f"equilibration is {self.equilibration}: give zero or more")
         if self.temperatures is not None:
+            if self.temperature != MDConfig.temperature:
+                raise InputError("give either temperature or temperatures, not both")
             object.__setattr__(self, "temperatures", tuple(self.temperatures))
             for value in self.temperatures:
                 if not 0.0 < value < float("inf"):

@@ -14,7 +14,7 @@ import typer
 
 from .configfile import from_dict, read_mapping
 from .errors import InputError
-from .options import CalculatorOptions, field_docs
+from .options import CalculatorOptions, check_names, field_docs
 
 SHARED = (
     *("method", "model", "charge", "multiplicity", "unrestricted", "field"),
@@ -37,6 +37,13 @@ ISOLATED = Annotated[
 ]
 GRADIENTS = Annotated[
     bool, typer.Option("--gradients", help="The files hold gradients instead of forces.")
+]
+NO_PBC = Annotated[
+    bool,
+    typer.Option(
+        "--no-pbc",
+        help="Take periodic structures as free molecules; they must be whole, in one cell.",
+    ),
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
@@ -77,11 +84,13 @@ def workflow_command(
         **options_of(config, aliases=aliases),
         **options_of(CalculatorOptions, SHARED, skip={f.name for f in own}),
         "config": CONFIG,
+        "no_pbc": NO_PBC,
         "out": Annotated[Path, typer.Option("--out", help="Folder for the output files.")],
         "json_": JSON,
     }
     defaults = {
         "files": inspect.Parameter.empty if required else None,
+        "no_pbc": False,
         "out": Path(),
         "json_": False,
     }
@@ -90,14 +99,17 @@ def workflow_command(
         from .runs import start
 
         paths, out, json_ = given.pop("files") or [], given.pop("out"), given.pop("json_")
-        source = given.pop("config")
+        source, no_pbc = given.pop("config"), given.pop("no_pbc")
         values, owner = gather(given, source, name)
         mine = {f.name for f in own}
         shared = {key: value for key, value in values.items() if key in SHARED}
+        check_names(set(values) - set(SHARED), config, owner, also=SHARED)
         rest = {key: value for key, value in values.items() if key not in SHARED or key in mine}
         settings = from_dict(config, _split_lists(rest, hints), owner)
         options = from_dict(CalculatorOptions, _split_lists(shared, hints), owner)
-        return work(start(name, options, out, json_, settings), paths, settings)
+        run = start(name, options, out, json_, settings)
+        run.no_pbc = no_pbc
+        return work(run, paths, settings)
 
     add_command(app, name, command, doc, kinds, defaults)
 

@@ -42,8 +42,8 @@ class Molecule:
         """
         if np.any(getattr(atoms, "pbc", False)):
             raise InputError(
-                "periodic cells are not supported yet: set atoms.pbc = False to compute the "
-                "molecule in vacuum"
+                "periodic cells are not supported yet: set atoms.pbc = False (command line: "
+                "--no-pbc) to compute the molecule in vacuum"
             )
         return cls(
             np.asarray(atoms.numbers, dtype=np.int64),

@@ -183,9 +183,10 @@ def keyword_table(cls: Any) -> str:
     return "\n".join(lines)
 
 
-def check_names(names: Iterable[str], cls: Any, owner: str) -> None:
-    """Raise :class:`InputError` for the first name that is no field of ``cls``."""
+def check_names(names: Iterable[str], cls: Any, owner: str, also: Sequence[str] = ()) -> None:
+    """Raise :class:`InputError` for the first name that is no field of ``cls``, nor in ``also``."""
     known = [field.name for field in dataclasses.fields(cls)]
+    known += [name for name in also if name not in known]
     for name in names:
         if name not in known:
             import difflib

@@ -55,6 +55,8 @@ class Run:
     problems: list[str] = dataclasses.field(default_factory=list)
     outcomes: list[Outcome] = dataclasses.field(default_factory=list)
     interrupted: bool = False
+    no_pbc: bool = False
+    """Whether periodic structures are taken as free molecules."""
     goes_on: bool = False
     """Whether the same command goes on where it was interrupted."""
 
@@ -84,11 +86,19 @@ class Run:
         settings = scf_settings(self.options.tolerance, self.options.max_iterations)
         self.summary.settings |= dataclasses.asdict(settings)
 
+    def frames_of(self, spec: str) -> tuple[list[Frame], str | None]:
+        """What :func:`read_frames` finds, without cells if they are not wanted."""
+        found, problem = read_frames(spec)
+        if self.no_pbc:
+            for frame in found:
+                frame.atoms.pbc = False
+        return found, problem
+
     def read(self, specs: list[str]) -> list[Frame]:
         """The frames of all files; one that is named twice is taken once."""
         frames: dict[tuple[str, int], Frame] = {}
         for spec in specs:
-            found, problem = read_frames(spec)
+            found, problem = self.frames_of(spec)
             frames |= {(frame.file, frame.index): frame for frame in found}
             if problem is not None:
                 self.problems.append(problem)

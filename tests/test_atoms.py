@@ -7,8 +7,9 @@ import pytest
 from ase import Atoms
 from ase.build import molecule as g2
 
-from ase_mlseqm import InputError
+from ase_mlseqm import InputError, evaluate
 from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
+from ase_mlseqm.frames import with_results
 
 
 def water(**info):
@@ -106,3 +107,21 @@ def test_the_molecule_is_a_copy():
     atoms.positions += 1.0
     np.testing.assert_array_equal(molecule.positions, [[0, 0, 0], [0, 0, 1.1]])
     assert molecule.positions.dtype == np.float64
+
+
+def test_results_may_become_ions():
+    """A file of results states charge 0 and multiplicity 1 whether anyone gave them or not."""
+    atoms = water()
+    (point,) = evaluate([atoms], "PM3")
+    relaxed = with_results(atoms, point)
+    assert charge_and_multiplicity(relaxed) == (0, 1)
+    assert charge_and_multiplicity(relaxed, charge=1) == (1, None)
+    assert charge_and_multiplicity(relaxed, charge=-1, multiplicity=2) == (-1, 2)
+    assert charge_and_multiplicity(relaxed, multiplicity=3) == (0, 3)
+    (ion,) = evaluate([atoms], "PM3", charges=[1])
+    for given in ({"charge": 0}, {"charge": 2}):
+        with pytest.raises(InputError, match="given twice"):
+            charge_and_multiplicity(with_results(atoms, ion), **given)
+    atoms.info["charge"] = 0  # of a file that is no result
+    with pytest.raises(InputError, match="given twice"):
+        charge_and_multiplicity(atoms, charge=1)

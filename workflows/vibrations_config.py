@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_not_negative, require_positive
 
 from .computed import ComputedAtoms
@@ -43,6 +44,8 @@ class VibrationsConfig:
     def __post_init__(self) -> None:
         require_positive(self, "fmax", "push", "step")
         require_not_negative(self, "max_steps", "follow")
+        if self.follow and not self.relax:
+            raise InputError("follow relaxes the structure: leave it out, or let it be relaxed")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,8 @@ class ExplainRun:
     ----------
     problems : list of str
         A sentence for everything that was refused.
+    no_pbc : bool
+        Whether periodic structures are taken as free molecules.
     """
 
     model: LearnedHamiltonian
@@ -45,6 +47,7 @@ class ExplainRun:
     figure: bool
     summary: RunSummary
     problems: list[str] = dataclasses.field(default_factory=list)
+    no_pbc: bool = False
 
     def path(self, name: str) -> Path:
         """A file of the output folder, which the summary will list."""
@@ -119,6 +122,8 @@ def _explained(run: ExplainRun, specs: Sequence[str]) -> list[Explained]:
         if problem is not None:
             run.problems.append(problem)
         for frame in found:
+            if run.no_pbc:
+                frame.atoms.pbc = False
             try:
                 molecule = molecule_from_atoms(frame.atoms, None, None)
                 molecules.append(check(molecule, run.model, unrestricted=None))

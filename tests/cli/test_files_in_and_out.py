@@ -154,3 +154,43 @@ def test_spectra_that_would_show_fast_vibrations_as_slow_ones(capsys):
     assert np.isfinite(np.loadtxt("water_ir.csv", delimiter=",", skiprows=1)).all()
     assert main(["md", "water.xyz", *PM3, "--steps", "60", "--out", "short"]) == 0
     assert "of 16 frames behind the equilibration, 64 are needed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["sp", "relax", "explain", "neb"])
+def test_molecules_in_cells(command, capsys):
+    atoms = molecule("H2O", vacuum=4.0, pbc=True)
+    write("box.extxyz", atoms)
+    files = ["box.extxyz"] * (2 if command == "neb" else 1)
+    line = [command, *files, *([] if command == "explain" else PM3)]
+    if command != "neb":
+        assert main(line) == 2
+        assert "--no-pbc" in capsys.readouterr().err
+        assert main([*line, "--no-pbc"]) == 0
+    else:
+        main([*line, "--no-pbc"])  # whatever it thinks of equal ends
+        assert "periodic" not in capsys.readouterr().err
+
+
+def test_unknown_names_in_a_file_of_options(capsys):
+    write("water.xyz", molecule("H2O"), format="xyz")
+    Path("c.yaml").write_text("methdo: PM3\n")
+    assert main(["relax", "water.xyz", "--config", "c.yaml"]) == 2
+    told = capsys.readouterr().err
+    assert "unknown keyword 'methdo': did you mean 'method'?" in told
+    assert "fmax" in told and "charge" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            ["md", "--temperature", "500", "--temperatures", "300,400"],
+            "temperature or temperatures",
+        ),
+        (["vib", "--no-relax", "--follow", "1"], "follow relaxes the structure"),
+    ],
+)
+def test_options_that_contradict_each_other(line, sentence, capsys):
+    write("water.xyz", molecule("H2O"), format="xyz")
+    assert main([*line, "water.xyz", *PM3]) == 2
+    assert sentence in capsys.readouterr().err
