@@ -42,7 +42,11 @@ def keywords(calc: BaseCalculator) -> dict[str, Any]:
     try:
         known = dict(calc.todict())
     except (AttributeError, NotImplementedError):
-        return {}
+        known = {}
+    # a sum of calculators says nothing of its terms
+    terms = getattr(getattr(calc, "mixer", calc), "calcs", [])
+    if terms:
+        known["calcs"] = [[term.name, keywords(term)] for term in terms]
     if isinstance(calc, MLSEQM):
         for name in ("device", "max_memory"):
             known.pop(name, None)

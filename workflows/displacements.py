@@ -21,6 +21,7 @@ from ase_mlseqm.differences import Move
 from ase_mlseqm.engines import engine_for
 
 from .computed import fingerprint
+from .foreign import foreign_errors
 from .journal import Entry, Journal
 
 Progress = Callable[[int, int], None]
@@ -159,7 +160,8 @@ def _in_turn(
             work.positions = atoms.positions
             work.positions[atom] += np.array(vector) * (1.0, -1.0)[number % 2]
             try:
-                entry = {"forces": work.get_forces()} | _dipole(work)
+                with foreign_errors():
+                    entry = {"forces": work.get_forces()} | _dipole(work)
                 if not np.isfinite(entry["forces"]).all():
                     raise CalculatorError("forces are not finite numbers")
             except CalculatorError as error:

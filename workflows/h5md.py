@@ -132,6 +132,8 @@ def read_h5md(path: str | Path, index: int | slice = slice(None)) -> list[Atoms]
     with _opened(Path(path)) as file:
         try:
             count = len(file["particles/all/position/step"])
+            if not isinstance(index, slice) and count and not -count <= index < count:
+                raise InputError(f"{path} has no frame {index}, there are {count}")
             if not isinstance(index, slice):
                 index = slice(index % count, index % count + 1) if count else slice(0)
             found = {name: _values(file, name, index) for name in VALUES if name in file}
@@ -161,6 +163,8 @@ def read_h5md(path: str | Path, index: int | slice = slice(None)) -> list[Atoms]
 
 def _create(file: Any, atoms: Atoms) -> None:
     """Groups and empty datasets for trajectories of ``atoms``."""
+    if atoms.pbc.any():
+        raise InputError("h5md files are those of molecules here: use extxyz for periodic cells")
     about = file.create_group("h5md")
     about.attrs["version"] = np.array([1, 1], dtype=np.int32)
     about.create_group("author").attrs["name"] = "not given"

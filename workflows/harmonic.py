@@ -11,19 +11,27 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm.differences import HessianResult
-from ase_mlseqm.pymatgen_io import as_atoms
+from ase_mlseqm.errors import InputError
 
 from .displacements import Progress
 from .hessians import hessians
 from .journal import Journal
 from .normal_modes import infrared_intensities, normal_modes
 from .raman import Polarizability, polarizability, raman_activities
-from .several import Computed, Failure, attempt, computed, not_stationary, together
+from .several import Computed, Failure, attempt, computed, not_stationary, structure, together
 from .side_by_side import listed, side_by_side
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
 ASYMMETRY = 0.05
 """eV/Angstrom^2; noise of the SCF and of differences leaves a hundredth of it."""
+
+
+def free_molecule(atoms: Any) -> Atoms:
+    """The structure of ``atoms``; InputError where it is periodic."""
+    found = structure(atoms)
+    if found.pbc.any():
+        raise InputError("vibrations are those of a molecule: switch periodicity off (pbc=False)")
+    return found
 
 
 def harmonic(
@@ -35,10 +43,9 @@ def harmonic(
     callback: Progress | None = None,
 ) -> VibrationsResult:
     """Vibrations at the geometry and with the masses of ``atoms``; otherwise as ``vibrations``."""
+    start = free_molecule(atoms)
     with Journal(cache) as journal:
-        (found,) = harmonic_many(
-            [as_atoms(atoms)], calc, config or VibrationsConfig(), journal, callback
-        )
+        (found,) = harmonic_many([start], calc, config or VibrationsConfig(), journal, callback)
     if isinstance(found, Exception):
         raise found
     return found

@@ -18,6 +18,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_mlseqm.calculator import MAX_DISPLACEMENT, MLSEQM
 from ase_mlseqm.engines import engine_for
 
+from .foreign import foreign_errors
+
 
 class Many:
     """Computes a list of structures, again and again, such as the images of a path.
@@ -145,8 +147,11 @@ class Many:
             work = atoms.copy()
             work.calc = self.calc
             try:
-                forces = work.get_forces(apply_constraint=False)
-                results.append({"energy": float(work.get_potential_energy()), "forces": forces})
+                with foreign_errors():
+                    forces = work.get_forces(apply_constraint=False)
+                    # that of a constraint comes on top when it is asked for again
+                    energy = float(work.get_potential_energy(apply_constraint=False))
+                results.append({"energy": energy, "forces": forces})
             except CalculatorError as error:
                 results.append(error)
         return results

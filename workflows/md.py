@@ -20,6 +20,7 @@ from ase_mlseqm.summary import jsonable
 
 from .computed import keywords
 from .extrapolation import DensityHistory
+from .foreign import foreign_errors
 from .md_config import End, Interrupted, MDConfig, MDResult, degrees_of_freedom, set_velocities
 from .md_integrators import conserved, integrator, set_thermostat, thermostat
 from .md_log import Files, Log, StepCallback, row, snapshot
@@ -169,11 +170,13 @@ class _Simulation:
             dyn.nsteps = saved["step"]
             set_thermostat(dyn, saved["thermostat"])
         self._guess()
-        reason = self._complete(dyn, new=saved is None)
+        with foreign_errors():
+            reason = self._complete(dyn, new=saved is None)
         while reason is None and dyn.nsteps < self.config.steps:
             self._guess()
             try:
-                dyn.step()  # type: ignore[attr-defined]
+                with foreign_errors():
+                    dyn.step()  # type: ignore[attr-defined]
                 dyn.nsteps += 1
                 reason = self._complete(dyn)
             except CalculatorError as error:

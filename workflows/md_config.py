@@ -224,11 +224,15 @@ def set_velocities(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> 
     """Random velocities of exactly ``config.temperature`` (in place).
 
     Maxwell's distribution without total momentum and, of molecules, rotation, unless there are
-    constraints.
+    constraints.  Velocities that are kept lose these, too, where they do not count as degrees of
+    freedom.
     """
     if config.keep_velocities:
         if not atoms.has("momenta"):
             raise InputError("there are no velocities to start with: leave out keep_velocities")
+        _stop_the_whole(atoms, config.ensemble)
+        if config.ensemble == "bussi" and atoms.get_kinetic_energy() < 1e-12:
+            raise InputError("bussi has no motion to scale: leave out keep_velocities")
         return
     freedom = degrees_of_freedom(atoms, config.ensemble)
     if freedom < 1:
@@ -236,10 +240,16 @@ def set_velocities(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> 
     masses = atoms.get_masses()[:, None]
     noise = rng.standard_normal((len(atoms), 3))
     atoms.set_momenta(noise * np.sqrt(masses * units.kB * config.temperature))
-    if not atoms.constraints and config.ensemble != "langevin":
-        Stationary(atoms, preserve_temperature=False)
-        if not atoms.pbc.any():
-            with np.errstate(divide="ignore", invalid="ignore"):  # linear molecules
-                ZeroRotation(atoms, preserve_temperature=False)
+    _stop_the_whole(atoms, config.ensemble)
     now = 2.0 * atoms.get_kinetic_energy() / (freedom * units.kB)
     atoms.set_momenta(atoms.get_momenta() * np.sqrt(config.temperature / now))
+
+
+def _stop_the_whole(atoms: Atoms, ensemble: str) -> None:
+    """Take away total momentum and, of molecules, rotation, if these have no temperature."""
+    if atoms.constraints or ensemble == "langevin":
+        return
+    Stationary(atoms, preserve_temperature=False)
+    if not atoms.pbc.any():
+        with np.errstate(divide="ignore", invalid="ignore"):  # linear molecules
+            ZeroRotation(atoms, preserve_temperature=False)

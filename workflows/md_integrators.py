@@ -12,6 +12,8 @@ from ase.md.md import MolecularDynamics
 from ase.md.nose_hoover_chain import NoseHooverChainNVT, NoseHooverChainThermostat
 from ase.md.verlet import VelocityVerlet
 
+from ase_mlseqm.errors import InputError
+
 from .md_config import MDConfig, degrees_of_freedom
 
 
@@ -36,6 +38,9 @@ def integrator(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> Mole
         bussi.ndof = freedom
         bussi.target_kinetic_energy = 0.5 * freedom * units.kB * config.temperature
         return bussi
+    if atoms.constraints:
+        # ASE's chain moves atoms with momenta of its own, which constraints do not see
+        raise InputError("nose-hoover does not respect constraints: use bussi or langevin")
     chain = NoseHooverChainNVT(atoms, config.dt, config.temperature, time)
     chain._thermostat = NoseHooverChainThermostat(
         freedom / 3,  # type: ignore[arg-type]

@@ -255,6 +255,7 @@ def row(
     return (
         *(time_fs, potential + kinetic, potential, kinetic, temperature),
         potential + kinetic if conserved is None else conserved,
-        widest_gap(atoms.positions),
+        # a periodic cell is everywhere
+        np.nan if atoms.pbc.any() else widest_gap(atoms.positions),
         *(np.full(3, np.nan) if dipole is None else dipole),
     )

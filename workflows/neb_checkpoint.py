@@ -106,7 +106,7 @@ class Checkpoint:
             content,
             about=np.array(json.dumps(about)),
             positions=[image.positions for image in known.images],
-            energies=[image.get_potential_energy() for image in known.images],
+            energies=[image.get_potential_energy(apply_constraint=False) for image in known.images],
             forces=[image.get_forces(apply_constraint=False) for image in known.images],
             history=np.array(known.history).swapaxes(0, 1),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
+from ase.geometry import find_mic
 from ase.mep import NEB
 from ase.mep.neb import idpp_interpolate, interpolate
 
@@ -100,7 +101,8 @@ def first_path(
     forget(calc)
     if free(ends[0], calc):
         align(ends[1], ends[0])
-    if np.sqrt(((ends[0].positions - ends[1].positions) ** 2).sum(1).mean()) < SAME:
+    moved, _ = find_mic(ends[0].positions - ends[1].positions, ends[0].cell, ends[0].pbc)
+    if np.sqrt((moved**2).sum(1).mean()) < SAME:
         raise InputError(
             "reactant and product are the same structure"
             + (" once they are relaxed" if config.relax_ends else "")

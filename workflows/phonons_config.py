@@ -119,7 +119,13 @@ class PhononsResult(ComputedAtoms):
         from phonopy.physical_units import get_physical_units
 
         phonon, to_cm = self.to_phonopy(), get_physical_units().THzToCm
-        phonon.run_mesh(mesh)
+        # phonopy's symmetry does not know of isotopes
+        kinds = {
+            (z, round(m, 6))
+            for z, m in zip(self.atoms.numbers, self.atoms.get_masses(), strict=True)
+        }
+        isotopes = len(kinds) > len(set(self.atoms.numbers.tolist()))
+        phonon.run_mesh(mesh, is_mesh_symmetry=not isotopes)
         phonon.run_total_dos()
         found = phonon.total_dos
         return found.frequency_points * to_cm, found.dos / to_cm

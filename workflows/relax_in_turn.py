@@ -13,6 +13,7 @@ from ase.io.trajectory import Trajectory, TrajectoryWriter
 
 from ase_mlseqm.pymatgen_io import as_atoms
 
+from .foreign import foreign_errors
 from .relax import Interrupted, RelaxConfig, RelaxResult, StepCallback, _History
 from .relax_checkpoint import Checkpoint, restore
 from .relax_lower import has_lower
@@ -74,13 +75,15 @@ class InTurn:
 
         try:
             if history.last is None:
-                observe()
+                with foreign_errors():
+                    observe()
             while True:
                 if history.outcome(config) is None:
                     kind = getattr(optimize, config.optimizer)
                     optimizer = kind(history.atoms, logfile=None, maxstep=config.max_step_length)
                     optimizer.attach(observe)
-                    optimizer.run(fmax=config.fmax, steps=config.max_steps - history.steps)
+                    with foreign_errors():
+                        optimizer.run(fmax=config.fmax, steps=config.max_steps - history.steps)
                 result = history.outcome(config) or history.given_up(config)
                 if not (result.converged and any(has_lower([result.atoms], self.calc))):
                     return result

@@ -28,6 +28,7 @@ from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
+from .foreign import foreign_errors
 from .relax import frozen
 
 Failure = CalculatorError | InputError
@@ -148,7 +149,8 @@ def computed(structures: Sequence[Atoms], calc: BaseCalculator) -> list[Computed
 
 def _alone(atoms: Atoms, calc: BaseCalculator) -> Computed:
     atoms.calc = calc
-    atoms.get_forces()
+    with foreign_errors():
+        atoms.get_forces()
     if isinstance(calc, MLSEQM):  # it may hold the density of a relaxation
         point = calc.unfinished
         assert point is not None

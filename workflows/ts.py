@@ -96,8 +96,8 @@ def ts(
     Raises
     ------
     InputError
-        When Sella is asked for and not installed, or the atoms of the ends differ; when lists are
-        of different lengths or have a callback.
+        When Sella is asked for and not installed, or the atoms of the ends differ; for a guess with
+        constraints or a periodic cell; when lists are of different lengths or have a callback.
     ase.calculators.calculator.CalculatorError
         When the guess or a displaced structure cannot be computed, or the refinement breaks down.
     """
@@ -115,6 +115,12 @@ def ts(
     for end in (reactant, product):
         if end is not None and not np.array_equal(end.numbers, guess.numbers):
             raise InputError("the ends do not have the atoms of the guess in the same order")
+    if guess.constraints:
+        raise InputError(
+            "constraints do not hold along the reaction coordinate: remove them from the guess"
+        )
+    if guess.pbc.any():
+        raise InputError("a transition state is that of a molecule: switch periodicity off")
     if len(guess) < 3:
         raise InputError(f"{len(guess)} atoms have no transition state: give three or more")
     say = callback or (lambda sentence: None)

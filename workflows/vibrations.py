@@ -11,15 +11,13 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from ase_mlseqm.errors import InputError
-
 from .displacements import Progress
-from .harmonic import harmonic, harmonic_many
+from .harmonic import free_molecule, harmonic, harmonic_many
 from .isotopes import isotope_masses, isotope_name
 from .journal import Journal
 from .relax import RelaxConfig, StepCallback
 from .settle import settled
-from .several import Computed, Failure, attempt, computed, one_or_many, structure, together
+from .several import Computed, Failure, attempt, computed, one_or_many, together
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
 __all__ = [
@@ -133,9 +131,7 @@ def vibrations(
 
 def _start(system: Any, config: VibrationsConfig) -> Atoms:
     """A copy of the molecule, with the masses of its isotopes."""
-    atoms = structure(system)
-    if atoms.pbc.any():
-        raise InputError("vibrations are those of a molecule: switch periodicity off (pbc=False)")
+    atoms = free_molecule(system)
     work = atoms.copy()
     work.set_masses(isotope_masses(atoms, config.isotopes))
     return work

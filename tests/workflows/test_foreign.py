@@ -1,0 +1,151 @@
+"""Workflows with calculators of others: constraints, cells, sums of calculators, exceptions."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.calculator import CalculatorError
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
+from ase.calculators.mixing import SumCalculator
+from ase.constraints import FixAtoms, FixBondLength, Hookean
+
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.workflows.h5md import read_h5md
+from ase_mlseqm.workflows.harmonic import harmonic
+from ase_mlseqm.workflows.md import dynamics
+from ase_mlseqm.workflows.md_config import MDConfig
+from ase_mlseqm.workflows.neb import neb
+from ase_mlseqm.workflows.phonons import phonons
+from ase_mlseqm.workflows.phonons_config import PhononsConfig
+from ase_mlseqm.workflows.relax import RelaxConfig, relax
+from ase_mlseqm.workflows.ts import ts
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
+
+SHORT = {"steps": 20, "timestep": 1.0}
+
+
+def copper(distance: float = 2.3) -> Atoms:
+    return Atoms("Cu2", [[0, 0, 0], [0, 0, distance]])
+
+
+def pairs(epsilon: float) -> SumCalculator:
+    """It tells nothing of what it is made of."""
+    return SumCalculator([LennardJones(epsilon=epsilon, sigma=2.0), LennardJones(epsilon=1e-9)])
+
+
+def test_energy_of_a_constraint_counts_once():
+    atoms = copper(3.0)
+    atoms.set_constraint(Hookean(0, 1, rt=1.5, k=5.0))
+    alone = relax(atoms, EMT(), RelaxConfig(fmax=0.01))
+    (listed,) = relax([atoms], EMT(), RelaxConfig(fmax=0.01))
+    assert listed.energy == pytest.approx(alone.energy, abs=1e-6)
+
+
+@pytest.mark.parametrize("work", [vibrations, dynamics])
+def test_results_of_another_sum_of_calculators_are_not_taken(work, tmp_path):
+    atoms = copper(2.2)
+    if work is vibrations:
+        config = VibrationsConfig(relax=False)
+        runs = [vibrations(atoms, pairs(e), config, cache=tmp_path / "c") for e in (0.01, 0.04)]
+        soft, stiff = (run.frequencies[-1] for run in runs)
+        assert stiff == pytest.approx(2.0 * soft, rel=1e-3)
+        return
+    dynamics(atoms, pairs(0.01), MDConfig(**SHORT), stem=tmp_path / "m")
+    with pytest.raises(InputError):
+        dynamics(atoms, pairs(0.04), MDConfig(**SHORT | {"steps": 40}), stem=tmp_path / "m")
+
+
+def test_one_that_a_calculator_refuses_does_not_take_the_others():
+    """EMT raises NotImplementedError for silicon."""
+    systems = [copper(), molecule("SiH4"), copper(2.5)]
+    for work in (relax, vibrations):
+        good, bad, other = work(systems, EMT())
+        assert isinstance(bad, CalculatorError)
+        assert "NotImplementedError" in str(bad)
+        assert good.atoms.get_potential_energy() == pytest.approx(
+            other.atoms.get_potential_energy(), abs=1e-3
+        )
+    good, bad, other = dynamics(systems, EMT(), MDConfig(**SHORT))
+    assert good.completed and other.steps > 0
+    assert isinstance(bad, CalculatorError)
+
+
+@pytest.mark.parametrize("constraint", [FixAtoms([0]), FixBondLength(0, 1)], ids=["atom", "bond"])
+def test_nose_hoover_with_constraints_is_refused(constraint):
+    atoms = fcc111("Cu", (1, 1, 3), vacuum=6.0)
+    atoms.set_constraint(constraint)
+    with pytest.raises(InputError, match="use bussi or langevin"):
+        dynamics(atoms, EMT(), MDConfig(ensemble="nose-hoover", **SHORT))
+    assert dynamics(atoms, EMT(), MDConfig(ensemble="bussi", **SHORT)).completed
+
+
+def test_transition_states_and_modes_are_those_of_free_molecules():
+    atoms = molecule("H2CO")
+    atoms.set_constraint(FixAtoms([0]))
+    with pytest.raises(InputError, match="constraints do not hold along"):
+        ts(atoms, MLSEQM(method="PM3"))
+    slab = fcc111("Cu", (1, 1, 3), vacuum=6.0)
+    with pytest.raises(InputError, match="switch periodicity off"):
+        ts(slab, EMT())
+    with pytest.raises(InputError, match="switch periodicity off"):
+        harmonic(bulk("Cu", cubic=True), EMT())
+
+
+def test_kept_velocities_lose_what_has_no_temperature():
+    """Three atoms that fly and turn as a whole have no internal motion but the little given."""
+    atoms = Atoms("Cu3", [[0, 0, 0], [2.3, 0, 0], [1.15, 2.0, 0]])
+    rng = np.random.default_rng(0)
+    inner = rng.normal(size=(3, 3))
+    config = MDConfig(keep_velocities=True, **SHORT)
+    runs = []
+    for flight in (0.0, 20.0):
+        here = atoms.copy()
+        here.set_momenta(inner + flight)
+        runs.append(dynamics(here, EMT(), config).mean_temperature)
+    assert runs[1] == pytest.approx(runs[0], rel=1e-6)
+    atoms.set_momenta(np.full((3, 3), 2.0))
+    with pytest.raises(InputError, match="no motion to scale"):
+        dynamics(atoms, EMT(), MDConfig(keep_velocities=True, ensemble="bussi", **SHORT))
+
+
+def test_periodic_cells_in_dynamics(tmp_path):
+    """A slab that is wrapped across its boundary is in one piece; H5MD files have no cell."""
+    slab = fcc111("Cu", (1, 1, 2), vacuum=10.0, periodic=True)
+    slab.positions[:, 2] += 10.0
+    slab.wrap()
+    assert np.ptp(slab.positions[:, 2]) > 10.0
+    assert dynamics(slab, EMT(), MDConfig(**SHORT)).completed
+    with pytest.raises(InputError, match="use extxyz"):
+        dynamics(slab, EMT(), MDConfig(format="h5md", **SHORT), stem=tmp_path / "m")
+    dynamics(copper(), EMT(), MDConfig(format="h5md", **SHORT), stem=tmp_path / "n")
+    frames = read_h5md(tmp_path / "n_md.h5md")
+    with pytest.raises(InputError, match=f"has no frame {len(frames)}"):
+        read_h5md(tmp_path / "n_md.h5md", len(frames))
+
+
+def test_ends_that_differ_by_a_vector_of_the_cell_are_the_same():
+    first = bulk("Cu", cubic=True)
+    second = first.copy()
+    second.positions[1] += second.cell[0]
+    with pytest.raises(InputError, match="the same structure"):
+        neb(first, second, EMT())
+
+
+def test_isotopes_break_the_symmetry_of_the_mesh():
+    """The density of states is that of all q points, of which there are enough to see it."""
+    pytest.importorskip("phonopy")
+    atoms = bulk("Cu", cubic=True)
+    masses = atoms.get_masses()
+    masses[:1] *= 4.0
+    atoms.set_masses(masses)
+    found = phonons(atoms, EMT(), PhononsConfig(relax=False, supercell=(2, 2, 2)))
+    points, density = found.density_of_states(20.0)
+    phonon = found.to_phonopy()
+    phonon.run_mesh(20.0, is_mesh_symmetry=False)
+    phonon.run_total_dos()
+    step = points[1] - points[0]
+    from phonopy.physical_units import get_physical_units
+
+    whole = phonon.total_dos.dos / get_physical_units().THzToCm
+    assert np.abs(density - whole).sum() * step < 1e-6 * density.sum() * step
