@@ -12,6 +12,7 @@ import typer
 
 from .command import GRADIENTS, ISOLATED, JSON
 from .errors import InputError
+from .summary import jsonable
 
 
 def train(
@@ -77,13 +78,15 @@ def train(
         except KeyboardInterrupt:
             screen.say(f"interrupted; the same command goes on from {out / 'checkpoint.pt'}")
             return 130
+    if not outcome.finished:
+        screen.say(f"the same command goes on from {out / 'checkpoint.pt'}")
     if json_ and chief:
         print(
             json.dumps(
                 {
                     "finished": outcome.finished,
                     "model": str(outcome.model) if outcome.model else None,
-                    "progress": dataclasses.asdict(outcome.progress),
+                    "progress": jsonable(dataclasses.asdict(outcome.progress)),
                     "validation": screen.last,
                 }
             )

@@ -24,5 +24,6 @@ def find_device(device: str | torch.device) -> torch.device:
         if (found.index or 0) >= count:
             raise InputError(f"device {str(device)!r} does not exist: the last is cuda:{count - 1}")
         if found.index is None:  # tensors there have one, and "cuda" is not equal to "cuda:0"
-            found = torch.device("cuda", torch.cuda.current_device())
+            known = torch.cuda.is_initialized()
+            found = torch.device("cuda", torch.cuda.current_device() if known else 0)
     return found

@@ -14,6 +14,7 @@ from ase import Atoms
 from .frames import with_results, write_frames
 from .labelling import Label, LabelSettings
 from .results import SinglePoint, Status
+from .training.graph import bonds
 from .units import HARTREE
 
 HDF5 = (".h5", ".hdf5")
@@ -64,7 +65,8 @@ def _write_hdf5(path: Path, done: Sequence[tuple[Atoms, Label]], settings: Label
     """Write labels in the layout of the training data, one group per molecule.
 
     F frames of A atoms are one molecule when their name and SMILES (``info["name"]`` and
-    ``info["smiles"]``, where given), atoms in their order, charge and multiplicity agree.
+    ``info["smiles"]``, where given, else their bonds), atoms in their order, charge and
+    multiplicity agree.
     Datasets: ``species`` (A,), ``coordinates`` (F, A, 3) Angstrom, ``energies`` (F,) Hartree,
     ``forces`` (F, A, 3) Hartree/Angstrom, ``dipoles`` (F, 3) e*Angstrom, ``charges`` (F, A) e,
     ``homo`` and ``lumo`` (F,) Hartree.
@@ -74,14 +76,15 @@ def _write_hdf5(path: Path, done: Sequence[tuple[Atoms, Label]], settings: Label
     molecules: dict[tuple, list[tuple[Atoms, Label]]] = {}
     for atoms, found in done:
         names = tuple(str(atoms.info.get(key, "")) for key in ("name", "smiles"))
-        identity = (*names, tuple(atoms.numbers), found.charge, found.multiplicity)
+        linked = b"" if any(names) else bonds(atoms.numbers, atoms.positions[None]).tobytes()
+        identity = (*names, tuple(atoms.numbers), found.charge, found.multiplicity, linked)
         molecules.setdefault(identity, []).append((atoms, found))
     with h5py.File(path, "w") as file:
         file.attrs["level"] = settings.level
         file.attrs["units"] = UNITS
         file.attrs["program"] = ", ".join(sorted({found.program for _, found in done}))
         file.attrs["settings"] = json.dumps(dataclasses.asdict(settings))
-        for (name, smiles, numbers, charge, multiplicity), frames in molecules.items():
+        for (name, smiles, numbers, charge, multiplicity, _), frames in molecules.items():
             group = file.create_group(_free(file, name or frames[0][0].get_chemical_formula()))
             group.attrs["charge"] = charge
             group.attrs["multiplicity"] = multiplicity

@@ -112,7 +112,7 @@ def require_positive(settings: Any, *names: str) -> None:
 def require_not_negative(settings: Any, *names: str) -> None:
     """Raise :class:`InputError` for the first of these fields that is below zero."""
     for name in names:
-        if getattr(settings, name) < 0:
+        if not getattr(settings, name) >= 0:
             raise InputError(f"{name} is {getattr(settings, name)}: give zero or more")
 
 

@@ -23,6 +23,7 @@ from ase_mlseqm.nn.weights import load_model, save_model
 from ase_mlseqm.training.calibration import calibrate, unseen
 from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.readers import read as read_labels
+from ase_mlseqm.training.split import split
 
 DRUGS = Path(__file__).parents[2] / "shared" / "data" / "dft_large_val.h5"
 RING = list(enumerate(np.linspace(0, 2 * np.pi, 6, endpoint=False)))
@@ -201,7 +202,7 @@ def test_calibration(files, monkeypatch):
     random = np.random.default_rng(0)
     molecules = [build(n, seed=k) for k in range(12) for n in ("H2O", "CH4", "CH3OH")]
     data = labelled(Engine(network(5), scf=TIGHT).run(molecules), molecules)
-    monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_: data)
+    monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_, **__: data)
     path, found = calibrate(files[0], files[1:], ["made.h5"])
     energies = [
         [p.atomization_energy for p in Engine(network(s), scf=TIGHT).run(molecules)]
@@ -236,9 +237,17 @@ def test_frames_that_were_trained_on_do_not_calibrate(tmp_path):
     assert 40 < len(rows) < 120
     save_model(tmp_path / "m.safetensors", network(2), {})
     stranger = load_model(tmp_path / "m.safetensors")
-    with pytest.raises(InputError, match="different splits"):
-        unseen(data, [*networks, stranger])
+    assert unseen(data, [*networks, stranger]).tolist() == rows.tolist()
     assert len(unseen(data, [stranger])) == len(data)
+    # what one of them has seen in an earlier training is not new to it either
+    later = card | {"splits": [[0.2, 3], [0.5, 4]]}
+    save_model(tmp_path / "m.safetensors", network(2), later)
+    twice = load_model(tmp_path / "m.safetensors")
+    both = set(split(data, 0.2, 3)[1]) & set(split(data, 0.5, 4)[1])
+    assert set(unseen(data, [*networks, twice])) == both
+    save_model(tmp_path / "m.safetensors", network(2), {"training": card["training"]})
+    with pytest.raises(InputError, match="does not tell what was kept"):
+        unseen(data, [*networks, load_model(tmp_path / "m.safetensors")])
 
 
 def test_command_line(model, tmp_path, monkeypatch, capsys):
@@ -345,7 +354,7 @@ def test_limit_of_the_shipped_model():
 def test_command_that_makes_one(files, tmp_path, monkeypatch, capsys):
     molecules = [build("CH3OH", seed=k) for k in range(30)]
     data = labelled(Engine(network(5)).run(molecules), molecules)
-    monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_: data)
+    monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_, **__: data)
     arguments = ["committee", *map(str, files), "--data", "made.h5"]
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 30

@@ -69,6 +69,8 @@ def correlations(atoms: AtomTable, bonds: BondTable) -> list[Correlation]:
             continue
         one, other = atoms.values[first], atoms.values[second]
         have = np.flatnonzero(~np.isnan(one + other).any(0))
+        if not len(have):  # nothing of hydrogen need be learned
+            continue
         one, other = one[:, have], other[:, have]
         first_element, _, second_element = str(kind).partition("-")
         difference = one - other

@@ -50,8 +50,8 @@ def plot_distributions(
     most = [names[k] for k in np.argsort(-counts)[:MAX_ROWS] if counts[k] >= MIN_ATOMS]
     order = sorted(most, key=lambda name: (_rank(name), -counts[names == name][0]))
     have = np.flatnonzero(~np.isnan(table))
-    columns = min(3 if len(have) <= 9 else 4, len(have))
-    n_rows = -(-len(have) // columns)
+    columns = max(1, min(3 if len(have) <= 9 else 4, len(have)))
+    n_rows = max(1, -(-len(have) // columns))
     height = 0.75 + 0.26 * max(len(order), 3)
     figure = Figure(figsize=(3.1 * columns + 1.6, height * n_rows + 0.5), dpi=140)
     FigureCanvasAgg(figure)

@@ -176,7 +176,8 @@ def explain_dataset(
     from .survey import survey
 
     require_sklearn()
-    data = read(list(files), **dataclasses.asdict(options))
+    output_folder(run.out)
+    data = read(list(files), **dataclasses.asdict(options), elements=run.model.supported())
     run.summary.lap("read")
     total = min(len(data), max_frames or len(data))
     with progress_bar(total, "frames") as advance:
@@ -185,7 +186,6 @@ def explain_dataset(
     told = accuracies(found.atoms)
     related = correlations(found.atoms, found.bonds)
     run.summary.lap("statistics")
-    output_folder(run.out)
     tables.write_survey(run.path("explain_parameters.csv"), found)
     tables.write_bonds(run.path("explain_bonds.csv"), found)
     if run.figure:

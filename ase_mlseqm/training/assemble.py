@@ -24,6 +24,7 @@ def assemble(
     isolated: Mapping[str, float] | None = None,
     sign: int = 1,
     relative: bool = False,
+    override: bool = True,
 ) -> Dataset:
     """The data set of one file from its sound blocks.
 
@@ -37,6 +38,8 @@ def assemble(
         -1 where the blocks hold gradients.
     relative : bool
         Whether the energies of the blocks are relative to the isolated atoms.
+    override : bool
+        Whether ``isolated`` comes before what level and frames tell.
 
     Raises
     ------
@@ -46,7 +49,7 @@ def assemble(
     name = path.name
     elements = {int(z) for b in blocks for z in np.unique(b.numbers)}
     atoms = {} if relative else _single_atoms(blocks)
-    table = isolated_energies(elements, level, isolated, atoms, name)
+    table = isolated_energies(elements, level, isolated, atoms, name, override)
     kept: list[tuple[Clean, np.ndarray]] = []
     for block in blocks:
         if len(block.numbers) == 1:

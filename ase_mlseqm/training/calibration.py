@@ -18,7 +18,7 @@ from ..nn.weights import ModelFile, load_model
 from ..wholefile import write_whole
 from .dataset import Dataset
 from .readers import read
-from .run import files_behind
+from .run import files_behind, splits_behind
 from .split import split
 
 FEWEST = 20
@@ -93,7 +93,14 @@ def calibrate(
     found = load_model(model)
     others = {str(path): load_model(path) for path in members}
     check_members(found, others)
-    data = read([str(file) for file in files], level, units, isolated, gradients)
+    data = read(
+        [str(file) for file in files],
+        level,
+        units,
+        isolated,
+        gradients,
+        elements=found.model.supported(),
+    )
     rows = np.random.default_rng(0).permutation(unseen(data, [found, *others.values()]))
     result = disagreement(
         found, [m.model for m in others.values()], data, rows[:max_frames], report
@@ -112,22 +119,25 @@ def calibrate(
 
 def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
     """Frames (indices) that no network was trained on: all, or if there is a training file among
-    them those of validation fragments."""
-    seen: set[str] = set()
+    them those of fragments that were kept for validation in all trainings."""
+    splits: set[tuple[float, int]] = set()
     for network in networks:
-        seen |= set(files_behind(network.card).values())
+        if set(files_behind(network.card).values()) & set(data.checksums.values()):
+            own = splits_behind(network.card)
+            if not own:
+                raise InputError(
+                    f"{network.model.name} was trained on these files, and does not tell what was "
+                    "kept for validation: give files that no network has seen"
+                )
+            splits |= own
     rows = np.arange(len(data))
-    if seen & set(data.checksums.values()):
-        settings = [network.card.get("settings", {}) for network in networks]
-        splits = {(s.get("validation_fraction"), s.get("split_seed")) for s in settings}
-        if len(splits) != 1 or None in next(iter(splits)):
-            raise InputError(
-                "the networks were trained on these files with different splits: give files that "
-                "none of them has seen, or train all with one split_seed and validation_fraction"
-            )
-        _, rows, _ = split(data, *splits.pop())
+    for each in splits:
+        rows = np.intersect1d(rows, split(data, *each)[1])
     if len(rows) < FEWEST:
-        raise InputError(f"only {len(rows)} frames are new to the networks: give at least {FEWEST}")
+        raise InputError(
+            f"only {len(rows)} frames are new to all networks: give at least {FEWEST}, of other "
+            "files, or train all with one split_seed and validation_fraction"
+        )
     return rows
 
 

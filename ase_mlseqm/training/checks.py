@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +11,15 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from .blocks import Block, Broken, Units
+from .graph import bonds
 
 MIN_DISTANCE = 0.3
 """Angstrom; atoms closer than this lie on top of each other."""
+
+RARE = 0.05
+"""Share of the frames of a group below which bonds of their own do not make them an isomer."""
+CHUNK = 1000
+"""Frames whose bonds are looked for at one time."""
 
 BINDING = (-10.0, 10.0)
 """Atomization energies, eV per atom, outside of which a label is absurd (N2 -4.9, CO -5.6)."""
@@ -98,6 +105,29 @@ def leave_out(
         for k in np.flatnonzero(bad)
     ]
     return (None if bad.all() else block.select(~bad)), broken
+
+
+def isomers(block: Clean) -> list[Clean]:
+    """The frames of a block by their bonds, unless it has a SMILES.
+
+    A group of a file may hold all molecules with the same atoms in the same order.  Bonds that few
+    frames have are those of hot dynamics.
+    """
+    if block.smiles is not None or len(block.energies) == 1:
+        return [block]
+    keys = [
+        np.packbits(linked).tobytes()
+        for start in range(0, len(block.positions), CHUNK)
+        for linked in bonds(block.numbers, block.positions[start : start + CHUNK])
+    ]
+    counts = Counter(keys)
+    usual, least = counts.most_common(1)[0][0], RARE * len(keys)
+    kinds = [key if counts[key] >= least else usual for key in keys]
+    different = list(dict.fromkeys(kinds))
+    if len(different) == 1:
+        return [block]
+    parts = (block.select(np.array([kind == one for kind in kinds])) for one in different)
+    return [dataclasses.replace(part, name=f"{block.name}-{k}") for k, part in enumerate(parts, 1)]
 
 
 def _atomic_numbers(species: np.ndarray) -> np.ndarray:

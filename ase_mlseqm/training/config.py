@@ -6,7 +6,7 @@ import dataclasses
 
 from ..errors import InputError
 from ..nn.hamiltonian import HamiltonianConfig
-from ..options import choose
+from ..options import choose, require_not_negative, require_positive
 from .loss import LossConfig
 from .step import GradientSettings
 
@@ -33,8 +33,14 @@ class OptimizerConfig:
     """Decay of the moving average of the weights, which is what is validated and kept."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown optimisers."""
+        """Refuse unknown optimisers, and steps that lead nowhere."""
         choose(self, "kind", KINDS)
+        require_positive(self, "clip")
+        require_not_negative(
+            self, "learning_rate", "final_learning_rate", "warm_up", "weight_decay", "average"
+        )
+        if self.average >= 1.0:
+            raise InputError(f"average is {self.average}: give a number from 0 to below 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +89,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
+        for times in self.repeats:
+            if not 0.0 <= times < float("inf"):
+                raise InputError(f"repeats holds {times}: give numbers of zero or more")
         for name in ("batch_size", "chunk_size", "epochs", "patience", "max_validation"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give 1 or more")

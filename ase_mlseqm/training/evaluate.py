@@ -80,4 +80,7 @@ def evaluate_errors(
         return pass_sums(model, item)
 
     sums = batch_sums(threads.map(first, world.share(parts)), world, device)
-    return Errors(**sums.errors(), frames=len(indices), unconverged=sums.unconverged)
+    found = sums.errors()
+    if sums.unconverged == len(indices):
+        found = dict.fromkeys(found, math.nan)
+    return Errors(**found, frames=len(indices), unconverged=sums.unconverged)

@@ -35,6 +35,7 @@ def isolated_energies(
     given: Mapping[str, float] | None,
     frames: Mapping[int, float],
     where: str,
+    override: bool = True,
 ) -> np.ndarray:
     """Energies of the isolated atoms, eV, at the index of their atomic number; else NaN.
 
@@ -43,11 +44,14 @@ def isolated_energies(
     elements : atomic numbers
         Those that are needed.
     given : dict, optional
-        Hartree by element; comes before the table of known levels.
+        Hartree by element.
     frames : dict
-        Energies, eV, of frames of single atoms; used for elements without another source.
+        Energies, eV, of frames of single atoms; the table of known levels comes before them.
     where : str
         Name of the file, for messages.
+    override : bool
+        Whether what is given comes before all else: not where files of other levels are read, too,
+        for which it may be meant.
 
     Raises
     ------
@@ -55,15 +59,12 @@ def isolated_energies(
         When an element has no energy.
     """
     out = np.full(len(chemical_symbols), np.nan)
-    for number, energy in frames.items():
-        out[number] = energy
-    for symbol, energy in {**known_level(level), **(given or {})}.items():
-        if symbol not in atomic_numbers or not np.isfinite(energy):
-            raise InputError(
-                f"isolated-atom energy {symbol}={energy}: give a symbol of an element and a number "
-                "in Hartree, as in H=-0.5"
-            )
-        out[atomic_numbers[symbol]] = energy * HARTREE
+    told = _checked(given or {})
+    sources = [told, dict(frames), _checked(known_level(level))]
+    # the last one stands
+    for source in sources[1:] + sources[:1] if override else sources:
+        for number, energy in source.items():
+            out[number] = energy
     missing = [chemical_symbols[z] for z in sorted(set(elements)) if np.isnan(out[z])]
     if missing:
         raise InputError(
@@ -72,3 +73,14 @@ def isolated_energies(
             f"(--isolated {missing[0]}=-0.5)"
         )
     return out
+
+
+def _checked(energies: Mapping[str, float]) -> dict[int, float]:
+    """eV by atomic number, from Hartree by symbol."""
+    for symbol, energy in energies.items():
+        if symbol not in atomic_numbers or not np.isfinite(energy):
+            raise InputError(
+                f"isolated-atom energy {symbol}={energy}: give a symbol of an element and a number "
+                "in Hartree, as in H=-0.5"
+            )
+    return {atomic_numbers[symbol]: energy * HARTREE for symbol, energy in energies.items()}

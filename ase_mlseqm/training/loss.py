@@ -12,6 +12,9 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from ..errors import InputError
+from ..options import require_not_negative
+
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
@@ -29,6 +32,13 @@ class LossConfig:
     """Share of the RMSE in the sum of RMSE and MAE; 0.5 is the paper's equal weight."""
     correction_weight: float = 1e-3
     """Of the mean square of the corrections, in the units of the parameter head."""
+
+    def __post_init__(self) -> None:
+        """Refuse weights that reward errors."""
+        weights = ("force_weight", "energy_weight", "dipole_weight", "contact_weight")
+        require_not_negative(self, *weights, "correction_weight", "rmse_share")
+        if self.rmse_share > 1.0:
+            raise InputError(f"rmse_share is {self.rmse_share}: give a number from 0 to 1")
 
 
 @dataclasses.dataclass

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+
+from ase.data import chemical_symbols
 
 from ..errors import InputError
 from . import readers_ase, readers_hdf5, readers_npy
 from .assemble import assemble
 from .blocks import Block, Broken, Header, Units, parse_units
-from .checks import Clean, clean
+from .checks import Clean, clean, isomers
 from .dataset import Dataset, Skipped
 from .signs import check_signs
 
@@ -25,6 +27,7 @@ def read(
     isolated: Mapping[str, float] | None = None,
     gradients: bool = False,
     progress: Progress | None = None,
+    elements: Collection[int] | None = None,
 ) -> Dataset:
     """Read labelled frames.
 
@@ -49,11 +52,14 @@ def read(
         in energy per length), or all three as in 'hartree, bohr, hartree/bohr'.
     isolated : dict, optional
         Energy of the isolated atom by element, Hartree.  Default: known for wB97X/6-31G*, else
-        taken from frames of single atoms in the file.
+        taken from frames of single atoms in the file; where files of several levels are read these
+        come first.
     gradients : bool
         Whether what the files call forces are gradients.
     progress : callable, optional
         Called with the name of a file and the number of its frames read so far.
+    elements : collection of int, optional
+        Atomic numbers that are wanted; frames with others are left out, and listed.
 
     Raises
     ------
@@ -71,11 +77,17 @@ def read(
             f"units {units!r} are of no use: these formats have eV and Angstrom; leave them out, "
             "or convert what is in other units"
         )
+    one_level = len({_reader(path).header(path).level or level for path in files}) == 1
     return Dataset.concatenate(
-        [_read_file(path, level, units, isolated, gradients, progress) for path in files]
+        [
+            _read_file(path, level, units, isolated, gradients, progress, elements, one_level)
+            for path in files
+        ]
     )
 
 
+FOREIGN = "an element that is not wanted:"
+"""How the reason begins why a frame was left out that is in order otherwise."""
 READERS = {
     ".h5": readers_hdf5,
     ".hdf5": readers_hdf5,
@@ -111,6 +123,8 @@ def _read_file(
     isolated: Mapping[str, float] | None,
     gradients: bool,
     progress: Progress | None,
+    elements: Collection[int] | None,
+    override: bool,
 ) -> Dataset:
     reader = _reader(path)
     header: Header = reader.header(path)
@@ -126,10 +140,10 @@ def _read_file(
             "or 'ev' (--units)"
         )
     used = header.units or parse_units(units or "", "units")
-    blocks, skipped = _collect(reader.blocks(path), path, used, progress)
+    blocks, skipped = _collect(reader.blocks(path, level), path, used, progress, elements)
     turned = gradients or header.gradients
     dataset = assemble(
-        path, blocks, skipped, level, isolated, -1 if turned else 1, header.atomization
+        path, blocks, skipped, level, isolated, -1 if turned else 1, header.atomization, override
     )
     if header.gradients:
         advice = "Gradient_ev.npy holds gradients by definition: change their sign"
@@ -142,7 +156,11 @@ def _read_file(
 
 
 def _collect(
-    found: Iterator[Block | Broken], path: Path, units: Units, progress: Progress | None
+    found: Iterator[Block | Broken],
+    path: Path,
+    units: Units,
+    progress: Progress | None,
+    elements: Collection[int] | None,
 ) -> tuple[list[Clean], list[Skipped]]:
     """Blocks in eV and Angstrom whose every frame is sound, and what was left out."""
     blocks: list[Clean] = []
@@ -155,7 +173,12 @@ def _collect(
         good, bad = clean(block, units)
         skipped += [Skipped(path.name, b.record, b.reason) for b in bad]
         if good is not None:
-            blocks.append(good)
+            foreign = set() if elements is None else set(good.numbers.tolist()) - set(elements)
+            if foreign:
+                reason = f"{FOREIGN} {chemical_symbols[min(foreign)]}"
+                skipped += [Skipped(path.name, frame, reason) for frame in good.frames]
+                continue
+            blocks += isomers(good)
             count += len(good.energies)
             if progress is not None:
                 progress(path.name, count)

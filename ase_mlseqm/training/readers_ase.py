@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..atoms import charge_and_multiplicity
-from ..broken_files import plain_reason, unreadable
+from ..broken_files import plain_reason, unreadable, xyz_frames
 from ..errors import InputError
 from .blocks import Block, Broken, Header, Units, check_state
 from .graph import GroupNames, bonds
@@ -28,10 +28,9 @@ def header(path: Path) -> Header:
     return Header(None if first is None else _level(first), Units(dipole=1.0, charge=1.0))
 
 
-def blocks(path: Path) -> Iterator[Block | Broken]:
-    """The frames of a file one by one."""
+def blocks(path: Path, level: str | None = None) -> Iterator[Block | Broken]:
+    """The frames of a file one by one; those that state another ``level`` are none of it."""
     names = GroupNames()
-    level = None
     for record, atoms in _records(path):
         if isinstance(atoms, Exception):
             yield Broken(record, f"cannot be read ({plain_reason(atoms)})")
@@ -39,7 +38,7 @@ def blocks(path: Path) -> Iterator[Block | Broken]:
         own = _level(atoms)
         level = own if level is None else level
         if own is not None and own != level:
-            yield Broken(record, f"its level of theory is {own}, that of earlier frames {level}")
+            yield Broken(record, f"its level of theory is {own}, that of the others {level}")
             continue
         try:
             yield _block(record, atoms, names)
@@ -67,14 +66,12 @@ def _frames(path: Path) -> Iterator[tuple[str, Any]]:
     except OSError as error:
         raise unreadable(path, error) from None
     with opened as file:
-        heads = (line for line in iter(file.readline, "") if line.strip())
-        for index, first in enumerate(heads):
+        for index, (start, lines, whole) in enumerate(xyz_frames(file)):
             record = f"frame {index}"
-            try:
-                lines = [first, *(file.readline() for _ in range(int(first) + 1))]
-            except ValueError:
-                yield f"{record} and behind", InputError("the number of atoms is missing")
-                return
+            if not whole:
+                reason = f"line {start} should say how many atoms follow"
+                yield record, InputError(reason)
+                continue
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")

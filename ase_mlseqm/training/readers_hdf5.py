@@ -39,7 +39,7 @@ def header(path: Path) -> Header:
     )
 
 
-def blocks(path: Path) -> Iterator[Block | Broken]:
+def blocks(path: Path, level: str | None = None) -> Iterator[Block | Broken]:
     """The groups with ``species`` (A,), ``coordinates`` (F, A, 3), ``energies`` and ``forces``."""
     with _open(path) as file:
         yield from _walk(file, "")
@@ -67,6 +67,8 @@ def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
             block.numbers,
         )
         yield block
+    except RuntimeError as error:  # of HDF5, where the file is damaged
+        yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
     except StateError as error:
         yield Broken(name or "/", str(error))
     except (OSError, ValueError, TypeError) as error:

@@ -27,7 +27,7 @@ def header(path: Path) -> Header:
     return Header(units=Units(), gradients=True, atomization=True)
 
 
-def blocks(path: Path) -> Iterator[Block | Broken]:
+def blocks(path: Path, level: str | None = None) -> Iterator[Block | Broken]:
     """The frames, gathered by atoms and bonds."""
     energies, gradients, positions, padded = (_load(path / name) for name in FILES)
     energies = energies.reshape(len(energies), -1)

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .dataset import Dataset
 from .evaluate import Errors
 from .parallel import find_world
 from .presets import start_from
-from .readers import read
+from .readers import FOREIGN, read
 from .split import split
 from .trainer import Progress, Trainer
 
@@ -82,23 +83,25 @@ def train(
     options, report = options or DataOptions(), report or (lambda *_: None)
     deadline = None if max_hours is None else time.monotonic() + 3600.0 * max_hours
     world = find_world()
-    data = read(files, **dataclasses.asdict(options))
-    training, validation, dropped = split(data, config.validation_fraction, config.split_seed)
-    training, foreign = _known(data, training, config)
-    validation, _ = _known(data, validation, config)
+    data = read(files, **dataclasses.asdict(options), elements=config.model.elements)
+    foreign = sum(skipped.reason.startswith(FOREIGN) for skipped in data.skipped)
+    own_split = (config.validation_fraction, config.split_seed)
+    training, validation, dropped = split(data, *own_split)
     if not len(training) or not len(validation):
         raise InputError(
             f"{len(training)} frames are left for training and {len(validation)} for validation: "
-            "give more molecules, or another validation_fraction or split_seed (a molecule is on "
-            "one side only)"
+            "a molecule is on one side only, so give frames of more molecules, or in a settings "
+            "file another validation_fraction or split_seed"
         )
+    if config.loss.dipole_weight and data.dipoles is None:
+        warnings.warn("the data have no dipoles: dipole_weight changes nothing", stacklevel=2)
     counts = {
         "frames": len(data),
         "training": len(training),
         "validation": len(validation),
         "between_both_sides": len(dropped),
         "other_elements": foreign,
-        "skipped": len(data.skipped),
+        "skipped": len(data.skipped) - foreign,
     }
     _check_lists(config, len(data.level))
     training = _repeated(data, training, config)
@@ -110,6 +113,14 @@ def train(
     if start is not None:
         source = model_file(start)
         start_from(model, source.model)
+        known = set(files_behind(source.card).values()) & set(data.checksums.values())
+        if known and own_split not in splits_behind(source.card):
+            warnings.warn(
+                f"{start} was trained on some of these files with another split: some frames that "
+                "are kept for validation are not new to it; give its validation_fraction and "
+                "split_seed",
+                stacklevel=2,
+            )
     if world.chief:
         _describe(out, config, options, data, counts, None if source is None else source.sha256)
     report("data", counts)
@@ -118,6 +129,7 @@ def train(
         card = {
             "training": {"levels": sorted(set(data.level)), "files": data.checksums} | counts,
             "earlier_files": {} if source is None else files_behind(source.card),
+            "splits": sorted({own_split} | (splits_behind(source.card) if source else set())),
             "validation": dataclasses.asdict(errors),
             "epoch": progress.epoch + 1,
             "step": progress.step,
@@ -155,6 +167,12 @@ def train(
         if world.chief:
             draw_curves(out, model.name)
     best = out / "model.safetensors"
+    if finished and not best.exists():
+        raise InputError(
+            "no model came out of the training: no frame of the validation converged; see "
+            f"{out / 'epochs.csv'}, and lower the learning rate, or raise max_iterations of the "
+            "gradient"
+        )
     return TrainOutcome(finished, trainer.progress, best if best.exists() else None)
 
 
@@ -163,16 +181,13 @@ def files_behind(card: dict[str, Any]) -> dict[str, str]:
     return card.get("earlier_files", {}) | card.get("training", {}).get("files", {})
 
 
-def _known(data: Dataset, indices: np.ndarray, config: TrainConfig) -> tuple[np.ndarray, int]:
-    """Frames whose elements the model has and whose electrons are paired, and how many are not."""
-    from ..validate import electron_counts
-
-    elements = set(config.model.elements)
-    good = [
-        set(data.numbers[k].tolist()) <= elements and electron_counts(data.numbers[k])[0] % 2 == 0
-        for k in indices
-    ]
-    return indices[np.array(good, dtype=bool)], len(good) - sum(good)
+def splits_behind(card: dict[str, Any]) -> set[tuple[float, int]]:
+    """Fractions and seeds of all splits by which frames were kept from the training of a model."""
+    if "splits" in card:
+        return {(fraction, seed) for fraction, seed in card["splits"]}
+    settings = card.get("settings", {})
+    known = (settings.get("validation_fraction"), settings.get("split_seed"))
+    return set() if None in known else {known}
 
 
 def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.ndarray:
@@ -225,7 +240,12 @@ def _describe(
     }
     path = out / "config.json"
     if path.exists():
-        before = json.loads(path.read_text())
+        try:
+            before = dict(json.loads(path.read_text()))
+        except ValueError:
+            before = {}
+        if not {"config", "data"} <= set(before):
+            raise InputError(f"{path} is not that of a training: give another --out")
         for key, what in (
             ("config", "settings"),
             ("data", "data"),
@@ -267,6 +287,6 @@ def default_threads() -> int:
 def own_device(device: str) -> torch.device:
     """The device of this process; what torchrun starts on a machine shares its GPUs."""
     found = find_device(device)
-    if found.type == "cuda" and found.index is None and "LOCAL_RANK" in os.environ:
+    if found.type == "cuda" and ":" not in device and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     return found

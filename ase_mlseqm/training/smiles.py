@@ -9,6 +9,8 @@ from .graph import Fragment
 _ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFI*]|[bcnops]")
 _HYDROGEN = re.compile(r"\[\d*H(?![a-z])")
 _STEREO = re.compile(r"[/\\@]")
+_CENTRE = re.compile(r"\[([A-Z][a-z]?)@+(?:H\d*)?\]")
+"""An atom that is in brackets for its stereochemistry alone."""
 
 
 def smiles_fragments(smiles: str) -> list[Fragment]:
@@ -17,7 +19,7 @@ def smiles_fragments(smiles: str) -> list[Fragment]:
     Enantiomers have the same energies, and cis and trans isomers are near enough to be one
     fragment in a split.
     """
-    parts = sorted(part for part in _STEREO.sub("", smiles).split(".") if part)
+    parts = sorted(part for part in _STEREO.sub("", _CENTRE.sub(r"\1", smiles)).split(".") if part)
     return [Fragment(part, heavy_atoms(part)) for part in parts]
 
 

@@ -22,6 +22,7 @@ from ..nddo.fock import build_maps
 from ..nddo.integrals import Constants, prepare
 from ..nddo.layout import Layout, build_layout
 from ..nn.hamiltonian import LearnedHamiltonian
+from ..options import require_positive
 from ..properties import dipoles
 from ..scf import SCFSettings
 from ..scf.guess import n_occupied
@@ -42,6 +43,10 @@ class GradientSettings:
     """Relative accuracy of the response of the density."""
     max_iterations: int = 60
     """SCF and response iterations; molecules that need more are left out and counted."""
+
+    def __post_init__(self) -> None:
+        """Refuse what gives no gradient."""
+        require_positive(self, "tolerance", "displacement", "response_tolerance", "max_iterations")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from labelled import (
     BINDING,
@@ -23,9 +24,10 @@ from labelled import (
     write_zhou,
 )
 
+from ase_mlseqm import evaluate
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.isolated import KNOWN, known_level
-from ase_mlseqm.training.readers import read
+from ase_mlseqm.training.readers import FOREIGN, read
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
 
 
@@ -354,12 +356,73 @@ def test_broken_frames_do_not_end_the_file(tmp_path):
         assert reason in found[record]
 
 
-def test_a_lost_count_ends_the_file_with_a_note(tmp_path):
+def test_lost_lines_do_not_take_the_frames_behind_them(tmp_path):
     ase.io.write(tmp_path / "a.xyz", frames(group("H2O")), format="extxyz")
-    with (tmp_path / "a.xyz").open("a") as file:
-        file.write("garbage\n3\n")
+    lines = (tmp_path / "a.xyz").read_text().splitlines()
+    del lines[7]  # an atom of the second frame
+    (tmp_path / "a.xyz").write_text("\n".join([*lines, "garbage", *lines[:5], "3"]))
     data = read(tmp_path / "a.xyz", level=LEVEL)
-    assert len(data) == 4 and data.skipped[0].record == "frame 4 and behind"
+    assert len(data) == 4
+    assert [s.record for s in data.skipped] == ["frame 1", "frame 4", "frame 6"]
+    assert "line 6 should say how many atoms follow" in data.skipped[0].reason
+
+
+def test_isomers_in_one_group(tmp_path):
+    """Butane and isobutane with their atoms in one order, in a file without SMILES."""
+    chain, branched = molecule("trans-butane"), molecule("isobutane")
+    order = np.argsort(branched.numbers != 6, kind="stable")
+    branched = branched[order]
+    chain = chain[np.argsort(chain.numbers != 6, kind="stable")]
+    assert (chain.numbers == branched.numbers).all()
+    rng = np.random.default_rng(0)
+    atoms = [a for a in (chain, branched) for _ in range(3)]
+    positions = np.array([a.positions + 0.02 * rng.normal(size=(14, 3)) for a in atoms])
+    points = evaluate([Atoms(chain.numbers, r) for r in positions], "PM3")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["level"], file.attrs["units"] = LEVEL, "eV, Angstrom, eV/Angstrom"
+        found = file.create_group("C4H10")
+        found["species"] = chain.numbers
+        found["coordinates"] = positions
+        found["energies"] = np.array([p.atomization_energy for p in points]) + sum(
+            HARTREE * KNOWN[LEVEL][s] for s in chain.symbols
+        )
+        found["forces"] = [p.forces for p in points]
+    data = read(tmp_path / "a.h5")
+    assert data.molecule.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_elements_that_are_not_wanted_need_no_isolated_atom(tmp_path):
+    atoms = frames(group("H2O"))
+    foreign = molecule("SH2")
+    foreign.calc = SinglePointCalculator(foreign, energy=-300.0, forces=np.zeros((3, 3)))
+    ase.io.write(tmp_path / "a.xyz", [*atoms, foreign], format="extxyz")
+    with pytest.raises(InputError, match="isolated atom S"):
+        read(tmp_path / "a.xyz", level=LEVEL)
+    data = read(tmp_path / "a.xyz", level=LEVEL, elements=(1, 6, 7, 8))
+    assert len(data) == len(atoms)
+    assert [s.reason for s in data.skipped] == [f"{FOREIGN} S"]
+
+
+def test_isolated_atoms_are_those_of_the_level(tmp_path):
+    """What is given for one file changes nothing of another, whose level is known."""
+    known = read(standard(tmp_path))
+    ase.io.write(tmp_path / "pbe.xyz", frames(group("H2O")), format="extxyz")
+    paths = [standard(tmp_path), tmp_path / "pbe.xyz"]
+    text = (tmp_path / "pbe.xyz").read_text().replace("pbc=", "level=PBE pbc=")
+    (tmp_path / "pbe.xyz").write_text(text)
+    both = read(paths, isolated={"O": -75.0, "H": -0.5, "C": -37.0})
+    np.testing.assert_allclose(both.atomization[: len(known)], known.atomization, atol=1e-9)
+    stated = read(tmp_path / "pbe.xyz", level="another", isolated={"O": -75.0, "H": -0.5})
+    np.testing.assert_allclose(both.atomization[len(known) :], stated.atomization, atol=1e-9)
+
+
+def test_frames_of_another_level_than_the_one_given(tmp_path):
+    atoms = frames(group("H2O"))
+    atoms[1].info["level"] = "PBE/def2-SVP"
+    ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz")
+    data = read(tmp_path / "a.xyz", level=LEVEL)
+    assert len(data) == len(atoms) - 1
+    assert "its level of theory is PBE/def2-SVP" in data.skipped[0].reason
 
 
 def test_database(tmp_path):

@@ -199,6 +199,7 @@ def test_fragments_of_smiles():
     assert [(f.name, f.heavy) for f in found] == [("O", 1), ("c1ccccc1", 6)]
     assert smiles_fragments("F/C=C/F") == smiles_fragments("F/C=C\\F")
     assert smiles_fragments("C[C@H](O)F") == smiles_fragments("C[C@@H](O)F")
+    assert smiles_fragments("C[C@H](O)F") == smiles_fragments("CC(O)F")
 
 
 # --- the project's data

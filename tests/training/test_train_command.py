@@ -193,3 +193,47 @@ def test_bad_input(folder, capsys, line, sentence):
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
     assert not (folder / "run" / "model.safetensors").exists()
+
+
+def test_a_training_in_which_nothing_converges_has_no_model(folder, capsys):
+    (folder / "few.yaml").write_text(SETTINGS + "gradient: {max_iterations: 2}\n")
+    assert train("few.yaml", "--data", "data.h5", "--out", "run") == 2
+    assert "no model came out of the training" in capsys.readouterr().err
+    assert not (folder / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gradient: {displacement: 0}",
+        "loss: {force_weight: -1}",
+        "loss: {rmse_share: 3}",
+        "optimizer: {average: 2}",
+        "optimizer: {clip: 0}",
+        "optimizer: {learning_rate: .nan}",
+        "repeats: [.nan]",
+    ],
+)
+def test_settings_that_lead_nowhere(folder, line, capsys):
+    (folder / "odd.yaml").write_text(line + "\n")
+    assert train("odd.yaml", "--data", "data.h5", "--out", "run") == 2
+    assert "give" in capsys.readouterr().err
+
+
+def test_what_is_odd_about_a_training_is_said(folder, capsys):
+    """Dipoles that are not there, a folder of something else, and another split than before."""
+    assert train("small.yaml", "--data", "data.h5", "--out", "run") == 0
+    model = folder / "run" / "model.safetensors"
+    text = "loss: {dipole_weight: 0.5}\nepochs: 1\nvalidation_fraction: 0.4\n"
+    (folder / "more.yaml").write_text(text)
+    capsys.readouterr()
+    assert train("more.yaml", "--from", model, "--data", "data.h5", "--out", "more") == 0
+    told = capsys.readouterr().err
+    assert "dipole_weight changes nothing" in told
+    assert "not new to it" in told
+    assert load_model(folder / "more" / "model.safetensors").card["splits"] == [[0.3, 0], [0.4, 0]]
+    (folder / "other").mkdir()
+    for content in ("{", '{"architectures": []}', "[]"):
+        (folder / "other" / "config.json").write_text(content)
+        assert train("small.yaml", "--data", "data.h5", "--out", "other") == 2
+        assert "is not that of a training" in capsys.readouterr().err
