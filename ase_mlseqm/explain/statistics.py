@@ -159,6 +159,8 @@ def accuracies(atoms: AtomTable) -> dict[str, Accuracy]:
     for element in np.unique(atoms.element):
         rows = atoms.element == element
         have = ~np.isnan(atoms.values[rows]).any(0)
+        if not have.any():  # nothing of hydrogen need be learned
+            continue
         result = accuracy(
             atoms.values[rows][:, have],
             atoms.hybridisation[rows],

@@ -175,6 +175,16 @@ def test_dataset(explain, labelled, monkeypatch):
     assert min(colours(name) for name in pictures) > 100
 
 
+def test_dataset_of_a_model_that_leaves_hydrogen_as_it_is(explain, labelled, monkeypatch):
+    monkeypatch.setattr(statistics, "DRAWS", 20)
+    monkeypatch.setattr(correlation, "DRAWS", 20)
+    save_model("model.safetensors", learned(("U_pp", "zeta_p"), std=0.1), {})
+    assert explain("--dataset", labelled, "--level", LEVEL, "--max-frames", "46")[0] == 0
+    found = json.loads(Path("mlseqm_explain.json").read_text())["results"]["correlations"]
+    kinds = {each["bond"] for each in found}
+    assert "C-C" in kinds and not any("H" in kind for kind in kinds)
+
+
 def test_pictures_show_the_numbers(tmp_path):
     """Blue below zero, red above, grey where there is none."""
     atoms = g2("CO2")

@@ -14,7 +14,8 @@ from ase.io import read, write
 from helpers import hydrogens, interruptible
 
 from ase_mlseqm import InputError, label_run
-from ase_mlseqm.labelling import LabelSettings, label
+from ase_mlseqm.label_files import write_labels
+from ase_mlseqm.labelling import Label, LabelSettings, label
 from ase_mlseqm.units import HARTREE
 
 pytest.importorskip("pyscf")
@@ -232,3 +233,21 @@ def test_without_pyscf_the_extra_is_named(mlseqm, monkeypatch):
     assert code == 2
     assert err.startswith("mlseqm: labels need PySCF")
     assert "ase-mlseqm[label]" in err
+
+
+def test_isomers_without_names_have_groups_of_their_own(tmp_path):
+    """With their atoms in one order nothing else tells them apart."""
+    chain, branched = molecule("trans-butane"), molecule("isobutane")
+    frames = [a[np.argsort(a.numbers != 6, kind="stable")] for a in (chain, branched, chain)]
+    assert (frames[0].numbers == frames[1].numbers).all()
+    zeros = np.zeros((14, 3))
+    done = [
+        (
+            atoms,
+            Label(-1.0, zeros, zeros[0], zeros[:, 0], 0.0, 1.0, 0.0, 0, 1, 5, "diis", "x", True),
+        )
+        for atoms in frames
+    ]
+    write_labels(tmp_path / "a.h5", done, LabelSettings())
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert sorted(len(group["energies"]) for group in file.values()) == [1, 2]
