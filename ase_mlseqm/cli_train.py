@@ -21,7 +21,10 @@ def train(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option("--preset", help="Settings with a name: paper, hipnn-pm3 or fine-tune."),
+        typer.Option(
+            "--preset",
+            help="Settings with a name: paper, hipnn-pm3 or fine-tune; CONFIG changes some.",
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -39,7 +42,12 @@ def train(
         str | None, typer.Option("--level", help="Level of theory, where a file does not state it.")
     ] = None,
     units: Annotated[
-        str | None, typer.Option("--units", help="hartree or ev, where a file does not state it.")
+        str | None,
+        typer.Option(
+            "--units",
+            help="hartree, ev, or all as in 'hartree, bohr, hartree/bohr, debye, e', where a file "
+            "does not state them.",
+        ),
     ] = None,
     isolated: ISOLATED = None,
     gradients: GRADIENTS = False,
@@ -69,7 +77,7 @@ def train(
                 out,
                 options=run.DataOptions(level, units, given_energies(isolated), gradients),
                 start=start,
-                name=name,
+                name=name or out.resolve().name,
                 device=run.own_device(device),
                 threads=threads or run.default_threads(),
                 max_hours=max_hours,
@@ -107,14 +115,12 @@ def given_energies(given: list[str] | None) -> dict[str, float] | None:
 
 
 def _settings(config: Path | None, preset: str | None, start: str | None) -> Any:
-    from .configfile import load
+    from .configfile import load, read_mapping
     from .training import presets
     from .training.config import TrainConfig
 
-    if config is not None and preset is not None:
-        raise InputError("give either a settings file or --preset, not both")
     if config is not None:
-        settings = load(config, TrainConfig)
+        settings = load(config, TrainConfig, presets.preset(preset) if preset else None)
     else:
         settings = presets.preset(preset or ("fine-tune" if start else "paper"))
     if start is None and settings.tensor_order is not None:
@@ -125,7 +131,7 @@ def _settings(config: Path | None, preset: str | None, start: str | None) -> Any
     if start is not None:
         from .models import model_file
 
-        if config is not None and settings.model != TrainConfig().model:
+        if config is not None and "model" in read_mapping(config):
             raise InputError(
                 f"{config}: the form of the model is that of --from {start}: leave out model:"
             )

@@ -14,9 +14,22 @@ from .options import check_names
 T = TypeVar("T")
 
 
-def load(path: Path | str, cls: type[T]) -> T:
-    """Read a YAML file into ``cls``; what the file leaves out keeps its default."""
-    return from_dict(cls, read_mapping(path), str(path))
+def load(path: Path | str, cls: type[T], base: Any = None) -> T:
+    """Read a YAML file into ``cls``; what the file leaves out is that of ``base``, an instance of
+    it, or keeps its default."""
+    values = read_mapping(path)
+    if base is not None:
+        values = _over(dataclasses.asdict(base), values)
+    return from_dict(cls, values, str(path))
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """``above``, and of nested mappings what it leaves out."""
+    out = below | above
+    for name, value in below.items():
+        if isinstance(value, dict) and isinstance(out[name], dict):
+            out[name] = _over(value, out[name])
+    return out
 
 
 def read_mapping(path: Path | str) -> dict[str, Any]:

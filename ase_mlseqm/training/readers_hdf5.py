@@ -42,7 +42,10 @@ def header(path: Path) -> Header:
 def blocks(path: Path, level: str | None = None) -> Iterator[Block | Broken]:
     """The groups with ``species`` (A,), ``coordinates`` (F, A, 3), ``energies`` and ``forces``."""
     with _open(path) as file:
-        yield from _walk(file, "")
+        try:
+            yield from _walk(file, "")
+        except (OSError, RuntimeError) as error:  # a damaged index
+            yield Broken("what follows", f"cannot be read ({' '.join(str(error).split())})")
 
 
 def _walk(group: Any, name: str) -> Iterator[Block | Broken]:

@@ -1,5 +1,6 @@
 """The command ``mlseqm train``, from settings and data to a model that the calculator takes."""
 
+import dataclasses
 import json
 import shutil
 
@@ -10,8 +11,10 @@ from ase.build import molecule
 from labelled import LEVEL, UNITS, group, write_h5
 
 from ase_mlseqm import MLSEQM, cli
+from ase_mlseqm.cli_train import _settings
 from ase_mlseqm.nn.weights import load_model
 from ase_mlseqm.training.checkpoint import read_log
+from ase_mlseqm.training.config import TrainConfig
 from ase_mlseqm.training.run import default_threads, files_behind, own_device
 
 SETTINGS = """
@@ -237,3 +240,12 @@ def test_what_is_odd_about_a_training_is_said(folder, capsys):
         (folder / "other" / "config.json").write_text(content)
         assert train("small.yaml", "--data", "data.h5", "--out", "other") == 2
         assert "is not that of a training" in capsys.readouterr().err
+
+
+def test_a_settings_file_may_change_a_preset(folder):
+    (folder / "few.yaml").write_text("split_seed: 4\noptimizer: {clip: 3.0}\n")
+    settings = _settings(folder / "few.yaml", "fine-tune", "hipnn-pm3")
+    plain = _settings(None, "fine-tune", "hipnn-pm3")
+    optimizer = dataclasses.replace(plain.optimizer, clip=3.0)
+    assert settings == dataclasses.replace(plain, split_seed=4, optimizer=optimizer)
+    assert _settings(folder / "few.yaml", None, "hipnn-pm3").epochs == TrainConfig().epochs
