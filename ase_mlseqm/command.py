@@ -103,7 +103,10 @@ def workflow_command(
         values, owner = gather(given, source, name)
         mine = {f.name for f in own}
         shared = {key: value for key, value in values.items() if key in SHARED}
-        check_names(set(values) - set(SHARED), config, owner, also=SHARED)
+        try:
+            check_names(set(values) - set(SHARED), config, owner, also=SHARED)
+        except InputError as error:
+            raise InputError(f"{owner}: {error}") from None
         rest = {key: value for key, value in values.items() if key not in SHARED or key in mine}
         settings = from_dict(config, _split_lists(rest, hints), owner)
         options = from_dict(CalculatorOptions, _split_lists(shared, hints), owner)
