@@ -30,7 +30,9 @@ def free_molecule(atoms: Any) -> Atoms:
     """The structure of ``atoms``; InputError where it is periodic."""
     found = structure(atoms)
     if found.pbc.any():
-        raise InputError("vibrations are those of a molecule: switch periodicity off (pbc=False)")
+        raise InputError(
+            "vibrations are those of a molecule: switch periodicity off (pbc=False, --no-pbc)"
+        )
     return found
 
 

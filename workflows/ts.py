@@ -120,7 +120,9 @@ def ts(
             "constraints do not hold along the reaction coordinate: remove them from the guess"
         )
     if guess.pbc.any():
-        raise InputError("a transition state is that of a molecule: switch periodicity off")
+        raise InputError(
+            "a transition state is that of a molecule: switch periodicity off (pbc=False, --no-pbc)"
+        )
     if len(guess) < 3:
         raise InputError(f"{len(guess)} atoms have no transition state: give three or more")
     say = callback or (lambda sentence: None)
