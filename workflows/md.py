@@ -144,7 +144,7 @@ class _Simulation:
         self.atoms.calc = calc
         forget(calc)
         self.history = DensityHistory() if isinstance(calc, MLSEQM) else None
-        self.freedom = degrees_of_freedom(atoms, config.ensemble)
+        self.freedom = degrees_of_freedom(atoms, config)
         self.rng = np.random.default_rng(config.seed)
         self.log = Log(
             None if stem is None else Files(Path(stem), config.format),

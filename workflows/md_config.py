@@ -207,49 +207,58 @@ def drift(time: np.ndarray, energy: np.ndarray, blocks: int = 20) -> tuple[float
     return slope, float(np.sqrt(rest @ rest / (len(x) - 2) / (x @ x)))
 
 
-def degrees_of_freedom(atoms: Atoms, ensemble: str) -> int:
+WHOLE = 1e-4
+"""Share of all momenta, or angular momenta, from which on a molecule moves as a whole."""
+
+
+def degrees_of_freedom(atoms: Atoms, config: MDConfig) -> int:
     """Degrees that move: all with langevin, without translation and rotation otherwise.
 
-    A periodic cell does not turn.
+    A periodic cell does not turn.  Velocities that are kept may be those of a molecule that flies
+    or turns: then all count.
     """
-    if atoms.constraints or ensemble == "langevin":
+    if atoms.constraints or config.ensemble == "langevin":
         return int(atoms.get_number_of_degrees_of_freedom())
+    if config.keep_velocities and _moves_as_a_whole(atoms):
+        return 3 * len(atoms)
     if len(atoms) == 1 or atoms.pbc.any():
         return 3 * len(atoms) - 3
     moments = atoms.get_moments_of_inertia()
     return 3 * len(atoms) - 3 - int((moments > 1e-4 * max(moments.max(), 1e-12)).sum())
 
 
+def _moves_as_a_whole(atoms: Atoms) -> bool:
+    momenta = atoms.get_momenta()
+    kinds = [momenta]
+    if not atoms.pbc.any():
+        kinds.append(np.cross(atoms.positions - atoms.get_center_of_mass(), momenta))
+    return any(
+        np.linalg.norm(kind.sum(0)) > WHOLE * np.linalg.norm(kind, axis=1).sum() for kind in kinds
+    )
+
+
 def set_velocities(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> None:
     """Random velocities of exactly ``config.temperature`` (in place).
 
     Maxwell's distribution without total momentum and, of molecules, rotation, unless there are
-    constraints.  Velocities that are kept lose these, too, where they do not count as degrees of
-    freedom.
+    constraints.
     """
     if config.keep_velocities:
         if not atoms.has("momenta"):
             raise InputError("there are no velocities to start with: leave out keep_velocities")
-        _stop_the_whole(atoms, config.ensemble)
         if config.ensemble == "bussi" and atoms.get_kinetic_energy() < 1e-12:
             raise InputError("bussi has no motion to scale: leave out keep_velocities")
         return
-    freedom = degrees_of_freedom(atoms, config.ensemble)
+    freedom = degrees_of_freedom(atoms, config)
     if freedom < 1:
         raise InputError(f"{atoms.get_chemical_formula()} cannot move: use langevin")
     masses = atoms.get_masses()[:, None]
     noise = rng.standard_normal((len(atoms), 3))
     atoms.set_momenta(noise * np.sqrt(masses * units.kB * config.temperature))
-    _stop_the_whole(atoms, config.ensemble)
+    if not atoms.constraints and config.ensemble != "langevin":
+        Stationary(atoms, preserve_temperature=False)
+        if not atoms.pbc.any():
+            with np.errstate(divide="ignore", invalid="ignore"):  # linear molecules
+                ZeroRotation(atoms, preserve_temperature=False)
     now = 2.0 * atoms.get_kinetic_energy() / (freedom * units.kB)
     atoms.set_momenta(atoms.get_momenta() * np.sqrt(config.temperature / now))
-
-
-def _stop_the_whole(atoms: Atoms, ensemble: str) -> None:
-    """Take away total momentum and, of molecules, rotation, if these have no temperature."""
-    if atoms.constraints or ensemble == "langevin":
-        return
-    Stationary(atoms, preserve_temperature=False)
-    if not atoms.pbc.any():
-        with np.errstate(divide="ignore", invalid="ignore"):  # linear molecules
-            ZeroRotation(atoms, preserve_temperature=False)

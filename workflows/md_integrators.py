@@ -19,7 +19,7 @@ from .md_config import MDConfig, degrees_of_freedom
 
 def integrator(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> MolecularDynamics:
     """ASE's integrator of an ensemble; thermostats know that the molecule does not rotate."""
-    freedom = degrees_of_freedom(atoms, config.ensemble)
+    freedom = degrees_of_freedom(atoms, config)
     time = config.coupling_time * units.fs
     if config.ensemble == "nve":
         return VelocityVerlet(atoms, config.dt)

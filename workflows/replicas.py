@@ -131,7 +131,7 @@ class _Replica:
         self.config, self.index, self.system, self.step = config, index, system, 0
         self.atoms = atoms.copy()
         self.masses = atoms.get_masses()[:, None]
-        self.freedom = degrees_of_freedom(atoms, config.ensemble)
+        self.freedom = degrees_of_freedom(atoms, config)
         self.rng = np.random.default_rng([config.seed, index])
         self.history = DensityHistory()
         self.end: End | None = None

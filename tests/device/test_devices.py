@@ -24,7 +24,9 @@ def test_cuda_against_cpu(part):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "part", [pytest.param(p, marks=pytest.mark.slow) if p == "difficult" else p for p in PARTS]
+)
 def test_nothing_stays_on_the_cpu(part):
     """No operation mixes tensors of the device with tensors of the CPU."""
     done = run("pretend", part)

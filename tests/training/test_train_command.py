@@ -174,7 +174,6 @@ def test_fine_tuning_keeps_the_table_if_it_says_so(folder, frozen):
         ((), "there is nothing to train on"),
         (("--data", "none.h5"), "none.h5"),
         (("--preset", "big", "--data", "data.h5"), "unknown preset 'big'"),
-        (("small.yaml", "--preset", "paper", "--data", "data.h5"), "not both"),
         (("bad.yaml", "--data", "data.h5"), "bad.yaml: unknown keyword 'epoch'"),
         (("often.yaml", "--data", "data.h5"), "repeats [1, 2] does not fit 1 data files"),
         (("--data", "data.h5", "--isolated", "H"), "--isolated H"),

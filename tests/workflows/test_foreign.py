@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.calculator import CalculatorError
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.calculators.mixing import SumCalculator
 from ase.constraints import FixAtoms, FixBondLength, Hookean
+from ase.md.velocitydistribution import Stationary, ZeroRotation
 
 from ase_mlseqm import MLSEQM, InputError
 from ase_mlseqm.workflows.h5md import read_h5md
@@ -92,19 +93,21 @@ def test_transition_states_and_modes_are_those_of_free_molecules():
         harmonic(bulk("Cu", cubic=True), EMT())
 
 
-def test_kept_velocities_lose_what_has_no_temperature():
-    """Three atoms that fly and turn as a whole have no internal motion but the little given."""
+def test_kept_velocities_of_a_molecule_that_flies_or_turns():
+    """Its motion as a whole is in the kinetic energy, and so among the degrees of freedom."""
     atoms = Atoms("Cu3", [[0, 0, 0], [2.3, 0, 0], [1.15, 2.0, 0]])
-    rng = np.random.default_rng(0)
-    inner = rng.normal(size=(3, 3))
     config = MDConfig(keep_velocities=True, **SHORT)
-    runs = []
-    for flight in (0.0, 20.0):
+    inner = np.random.default_rng(0).normal(size=(3, 3))
+    atoms.set_momenta(inner)
+    Stationary(atoms)
+    ZeroRotation(atoms)
+    for flight, degrees in ((0.0, 3), (20.0, 9)):
         here = atoms.copy()
-        here.set_momenta(inner + flight)
-        runs.append(dynamics(here, EMT(), config).mean_temperature)
-    assert runs[1] == pytest.approx(runs[0], rel=1e-6)
-    atoms.set_momenta(np.full((3, 3), 2.0))
+        here.set_momenta(atoms.get_momenta() + flight)
+        first = dynamics(here, EMT(), config).table
+        kinetic = here.get_kinetic_energy()
+        assert first["temperature_K"][0] == pytest.approx(2.0 * kinetic / (degrees * units.kB))
+    atoms.set_momenta(np.zeros((3, 3)))
     with pytest.raises(InputError, match="no motion to scale"):
         dynamics(atoms, EMT(), MDConfig(keep_velocities=True, ensemble="bussi", **SHORT))
 

@@ -54,6 +54,7 @@ def test_same_steps_as_ase(kind):
         assert len(result.energies) == calls
 
 
+@pytest.mark.slow
 def test_five_hundred_in_one_call(monkeypatch, engine_calls):
     """Every step is one batch of those that are not done yet; all are asked for a lower state."""
     asked: list[int] = []

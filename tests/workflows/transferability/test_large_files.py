@@ -83,6 +83,7 @@ def test_memory_is_measured():
     assert 55 < grown < 70
 
 
+@pytest.mark.slow
 def test_curves_are_streamed(comp6):
     """One curve at a time, 0.1 MB of 26; HDF5 has buffers of its own."""
     assert comp6[1].stat().st_size > 20e6
@@ -99,6 +100,7 @@ def test_curves_are_streamed(comp6):
     assert grown < 13
 
 
+@pytest.mark.slow
 def test_points_of_curves_are_held_once(comp6):
     """What the test of dimers keeps: forces, energies, and ASE's atoms, 3 kB a frame."""
     points, grown = growth(
@@ -162,6 +164,7 @@ def long_series(tmp_path_factory):
     return write_long(folder / "short.extxyz", 20), write_long(folder / "long.extxyz", 20_000)
 
 
+@pytest.mark.slow
 def test_long_series(long_series):
     """A few kB each, as ASE's atoms need."""
     frames, grown = growth(
@@ -177,6 +180,7 @@ def test_long_series(long_series):
     assert grown < 0.004 * frames
 
 
+@pytest.mark.slow
 def test_frames_of_extended_xyz_are_streamed(long_series):
     """One frame at a time, of 4 MB."""
     frames, grown = growth(
