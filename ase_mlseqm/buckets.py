@@ -143,10 +143,7 @@ def each_bucket(
 ) -> None:
     """Do the work on every bucket, on a CPU with all threads for which ``max_memory`` is enough."""
     threads = torch.get_num_threads()
-    largest = max(
-        (sum(_memory(bucket[0], diis_size) for _ in bucket) for bucket in buckets), default=0
-    )
-    if device.type != "cpu" or threads == 1:
+    if device.type != "cpu" or threads == 1 or not buckets:
         for bucket in buckets:
             work(bucket)
     elif len(buckets) == 1:
@@ -154,6 +151,7 @@ def each_bucket(
             work(buckets[0])
     else:
         # one core a bucket is faster than all cores on one: the matrices are small
+        largest = max(len(bucket) * _memory(bucket[0], diis_size) for bucket in buckets)
         workers = max(1, min(threads, int(max_memory / largest)))
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             try:

@@ -17,7 +17,7 @@ def state_charges(path: Path, frames: Sequence[Atoms]) -> None:
     """
     reader = {".mol": _mol, ".sdf": _mol, ".pdb": _pdb, ".gjf": _gaussian, ".com": _gaussian}
     find = reader.get(path.suffix.lower())
-    if find is None:
+    if find is None or not frames:  # what cannot be read has been told
         return
     for atoms, stated in zip(frames, find(path.read_text(errors="replace")), strict=False):
         for name, value in stated.items():

@@ -62,8 +62,10 @@ class Frame:
         return self.file if self.alone else f"{self.file}@{self.index}"
 
 
-def read_frames(spec: str) -> tuple[list[Frame], str | None]:
+def read_frames(spec: str, no_pbc: bool = False) -> tuple[list[Frame], str | None]:
     """All frames of ``FILE``, or those of ``FILE@index`` with an index or a slice as in ASE.
+
+    With ``no_pbc`` what is periodic is taken as a free molecule.
 
     Returns
     -------
@@ -95,6 +97,8 @@ def read_frames(spec: str) -> tuple[list[Frame], str | None]:
     state_charges(Path(file), found)
     for atoms in found:
         _fill_words(atoms)
+        if no_pbc:
+            atoms.pbc = False
     frames = [Frame(file, k, atoms, len(found) == 1) for k, atoms in enumerate(found)]
     if not frames and problem is None:
         problem = f"{file}: there are no structures in it"

@@ -74,9 +74,10 @@ class Job:
 
 def starting_densities(bucket: Sequence[Job], n: int, device: torch.device) -> Tensor | None:
     """Padded (S, B, n, n) starting densities, or None unless all molecules bring one."""
+    if any(job.guess is None for job in bucket):
+        return None
     out = np.zeros((1 + bucket[0].unrestricted, len(bucket), n, n))
     for b, job in enumerate(bucket):
-        if job.guess is None:
-            return None
+        assert job.guess is not None
         out[:, b, : job.n_orbitals, : job.n_orbitals] = job.guess
     return torch.from_numpy(out).to(device)

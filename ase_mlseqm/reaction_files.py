@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from .errors import InputError
-from .frames import frame_stems, output_stem, output_stems
+from .frames import frame_stems, output_stem, output_stems, read_frames
 from .runs import Run
 
 
@@ -55,7 +55,7 @@ def read_reactions(run: Run, files: Sequence[str], folder: str | None) -> list[R
             run.problems.append(f"{name}: needs one r.xyz and one p.xyz")
             continue
         for end in ends:
-            frames, problem = run.frames_of(end)
+            frames, problem = read_frames(end, run.no_pbc)
             if problem is None and len(frames) > 1:
                 problem = f"{end}: {len(frames)} structures, give one: FILE@index"
             if problem is not None:

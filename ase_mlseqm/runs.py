@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 PREFIX = "mlseqm: "
 MOST_NAMED = 5
 """Molecules in one warning."""
-OUTPUTS = {"sp": "sp", "relax": "relaxed", "vib": "vib", "thermo": "vib", "md": "md"}
-"""End of the name of the structures that a command writes."""
+OUTPUTS = {"relax": "relaxed", "thermo": "vib"}
+"""End of the name of the structures that a command writes, where it is not the command's own."""
 
 
 @dataclasses.dataclass
@@ -86,19 +86,11 @@ class Run:
         settings = scf_settings(self.options.tolerance, self.options.max_iterations)
         self.summary.settings |= dataclasses.asdict(settings)
 
-    def frames_of(self, spec: str) -> tuple[list[Frame], str | None]:
-        """What :func:`read_frames` finds, without cells if they are not wanted."""
-        found, problem = read_frames(spec)
-        if self.no_pbc:
-            for frame in found:
-                frame.atoms.pbc = False
-        return found, problem
-
     def read(self, specs: list[str]) -> list[Frame]:
         """The frames of all files; one that is named twice is taken once."""
         frames: dict[tuple[str, int], Frame] = {}
         for spec in specs:
-            found, problem = self.frames_of(spec)
+            found, problem = read_frames(spec, self.no_pbc)
             frames |= {(frame.file, frame.index): frame for frame in found}
             if problem is not None:
                 self.problems.append(problem)
@@ -111,7 +103,7 @@ class Run:
         folder, stems = self.out.resolve(), frame_stems(frames)
         here = [file for file in stems if Path(file).resolve().parent == folder]
         for other, stem in stems.items():
-            ours = rf"{re.escape(stem)}(_\d{{4,}})?_{OUTPUTS.get(self.name)}\.extxyz"
+            ours = rf"{re.escape(stem)}(_\d{{4,}})?_{OUTPUTS.get(self.name, self.name)}\.extxyz"
             for file in here:
                 if re.fullmatch(ours, Path(file).name):
                     raise InputError(

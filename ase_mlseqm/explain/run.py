@@ -118,12 +118,10 @@ def _explained(run: ExplainRun, specs: Sequence[str]) -> list[Explained]:
 
     frames, molecules = [], []
     for spec in dict.fromkeys(specs):
-        found, problem = read_frames(spec)
+        found, problem = read_frames(spec, run.no_pbc)
         if problem is not None:
             run.problems.append(problem)
         for frame in found:
-            if run.no_pbc:
-                frame.atoms.pbc = False
             try:
                 molecule = molecule_from_atoms(frame.atoms, None, None)
                 molecules.append(check(molecule, run.model, unrestricted=None))

@@ -77,7 +77,8 @@ def read(
             f"units {units!r} are of no use: these formats have eV and Angstrom; leave them out, "
             "or convert what is in other units"
         )
-    one_level = len({_reader(path).header(path).level or level for path in files}) == 1
+    # looked for only where it decides
+    one_level = isolated is None or len({_reader(p).header(p).level or level for p in files}) == 1
     return Dataset.concatenate(
         [
             _read_file(path, level, units, isolated, gradients, progress, elements, one_level)

@@ -68,6 +68,14 @@ def test_charges_that_a_file_states(name, text, charge, capsys):
         assert "charge" in capsys.readouterr().err
 
 
+def test_a_folder_with_the_name_of_a_file_does_not_take_the_others(capsys):
+    Path("folder.pdb").mkdir()
+    write("water.xyz", molecule("H2O"), format="xyz")
+    assert main(["sp", "folder.pdb", "water.xyz", *PM3]) == 2
+    assert "folder.pdb: cannot be read" in capsys.readouterr().err
+    assert Path("water_sp.extxyz").exists()
+
+
 def test_blank_words_can_be_read_again(capsys):
     """Residues without a name would leave a column out of extended XYZ."""
     Path("w.pdb").write_text(pdb("   "))
