@@ -27,6 +27,7 @@ from .errors import InputError
 from .jobs import Job, starting_densities
 from .model import Model
 from .models import find_committee, find_model
+from .nddo.integrals import prepare
 from .nddo.layout import Layout
 from .options import _positive
 from .properties import bond_orders
@@ -34,7 +35,7 @@ from .results import Callback, SinglePoint, Status
 from .scf import SCFSettings
 from .scf.guess import n_occupied
 from .singlepoint import PROPERTIES, UNCERTAINTY, compute, unpack
-from .solution import Topology, stability_of, topology
+from .solution import Topology, charges_of, set_up, stability_of, topology
 from .validate import check
 
 
@@ -142,22 +143,26 @@ class Engine:
     def complete(
         self, molecule: Molecule, point: SinglePoint, field: Sequence[float] | None = None
     ) -> SinglePoint:
-        """A result with bond orders, parameters and, if it is restricted, its stability, for which
-        its density is enough."""
+        """A result with bond orders, Mulliken charges, parameters and, if it is restricted, its
+        stability, for which its density is enough."""
         batch, numbers, layout = self._alone(molecule, point.unrestricted)
         density = torch.from_numpy(point.density).to(self.device).unsqueeze(1)
+        positions, at_field = batch.positions[0], self._field(field)
         status, stability = point.status, None
         with torch.no_grad():
-            orders = bond_orders(layout, density)[0]
-            parameters = self.model.parameters(layout, batch.positions[0])
+            known = self._topology(numbers.shape, numbers.tobytes())
+            parameters = self.model.parameters(layout, positions)
+            constants = known.constants or prepare(layout, parameters)
+            problem = set_up(known, constants, positions, with_gradient=False, field=at_field)
             if point.converged and not point.unrestricted:
-                known = self._topology(numbers.shape, numbers.tobytes())
                 occupied = n_occupied(layout, batch.charge, batch.multiplicity, False)
-                at = batch.positions[0], self._field(field)
-                stability = float(stability_of(known, parameters, *at, density, occupied))
+                stability = float(stability_of(problem, density, occupied))
                 status = status.or_rather(Status.UNSTABLE, stability < 0)
+            orders = bond_orders(layout, density)[0]
+            charges = charges_of(known, problem, density)
         return dataclasses.replace(
             point,
+            mulliken_charges=charges.cpu().numpy(),
             bond_orders=orders.cpu().numpy(),
             parameters={name: value.cpu().numpy() for name, value in parameters.items()},
             stability=stability,

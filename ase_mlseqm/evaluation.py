@@ -44,8 +44,8 @@ def evaluate(
     method : str, optional
         MNDO, AM1 or PM3.
     properties : sequence of str
-        Any of energy, forces, charges, dipole, mo_energies, density, bond_orders, magmoms,
-        parameters, stability; of a model with a committee also uncertainty.
+        Any of energy, forces, charges, mulliken_charges, dipole, mo_energies, density,
+        bond_orders, magmoms, parameters, stability; of a model with a committee also uncertainty.
     device : str
         ``"cpu"`` or ``"cuda"``.
     model : str, optional

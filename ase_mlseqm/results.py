@@ -54,6 +54,9 @@ class SinglePoint:
         Minus the derivative of ``energy``, eV/Angstrom.
     charges : (A,) array
         Net atomic (Coulson) charges.
+    mulliken_charges : (A,) array
+        Mulliken charges, of the Slater orbitals before they are orthogonal: comparable with
+        those of ab initio methods, as Coulson charges are not.
     dipole : (3,) array
         Dipole moment in e*Angstrom; for ions about the centre of mass.
     heat_of_formation : float
@@ -105,6 +108,7 @@ class SinglePoint:
     rung: str
     forces: np.ndarray | None = None
     charges: np.ndarray | None = None
+    mulliken_charges: np.ndarray | None = None
     dipole: np.ndarray | None = None
     heat_of_formation: float | None = None
     atomization_energy: float | None = None

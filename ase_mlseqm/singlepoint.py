@@ -18,13 +18,14 @@ from .results import SinglePoint, Status
 from .scf import SCFSettings
 from .scf.guess import n_occupied
 from .scf.stability import triplet_curvature
-from .solution import Solution, Topology, solve_at, solve_learned
+from .solution import Solution, Topology, charges_of, solve_at, solve_learned
 from .units import EV_TO_KCAL
 
 PROPERTIES = (
     "energy",
     "forces",
     "charges",
+    "mulliken_charges",
     "dipole",
     "mo_energies",
     "density",
@@ -42,13 +43,14 @@ UNCERTAINTY = "uncertainty"
 @dataclasses.dataclass
 class BatchResult:
     """One computed batch: ``positions`` (n, 3), ``occupied`` (S, B); where they were asked for
-    ``dipole`` (B, 3) and ``stability`` (B,); and from a committee ``uncertainty`` (B,) and whether
-    it is ``ordinary``."""
+    ``dipole`` (B, 3), ``mulliken_charges`` (n,) and ``stability`` (B,); and from a committee
+    ``uncertainty`` (B,) and whether it is ``ordinary``."""
 
     solution: Solution
     positions: Tensor
     occupied: Tensor
     dipole: Tensor | None = None
+    mulliken_charges: Tensor | None = None
     stability: Tensor | None = None
     uncertainty: Tensor | None = None
     ordinary: Tensor | None = None
@@ -108,6 +110,9 @@ def compute(
     if "dipole" in properties:
         with torch.no_grad():
             result.dipole = props.dipoles(layout, solution.constants, solution.atoms, positions)
+    if "mulliken_charges" in properties:
+        with torch.inference_mode():
+            result.mulliken_charges = charges_of(known, solution.problem, solution.scf.density)
     if "stability" in properties and not unrestricted:
         builder, scf = solution.problem.builder, solution.scf
         with torch.inference_mode():
@@ -152,6 +157,8 @@ def unpack(
         atoms["forces"] = _array(result.forces)
     if "charges" in asked:
         atoms["charges"] = _array(props.net_charges(layout, solution.atoms))
+    if result.mulliken_charges is not None:
+        atoms["mulliken_charges"] = _array(result.mulliken_charges)
     if "magmoms" in asked:
         atoms["magmoms"] = _array(props.spin_populations(layout, solution.atoms))
     parameters: dict[str, np.ndarray] = {}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from . import properties as props
 from .model import LearnedModel, Model
+from .mulliken import mulliken_charges, overlap_matrices
 from .nddo import energy as energies
 from .nddo.fock import FockBuilder, Maps, build_maps, fock_builder, split
 from .nddo.gradient import position_gradient
@@ -26,7 +27,7 @@ from .nddo.layout import Layout, build_layout
 from .nddo.one_center import isolated_atom_energy
 from .nddo.overlap import Overlaps, overlaps
 from .nddo.parameter_gradient import parameter_gradient
-from .nddo.parameters import Parameters, table_parameters
+from .nddo.parameters import table_parameters
 from .scf import SCFResult, SCFSettings, solve
 from .scf.orbitals import eigh
 from .scf.stability import triplet_curvature
@@ -185,19 +186,16 @@ def solve_at(
     return Solution(problem, scf, found, energy, atomization, gradient)
 
 
-def stability_of(
-    known: Topology,
-    parameters: Parameters,
-    positions: Tensor,
-    field: Tensor | None,
-    density: Tensor,
-    occupied: Tensor,
-) -> Tensor:
+def stability_of(problem: Problem, density: Tensor, occupied: Tensor) -> Tensor:
     """:func:`triplet_curvature` (B,) of restricted densities (1, B, N, N), without their SCF."""
-    constants = known.constants or prepare(known.layout, parameters)
-    problem = set_up(known, constants, positions, with_gradient=False, field=field)
     builder = problem.builder
     return triplet_curvature(builder, *eigh(builder(density)), occupied)
+
+
+def charges_of(known: Topology, problem: Problem, density: Tensor) -> Tensor:
+    """Mulliken charges (n,), e, of spin densities (S, B, N, N)."""
+    overlap = overlap_matrices(known.layout, known.maps, problem.constants, problem.shape)
+    return mulliken_charges(known.layout, density, overlap)
 
 
 def value_gradient(

@@ -25,6 +25,7 @@ UNITS = {
     "dipole": "e*Angstrom",
     "dipole_debye": "Debye",
     "charges": "e",
+    "mulliken_charges": "e",
     "magmoms": "alpha minus beta electrons",
     "heat_of_formation": "eV",
     "heat_of_formation_kcal_mol": "kcal/mol",

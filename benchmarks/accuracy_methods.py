@@ -41,7 +41,7 @@ class Properties:
     dipoles : (F, 3) array
         e*Angstrom.
     charges : list of (A,) arrays
-        Net atomic charges, e.
+        Mulliken charges, e.
     gaps : (F,) array
         Lowest unoccupied minus highest occupied orbital energy, eV.
     converged : (F,) array of bool
@@ -72,14 +72,15 @@ def predict(method: str, molecules: Sequence[Molecule], model: str) -> Propertie
         results = evaluate(
             molecules,
             None if method == LEARNED else method,
-            ("energy", "forces", "dipole", "charges", "mo_energies"),
+            ("energy", "forces", "dipole", "mulliken_charges", "mo_energies"),
             model=model if method == LEARNED else None,
         )
+    pairs = list(zip(results, molecules, strict=True))
     return Properties(
         np.array([r.atomization_energy for r in results], dtype=float),
-        [_array(r.forces, (len(m.numbers), 3)) for r, m in zip(results, molecules, strict=True)],
+        [_array(r.forces, (len(m.numbers), 3)) for r, m in pairs],
         np.array([_array(r.dipole, (3,)) for r in results]),
-        [_array(r.charges, (len(m.numbers),)) for r, m in zip(results, molecules, strict=True)],
+        [_array(r.mulliken_charges, (len(m.numbers),)) for r, m in pairs],
         np.array([np.nan if r.gap is None else r.gap for r in results]),
         np.array([r.converged for r in results]),
     )

@@ -20,8 +20,8 @@ of the frames that converged with every method; the others are listed.
 - Energy differences: all pairs of frames of a molecule (equal SMILES), averaged over the pairs of
   each molecule and then over molecules with equal weight.
 - Dipoles: length of the difference vector.
-- Charges: Coulson charges of the learned model, PM3 and AM1, Mulliken charges of GFN2-xTB, against
-  Mulliken charges of wB97X/6-31G\\*: a comparison of conventions as much as of methods.
+- Charges: Mulliken charges of all methods, against those of wB97X/6-31G\\*. They depend on the
+  orbitals, so this compares bases as much as methods.
 - Gaps of orbital energies depend on the kind of functional in the same way."""
 
 SHIFTED = """\

@@ -56,7 +56,7 @@ CAUSES = {
     "refined_pair reactions barrier": f"level of the labels, and {REACTIONS}",
     "refined reactions": REACTIONS,
     "refined_pair reactions": REACTIONS,
-    "size large charge": "not trained on; Coulson charges against Mulliken's",
+    "size large charge": "not trained on",
     "small dissociation curve": DETERMINANT,
     "small dissociation energy at the end": DETERMINANT,
     "small dissociation": "data: no label has a bond that is broken into radicals",

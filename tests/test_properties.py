@@ -10,6 +10,8 @@ from helpers import TIGHT, build, run, single
 
 from ase_mlseqm import Engine, evaluate
 from ase_mlseqm.batch import Molecule
+from ase_mlseqm.mulliken import mulliken_charges
+from ase_mlseqm.nddo.layout import build_layout
 from ase_mlseqm.nddo.parameters import METHODS, elements, table_parameters
 from ase_mlseqm.singlepoint import PROPERTIES
 from ase_mlseqm.units import BOHR
@@ -53,6 +55,41 @@ def test_signs_and_symmetry_of_charges(method):
     nitrogen = single(undistorted("N2"), method, ("charges", "dipole"))
     np.testing.assert_allclose(nitrogen.charges, 0.0, rtol=0, atol=1e-9)
     np.testing.assert_allclose(nitrogen.dipole, 0.0, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", [*METHODS, None])
+def test_mulliken_charges(method):
+    """They add up, are those of one state whether spins are paired or not, and turn with it."""
+    molecule = build("CH3CONH2")
+    paired = single(molecule, method, ("mulliken_charges", "charges"))
+    assert paired.mulliken_charges.sum() == pytest.approx(0.0, abs=1e-10)
+    assert np.abs(paired.mulliken_charges - paired.charges).max() > 0.02
+    apart = single(molecule, method, ("mulliken_charges",), unrestricted=True)
+    np.testing.assert_allclose(apart.mulliken_charges, paired.mulliken_charges, atol=1e-6)
+    random = np.random.default_rng(0)
+    order = random.permutation(len(molecule.numbers))
+    turned = molecule.positions[order] @ np.linalg.qr(random.normal(size=(3, 3)))[0]
+    other = single(Molecule(molecule.numbers[order], turned), method, ("mulliken_charges",))
+    np.testing.assert_allclose(other.mulliken_charges, paired.mulliken_charges[order], atol=1e-6)
+    anion = single(build("HCOO", -1), method or "PM3", ("mulliken_charges",))
+    assert anion.mulliken_charges.sum() == pytest.approx(-1.0, abs=1e-10)
+
+
+def test_mulliken_charges_of_two_orbitals():
+    """With one orbital on each atom all can be written down."""
+    molecule = build("H2")
+    found = single(molecule, "PM3", ("mulliken_charges", "charges"))
+    np.testing.assert_allclose(found.mulliken_charges, 0.0, atol=1e-9)
+    layout = build_layout(torch.tensor([[1, 1]]))
+    overlap = torch.tensor([[[1.0, 0.6], [0.6, 1.0]]], dtype=torch.float64)
+    c = torch.tensor([0.8, 0.6], dtype=torch.float64)  # of orthogonal orbitals
+    density = torch.outer(c, c)[None, None]
+    # S^1/2 has the diagonal a and b beside it: a^2 + b^2 = 1, 2 a b = 0.6
+    a, b = (np.sqrt(1.6) + np.sqrt(0.4)) / 2, (np.sqrt(1.6) - np.sqrt(0.4)) / 2
+    slater = np.linalg.solve(np.array([[a, b], [b, a]]), c.numpy())
+    population = 2 * slater**2 + 2 * 0.6 * slater.prod()  # half of the overlap population each
+    charges = mulliken_charges(layout, density, overlap)
+    np.testing.assert_allclose(charges, 1 - population, atol=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)

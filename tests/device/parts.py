@@ -19,8 +19,8 @@ from helpers import TIGHT, build, moved  # noqa: E402
 
 from ase_mlseqm import SCFSettings, evaluate  # noqa: E402
 
-ALL = ["energy", "forces", "charges", "dipole", "mo_energies", "density", "bond_orders"]
-ALL += ["magmoms", "parameters"]
+ALL = ["energy", "forces", "charges", "mulliken_charges", "dipole", "mo_energies", "density"]
+ALL += ["bond_orders", "magmoms", "parameters"]
 
 
 def compare(device: str, molecules, **options) -> list:

@@ -54,6 +54,7 @@ def test_only_what_was_asked_for():
         "energy": set(),
         "forces": {"forces"},
         "charges": {"charges"},
+        "mulliken_charges": {"mulliken_charges"},
         "dipole": {"dipole"},
         "mo_energies": {"mo_energies", "occupations", "gap", "ionization_potential"},
         "density": {"density"},

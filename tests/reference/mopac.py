@@ -60,6 +60,8 @@ class MopacJob:
         words = [self.method, fixed, f"SCFCRT={self.scf_criterion:.0E}", f"CHARGE={self.charge}"]
         if self.unrestricted:
             words += ["UHF", SPIN_KEYWORDS[self.multiplicity - 1]]
+        else:
+            words += ["MULLIK"]  # MOPAC refuses it with UHF
         return " ".join(words + ([self.extra] if self.extra else []))
 
     def input_text(self, title: str) -> str:
@@ -107,7 +109,8 @@ def run_mopac_batch(
         In the order of `jobs`. Always: `converged`, `keywords`, `version`, `message`. If converged:
         `heat_of_formation_kcal_mol`, `total_energy_eV`, `gradients_kcal_mol_A` (A, 3),
         `dipole_debye`, `dipole_vector_debye`, `charges` (A,), `ionization_potential_eV`,
-        `orbital_energies_eV` (a list; UHF: {"alpha": list, "beta": list}), `s_squared` (UHF only);
+        `orbital_energies_eV` (a list; UHF: {"alpha": list, "beta": list}), `s_squared` (UHF only),
+        `mulliken_charges` (A,) (RHF only);
         with `MopacJob.matrices` also `overlap`, `orbital_atoms`, `orbital_exponents` (1/bohr) and
         `principal_quantum_numbers`.
     """
@@ -189,6 +192,7 @@ def _read_result(job: MopacJob, aux: str, out: str, message: str) -> dict:
         result["s_squared"] = _aux_number(aux, "TOTAL_SPIN")
     else:
         result["orbital_energies_eV"] = _aux_numbers(aux, "EIGENVALUES")
+        result["mulliken_charges"] = _mulliken_charges(out, len(job.numbers))
     if job.matrices:
         overlap = _aux_numbers(aux.replace("#  Lower half triangle only\n", ""), "OVERLAP_MATRIX")
         result["overlap"] = _symmetric(overlap)
@@ -216,6 +220,13 @@ def _check_geometry(job: MopacJob, positions: list[float]) -> None:
     """MOPAC must have used our frame, or vectors could not be compared."""
     if not np.allclose(np.reshape(positions, (-1, 3)), job.positions, atol=1e-9):
         raise RuntimeError("MOPAC moved the molecule out of the input frame")
+
+
+def _mulliken_charges(out: str, n_atoms: int) -> np.ndarray:
+    """The last column of the table that MULLIK prints."""
+    table = out.split("MULLIKEN POPULATIONS AND CHARGES", 1)[1]
+    rows = re.findall(r"^\s+\d+\s+[A-Z][a-z]?\s+\S+\s+(-?[\d.]+)\s*$", table, re.M)
+    return np.array([float(charge) for charge in rows[:n_atoms]])
 
 
 def _aux_number(aux: str, key: str) -> float:

@@ -24,8 +24,9 @@ OPEN += [build("H2CO", 0, 3), build("H2", 0, 3), build("C2H4")]
 HARD = SCFSettings(max_iterations=2, ladder=False)
 NUMBERS = ["energy", "forces", "charges", "dipole", "heat_of_formation", "atomization_energy"]
 NUMBERS += ["mo_energies", "occupations", "gap", "ionization_potential", "density", "bond_orders"]
-NUMBERS += ["magmoms", "spin_squared"]
-ALL = ("energy", "forces", "charges", "dipole", "mo_energies", "density", "bond_orders", "magmoms")
+NUMBERS += ["magmoms", "spin_squared", "mulliken_charges"]
+ALL = ("energy", "forces", "charges", "mulliken_charges", "dipole", "mo_energies", "density")
+ALL += ("bond_orders", "magmoms")
 
 
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-8, 1e-10])

@@ -30,7 +30,7 @@ from ase_mlseqm.validate import check
 
 from .config import TransferabilityConfig
 
-PROPERTIES = ("energy", "forces", "dipole", "charges", "mo_energies")
+PROPERTIES = ("energy", "forces", "dipole", "mulliken_charges", "mo_energies")
 ACCURACY = 0.02
 """Of tblite's SCF: forces to 1e-5 eV/Angstrom."""
 
@@ -48,7 +48,7 @@ class Point:
     dipole : (3,) array
         e*Angstrom.
     charges : (A,) array
-        e.
+        Mulliken charges, e.
     uncertainty : float
         Estimated error of ``atomization``, eV.
     known : bool
@@ -179,7 +179,7 @@ def _point(found: Any) -> Point:
         found.energy,
         found.forces,
         found.dipole,
-        found.charges,
+        found.mulliken_charges,
         np.nan if found.gap is None else found.gap,
         np.nan if found.atomization_energy is None else found.atomization_energy,
         np.nan if found.uncertainty is None else found.uncertainty,
