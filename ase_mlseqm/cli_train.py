@@ -38,6 +38,12 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes through the data.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of weights and order.")] = None,
+    split_by: Annotated[
+        str | None,
+        typer.Option(
+            "--split-by", help="fragment, or frame: what is kept for validation; see the settings."
+        ),
+    ] = None,
     level: Annotated[
         str | None, typer.Option("--level", help="Level of theory, where a file does not state it.")
     ] = None,
@@ -65,7 +71,7 @@ def train(
     if not data:
         raise InputError("there is nothing to train on: give labelled structures with --data FILE")
     settings = _settings(config, preset, start)
-    for field, value in (("epochs", epochs), ("seed", seed)):
+    for field, value in (("epochs", epochs), ("seed", seed), ("split_by", split_by)):
         if value is not None:
             settings = dataclasses.replace(settings, **{field: value})
     chief = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
@@ -187,6 +193,8 @@ class _Screen:
                 f"left out: {values['skipped']} broken, {values['between_both_sides']} between "
                 f"both sides, {values['other_elements']} of other elements or open-shell"
             )
+            if len(values["levels"]) > 1:
+                self.say(f"labels of several levels, learned as one: {'; '.join(values['levels'])}")
             size = self.settings.batch_size
             self.per_epoch = max(1, values["training"] // size)
             self.bar.update(self.task, total=self.per_epoch * self.settings.epochs)

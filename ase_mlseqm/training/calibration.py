@@ -120,7 +120,7 @@ def calibrate(
 def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
     """Frames (indices) that no network was trained on: all, or if there is a training file among
     them those of fragments that were kept for validation in all trainings."""
-    splits: set[tuple[float, int]] = set()
+    splits: set[tuple[float, int, str]] = set()
     for network in networks:
         if set(files_behind(network.card).values()) & set(data.checksums.values()):
             own = splits_behind(network.card)
@@ -136,7 +136,7 @@ def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
     if len(rows) < FEWEST:
         raise InputError(
             f"only {len(rows)} frames are new to all networks: give at least {FEWEST}, of other "
-            "files, or train all with one split_seed and validation_fraction"
+            "files, or train all with one split_seed, validation_fraction and split_by"
         )
     return rows
 

@@ -8,6 +8,7 @@ from ..errors import InputError
 from ..nn.hamiltonian import HamiltonianConfig
 from ..options import choose, require_not_negative, require_positive
 from .loss import LossConfig
+from .split import WAYS
 from .step import GradientSettings
 
 KINDS = ("adamw", "muon")
@@ -75,11 +76,14 @@ class TrainConfig:
     patience: int = 10
     """Epochs without a better validation loss after which it stops."""
     validation_fraction: float = 0.05
-    """Share of the fragments that are kept for validation."""
+    """Share of the fragments, or frames, that are kept for validation."""
+    split_by: str = "fragment"
+    """What is kept for validation: 'fragment', molecules that are new to the model, or 'frame', any
+    frames, for a model of a few molecules that need be right for nothing else."""
     max_validation: int = 2000
     """At most so many frames are validated after every epoch."""
     split_seed: int = 0
-    """Decides which fragments are kept for validation."""
+    """Decides which fragments, or frames, are kept for validation."""
     seed: int = 0
     """Of the initial weights and of the order of the frames."""
     keep_densities: bool = True
@@ -89,9 +93,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
+        choose(self, "split_by", WAYS)
         for times in self.repeats:
             if not 0.0 <= times < float("inf"):
                 raise InputError(f"repeats holds {times}: give numbers of zero or more")
         for name in ("batch_size", "chunk_size", "epochs", "patience", "max_validation"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give 1 or more")
+
+    @property
+    def split(self) -> tuple[float, int, str]:
+        """What :func:`~ase_mlseqm.training.split.split` wants to know."""
+        return self.validation_fraction, self.split_seed, self.split_by

@@ -29,7 +29,7 @@ from .evaluate import Errors
 from .parallel import find_world
 from .presets import start_from
 from .readers import FOREIGN, read
-from .split import split
+from .split import WAYS, split
 from .trainer import Progress, Trainer
 
 
@@ -85,13 +85,14 @@ def train(
     world = find_world()
     data = read(files, **dataclasses.asdict(options), elements=config.model.elements)
     foreign = sum(skipped.reason.startswith(FOREIGN) for skipped in data.skipped)
-    own_split = (config.validation_fraction, config.split_seed)
-    training, validation, dropped = split(data, *own_split)
+    training, validation, dropped = split(data, *config.split)
     if not len(training) or not len(validation):
+        alike = config.split_by == "fragment"
         raise InputError(
             f"{len(training)} frames are left for training and {len(validation)} for validation: "
-            "a molecule is on one side only, so give frames of more molecules, or in a settings "
-            "file another validation_fraction or split_seed"
+            + ("a molecule is on one side only, so " if alike else "")
+            + f"give frames of more molecules{', --split-by frame,' if alike else ''} or in a "
+            "settings file another validation_fraction or split_seed"
         )
     if config.loss.dipole_weight and data.dipoles is None:
         warnings.warn("the data have no dipoles: dipole_weight changes nothing", stacklevel=2)
@@ -114,22 +115,22 @@ def train(
         source = model_file(start)
         start_from(model, source.model)
         known = set(files_behind(source.card).values()) & set(data.checksums.values())
-        if known and own_split not in splits_behind(source.card):
+        if known and config.split not in splits_behind(source.card):
             warnings.warn(
                 f"{start} was trained on some of these files with another split: some frames that "
-                "are kept for validation are not new to it; give its validation_fraction and "
-                "split_seed",
+                "are kept for validation are not new to it; give its validation_fraction, "
+                "split_seed and split_by",
                 stacklevel=2,
             )
     if world.chief:
         _describe(out, config, options, data, counts, None if source is None else source.sha256)
-    report("data", counts)
+    report("data", counts | {"levels": sorted(set(data.level))})
 
     def keep(model: LearnedHamiltonian, errors: Errors, progress: Progress) -> None:
         card = {
             "training": {"levels": sorted(set(data.level)), "files": data.checksums} | counts,
             "earlier_files": {} if source is None else files_behind(source.card),
-            "splits": sorted({own_split} | (splits_behind(source.card) if source else set())),
+            "splits": sorted({config.split} | (splits_behind(source.card) if source else set())),
             "validation": dataclasses.asdict(errors),
             "epoch": progress.epoch + 1,
             "step": progress.step,
@@ -181,13 +182,15 @@ def files_behind(card: dict[str, Any]) -> dict[str, str]:
     return card.get("earlier_files", {}) | card.get("training", {}).get("files", {})
 
 
-def splits_behind(card: dict[str, Any]) -> set[tuple[float, int]]:
-    """Fractions and seeds of all splits by which frames were kept from the training of a model."""
+def splits_behind(card: dict[str, Any]) -> set[tuple[float, int, str]]:
+    """All splits by which frames were kept from the training of a model: fraction, seed, and of
+    what, which older cards do not say."""
     if "splits" in card:
-        return {(fraction, seed) for fraction, seed in card["splits"]}
+        return {(fraction, seed, *(by or [WAYS[0]])) for fraction, seed, *by in card["splits"]}
     settings = card.get("settings", {})
-    known = (settings.get("validation_fraction"), settings.get("split_seed"))
-    return set() if None in known else {known}
+    fraction, seed = settings.get("validation_fraction"), settings.get("split_seed")
+    known = fraction is not None and seed is not None
+    return {(fraction, seed, settings.get("split_by", WAYS[0]))} if known else set()
 
 
 def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.ndarray:
@@ -246,6 +249,7 @@ def _describe(
             before = {}
         if not {"config", "data"} <= set(before):
             raise InputError(f"{path} is not that of a training: give another --out")
+        before["config"] = {"split_by": WAYS[0]} | before["config"]  # older folders lack it
         for key, what in (
             ("config", "settings"),
             ("data", "data"),

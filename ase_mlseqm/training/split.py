@@ -1,9 +1,11 @@
-"""Split into training and validation by fragment, alone and inside dimers.
+"""Split into training and validation: by fragment, alone and inside dimers, or by frame.
 
 A fragment is a molecule of its own or one of a dimer.  Its side follows from its SMILES and the
 seed alone, so that one split holds for all files, in any order, and for files added later; the
 SMILES must be canonical, all from one program.  Without SMILES its name is made from composition
 and bonds, or is the SMILES of the same bonds elsewhere in the data set.
+
+The side of a frame of its own follows from its atoms and positions and the seed.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ from .smiles import smiles_fragments
 
 LARGE = 4
 """Heavy atoms from which a fragment may not occur on both sides."""
+WAYS = ("fragment", "frame")
 
 
 def split(
-    dataset: Dataset, fraction: float = 0.1, seed: int = 0
+    dataset: Dataset, fraction: float = 0.1, seed: int = 0, by: str = "fragment"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices of frames for training and validation, and of frames that belong to neither.
 
@@ -33,12 +36,19 @@ def split(
     Parameters
     ----------
     fraction : float
-        Share of the fragments for validation.
+        Share of the fragments, or frames, for validation.
     seed : int
         Another seed gives another split.
+    by : str
+        "fragment" or "frame": every frame for itself, so that frames of one molecule are on both
+        sides.
     """
     if not 0 <= fraction < 1:
         raise InputError(f"the validation fraction is {fraction}: give a number from 0 to below 1")
+    if by == "frame":
+        names = map(_frame_name, dataset.numbers, dataset.positions)
+        later = np.array([_uniform(name, seed) < fraction for name in names], dtype=bool)
+        return np.flatnonzero(~later), np.flatnonzero(later), np.empty(0, dtype=np.intp)
     sides = np.zeros(len(dataset.names), dtype=int)
     for molecule, parts in _fragments(dataset, _aliases([dataset])).items():
         sides[molecule] = _side(parts, fraction, seed)
@@ -65,6 +75,13 @@ def _side(parts: list[Fragment], fraction: float, seed: int) -> int:
     names = [part.name for part in _large(parts)] or [".".join(part.name for part in parts)]
     sides = {int(_uniform(name, seed) < fraction) for name in names}
     return sides.pop() if len(sides) == 1 else -1
+
+
+def _frame_name(numbers: np.ndarray, positions: np.ndarray) -> str:
+    """What tells frames apart: elements, and positions to 1e-4 Angstrom."""
+    rounded = np.round(positions, 4) + 0.0  # no minus zero
+    whole = np.asarray(numbers, dtype="<i8").tobytes() + rounded.astype("<f8").tobytes()
+    return hashlib.sha256(whole).hexdigest()
 
 
 def _uniform(name: str, seed: int) -> float:

@@ -53,6 +53,22 @@ def sides(data: Dataset, fraction=0.3, seed=0) -> dict[str, str]:
     return out
 
 
+def test_frames_for_themselves():
+    """One molecule on both sides, every frame on its own wherever it is read from."""
+    data = made_up(["CCO"], 400)
+    random = np.random.default_rng(0)
+    moved = [data.positions[0] + random.normal(scale=0.1, size=(3, 3)) for _ in range(400)]
+    data = dataclasses.replace(data, positions=moved)
+    training, validation, neither = split(data, 0.2, 0, "frame")
+    assert not len(neither)
+    assert sorted([*training, *validation]) == list(range(400))
+    assert 50 < len(validation) < 110
+    order = random.permutation(400)
+    other = dataclasses.replace(data, positions=[moved[k] for k in order])
+    assert set(order[split(other, 0.2, 0, "frame")[1]]) == set(validation)
+    assert set(split(data, 0.2, 1, "frame")[1]) != set(validation)
+
+
 def test_every_frame_is_somewhere_and_the_share_is_right():
     data = made_up(LARGE * 10)
     assert sides(data, 0.0) == dict.fromkeys(LARGE, "t")

@@ -233,7 +233,10 @@ def test_what_is_odd_about_a_training_is_said(folder, capsys):
     told = capsys.readouterr().err
     assert "dipole_weight changes nothing" in told
     assert "not new to it" in told
-    assert load_model(folder / "more" / "model.safetensors").card["splits"] == [[0.3, 0], [0.4, 0]]
+    assert load_model(folder / "more" / "model.safetensors").card["splits"] == [
+        [0.3, 0, "fragment"],
+        [0.4, 0, "fragment"],
+    ]
     (folder / "other").mkdir()
     for content in ("{", '{"architectures": []}', "[]"):
         (folder / "other" / "config.json").write_text(content)
@@ -248,3 +251,33 @@ def test_a_settings_file_may_change_a_preset(folder):
     optimizer = dataclasses.replace(plain.optimizer, clip=3.0)
     assert settings == dataclasses.replace(plain, split_seed=4, optimizer=optimizer)
     assert _settings(folder / "few.yaml", None, "hipnn-pm3").epochs == TrainConfig().epochs
+
+
+def test_one_molecule_alone(folder, capsys):
+    """Frames of one molecule can be learned if it is said that nothing else matters."""
+    write_h5(folder / "one.h5", {"CH3OH": group("CH3OH", 12)}, level=LEVEL, units=UNITS)
+    line = ("small.yaml", "--data", "one.h5", "--epochs", "1", "--out", "run")
+    assert train(*line) == 2
+    assert "--split-by frame" in capsys.readouterr().err
+    assert train(*line, "--split-by", "conformer") == 2
+    assert "fragment, frame" in capsys.readouterr().err
+    assert train(*line, "--split-by", "frame") == 0
+    card = load_model(folder / "run" / "model.safetensors").card
+    assert card["splits"] == [[0.3, 0, "frame"]]
+    assert 1 <= card["training"]["validation"] <= 8
+    # a folder of before the option goes on
+    described = folder / "run" / "config.json"
+    known = json.loads(described.read_text())
+    assert known["config"].pop("split_by") == "frame"
+    described.write_text(json.dumps(known))
+    capsys.readouterr()
+    assert train(*line, "--split-by", "frame") == 2
+    assert "split_by: fragment before, frame now" in capsys.readouterr().err
+
+
+def test_levels_that_are_mixed_are_said(folder, capsys):
+    other = write_h5(folder / "two.h5", {"C2H6": group("C2H6", 2)}, level="B3LYP", units=UNITS)
+    energies = [f"--isolated={z}={e}" for z, e in (("H", -0.5), ("C", -37.8), ("N", -54.5))]
+    line = ("small.yaml", "--data", "data.h5", "--data", other, "--out", "run")
+    assert train(*line, *energies, "--isolated=O=-75.0", "--max-hours", "1e-9") == 0
+    assert f"learned as one: B3LYP; {LEVEL}" in capsys.readouterr().err
