@@ -208,7 +208,8 @@ def _figures(run: ExplainRun, atoms: Any, related: Any) -> None:
     from .figures import plot_correlations, plot_distributions
 
     key = f"dashed: {run.model.method}; dot: median; line: middle 90 %"
-    for element in np.unique(atoms.element).tolist():
+    learned = ~np.isnan(atoms.table).all(1)
+    for element in np.unique(atoms.element[learned]).tolist():
         title = f"Parameters of {element} by hybridisation, {run.model.name}  ({key})"
         path = run.path(f"explain_{element}_hybridisation.png")
         plot_distributions(atoms, element, path, "hybridisation", title)

@@ -183,6 +183,8 @@ def test_dataset_of_a_model_that_leaves_hydrogen_as_it_is(explain, labelled, mon
     found = json.loads(Path("mlseqm_explain.json").read_text())["results"]["correlations"]
     kinds = {each["bond"] for each in found}
     assert "C-C" in kinds and not any("H" in kind for kind in kinds)
+    elements = {path.name.split("_")[1] for path in Path().glob("explain_?_*.png")}
+    assert elements == set("CNO")  # of hydrogen there is nothing to draw
 
 
 def test_pictures_show_the_numbers(tmp_path):
