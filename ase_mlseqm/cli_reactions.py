@@ -32,6 +32,9 @@ class NEBOptions(NEBConfig):
     """With --ts: temperature of the enthalpies and Gibbs energies of activation, K."""
     pressure: float = TSConfig.pressure
     """With --ts: pressure of their ideal gases, Pa."""
+    symmetry_numbers: tuple[int, ...] = TSConfig.symmetry_numbers
+    """With --ts: rotational symmetry numbers of the transition state and of both minima; default:
+    found by pymatgen."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,6 +47,7 @@ class NEBOptions(NEBConfig):
             irc=self.irc,
             temperature=self.temperature,
             pressure=self.pressure,
+            symmetry_numbers=self.symmetry_numbers,
         )
 
 

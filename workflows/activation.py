@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm.errors import InputError
 
-from .thermochemistry import ThermoConfig, ideal_gas
+from .thermochemistry import ThermoConfig, ThermoResult, ideal_gas
 from .ts_ends import bonds
 from .vibrations_config import VibrationsResult
 
@@ -87,6 +87,7 @@ def activation(
     temperature: float = 298.15,
     pressure: float = 101325.0,
     names: Sequence[str] = ("reactant", "product"),
+    symmetry_numbers: Sequence[int] = (),
 ) -> Activation:
     """Barriers from the vibrations of a transition state and of the minima that it connects.
 
@@ -99,6 +100,8 @@ def activation(
         K and Pa.
     names : sequence of str
         Of both ends, for the messages.
+    symmetry_numbers : sequence of int
+        Rotational ones of the transition state and of both ends; default: found by pymatgen.
 
     Raises
     ------
@@ -114,12 +117,16 @@ def activation(
     messages = _soft(top, "transition state")
     for end, name in zip(ends, names, strict=True):
         messages += _doubts(end, name)
+
+    def gas(found: VibrationsResult, number: int | None) -> ThermoResult:
+        return ideal_gas(found, dataclasses.replace(config, symmetry_number=number))
+
+    structures = (top, *ends)
     try:
-        gases = [ideal_gas(found, config) for found in (top, *ends)]
+        gases = list(map(gas, structures, symmetry_numbers or [None] * len(structures)))
     except InputError as error:
         messages.append(f"symmetry numbers are taken for one: {error}")
-        config = dataclasses.replace(config, symmetry_number=1)
-        gases = [ideal_gas(found, config) for found in (top, *ends)]
+        gases = [gas(found, 1) for found in structures]
     if top.heat_of_formation is not None:
         messages.append(COUNTED_TWICE)
     known = np.array([np.nan if len(end.imaginary) else 0.0 for end in ends])

@@ -178,7 +178,8 @@ def ts(
     barriers = None
     if minima and count == 1 and not atoms.pbc.any():
         ends = [minimum.vibrations for minimum in minima]
-        barriers = activation(top, ends, config.temperature, config.pressure, names)
+        given = config.symmetry_numbers
+        barriers = activation(top, ends, config.temperature, config.pressure, names, given)
     message = "; ".join(problems) or f"refined in {steps} steps, one imaginary mode"
     return TSResult(atoms, not problems, message, steps, top, minima, connects, barriers, config)
 

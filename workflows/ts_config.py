@@ -40,6 +40,9 @@ class TSConfig:
     """Temperature of the enthalpies and Gibbs energies of activation, K."""
     pressure: float = 101325.0
     """Pressure of their ideal gases, Pa."""
+    symmetry_numbers: tuple[int, ...] = ()
+    """Rotational symmetry numbers of the transition state and of both minima, in the order of the
+    result; default: found by pymatgen."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "refiner", self.refiner.lower())
@@ -49,6 +52,13 @@ class TSConfig:
             )
         require_positive(self, "fmax", "irc_step", "ends_fmax", "temperature", "pressure")
         require_not_negative(self, "max_steps", "irc_steps")
+        given = tuple(self.symmetry_numbers)
+        object.__setattr__(self, "symmetry_numbers", given)
+        if given and (len(given) != 3 or min(given) < 1):
+            raise InputError(
+                f"symmetry_numbers are {', '.join(map(str, given))}: give three, of the transition "
+                "state and of both minima, each 1 or more"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -143,6 +143,16 @@ def test_without_pymatgen(hcn, monkeypatch):
     np.testing.assert_allclose(found.gibbs_energies, expected)  # HCN has none
 
 
+def test_symmetry_numbers_that_are_given(hcn):
+    """RT ln of their ratio, which is nothing here otherwise."""
+    top, ends = hcn
+    plain = activation(top, ends, 400.0)
+    given = activation(top, ends, 400.0, symmetry_numbers=(2, 1, 6))
+    shift = units.kB * 400.0 * np.log([2 / 1, 2 / 6])
+    np.testing.assert_allclose(given.gibbs_energies - plain.gibbs_energies, shift, atol=1e-9)
+    np.testing.assert_allclose(given.enthalpies, plain.enthalpies, atol=1e-12)
+
+
 def test_ends_without_a_reaction_coordinate():
     """The barriers are those from the ends that were given; a planar one is no minimum."""
     up, down = inversion()
@@ -163,7 +173,15 @@ def test_ends_without_a_reaction_coordinate():
     assert ts(flat, MLSEQM(**PM3), settings).activation is None
 
 
-@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"pressure": float("inf")}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 0.0},
+        {"pressure": float("inf")},
+        {"symmetry_numbers": (1, 2)},
+        {"symmetry_numbers": (1, 2, 0)},
+    ],
+)
 def test_settings_that_make_no_sense(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         TSConfig(**settings)
