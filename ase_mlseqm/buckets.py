@@ -92,7 +92,9 @@ def _memory(job: Job, diis_size: int) -> float:
 def default_memory(device: torch.device) -> float:
     """Bytes that the buckets that are computed at one time may take."""
     if device.type == "cuda":
-        return 0.5 * torch.cuda.mem_get_info(device)[0]
+        # what torch keeps of what it has freed counts as used
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return 0.5 * (torch.cuda.mem_get_info(device)[0] + kept)
     return 0.25 * (_physical_memory() or 4.0 * UNKNOWN_MEMORY)
 
 
@@ -119,6 +121,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError | torch.OutOfMemoryError)
         or "out of memory" in text
+        or "alloc_failed" in text  # of the libraries of a GPU
         or "can't allocate memory" in text
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -74,7 +75,9 @@ class Engine:
         if max_memory is not None:
             max_memory = _positive("max_memory", max_memory)
         self.max_memory = max_memory if max_memory is not None else default_memory(self.device)
-        self._topology = functools.lru_cache(maxsize=8)(self._new_topology)
+        # not a bound method: an engine that is in a cycle would keep its memory for a while
+        new = functools.partial(_new_topology, self.model, self.device)
+        self._topology = functools.lru_cache(maxsize=8)(new)
 
     def with_scf(self, scf: SCFSettings) -> Engine:
         """The same with other settings of the SCF."""
@@ -84,10 +87,6 @@ class Engine:
     def committee(self) -> Committee:
         """That of the model; InputError where it has none."""
         return find_committee(self.model).on(self.device)
-
-    def _new_topology(self, shape: tuple[int, int], numbers: bytes) -> Topology:
-        array = np.frombuffer(numbers, dtype=np.int64).reshape(shape).copy()
-        return topology(self.model, torch.from_numpy(array).to(self.device))
 
     def run(
         self,
@@ -218,22 +217,34 @@ class Engine:
         if len(bucket) == 1 and is_too_large(bucket[0], self.device, self.scf.diis_size):
             yield bucket, [bucket[0].out_of_memory(self.model)]
             return
-        try:
-            outcome = self._run_batch(bucket, properties, field)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+        outcome = self._tried(bucket, properties, field)
+        if outcome is None:
+            self._free()
             if len(bucket) == 1:
-                yield bucket, [bucket[0].out_of_memory(self.model)]
-                return
-        else:
+                outcome = self._tried(bucket, properties, field)
+                outcome = outcome or [bucket[0].out_of_memory(self.model)]
+        if outcome is not None:
             yield bucket, outcome
             return
         middle = len(bucket) // 2
         yield from self._run_bucket(bucket[:middle], properties, field)
         yield from self._run_bucket(bucket[middle:], properties, field)
+
+    def _tried(self, *of_batch: Any) -> list[SinglePoint] | None:
+        """What :meth:`_run_batch` returns; None where there is not memory enough."""
+        try:
+            return self._run_batch(*of_batch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
+    def _free(self) -> None:
+        """Give back what is kept for later batches."""
+        self._topology.cache_clear()
+        gc.collect()  # what failed may be in cycles
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _run_batch(
         self, bucket: list[Job], properties: Sequence[str], field: Tensor | None
@@ -280,3 +291,10 @@ class Engine:
         known = self._topology(copies.shape, copies.tobytes())
         found = self.committee.uncertainty(layout, known, *solved)
         return found, self.committee.knows(found, layout.n_atoms)
+
+
+def _new_topology(
+    model: Model, device: torch.device, shape: tuple[int, int], numbers: bytes
+) -> Topology:
+    array = np.frombuffer(numbers, dtype=np.int64).reshape(shape).copy()
+    return topology(model, torch.from_numpy(array).to(device))

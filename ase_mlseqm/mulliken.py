@@ -15,7 +15,7 @@ from .nddo.fock import Maps
 from .nddo.integrals import Constants, Geometry, orbital_distances, overlap_blocks
 from .nddo.layout import Layout
 from .nddo.overlap import local_overlaps
-from .properties import DIAGONAL
+from .properties import minus_trace
 from .scf.orbitals import eigh
 
 
@@ -25,7 +25,7 @@ def overlap_matrices(layout: Layout, maps: Maps, constants: Constants, shape: Ge
     blocks = overlap_blocks(layout, local.unsqueeze(0), shape.direction)
     heavy, hydrogen = layout.product_index
     within = torch.zeros_like(layout.core_products)
-    within[heavy[:, DIAGONAL]] = 1.0
+    within[heavy] = -minus_trace(within.device)
     within[hydrogen] = 1.0
     values = torch.cat((within, *(block.flatten() for block in blocks), maps.zero))
     matrices = values.index_select(0, maps.scatter).view(maps.padding.shape)

@@ -21,12 +21,12 @@ SP = slice(1, 4)
 
 def net_charges(layout: Layout, atoms: AtomDensities) -> Tensor:
     """Coulson charges (n,), e."""
-    return atoms.net @ _minus_trace(atoms.net.device)
+    return atoms.net @ minus_trace(atoms.net.device)
 
 
 @functools.cache
 @lasting
-def _minus_trace(device: torch.device) -> Tensor:
+def minus_trace(device: torch.device) -> Tensor:
     """(10,) weights that take minus the trace of packed products."""
     weights = torch.zeros(N_PRODUCTS, dtype=torch.float64, device=device)
     weights[list(DIAGONAL)] = -1.0
@@ -37,7 +37,7 @@ def spin_populations(layout: Layout, atoms: AtomDensities) -> Tensor:
     """Alpha minus beta populations (n,); zero when restricted."""
     if len(atoms.spin) == 1:
         return torch.zeros_like(atoms.net[:, 0])
-    return (atoms.spin[1] - atoms.spin[0]) @ _minus_trace(atoms.net.device)
+    return (atoms.spin[1] - atoms.spin[0]) @ minus_trace(atoms.net.device)
 
 
 def about_center_of_mass(layout: Layout, positions: Tensor) -> Tensor:

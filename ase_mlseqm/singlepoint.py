@@ -164,7 +164,10 @@ def unpack(
     parameters: dict[str, np.ndarray] = {}
     if "parameters" in asked:
         parameters = {k: _array(v) for k, v in solution.constants.parameters.items()}
-    levels, density = _array(scf.mo_energies), _array(scf.density)
+    if "mo_energies" in asked:
+        levels = _array(scf.mo_energies)
+    if "density" in asked:
+        density = _array(scf.density)
     occupied, n_orbitals = _array(result.occupied), layout.n_orbitals.tolist()
     converged, iterations = scf.converged.tolist(), scf.iterations.tolist()
     charge, multiplicity = batch.charge.tolist(), batch.multiplicity.tolist()

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..nddo.fock import FockBuilder
 from .density import commutator, density_matrix
 from .orbitals import Orbitals, eigh
+from .purification import Purification
 from .rungs import Aid
 
 
@@ -63,7 +64,9 @@ def iterate(
     active = torch.arange(n_b, device=device)
     open_ = torch.ones(n_b, dtype=torch.bool, device=device)
     n_open = n_b
-    orbitals = Orbitals(occupied, builder.layout.n_orbitals)
+    kind = Purification if Purification.pays(density) else Orbitals
+    orbitals = kind(occupied, builder.layout.n_orbitals)
+    ended = torch.full((n_b,), max_iterations, device=device)
     for iteration in range(1, max_iterations + 1):
         fock = builder(density)
         error = commutator(fock, density)
@@ -71,17 +74,18 @@ def iterate(
         last = iteration == max_iterations
         # a starting density may commute with F without being idempotent
         final = aid.final() and iteration > 1
+        if final and check_every > 1:  # when, though nobody looks
+            ended = torch.where(residual < tolerance, ended.clamp(max=iteration), ended)
         look = last or iteration % check_every == 0 or iteration == 1
         if look and _any_ended(residual.tolist(), tolerance if final else 0.0, last):
             # what is not a number will not become one
             done = (residual < tolerance) & final
             if n_open == n_b and bool(done.all()):
-                return Attempt(density, fock, residual, result.iterations + iteration)
+                return Attempt(density, fock, residual, ended.clamp(max=iteration))
             store = open_ & (done | ~torch.isfinite(residual) | last)
             reached = residual if final else residual.clamp(min=tolerance)  # not converged
-            result.store(
-                active[store], density[:, store], fock[:, store], reached[store], iteration
-            )
+            count = ended[store].clamp(max=iteration)
+            result.store(active[store], density[:, store], fock[:, store], reached[store], count)
             open_ = open_ & ~store
             n_open = int(open_.sum())
             if n_open == 0:
@@ -92,7 +96,7 @@ def iterate(
                 builder = builder.select(keep)
                 aid.select(keep)
                 orbitals.select(keep)
-                active, open_ = active[keep], open_[keep]
+                active, open_, ended = active[keep], open_[keep], ended[keep]
                 fock, density = fock[:, keep], density[:, keep]
                 error, residual = error[:, keep], residual[keep]
         effective = aid.effective_fock(fock, density, error, residual)

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..nddo.fock import FockBuilder
 from .density import aufbau, commutator, density_matrix
 from .iterate import Attempt
+from .orbitals import eigh
 
 RADIUS = 1.0
 """sqrt(eV), border of the first step, measured with the differences of orbital energies."""
@@ -130,7 +131,7 @@ class _Surface:
         same = self.filling.unsqueeze(-1) == self.filling.unsqueeze(-2)
         offset = 1e4 * (1.0 - self.filling)  # keeps the filled orbitals in front
         blocks = torch.where(same, in_mo, torch.zeros_like(in_mo)) + torch.diag_embed(offset)
-        levels, mixing = torch.linalg.eigh(blocks)
+        levels, mixing = eigh(blocks)
         return levels - offset, point.orbitals @ mixing
 
     def newton_step(

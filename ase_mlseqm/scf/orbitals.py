@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,8 @@ CLOSE = 0.3
 """eV.  Orbitals of molecules with a smaller residual are turned."""
 MOST = 0.1
 """Coefficient of an empty in a filled orbital up to which first order is good enough."""
+MOST_AT_ONCE = 16384
+"""Matrices that are diagonalised in one call: libraries of GPUs refuse twice as many."""
 LARGE = 20
 """Orbitals of a molecule from which a turn is faster."""
 
@@ -48,11 +52,12 @@ class Orbitals:
         """
         flat = fock.flatten(0, 1)
         close = (residual < CLOSE) & self.large if self.any_large else None
-        if self.energies is None or close is None or not bool(close.any()):
+        number = 0 if self.energies is None or close is None else int(close.sum())
+        if close is None or not number:
             self._diagonalise(flat)
         else:
             left = ~close.repeat(len(fock))
-            rows = (~left).nonzero().squeeze(1) if bool(left.any()) else None
+            rows = (~left).nonzero().squeeze(1) if number < len(close) else None
             left[rows if rows is not None else slice(None)] = self._turn(flat, rows)
             if bool(left.any()):
                 self._diagonalise(flat, left.nonzero().squeeze(1))
@@ -113,12 +118,17 @@ def _orthonormal(orbitals: Tensor) -> Tensor:
 
 def eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues and vectors; matrices that are not finite give NaN instead of an exception."""
-    try:
-        return torch.linalg.eigh(matrices)
-    except torch.linalg.LinAlgError:
-        finite = torch.isfinite(matrices).all(-1).all(-1)
+    if matrices.device.type == "cpu":
+        with contextlib.suppress(torch.linalg.LinAlgError):
+            return torch.linalg.eigh(matrices)
+    # on a device nothing may be raised, and nothing be wrong with the result but its numbers
+    finite = torch.isfinite(matrices).all(-1).all(-1)
     safe = torch.where(finite[..., None, None], matrices, torch.zeros_like(matrices))
-    energies, orbitals = torch.linalg.eigh(safe)
+    flat = safe.flatten(0, -3).split(MOST_AT_ONCE)
+    energies, orbitals = (
+        torch.cat(parts).unflatten(0, matrices.shape[:-2])
+        for parts in zip(*map(torch.linalg.eigh, flat), strict=True)
+    )
     bad = float("nan")
     return (
         energies.masked_fill(~finite[..., None], bad),

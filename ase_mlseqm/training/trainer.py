@@ -167,7 +167,7 @@ class Trainer:
     def _step(self, batch: np.ndarray, total: int) -> dict[str, Any]:
         start, progress, options = time.perf_counter(), self.progress, self.config.optimizer
         result, gradient = self.gradient(batch)
-        norm = math.sqrt(sum(float((g**2).sum()) for g in gradient))
+        norm = math.sqrt(float(sum((g**2).sum() for g in gradient)))
         rate = learning_rate(options, progress.step, total)
         self._between_steps = False  # an interrupt from here on must not be saved
         if math.isfinite(norm):
@@ -243,7 +243,7 @@ class Trainer:
         save_state(self.checkpoint, state)
 
     def _restore(self) -> None:
-        state = load_state(self.checkpoint, self.device)
+        state = load_state(self.checkpoint)
         self._load(state["weights"])
         self.average = [t.to(self.device) for t in state["average"]]
         self.optimizer.load_state_dict(state["optimizer"])

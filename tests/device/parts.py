@@ -18,9 +18,13 @@ sys.path[:0] = [str(TESTS), str(TESTS / "training")]
 from helpers import TIGHT, build, moved  # noqa: E402
 
 from ase_mlseqm import SCFSettings, evaluate  # noqa: E402
+from ase_mlseqm.batch import Molecule  # noqa: E402
+from ase_mlseqm.training.config import OptimizerConfig  # noqa: E402
 
 ALL = ["energy", "forces", "charges", "mulliken_charges", "dipole", "mo_energies", "density"]
 ALL += ["bond_orders", "magmoms", "parameters"]
+
+ADAM = OptimizerConfig("adamw", 5e-3, warm_up=3, average=0.9)
 
 
 def compare(device: str, molecules, **options) -> list:
@@ -31,10 +35,13 @@ def compare(device: str, molecules, **options) -> list:
     for one, two in zip(there, here, strict=True):
         assert one.converged and two.converged
         assert abs(one.energy - two.energy) < 1e-8
-        for name in ("forces", "charges", "dipole", "mo_energies", "density", "magmoms"):
+        arrays = ("forces", "charges", "mulliken_charges", "dipole", "mo_energies", "density")
+        for name in (*arrays, "magmoms"):
             difference = np.abs(getattr(one, name) - getattr(two, name)).max()
             assert difference < 1e-7, (name, difference)
         assert abs(one.bond_orders - two.bond_orders).max() < 1e-6
+        for name, values in one.parameters.items():
+            np.testing.assert_allclose(values, two.parameters[name], rtol=1e-9, atol=1e-12)
         if two.uncertainty is not None:
             # the members' SCF is a loose one, which is looked at more rarely on a device
             assert abs(one.uncertainty - two.uncertainty) < 1e-4
@@ -63,6 +70,34 @@ def learned(device: str) -> None:
     compare(device, [build(name) for name in names], properties=[*ALL, "uncertainty"])
 
 
+def many(device: str) -> None:
+    """As many and as large as are not diagonalised there."""
+    from unittest import mock
+
+    from ase_mlseqm.scf.purification import MANY, Purification
+
+    pairs = [
+        joined(build("CH3CHO", seed=seed), build("CH3CH2OH", seed=seed)) for seed in range(MANY)
+    ]
+    settings = {"method": "PM3", "properties": ("energy", "forces")}
+    with mock.patch.object(
+        Purification, "density", autospec=True, side_effect=Purification.density
+    ) as used:
+        there = evaluate(pairs, device=device, **settings)
+    assert used.called
+    for one, two in zip(there, evaluate(pairs, **settings), strict=True):
+        assert one.converged and abs(one.energy - two.energy) < 1e-8
+        assert np.abs(one.forces - two.forces).max() < 1e-5
+
+
+def joined(one, other):
+    """Two molecules side by side."""
+    apart = other.positions - other.positions.min(0) + one.positions.max(0) + 3.0
+    return Molecule(
+        np.concatenate((one.numbers, other.numbers)), np.concatenate((one.positions, apart))
+    )
+
+
 def hessian(device: str) -> None:
     """Second derivatives and dipole derivatives."""
     from ase_mlseqm.derivatives import hessian as second
@@ -81,7 +116,8 @@ def training(device: str) -> None:
     runs = []
     for where in (device, "cpu"):
         with tempfile.TemporaryDirectory() as folder:
-            run = trainer(Path(folder), epochs=2, device=torch.device(where))
+            # Muon's products of half precision are rounded otherwise on a device
+            run = trainer(Path(folder), epochs=2, device=torch.device(where), optimizer=ADAM)
             run.run()
             weights = [w.detach().cpu() for w in run.average]
             log = np.genfromtxt(Path(folder) / "steps.csv", delimiter=",", names=True)
@@ -111,7 +147,9 @@ def large(device: str) -> None:
     assert np.abs(there.forces.sum(0)).max() < 1e-9
 
 
-PARTS = {part.__name__: part for part in (plain, difficult, learned, hessian, large, training)}
+PARTS = {
+    part.__name__: part for part in (plain, difficult, learned, many, hessian, large, training)
+}
 
 if __name__ == "__main__":
     name, part = sys.argv[1:]

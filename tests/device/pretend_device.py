@@ -72,7 +72,22 @@ class _FromNumbers(TorchFunctionMode):
         return torch.tensor(*args, **kwargs).to(device)
 
 
-MAY_MIX = {"copy_", "_to_copy", "to", "index", "index_put", "index_put_", "_index_put_impl_"}
+COPIES = {"copy_", "_to_copy", "to"}
+INDEXES = {"index", "index_put", "index_put_", "_index_put_impl_"}
+"""The device's tensors may be indexed by the CPU's, not the other way round."""
+JOINS = {"cat", "stack"}
+"""Not even numbers may be on the CPU."""
+
+
+def _strangers(name: str, args: tuple, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Tensors of the CPU where the device wants its own."""
+    there = [isinstance(x, OnDevice) for x in tensors]
+    if not any(there) or name in COPIES:
+        return []
+    if name in INDEXES and there[0]:
+        tensors = [args[0], *tree_leaves(args[2:])]  # what is written, not where
+        tensors = [x for x in tensors if isinstance(x, torch.Tensor)]
+    return [x for x in tensors if not isinstance(x, OnDevice) and (x.dim() or name in JOINS)]
 
 
 def _call(function, args, kwargs):
@@ -81,11 +96,9 @@ def _call(function, args, kwargs):
     devices = [x for x in leaves if isinstance(x, torch.device)]
     name = function.__name__.split(".")[0]
     there = [isinstance(x, OnDevice) for x in tensors]
-    if any(there) and name not in MAY_MIX:
-        strangers = [x for x, on in zip(tensors, there, strict=True) if not on and x.dim()]
-        if strangers:
-            shapes = [tuple(x.shape) for x in strangers]
-            raise RuntimeError(f"{function}: tensors on the device meet CPU tensors {shapes}")
+    if strangers := _strangers(name, args, tensors):
+        shapes = [tuple(x.shape) for x in strangers]
+        raise RuntimeError(f"{function}: tensors on the device meet CPU tensors {shapes}")
     known = {id(x.inner): x for x in tensors if isinstance(x, OnDevice)}
 
     def inside(x):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-PARTS = ("plain", "difficult", "learned", "hessian", "large", "training")
+PARTS = ("plain", "difficult", "learned", "many", "hessian", "large", "training")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -40,8 +40,16 @@ with pretend_device():
     there = torch.ones(3, device="pretend:0")
     assert there.device.type == "pretend" and (2.0 * there).tolist() == [2.0] * 3
     assert there.cpu().device.type == "cpu" and (there + torch.tensor(1.0)).sum().item() == 6.0
-    here = torch.ones(3)
-    for wrong in (lambda: there + here, lambda: there.numpy(), lambda: here @ there):
+    here, where = torch.ones(3), torch.tensor([0, 2])
+    assert there[where].device.type == "pretend"
+    for wrong in (
+        lambda: there + here,
+        lambda: there.numpy(),
+        lambda: here @ there,
+        lambda: here[where.to("pretend:0")],
+        lambda: there.index_put_((where,), here[:2]),
+        lambda: torch.stack((there[0], here[0])),
+    ):
         try:
             wrong()
         except (RuntimeError, TypeError):

@@ -1,6 +1,8 @@
 """Threads change nothing; batches that memory cannot hold are made smaller."""
 
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +14,7 @@ from mixture import MIXED, atoms_of, same
 from ase_mlseqm import Engine, Status, evaluate
 from ase_mlseqm import buckets as buckets_module
 from ase_mlseqm import engine as engine_module
+from ase_mlseqm.batch import padded_numbers
 from ase_mlseqm.jobs import Job
 
 
@@ -77,8 +80,9 @@ def test_an_error_in_a_thread_reaches_the_caller():
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
         MemoryError(),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
-    ids=["torch", "python", "allocator"],
+    ids=["torch", "python", "allocator", "library"],
 )
 def test_batches_that_do_not_fit_are_halved(limited, error):
     rng = np.random.default_rng(0)
@@ -115,6 +119,37 @@ def test_a_molecule_that_does_not_fit_alone_is_flagged(monkeypatch):
     assert np.isnan(big.energy)
     assert np.isnan(big.forces).all()
     assert big.forces.shape == (12, 3)
+
+
+def test_what_is_kept_for_later_batches_makes_room(monkeypatch):
+    """A molecule alone is tried again after that."""
+    original = engine_module.compute
+    engine = Engine("PM3", scf=TIGHT)
+    expected = engine.run([build("H2O")])[0]
+
+    def bounded(*args, **kwargs):
+        if engine._topology.cache_info().currsize > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(*args, **kwargs)
+
+    engine.run([build("CH3OH")])
+    monkeypatch.setattr(engine_module, "compute", bounded)
+    same(engine.run([build("H2O")])[0], expected)
+
+
+def test_an_engine_that_is_gone_keeps_nothing():
+    """Without waiting for cycles to be collected: a Hessian makes an engine of its own."""
+    engine = Engine("PM3")
+    numbers = padded_numbers([build("H2O")])
+    engine.run([build("H2O")])
+    layout = weakref.ref(engine._topology(numbers.shape, numbers.tobytes()).layout)
+    gc.collect()
+    gc.disable()
+    try:
+        del engine
+        assert layout() is None
+    finally:
+        gc.enable()
 
 
 def test_other_errors_are_not_swallowed(limited):

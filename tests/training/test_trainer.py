@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small import CPU, trainer
+from small import trainer
 
 from ase_mlseqm import InputError
 from ase_mlseqm.training import trainer as module
@@ -267,7 +267,7 @@ class TestCheckpoint:
     def test_round_trip(self, tmp_path):
         state = {"weights": [torch.randn(3)], "progress": {"best": float("inf"), "step": 3}}
         save_state(tmp_path / "c.pt", state)
-        found = load_state(tmp_path / "c.pt", CPU)
+        found = load_state(tmp_path / "c.pt")
         assert torch.equal(found["weights"][0], state["weights"][0])
         assert found["progress"] == state["progress"]
         assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
