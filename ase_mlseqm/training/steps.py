@@ -15,6 +15,7 @@ from .dataset import Dataset
 from .densities import DensityCache
 from .loss import ErrorSums, LossConfig
 from .parallel import Threads, World
+from .relative import RelativeErrors
 from .step import Frames, Pass
 
 
@@ -30,6 +31,8 @@ class StepResult:
     loss: float
     energy_rmse: float
     energy_mae: float
+    relative_rmse: float
+    relative_mae: float
     force_rmse: float
     force_mae: float
     dipole_rmse: float
@@ -64,12 +67,16 @@ class BatchGradient:
         loss = self.config.loss
         workers = self.threads.number * self.world.size
         parts = chunks(batch, self.sizes, self.config.chunk_size, workers)
-        parts = self.world.share(parts)
-        passes = self.threads.map(self._first, parts)
+        passes = self.threads.map(self._first, self.world.share(parts))
         rows = [pass_sums(self.model, item) for item in passes]
-        sums = batch_sums(rows, self.world, self.device)
+        relative = relative_errors(self.data, parts, rows, self.world, self.device)
+        sums = batch_sums(rows, relative, self.world, self.device)
         penalty = loss.correction_weight / sums.corrections.count.clamp(min=1.0)
-        gradients = self.threads.map(lambda item: self._second(item, sums, penalty), passes)
+        slopes = loss.relative_weight * relative.slope(loss.rmse_share)
+        own = self.world.share(slopes.split([len(part) for part in parts]))
+        gradients = self.threads.map(
+            lambda item: self._second(*item, sums, penalty), list(zip(passes, own, strict=True))
+        )
         weights = self.model.network.trained()
         total = []
         for index, weight in enumerate(weights):
@@ -100,7 +107,9 @@ class BatchGradient:
             self.cache.keep(indices, item.density, item.ok)
         return item
 
-    def _second(self, item: Pass, sums: BatchSums, penalty: Tensor) -> list[Tensor | None]:
+    def _second(
+        self, item: Pass, relative: Tensor, sums: BatchSums, penalty: Tensor
+    ) -> list[Tensor | None]:
         loss = self.config.loss
 
         def slope(kind: ErrorSums, weight: float, errors: Tensor, use: Tensor) -> Tensor:
@@ -117,7 +126,7 @@ class BatchGradient:
             slope(sums.contacts, loss.contact_weight, item.contact_errors(), item.contact_ok()),
         )
         return item.second(
-            slope(sums.energies, loss.energy_weight, item.energy_errors(), item.ok),
+            slope(sums.energies, loss.energy_weight, item.energy_errors(), item.ok) + relative,
             forces,
             penalty,
             dipoles,
@@ -135,6 +144,7 @@ class BatchSums:
     """Sums of the errors and of the corrections of a batch, over all processes."""
 
     energies: ErrorSums
+    relative: ErrorSums
     forces: ErrorSums
     dipoles: ErrorSums
     contacts: ErrorSums
@@ -150,6 +160,7 @@ class BatchSums:
         """The loss of the batch."""
         return (
             config.energy_weight * self.energies.term(config.rmse_share)
+            + config.relative_weight * self.relative.term(config.rmse_share)
             + config.force_weight * self.forces.term(config.rmse_share)
             + config.dipole_weight * self.dipoles.term(config.rmse_share)
             + config.contact_weight * self.contacts.term(config.rmse_share)
@@ -160,6 +171,7 @@ class BatchSums:
         """RMSE and MAE by the name of the quantity, and the mean square correction."""
         kinds = {
             "energy": self.energies,
+            "relative": self.relative,
             "force": self.forces,
             "dipole": self.dipoles,
             "contact": self.contacts,
@@ -170,8 +182,21 @@ class BatchSums:
         return {**out, "correction": float(self.mean_square)}
 
 
-def pass_sums(model: LearnedHamiltonian, item: Pass) -> Tensor:
-    """(16,): the sums of :class:`BatchSums` over some molecules, and how many did not converge."""
+@dataclasses.dataclass(frozen=True)
+class PassSums:
+    """What is known of some molecules of a batch.
+
+    ``sums`` (16,) are those of :class:`BatchSums` but the relative energies, and how many molecules
+    did not converge; ``energies`` (B,) the errors of the energies and ``ok`` (B,) whose count.
+    """
+
+    sums: Tensor
+    energies: Tensor
+    ok: Tensor
+
+
+def pass_sums(model: LearnedHamiltonian, item: Pass) -> PassSums:
+    """Of the molecules of one pass."""
     corrections = ErrorSums.of(model.head.in_units(item.corrections.detach()))
     corrections.count = model.head.applies(item.layout).sum()
     sums = (
@@ -181,12 +206,36 @@ def pass_sums(model: LearnedHamiltonian, item: Pass) -> Tensor:
         ErrorSums.of(item.contact_errors()[item.contact_ok()]),
         corrections,
     )
-    return torch.cat([s.stack() for s in sums] + [(~item.ok).sum().double().view(1)])
+    whole = torch.cat([s.stack() for s in sums] + [(~item.ok).sum().double().view(1)])
+    return PassSums(whole, item.energy_errors(), item.ok)
 
 
-def batch_sums(rows: list[Tensor], world: World, device: torch.device) -> BatchSums:
+def relative_errors(
+    data: Dataset,
+    parts: list[np.ndarray],
+    rows: list[PassSums],
+    world: World,
+    device: torch.device,
+) -> RelativeErrors:
+    """Of the whole batch, whose frames are ``parts``; ``rows`` are those of this process."""
+    frames = np.concatenate(parts)
+    table = torch.zeros(2, len(frames), dtype=torch.float64, device=device)
+    columns = table.split([len(part) for part in parts], 1)
+    for column, row in zip(world.share(list(columns)), rows, strict=True):
+        column[0] = torch.where(row.ok, row.energies, 0.0)
+        column[1] = row.ok
+    errors, ok = world.sum(table)
+    return RelativeErrors(frames, data.molecule[frames], errors, ok > 0)
+
+
+def batch_sums(
+    rows: list[PassSums], relative: RelativeErrors, world: World, device: torch.device
+) -> BatchSums:
     """Sums of :func:`pass_sums` over all processes."""
     nothing = torch.zeros(16, dtype=torch.float64, device=device)
-    total = world.sum(torch.stack([nothing, *rows]).sum(0))
+    total = world.sum(torch.stack([nothing, *(row.sums for row in rows)]).sum(0))
     kinds = [ErrorSums(*total[k : k + 3]) for k in range(0, 15, 3)]
-    return BatchSums(kinds[0], kinds[1], kinds[2], kinds[3], kinds[4], int(total[15]))
+    energies, forces, dipoles, contacts, corrections = kinds
+    return BatchSums(
+        energies, relative.sums, forces, dipoles, contacts, corrections, int(total[15])
+    )
