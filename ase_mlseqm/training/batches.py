@@ -81,6 +81,11 @@ def chunks(
     return np.array_split(ordered, n_parts)
 
 
+def chunk_size(config: TrainConfig, device: torch.device) -> int:
+    """Frames that are computed together: a GPU takes as long for a few as for many."""
+    return config.chunk_size * (1 if device.type == "cpu" else 16)
+
+
 def known_contacts(data: Dataset, config: TrainConfig) -> np.ndarray | None:
     """Frames (F,) whose forces between molecules are learned; None where that does not matter."""
     listed = np.ones(len(data.level), dtype=bool)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..nn.hamiltonian import LearnedHamiltonian
-from .batches import chunks, collate, known_contacts
+from .batches import chunk_size, chunks, collate, known_contacts
 from .config import TrainConfig
 from .dataset import Dataset
 from .loss import LossConfig
@@ -67,7 +67,7 @@ def evaluate_errors(
 ) -> Errors:
     """Errors on the frames ``indices``."""
     contacts = known_contacts(data, config)
-    parts = chunks(indices, sizes, config.chunk_size)
+    parts = chunks(indices, sizes, chunk_size(config, device))
 
     def first(part: np.ndarray) -> PassSums:
         """The sums alone: densities of all frames would not fit into memory."""

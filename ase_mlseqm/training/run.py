@@ -249,7 +249,8 @@ def _describe(
             before = {}
         if not {"config", "data"} <= set(before):
             raise InputError(f"{path} is not that of a training: give another --out")
-        before["config"] = {"split_by": WAYS[0]} | before["config"]  # older folders lack it
+        usual = json.loads(json.dumps(dataclasses.asdict(TrainConfig())))
+        before["config"] = _completed(before["config"], usual)
         for key, what in (
             ("config", "settings"),
             ("data", "data"),
@@ -270,6 +271,15 @@ def _describe(
             writer = csv.writer(file)
             writer.writerow(("file", "record", "reason"))
             writer.writerows((s.file, s.record, s.reason) for s in data.skipped)
+
+
+def _completed(before: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    """Settings with what a folder of an earlier version lacks, whose defaults change nothing."""
+    out = usual | before
+    for key, value in usual.items():
+        if isinstance(value, dict) and isinstance(out[key], dict):
+            out[key] = _completed(out[key], value)
+    return out
 
 
 def _first_difference(before: Any, now: Any, name: str = "") -> str:

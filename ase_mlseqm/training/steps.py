@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..nn.hamiltonian import LearnedHamiltonian
-from .batches import chunks, collate, known_contacts
+from .batches import chunk_size, chunks, collate, known_contacts
 from .config import TrainConfig
 from .dataset import Dataset
 from .densities import DensityCache
@@ -66,7 +66,8 @@ class BatchGradient:
         """Errors of the frames ``batch`` and the gradient of their loss."""
         loss = self.config.loss
         workers = self.threads.number * self.world.size
-        parts = chunks(batch, self.sizes, self.config.chunk_size, workers)
+        size = chunk_size(self.config, self.device)
+        parts = chunks(batch, self.sizes, size, workers)
         passes = self.threads.map(self._first, self.world.share(parts))
         rows = [pass_sums(self.model, item) for item in passes]
         relative = relative_errors(self.data, parts, rows, self.world, self.device)
