@@ -4,7 +4,7 @@
 
 The evaluations (`accuracy.py`) are of the same model, of different sets.  `--start` names the
 model that the training was started from, whose own training is then described, too; where the page
-is still that model's, it tells of these trainings itself.
+is still that model's, or already that of the model itself, it tells of these trainings itself.
 """
 
 from __future__ import annotations
@@ -155,13 +155,13 @@ def told(page: Path, digest: str | None) -> list[str]:
         return []
     section = text.partition("## Trained on\n")[2].partition("\n## ")[0]
     stages = ("Pre-training:", "Fine-tuning:", "Training:")
-    return [part for part in section.split("\n\n") if part.startswith(stages)]
+    return [part for part in section.strip().split("\n\n") if part.startswith(stages)]
 
 
 def history(run: Evaluation, earlier: list[ModelFile], before: list[str]) -> list[str]:
-    """Paragraphs on the trainings, the first one first; ``before`` are those of its start."""
+    """Paragraphs on the trainings, the first one first; ``before`` where they are known."""
     if before:
-        return [*before, stage("Fine-tuning", run.card), SOURCES]
+        return [*before, SOURCES]
     cards = {file.sha256: file.card for file in earlier}
     chain = [run.card]
     while (start := chain[-1].get("start")) in cards:
@@ -305,13 +305,16 @@ def main(arguments: list[str] | None = None) -> None:
     picture = options.out.with_name("model_card_sizes.png")
     plot_sizes(run, picture)
     report = Report()
-    before = told(options.out, run.card.get("start"))
+    own = told(options.out, run.sha256)
+    before = own or told(options.out, run.card.get("start"))
     curves = [f"model_card_curves_{k}.png" for k in range(1, len(before) + 1)]
     for k, folder in enumerate(options.curves, len(curves) + 1):
         curve = options.out.with_name(f"model_card_curves_{k}.png")
         shutil.copyfile(folder / "curves.png", curve)
         curves.append(curve.name)
     start = [model_file(name) for name in options.start]
+    if before and not own:
+        before.append(stage("Fine-tuning", run.card))
     write_card(report, run, start, before, picture.name, curves)
     report.text("## Final tests")
     if options.log.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
+import json
 import sys
 from pathlib import Path
 
@@ -274,9 +275,15 @@ def test_script_end_to_end(tmp_path, data, model, capsys):
     assert known.startswith("Training: 90 frames") and "\n" not in known
     assert model_card.told(page, "0" * 64) == model_card.told(page, None) == []
     assert model_card.told(tmp_path / "none.md", run.sha256) == []
-    later = dataclasses.replace(run, card=run.card | {"start": run.sha256})
-    stages = model_card.history(later, [], [known])
+    model_card.main([str(out / "accuracy.json"), "--log", str(log), "--out", str(page)])
+    assert model_card.told(page, run.sha256) == [known]  # written anew it tells no less
+    text = json.loads((out / "accuracy.json").read_text())
+    text["card"]["start"], text["sha256"] = run.sha256, "1" * 64
+    (tmp_path / "later.json").write_text(json.dumps(text))
+    model_card.main([str(tmp_path / "later.json"), "--log", str(log), "--out", str(page)])
+    stages = model_card.told(page, "1" * 64)
     assert stages[0] == known and stages[1].startswith("Fine-tuning: 90 frames")
+    assert model_card.told(page, run.sha256) == []
     capsys.readouterr()
 
     accuracy.main([*arguments, "--sets", "test"])  # a second evaluation is a second row
