@@ -158,7 +158,8 @@ class MLSEQM(GetOutputsMixin, Calculator):
         return self._singlepoint if self.results else None
 
     def completed(self, point: SinglePoint, atoms: Atoms) -> SinglePoint:
-        """A result with bond orders, parameters and, where wanted, its uncertainty."""
+        """A result with bond orders, Mulliken charges, parameters and, where wanted, its
+        uncertainty."""
         engine, molecule, _ = self._prepare(atoms)
         point = engine.complete(molecule, point, self.parameters["field"])
         if self.parameters["uncertainty"]:

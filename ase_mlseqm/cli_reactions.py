@@ -33,8 +33,8 @@ class NEBOptions(NEBConfig):
     pressure: float = TSConfig.pressure
     """With --ts: pressure of their ideal gases, Pa."""
     symmetry_numbers: tuple[int, ...] = TSConfig.symmetry_numbers
-    """With --ts: rotational symmetry numbers of the transition state and of both minima; default:
-    found by pymatgen."""
+    """With --ts: rotational symmetry numbers of the transition state, the reactant and the product;
+    default: found by pymatgen."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -55,8 +55,8 @@ class SinglePoint:
     charges : (A,) array
         Net atomic (Coulson) charges.
     mulliken_charges : (A,) array
-        Mulliken charges, of the Slater orbitals before they are orthogonal: comparable with
-        those of ab initio methods, as Coulson charges are not.
+        Mulliken charges, of the Slater orbitals before Loewdin's orthogonalisation: comparable
+        with those of ab initio methods, as Coulson charges are not.
     dipole : (3,) array
         Dipole moment in e*Angstrom; for ions about the centre of mass.
     heat_of_formation : float

@@ -50,6 +50,7 @@ Say = Callable[[str], None]
 def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
     """Paths of all reactions; what they ask for at the same time is one batch."""
     reactions = read_reactions(run, files, settings.reactions)
+    _check_numbers(settings.symmetry_numbers, reactions)
     config = base_settings(settings, NEBConfig)
     rows: Rows = {}
     saddles = _Saddles(run, settings.saddles())
@@ -97,6 +98,7 @@ def ts_runs(run: Run, files: Sequence[str], config: TSConfig) -> int:
     """Transition states of all guesses; what they ask for at the same time is one batch."""
     saddles = _Saddles(run, config)
     reactions = read_guesses(run, files)
+    _check_numbers(config.symmetry_numbers, reactions)
     return _each(
         run,
         reactions,
@@ -105,6 +107,14 @@ def ts_runs(run: Run, files: Sequence[str], config: TSConfig) -> int:
         lambda: saddles.tables(reactions),
         saddles.notes,
     )
+
+
+def _check_numbers(symmetry_numbers: Sequence[int], reactions: Sequence[Reaction]) -> None:
+    if symmetry_numbers and len(reactions) > 1:
+        raise InputError(
+            f"--symmetry-numbers are those of one transition state, and there are "
+            f"{len(reactions)}: compute it alone (what is done is kept)"
+        )
 
 
 class _Saddles:

@@ -154,7 +154,7 @@ def told(page: Path, digest: str | None) -> list[str]:
     if digest is None or f"| sha256 | `{digest}` |" not in text:
         return []
     section = text.partition("## Trained on\n")[2].partition("\n## ")[0]
-    stages = ("Pre-training:", "Fine-tuning:", "Training:")
+    stages = ("It was started from", "Pre-training:", "Fine-tuning:", "Training:")
     return [part for part in section.strip().split("\n\n") if part.startswith(stages)]
 
 
@@ -305,13 +305,14 @@ def main(arguments: list[str] | None = None) -> None:
     picture = options.out.with_name("model_card_sizes.png")
     plot_sizes(run, picture)
     report = Report()
-    own = told(options.out, run.sha256)
+    own = [] if options.start else told(options.out, run.sha256)
     before = own or told(options.out, run.card.get("start"))
-    curves = [f"model_card_curves_{k}.png" for k in range(1, len(before) + 1)]
-    for k, folder in enumerate(options.curves, len(curves) + 1):
-        curve = options.out.with_name(f"model_card_curves_{k}.png")
-        shutil.copyfile(folder / "curves.png", curve)
-        curves.append(curve.name)
+    curve = options.out.with_name("model_card_curves_{}.png").as_posix().format
+    old = 0 if own and options.curves else len(before)
+    pictures = [Path(curve(k)) for k in range(1, old + len(options.curves) + 1)]
+    for folder, copy in zip(options.curves, pictures[old:], strict=True):
+        shutil.copyfile(folder / "curves.png", copy)
+    curves = [path.name for path in pictures if path.exists()]
     start = [model_file(name) for name in options.start]
     if before and not own:
         before.append(stage("Fine-tuning", run.card))

@@ -271,18 +271,20 @@ def test_script_end_to_end(tmp_path, data, model, capsys):
     assert "Training: 90 frames, and 10 for validation, of `a.h5`" in page.read_text()
     assert "0000" in page.read_text() and str(tmp_path) not in page.read_text()
     # the page of what a model was started from tells of its trainings, another page does not
-    (known,) = model_card.told(page, run.sha256)
+    start, known = model_card.told(page, run.sha256)
+    assert start.startswith("It was started from the model with sha256 `0000")
     assert known.startswith("Training: 90 frames") and "\n" not in known
     assert model_card.told(page, "0" * 64) == model_card.told(page, None) == []
     assert model_card.told(tmp_path / "none.md", run.sha256) == []
     model_card.main([str(out / "accuracy.json"), "--log", str(log), "--out", str(page)])
-    assert model_card.told(page, run.sha256) == [known]  # written anew it tells no less
+    assert model_card.told(page, run.sha256) == [start, known]  # written anew it tells no less
+    assert "model_card_curves" not in page.read_text()
     text = json.loads((out / "accuracy.json").read_text())
     text["card"]["start"], text["sha256"] = run.sha256, "1" * 64
     (tmp_path / "later.json").write_text(json.dumps(text))
     model_card.main([str(tmp_path / "later.json"), "--log", str(log), "--out", str(page)])
     stages = model_card.told(page, "1" * 64)
-    assert stages[0] == known and stages[1].startswith("Fine-tuning: 90 frames")
+    assert stages[:2] == [start, known] and stages[2].startswith("Fine-tuning: 90 frames")
     assert model_card.told(page, run.sha256) == []
     capsys.readouterr()
 

@@ -106,7 +106,8 @@ def activation(
     Raises
     ------
     InputError
-        When the transition state has not exactly one imaginary mode, or is periodic.
+        When the transition state has not exactly one imaginary mode, or is periodic, or when there
+        is not a symmetry number for each.
     """
     count = len(top.imaginary)
     if count != 1:
@@ -122,8 +123,14 @@ def activation(
         return ideal_gas(found, dataclasses.replace(config, symmetry_number=number))
 
     structures = (top, *ends)
+    numbers: Sequence[int | None] = symmetry_numbers or [None] * len(structures)
+    if len(numbers) != len(structures):
+        raise InputError(
+            f"{len(numbers)} symmetry numbers for {len(structures)} structures: give one for the "
+            "transition state and one for each end"
+        )
     try:
-        gases = list(map(gas, structures, symmetry_numbers or [None] * len(structures)))
+        gases = list(map(gas, structures, numbers))
     except InputError as error:
         messages.append(f"symmetry numbers are taken for one: {error}")
         gases = [gas(found, 1) for found in structures]

@@ -24,7 +24,7 @@ from .vibrations_config import VibrationsResult
 
 SAME = 1e-4
 """Angstrom; guesses with no atom farther apart are one: the files of paths round positions."""
-FREE = ("refiner", "max_steps", "temperature", "pressure")
+FREE = ("refiner", "max_steps", "temperature", "pressure", "symmetry_numbers")
 """Settings on which nothing depends that is kept; the refiner is that which was chosen."""
 
 

@@ -41,8 +41,8 @@ class TSConfig:
     pressure: float = 101325.0
     """Pressure of their ideal gases, Pa."""
     symmetry_numbers: tuple[int, ...] = ()
-    """Rotational symmetry numbers of the transition state and of both minima, in the order of the
-    result; default: found by pymatgen."""
+    """Rotational symmetry numbers of the transition state, the first minimum and the second, in the
+    order of the result; default: found by pymatgen."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "refiner", self.refiner.lower())

@@ -144,6 +144,6 @@ def load_model(path: Path | str) -> ModelFile:
 
 def seeded(config: HamiltonianConfig, seed: int, name: str = "learned") -> LearnedHamiltonian:
     """A new Hamiltonian whose initial weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):  # those of GPUs are left alone
+        torch.default_generator.manual_seed(seed)
         return LearnedHamiltonian(config, name)

@@ -75,7 +75,7 @@ def iterate(
         # a starting density may commute with F without being idempotent
         final = aid.final() and iteration > 1
         if final and check_every > 1:  # when, though nobody looks
-            ended = torch.where(residual < tolerance, ended.clamp(max=iteration), ended)
+            ended = torch.where(residual < tolerance, ended.clamp(max=iteration), max_iterations)
         look = last or iteration % check_every == 0 or iteration == 1
         if look and _any_ended(residual.tolist(), tolerance if final else 0.0, last):
             # what is not a number will not become one

@@ -119,7 +119,7 @@ def calibrate(
 
 def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
     """Frames (indices) that no network was trained on: all, or if there is a training file among
-    them those of fragments that were kept for validation in all trainings."""
+    them those that were kept for validation in all trainings."""
     splits: set[tuple[float, int, str]] = set()
     for network in networks:
         if set(files_behind(network.card).values()) & set(data.checksums.values()):

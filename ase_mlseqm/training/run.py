@@ -87,12 +87,14 @@ def train(
     foreign = sum(skipped.reason.startswith(FOREIGN) for skipped in data.skipped)
     training, validation, dropped = split(data, *config.split)
     if not len(training) or not len(validation):
-        alike = config.split_by == "fragment"
+        what = "give more frames, "
+        if config.split_by == "fragment":
+            what = (
+                "a molecule is on one side only: give frames of more molecules, --split-by frame, "
+            )
         raise InputError(
             f"{len(training)} frames are left for training and {len(validation)} for validation: "
-            + ("a molecule is on one side only, so " if alike else "")
-            + f"give frames of more molecules{', --split-by frame,' if alike else ''} or in a "
-            "settings file another validation_fraction or split_seed"
+            f"{what}or in a settings file another validation_fraction or split_seed"
         )
     if config.loss.dipole_weight and data.dipoles is None:
         warnings.warn("the data have no dipoles: dipole_weight changes nothing", stacklevel=2)

@@ -132,13 +132,17 @@ def test_unknown_settings_are_refused(mlseqm, folder, command):
 
 def test_paths_take_the_settings_of_their_transition_states(mlseqm, folder):
     """Of mlseqm neb --ts, by the names that mlseqm ts has for them."""
-    options = NEBOptions(ts=True, refiner="Dimer", irc=False, temperature=400.0, pressure=2e5)
-    expected = TSConfig(refiner="dimer", irc=False, temperature=400.0, pressure=2e5)
+    given = {"irc": False, "temperature": 400.0, "pressure": 2e5, "symmetry_numbers": (2, 1, 1)}
+    options = NEBOptions(ts=True, refiner="Dimer", **given)
+    expected = TSConfig(refiner="dimer", **given)
     assert options.saddles() == expected
     assert NEBOptions().saddles() == TSConfig()
     for option, value, sentence in (
         ("--refiner", "newton", "unknown refiner 'newton'"),
         ("--temperature", "-1", "temperature is -1"),
+        ("--symmetry-numbers", "1,2", "give three"),
     ):
         code, _, err = mlseqm("neb", *files("neb"), "--ts", option, value)
         assert code == 2 and sentence in err
+    code, _, err = mlseqm("ts", *files("neb"), "--symmetry-numbers", "1,1,1")
+    assert code == 2 and "those of one transition state, and there are 2" in err

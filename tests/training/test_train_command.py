@@ -264,6 +264,9 @@ def test_one_molecule_alone(folder, capsys):
     assert train(*line, "--split-by", "frame") == 0
     card = load_model(folder / "run" / "model.safetensors").card
     assert card["splits"] == [[0.3, 0, "frame"]]
+    (folder / "most.yaml").write_text(SETTINGS.replace("0.3", "0.99"))
+    assert train("most.yaml", *line[1:-1], "other", "--split-by", "frame") == 2
+    assert "for validation: give more frames, or in" in capsys.readouterr().err
     assert 1 <= card["training"]["validation"] <= 8
     # a folder of before the option goes on
     described = folder / "run" / "config.json"

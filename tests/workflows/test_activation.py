@@ -151,6 +151,8 @@ def test_symmetry_numbers_that_are_given(hcn):
     shift = units.kB * 400.0 * np.log([2 / 1, 2 / 6])
     np.testing.assert_allclose(given.gibbs_energies - plain.gibbs_energies, shift, atol=1e-9)
     np.testing.assert_allclose(given.enthalpies, plain.enthalpies, atol=1e-12)
+    with pytest.raises(InputError, match="2 symmetry numbers for 3 structures"):
+        activation(top, ends, symmetry_numbers=(2, 1))
 
 
 def test_ends_without_a_reaction_coordinate():
