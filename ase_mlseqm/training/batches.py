@@ -24,26 +24,16 @@ def n_orbitals(data: Dataset) -> np.ndarray:
     return np.array([np.where(z > 1, 4, 1).sum() for z in data.numbers], dtype=np.int64)
 
 
-def epoch_batches(
-    sizes: np.ndarray,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    molecules: np.ndarray | None = None,
-) -> list[np.ndarray]:
+def epoch_batches(sizes: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """Indices of the frames of every batch of an epoch; those that do not fill one are left out.
 
     Parameters
     ----------
     sizes : (F,)
         Orbitals of the frames.
-    molecules : (F,), optional
-        Those of the frames, of which then two of a molecule are in one batch, as far as possible.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(sizes))
-    if molecules is not None:
-        order = _in_pairs(order, molecules, random)
     batches = []
     for start in range(0, len(order), POOL * batch_size):
         pool = order[start : start + POOL * batch_size]
@@ -55,15 +45,6 @@ def epoch_batches(
     if not batches and len(order):
         batches = [order[np.argsort(sizes[order], kind="stable")]]
     return [batches[k] for k in random.permutation(len(batches))]
-
-
-def _in_pairs(order: np.ndarray, molecules: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A random order in which two frames of a molecule follow one another."""
-    order = order[np.argsort(molecules[order], kind="stable")]
-    starts = np.flatnonzero(np.diff(molecules[order], prepend=-1))
-    place = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
-    pair = np.cumsum(place % 2 == 0) - 1
-    return order[np.argsort(random.permutation(len(order))[pair], kind="stable")]
 
 
 def chunks(

@@ -49,8 +49,7 @@ class Log:
         kept = [row for row in read_log(path) if int(row[key]) <= last]
         new = path.with_name(path.name + ".new")
         with open(new, "w", newline="") as file:
-            # what rows of an earlier version do not tell
-            writer = csv.DictWriter(file, columns, "nan", extrasaction="ignore")
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
         os.replace(new, path)

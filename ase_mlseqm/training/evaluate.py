@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..nn.hamiltonian import LearnedHamiltonian
 from .batches import chunk_size, chunks, collate, known_contacts
@@ -15,13 +16,12 @@ from .dataset import Dataset
 from .loss import LossConfig
 from .parallel import Threads, World
 from .step import Pass
-from .steps import PassSums, batch_sums, pass_sums, relative_errors
+from .steps import batch_sums, pass_sums
 
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
-    """RMSE and MAE of atomization energies (eV), the same relative to the mean over the molecule's
-    frames that are validated, of force components (eV/Angstrom), dipole components
+    """RMSE and MAE of atomization energies (eV), force components (eV/Angstrom), dipole components
     (e*Angstrom) of the frames that have them, and forces on molecules as a whole (eV/Angstrom).
 
     ``unconverged`` frames are counted, and not in the errors.
@@ -29,8 +29,6 @@ class Errors:
 
     energy_rmse: float
     energy_mae: float
-    relative_rmse: float
-    relative_mae: float
     force_rmse: float
     force_mae: float
     dipole_rmse: float
@@ -47,11 +45,17 @@ class Errors:
         if self.unconverged == self.frames:
             return math.inf
         share = config.rmse_share
-        loss = config.correction_weight * self.correction
-        for kind in ("energy", "relative", "force", "dipole", "contact"):
-            rmse, mae = getattr(self, f"{kind}_rmse"), getattr(self, f"{kind}_mae")
-            weight = getattr(config, f"{kind}_weight")
-            loss += weight * 2.0 * (share * rmse + (1 - share) * mae)
+        energy = 2.0 * (share * self.energy_rmse + (1 - share) * self.energy_mae)
+        force = 2.0 * (share * self.force_rmse + (1 - share) * self.force_mae)
+        dipole = 2.0 * (share * self.dipole_rmse + (1 - share) * self.dipole_mae)
+        contact = 2.0 * (share * self.contact_rmse + (1 - share) * self.contact_mae)
+        loss = (
+            config.energy_weight * energy
+            + config.force_weight * force
+            + config.dipole_weight * dipole
+            + config.contact_weight * contact
+            + config.correction_weight * self.correction
+        )
         return loss * self.frames / (self.frames - self.unconverged)
 
 
@@ -69,15 +73,13 @@ def evaluate_errors(
     contacts = known_contacts(data, config)
     parts = chunks(indices, sizes, chunk_size(config, device))
 
-    def first(part: np.ndarray) -> PassSums:
+    def first(part: np.ndarray) -> Tensor:
         """The sums alone: densities of all frames would not fit into memory."""
         item = Pass(model, collate(data, part, device, contacts), config.gradient)
         item.first(with_graph=False)
         return pass_sums(model, item)
 
-    rows = threads.map(first, world.share(parts))
-    relative = relative_errors(data, parts, rows, world, device)
-    sums = batch_sums(rows, relative, world, device)
+    sums = batch_sums(threads.map(first, world.share(parts)), world, device)
     found = sums.errors()
     if sums.unconverged == len(indices):
         found = dict.fromkeys(found, math.nan)

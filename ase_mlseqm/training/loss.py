@@ -24,9 +24,6 @@ class LossConfig:
     """Of RMSE + MAE of the force components."""
     energy_weight: float = 0.5
     """Of RMSE + MAE of the atomization energies of molecules."""
-    relative_weight: float = 0.0
-    """Of RMSE + MAE of these relative to their mean over the molecule's frames in the batch, which
-    then come in pairs of a molecule."""
     dipole_weight: float = 0.0
     """Of RMSE + MAE of the dipole components, of the frames that have them."""
     contact_weight: float = 0.0
@@ -38,8 +35,8 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         """Refuse weights that reward errors."""
-        terms = ("force", "energy", "relative", "dipole", "contact", "correction")
-        require_not_negative(self, *(f"{term}_weight" for term in terms), "rmse_share")
+        weights = ("force_weight", "energy_weight", "dipole_weight", "contact_weight")
+        require_not_negative(self, *weights, "correction_weight", "rmse_share")
         if self.rmse_share > 1.0:
             raise InputError(f"rmse_share is {self.rmse_share}: give a number from 0 to 1")
 

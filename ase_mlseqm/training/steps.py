@@ -15,7 +15,6 @@ from .dataset import Dataset
 from .densities import DensityCache
 from .loss import ErrorSums, LossConfig
 from .parallel import Threads, World
-from .relative import RelativeErrors
 from .step import Frames, Pass
 
 
@@ -31,8 +30,6 @@ class StepResult:
     loss: float
     energy_rmse: float
     energy_mae: float
-    relative_rmse: float
-    relative_mae: float
     force_rmse: float
     force_mae: float
     dipole_rmse: float
@@ -67,17 +64,12 @@ class BatchGradient:
         loss = self.config.loss
         workers = self.threads.number * self.world.size
         size = chunk_size(self.config, self.device)
-        parts = chunks(batch, self.sizes, size, workers)
-        passes = self.threads.map(self._first, self.world.share(parts))
+        parts = self.world.share(chunks(batch, self.sizes, size, workers))
+        passes = self.threads.map(self._first, parts)
         rows = [pass_sums(self.model, item) for item in passes]
-        relative = relative_errors(self.data, parts, rows, self.world, self.device)
-        sums = batch_sums(rows, relative, self.world, self.device)
+        sums = batch_sums(rows, self.world, self.device)
         penalty = loss.correction_weight / sums.corrections.count.clamp(min=1.0)
-        slopes = loss.relative_weight * relative.slope(loss.rmse_share)
-        own = self.world.share(slopes.split([len(part) for part in parts]))
-        gradients = self.threads.map(
-            lambda item: self._second(*item, sums, penalty), list(zip(passes, own, strict=True))
-        )
+        gradients = self.threads.map(lambda item: self._second(item, sums, penalty), passes)
         weights = self.model.network.trained()
         total = []
         for index, weight in enumerate(weights):
@@ -108,9 +100,7 @@ class BatchGradient:
             self.cache.keep(indices, item.density, item.ok)
         return item
 
-    def _second(
-        self, item: Pass, relative: Tensor, sums: BatchSums, penalty: Tensor
-    ) -> list[Tensor | None]:
+    def _second(self, item: Pass, sums: BatchSums, penalty: Tensor) -> list[Tensor | None]:
         loss = self.config.loss
 
         def slope(kind: ErrorSums, weight: float, errors: Tensor, use: Tensor) -> Tensor:
@@ -127,7 +117,7 @@ class BatchGradient:
             slope(sums.contacts, loss.contact_weight, item.contact_errors(), item.contact_ok()),
         )
         return item.second(
-            slope(sums.energies, loss.energy_weight, item.energy_errors(), item.ok) + relative,
+            slope(sums.energies, loss.energy_weight, item.energy_errors(), item.ok),
             forces,
             penalty,
             dipoles,
@@ -145,7 +135,6 @@ class BatchSums:
     """Sums of the errors and of the corrections of a batch, over all processes."""
 
     energies: ErrorSums
-    relative: ErrorSums
     forces: ErrorSums
     dipoles: ErrorSums
     contacts: ErrorSums
@@ -161,7 +150,6 @@ class BatchSums:
         """The loss of the batch."""
         return (
             config.energy_weight * self.energies.term(config.rmse_share)
-            + config.relative_weight * self.relative.term(config.rmse_share)
             + config.force_weight * self.forces.term(config.rmse_share)
             + config.dipole_weight * self.dipoles.term(config.rmse_share)
             + config.contact_weight * self.contacts.term(config.rmse_share)
@@ -172,7 +160,6 @@ class BatchSums:
         """RMSE and MAE by the name of the quantity, and the mean square correction."""
         kinds = {
             "energy": self.energies,
-            "relative": self.relative,
             "force": self.forces,
             "dipole": self.dipoles,
             "contact": self.contacts,
@@ -183,21 +170,8 @@ class BatchSums:
         return {**out, "correction": float(self.mean_square)}
 
 
-@dataclasses.dataclass(frozen=True)
-class PassSums:
-    """What is known of some molecules of a batch.
-
-    ``sums`` (16,) are those of :class:`BatchSums` but the relative energies, and how many molecules
-    did not converge; ``energies`` (B,) the errors of the energies and ``ok`` (B,) whose count.
-    """
-
-    sums: Tensor
-    energies: Tensor
-    ok: Tensor
-
-
-def pass_sums(model: LearnedHamiltonian, item: Pass) -> PassSums:
-    """Of the molecules of one pass."""
+def pass_sums(model: LearnedHamiltonian, item: Pass) -> Tensor:
+    """(16,): the sums of :class:`BatchSums` over some molecules, and how many did not converge."""
     corrections = ErrorSums.of(model.head.in_units(item.corrections.detach()))
     corrections.count = model.head.applies(item.layout).sum()
     sums = (
@@ -207,36 +181,12 @@ def pass_sums(model: LearnedHamiltonian, item: Pass) -> PassSums:
         ErrorSums.of(item.contact_errors()[item.contact_ok()]),
         corrections,
     )
-    whole = torch.cat([s.stack() for s in sums] + [(~item.ok).sum().double().view(1)])
-    return PassSums(whole, item.energy_errors(), item.ok)
+    return torch.cat([s.stack() for s in sums] + [(~item.ok).sum().double().view(1)])
 
 
-def relative_errors(
-    data: Dataset,
-    parts: list[np.ndarray],
-    rows: list[PassSums],
-    world: World,
-    device: torch.device,
-) -> RelativeErrors:
-    """Of the whole batch, whose frames are ``parts``; ``rows`` are those of this process."""
-    frames = np.concatenate(parts)
-    table = torch.zeros(2, len(frames), dtype=torch.float64, device=device)
-    columns = table.split([len(part) for part in parts], 1)
-    for column, row in zip(world.share(list(columns)), rows, strict=True):
-        column[0] = torch.where(row.ok, row.energies, 0.0)
-        column[1] = row.ok
-    errors, ok = world.sum(table)
-    return RelativeErrors(frames, data.molecule[frames], errors, ok > 0)
-
-
-def batch_sums(
-    rows: list[PassSums], relative: RelativeErrors, world: World, device: torch.device
-) -> BatchSums:
+def batch_sums(rows: list[Tensor], world: World, device: torch.device) -> BatchSums:
     """Sums of :func:`pass_sums` over all processes."""
     nothing = torch.zeros(16, dtype=torch.float64, device=device)
-    total = world.sum(torch.stack([nothing, *(row.sums for row in rows)]).sum(0))
+    total = world.sum(torch.stack([nothing, *rows]).sum(0))
     kinds = [ErrorSums(*total[k : k + 3]) for k in range(0, 15, 3)]
-    energies, forces, dipoles, contacts, corrections = kinds
-    return BatchSums(
-        energies, relative.sums, forces, dipoles, contacts, corrections, int(total[15])
-    )
+    return BatchSums(kinds[0], kinds[1], kinds[2], kinds[3], kinds[4], int(total[15]))

@@ -101,15 +101,10 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch."""
-        return len(self._batches(0))
-
-    def _batches(self, epoch: int) -> list[np.ndarray]:
-        """Batches of an epoch, as places in ``training``."""
-        config, molecules = self.config, None
-        if config.loss.relative_weight:
-            molecules = self.data.molecule[self.training]
-        sizes = self.sizes[self.training]
-        return epoch_batches(sizes, config.batch_size, config.seed, epoch, molecules)
+        batches = epoch_batches(
+            self.sizes[self.training], self.config.batch_size, self.config.seed, 0
+        )
+        return len(batches)
 
     def run(self, max_steps: int | None = None, deadline: float | None = None) -> bool:
         """Train to the end; returns whether it ended.
@@ -133,7 +128,12 @@ class Trainer:
             while progress.epoch < self.config.epochs:
                 if progress.epoch - progress.best_epoch > self.config.patience:
                     return True
-                batches = self._batches(progress.epoch)
+                batches = epoch_batches(
+                    self.sizes[self.training],
+                    self.config.batch_size,
+                    self.config.seed,
+                    progress.epoch,
+                )
                 while progress.in_epoch < len(batches):
                     if max_steps is not None and progress.step >= max_steps:
                         return False

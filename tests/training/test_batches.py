@@ -47,41 +47,6 @@ class TestEpoch:
         assert 0.3 < (np.diff(means) > 0).mean() < 0.7
 
 
-class TestPairs:
-    MOLECULES = np.random.default_rng(5).integers(0, 130, len(SIZES))
-    LIKE = 20 + MOLECULES % 40  # frames of a molecule have one size
-
-    def batches(self, epoch=0):
-        return epoch_batches(self.LIKE, 16, 0, epoch, self.MOLECULES)
-
-    def test_two_of_a_molecule(self):
-        """All but what is over, and a few on the borders of batches."""
-        molecules = self.MOLECULES
-
-        def alone(batches):
-            return sum((np.unique(molecules[b], return_counts=True)[1] == 1).sum() for b in batches)
-
-        odd = (np.bincount(molecules) % 2).sum()
-        batches = self.batches()
-        assert odd < alone(batches) < odd + 2 * len(batches)
-        assert alone(batches) < 0.5 * alone(epoch_batches(self.LIKE, 16, 0, 0))
-
-    def test_every_frame_at_most_once_and_others_in_the_next_epoch(self):
-        used = flat(self.batches())
-        assert len(used) == len(set(used)) == len(SIZES) // 16 * 16
-
-        def together(batches):
-            found = set()
-            for batch in batches:
-                for k in np.unique(self.MOLECULES[batch]):
-                    found.add(tuple(sorted(batch[self.MOLECULES[batch] == k])))
-            return {pair for pair in found if len(pair) == 2}
-
-        one, two = together(self.batches()), together(self.batches(1))
-        assert len(one) > 200 and len(one & two) < 0.3 * len(one)
-        assert flat(self.batches()) == flat(self.batches())
-
-
 def test_chunks():
     batch = np.random.default_rng(1).permutation(1000)[:37]
     parts = chunks(batch, SIZES, 10)

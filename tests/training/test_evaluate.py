@@ -65,7 +65,7 @@ def test_no_errors():
 
 
 def test_frames_that_are_lost_make_no_model_better():
-    whole = Errors(*[0.1] * 10, correction=0.0, frames=100, unconverged=0)
+    whole = Errors(*[0.1] * 8, correction=0.0, frames=100, unconverged=0)
     config = LossConfig()
     half = dataclasses.replace(whole, unconverged=50)
     assert half.loss(config) == pytest.approx(2.0 * whole.loss(config))

@@ -75,11 +75,6 @@ def loss_of(model, data, loss, halves=None, guesses=None):
         terms.append((loss.dipole_weight, dipole[~np.isnan(dipole)]))
     if loss.contact_weight:
         terms.append((loss.contact_weight, whole))
-    if loss.relative_weight:
-        same = [energy[data.molecule == k] for k in np.unique(data.molecule)]
-        terms.append(
-            (loss.relative_weight, np.concatenate([e - e.mean() for e in same if len(e) > 1]))
-        )
     for weight, errors in terms:
         root, mean = np.sqrt((errors**2).mean()), np.abs(errors).mean()
         value += weight * 2.0 * (loss.rmse_share * root + (1.0 - loss.rmse_share) * mean)
@@ -154,24 +149,6 @@ class TestAgainstBruteForce:
         brute = BruteForce(model, data, calculate.config.loss)
         assert result.loss == pytest.approx(brute.value, abs=1e-6)
         assert max(brute.error(gradient, seed=seed) for seed in range(3)) < BOUND
-
-    def test_relative_energies(self):
-        """Three frames of water and two of HCN in different chunks, one of another molecule."""
-        names = [("H2O", 0), ("HCN", 0), ("H2CO", 0), ("H2O", 1), ("HCN", 1), ("H2O", 2)]
-        data = dataset([build(name, seed=seed) for name, seed in names])
-        data = dataclasses.replace(data, molecule=np.array([0, 1, 2, 0, 1, 0]))
-        model = learned(*CASES["paper"][0])
-        loss = LossConfig(0.6, 0.5, relative_weight=0.8, correction_weight=0.02)
-        calculate = batch_gradient(model, data, loss=loss)
-        result, gradient = calculate(np.arange(len(data)))
-        brute = BruteForce(model, data, loss)
-        assert result.loss == pytest.approx(brute.value, abs=1e-6)
-        assert max(brute.error(gradient, seed=seed) for seed in range(3)) < BOUND
-        # what is wrong with a molecule as a whole is not seen
-        data.atomization[data.molecule == 1] += 0.4
-        found, _ = calculate(np.arange(len(data)))
-        assert found.relative_mae == pytest.approx(result.relative_mae, rel=1e-9)
-        assert abs(found.energy_mae - result.energy_mae) > 0.05
 
     @pytest.mark.parametrize("learned_file", [0, 1])
     def test_contacts(self, learned_file):
