@@ -62,7 +62,9 @@ def by_hand(path):
     with h5py.File(path) as file:
         for group in file.values():
             frames = [Atoms(group["species"][:], x) for x in group["coordinates"][:]]
-            points = evaluate(frames, "PM3", ("energy", "dipole", "charges", "mo_energies"))
+            points = evaluate(
+                frames, "PM3", ("energy", "dipole", "mulliken_charges", "mo_energies")
+            )
             labels = ase.units.Hartree * group["energies"][:]
             errors = np.array([p.energy for p in points]) - labels
             pairs = [abs(a - b) for a, b in combinations(errors, 2)]
@@ -74,7 +76,7 @@ def by_hand(path):
                 strict=True,
             ):
                 found[group.name, "dipole"].append(np.linalg.norm(p.dipole - dipole))
-                found[group.name, "charge"].append(np.abs(p.charges - charges).mean())
+                found[group.name, "charge"].append(np.abs(p.mulliken_charges - charges).mean())
                 gap = ase.units.Hartree * (lumo - homo)
                 found[group.name, "gap"].append(abs(p.gap - gap))
             for key in ("dipole", "charge", "gap"):

@@ -44,7 +44,7 @@ def write_labels(path: Path, names=NAMES, method: str = "AM1", frames: int = 2) 
         for name in names:
             systems = shaken(name, frames)
             found = evaluate(
-                systems, method, ("energy", "forces", "dipole", "charges", "mo_energies")
+                systems, method, ("energy", "forces", "dipole", "mulliken_charges", "mo_energies")
             )
             group = file.create_group(f"m_{name}")
             group.attrs["smiles"], group.attrs["name"] = name, name.lower()
@@ -54,7 +54,7 @@ def write_labels(path: Path, names=NAMES, method: str = "AM1", frames: int = 2) 
             group["energies"] = [r.atomization_energy / HARTREE + atoms for r in found]
             group["forces"] = [r.forces / HARTREE for r in found]
             group["dipoles"] = [r.dipole for r in found]
-            group["charges"] = [r.charges for r in found]
+            group["charges"] = [r.mulliken_charges for r in found]
             group["homo"] = [-r.ionization_potential / HARTREE for r in found]
             group["lumo"] = [(r.gap - r.ionization_potential) / HARTREE for r in found]
     return path
