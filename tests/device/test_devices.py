@@ -24,8 +24,11 @@ def test_cuda_against_cpu(part):
     assert done.returncode == 0, done.stderr
 
 
+SLOW = ("difficult", "training")
+
+
 @pytest.mark.parametrize(
-    "part", [pytest.param(p, marks=pytest.mark.slow) if p == "difficult" else p for p in PARTS]
+    "part", [pytest.param(p, marks=pytest.mark.slow) if p in SLOW else p for p in PARTS]
 )
 def test_nothing_stays_on_the_cpu(part):
     """No operation mixes tensors of the device with tensors of the CPU."""

@@ -138,6 +138,7 @@ def test_a_torn_frame_harms_no_other(refuse, command):
     assert "many.xyz@1: the pos" not in said and len(list(Path("o").glob("many*"))) > 1
 
 
+@pytest.mark.slow
 def test_ends_that_fall_apart_or_clash(refuse):
     """Atoms on top of each other, and one that relaxes back to where it came from."""
     near = molecule("HCN")

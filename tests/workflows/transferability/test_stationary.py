@@ -91,6 +91,7 @@ def test_ends_that_fall_apart_or_are_missing(pm3):
     assert "barrier" in search.failures or search.displacements["barrier"] > 0
 
 
+@pytest.mark.slow
 def test_a_structure_that_is_no_transition_state(pm3):
     """From the minimum, refinement finds something else, or nothing."""
     search = refined(dataclasses.replace(ISOMERISATION, top=hcn(5)), pm3, SMALL)
