@@ -27,15 +27,8 @@ after that squares the error."""
 class Purification:
     """The lowest orbitals' densities of a batch, from one iteration to the next.
 
-    The interface is that of :class:`~ase_mlseqm.scf.orbitals.Orbitals`; nothing is kept between
-    the iterations.
-
-    Parameters
-    ----------
-    occupied : (S, B)
-        Number of filled orbitals.
-    n_orbitals : (B,)
-        Number of all orbitals, without padding.
+    Parameters and methods are those of :class:`~ase_mlseqm.scf.orbitals.Orbitals`, but nothing is
+    kept between the iterations: ``occupied`` (S, B) and ``n_orbitals`` (B,) are all it knows.
     """
 
     @staticmethod
