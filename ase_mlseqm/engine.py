@@ -28,7 +28,7 @@ from .errors import InputError
 from .jobs import Job, starting_densities
 from .model import Model
 from .models import find_committee, find_model
-from .nddo.integrals import prepare
+from .nddo.integrals import geometry, prepare
 from .nddo.layout import Layout
 from .options import _positive
 from .properties import bond_orders
@@ -152,13 +152,13 @@ class Engine:
             known = self._topology(numbers.shape, numbers.tobytes())
             parameters = self.model.parameters(layout, positions)
             constants = known.constants or prepare(layout, parameters)
-            problem = set_up(known, constants, positions, with_gradient=False, field=at_field)
             if point.converged and not point.unrestricted:
+                problem = set_up(known, constants, positions, with_gradient=False, field=at_field)
                 occupied = n_occupied(layout, batch.charge, batch.multiplicity, False)
                 stability = float(stability_of(problem, density, occupied))
                 status = status.or_rather(Status.UNSTABLE, stability < 0)
             orders = bond_orders(layout, density)[0]
-            charges = charges_of(known, problem, density)
+            charges = charges_of(known, constants, geometry(layout, positions), density)
         return dataclasses.replace(
             point,
             mulliken_charges=charges.cpu().numpy(),

@@ -112,7 +112,8 @@ def compute(
             result.dipole = props.dipoles(layout, solution.constants, solution.atoms, positions)
     if "mulliken_charges" in properties:
         with torch.inference_mode():
-            result.mulliken_charges = charges_of(known, solution.problem, solution.scf.density)
+            problem, density = solution.problem, solution.scf.density
+            result.mulliken_charges = charges_of(known, problem.constants, problem.shape, density)
     if "stability" in properties and not unrestricted:
         builder, scf = solution.problem.builder, solution.scf
         with torch.inference_mode():

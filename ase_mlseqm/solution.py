@@ -192,9 +192,9 @@ def stability_of(problem: Problem, density: Tensor, occupied: Tensor) -> Tensor:
     return triplet_curvature(builder, *eigh(builder(density)), occupied)
 
 
-def charges_of(known: Topology, problem: Problem, density: Tensor) -> Tensor:
+def charges_of(known: Topology, constants: Constants, shape: Geometry, density: Tensor) -> Tensor:
     """Mulliken charges (n,), e, of spin densities (S, B, N, N)."""
-    overlap = overlap_matrices(known.layout, known.maps, problem.constants, problem.shape)
+    overlap = overlap_matrices(known.layout, known.maps, constants, shape)
     return mulliken_charges(known.layout, density, overlap)
 
 
