@@ -17,11 +17,16 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file such that a reader sees the old one or the new one."""
     new = path.with_name(path.name + ".new")
     with named_errors(path):
-        with open(new, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        try:
+            with open(new, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from helpers import build
 from ase_mlseqm import Engine, InputError, Status
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.model import PlainModel
+from ase_mlseqm.models import find_model
 from ase_mlseqm.validate import MIN_DISTANCE, check, closest_pair, electron_counts
 
 WATER = build("H2O", shake=0.0)
@@ -162,6 +163,19 @@ def test_absurd_distances_are_not_small():
     assert closest_pair(far.positions) is None
     result = Engine("PM3").run([far])[0]
     assert result.status is Status.NOT_FINITE and np.isnan(result.energy)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("keywords", [{"method": "PM3"}, {}], ids=str)
+@pytest.mark.parametrize("distance", [1e100, 1e160, 1e200])
+def test_an_atom_beyond_all_numbers_is_its_own_problem(keywords, distance):
+    """The network's numbers for it are not finite; the other molecules are computed."""
+    positions = WATER.positions.copy()
+    positions[0, 0] += distance
+    far = dataclasses.replace(WATER, positions=positions)
+    engine = Engine(find_model(**keywords))
+    alone, other = engine.run([WATER])[0], engine.run([far, WATER])[1]
+    assert other.converged and other.energy == pytest.approx(alone.energy, abs=1e-8)
 
 
 def test_input_errors_are_value_errors():

@@ -79,6 +79,8 @@ class _Runner:
             self._paused.release()
 
     def _ask(self, request: Request) -> Any:
+        if self._stopped:  # it computes while it is being stopped
+            raise _Stopped
         self.request = request
         self._paused.release()
         self._go.acquire()

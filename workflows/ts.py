@@ -176,7 +176,7 @@ def ts(
         if not minimum.converged
     ]
     barriers = None
-    if minima and count == 1 and not atoms.pbc.any():
+    if minima and count == 1:
         ends = [minimum.vibrations for minimum in minima]
         given = config.symmetry_numbers
         barriers = activation(top, ends, config.temperature, config.pressure, names, given)

@@ -101,8 +101,8 @@ class Checkpoint:
         refiner: str,
     ) -> None:
         self.path, self.guess, self.ends = path, guess, ends
-        self.hessians = None if path is None else path.with_suffix(".hessians")
-        self.relaxations = None if path is None else path.with_suffix(".minima")
+        self.hessians = None if path is None else path.with_name(path.name + ".hessians")
+        self.relaxations = None if path is None else path.with_name(path.name + ".minima")
         self.known = Known()
         self._next = 0.0
         if path is None:
@@ -157,13 +157,11 @@ class Checkpoint:
             self.hessians.unlink(missing_ok=True)
 
     def _unpacked(self, stored: dict[str, Any]) -> Known:
-        free = self.guess.copy()
-        free.set_constraint()
-        sides = [[_unpacked(entry, free) for entry in side] for side in stored["sides"]]
+        sides = [[_unpacked(entry, self.guess) for entry in side] for side in stored["sides"]]
         positions, mode, saddle, top = (
             stored[name] for name in ("positions", "mode", "saddle", "top")
         )
-        starts = self.ends or [free if side else self.guess for side in sides]
+        starts = self.ends or [self.guess] * len(sides)
         feet = [
             (_unpacked(entry, start), bool(converged))
             for (entry, converged), start in zip(stored["feet"], starts, strict=False)

@@ -104,8 +104,8 @@ class TSResult:
         Whether they are the reactant and the product; None when these were not given or the
         reaction coordinate not followed.
     activation : Activation or None
-        Barriers with zero-point and thermal corrections; None without minima, with a number of
-        imaginary modes other than one, and for periodic structures.
+        Barriers with zero-point and thermal corrections; None without minima, and with a number of
+        imaginary modes other than one.
     config : TSConfig
     """
 

@@ -111,7 +111,8 @@ def build_maps(layout: Layout) -> Maps:
     ]
 
     mu, nu = torch.triu_indices(4, 4, device=device)  # the packed order
-    products = torch.zeros(n_b * m, dtype=torch.int64, device=device)
+    # what fills a molecule up is read from that molecule: zero times a neighbour's NaN is NaN
+    products = torch.arange(n_b * m, device=device) // m * (n * n)
     products[product_x], products[product_h] = block_x[:, mu, nu], block_h
     weight = torch.zeros(n_b * m, dtype=torch.float64, device=device)
     weight[product_x], weight[product_h] = WEIGHT.to(device).expand(len(x), -1), 1.0

@@ -92,7 +92,7 @@ def additive_terms(D: Tensor, targets: Tensor) -> Tensor:
         start, stop, size = _GRID
         log = y.log()
         place = (log - start) * ((size - 1) / (stop - start))
-        cell = place.clamp(0, size - 2).long()
+        cell = place.nan_to_num(0.0).clamp(0, size - 2).long()
         left, right = table.gather(1, cell), table.gather(1, cell + 1)
         s = torch.lerp(left, right, place - cell).exp()
         value, slope = _reduced(s, q, k)

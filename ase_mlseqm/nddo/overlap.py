@@ -55,6 +55,8 @@ def _a_integrals(order: int, p: Tensor) -> Tensor:
 def _b_integrals(order: int, x: Tensor) -> Tensor:
     # G points integrate exp(-x t) to rounding when 2 G exceeds |x| with room to spare
     largest = float(x.abs().max()) if x.numel() else 0.0
+    if not math.isfinite(largest):  # of molecules that are beyond all numbers
+        largest = float(x.nan_to_num(0.0, 0.0, 0.0).abs().max())
     n_points = 20 if largest < 6 else 16 * math.ceil((24 + largest) / 16)
     nodes, powers = _quadrature(order, n_points, x.device)
     return torch.exp(-x.unsqueeze(-1) * nodes) @ powers

@@ -1,7 +1,7 @@
 """The convergence aids, from the plain one upwards.
 
 An aid sees the Fock matrix of the current density and says which matrix to diagonalise next and
-how to fill its orbitals.  Only molecules that failed on one rung climb to the next.
+how to fill its orbitals.  Which molecules climb is decided in :mod:`.driver`.
 """
 
 from __future__ import annotations

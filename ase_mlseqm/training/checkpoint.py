@@ -49,7 +49,8 @@ class Log:
         kept = [row for row in read_log(path) if int(row[key]) <= last]
         new = path.with_name(path.name + ".new")
         with open(new, "w", newline="") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+            # columns of later versions: without a value a row would pass for half a row
+            writer = csv.DictWriter(file, columns, restval="nan", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
         os.replace(new, path)

@@ -150,20 +150,20 @@ def train(
     before = torch.get_num_threads()
     threads = threads or before
     torch.set_num_threads(1)
-    trainer = Trainer(
-        model,
-        data,
-        training,
-        validation,
-        config,
-        out,
-        threads=threads if device is None or device.type == "cpu" else 1,
-        world=world,
-        device=device,
-        keep=keep,
-        report=rows,
-    )
     try:
+        trainer = Trainer(
+            model,
+            data,
+            training,
+            validation,
+            config,
+            out,
+            threads=threads if device is None or device.type == "cpu" else 1,
+            world=world,
+            device=device,
+            keep=keep,
+            report=rows,
+        )
         finished = trainer.run(deadline=deadline)
     finally:
         torch.set_num_threads(before)

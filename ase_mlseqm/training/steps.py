@@ -23,8 +23,9 @@ class StepResult:
     """Loss and errors of a batch before the step.
 
     ``loss`` without the penalties' weight decay; RMSE and MAE in eV, eV/Angstrom and e*Angstrom;
-    ``correction`` the mean square correction; ``unconverged`` and ``changed`` count the molecules
-    left out because their SCF did not converge or changed its state.
+    ``correction`` the mean square correction; ``unconverged`` counts the molecules left out because
+    their SCF did not converge, ``changed`` those that count with their energy alone because the
+    response of their density did not.
     """
 
     loss: float

@@ -159,6 +159,20 @@ def test_nan_in_one_molecule_does_not_spread():
     torch.testing.assert_close(result.density[:, 1:], clean.density[:, 1:], rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_a_density_that_is_not_finite_stays_with_its_molecule(broken):
+    """What fills smaller molecules up is nobody else's."""
+    part = problem([build("C2H4"), build("H2O"), build("H2")])
+    density = solve(part.builder, part.occupied, None, SCFSettings()).density
+    clean = part.builder(density)
+    poisoned = density.clone()
+    poisoned[:, broken] = torch.nan
+    fock = part.builder(poisoned)
+    others = [k for k in range(3) if k != broken]
+    torch.testing.assert_close(fock[:, others], clean[:, others], rtol=0, atol=1e-12)
+    assert not torch.isfinite(fock[:, broken]).all()
+
+
 def test_failing_molecules_do_not_disturb_the_others():
     """Too few iterations for the large one, enough for the small ones."""
     molecules = [build("H2"), build("CH3CONH2"), build("OH", -1)]

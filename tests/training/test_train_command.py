@@ -90,6 +90,20 @@ def test_same_command_goes_on_and_another_is_refused(folder, capsys):
     assert "run holds a training with other settings (seed: 0 before, 3 now)" in error
 
 
+def test_a_training_that_cannot_go_on_gives_the_threads_back(folder, capsys):
+    line = ("small.yaml", "--data", "data.h5", "--out", "run")
+    assert train(*line, "--max-hours", "1e-9") == 0
+    (folder / "run" / "checkpoint.pt").write_bytes(b"cut off")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert train(*line) == 2
+        assert "cannot be read as a checkpoint" in capsys.readouterr().err
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_files_in_another_order_and_other_options_are_another_training(folder, capsys):
     """What settings list by file would be of another one, and frames have other numbers."""
     two = write_h5(folder / "two.h5", {"C2H6": group("C2H6", 2)}, level=LEVEL, units=UNITS)

@@ -17,7 +17,7 @@ from small import trainer
 
 from ase_mlseqm import InputError
 from ase_mlseqm.training import trainer as module
-from ase_mlseqm.training.checkpoint import load_state, read_log, save_state
+from ase_mlseqm.training.checkpoint import Log, load_state, read_log, save_state
 from ase_mlseqm.training.config import OptimizerConfig
 from ase_mlseqm.training.parallel import World
 from ase_mlseqm.training.trainer import learning_rate
@@ -60,6 +60,18 @@ def test_learning_rate_in_the_log(whole):
     options = OptimizerConfig(learning_rate=5e-3, warm_up=3)
     expected = [learning_rate(options, step, N_STEPS) for step in range(N_STEPS)]
     np.testing.assert_allclose(rates, expected, rtol=1e-8)
+
+
+def test_rows_of_an_earlier_version_stay(tmp_path):
+    """It had fewer columns, and may be gone on with more than once; half a row goes."""
+    path = tmp_path / "steps.csv"
+    path.write_text("step,loss\n1,0.5\n2,0.25\n3,")
+    for step in (3, 4):
+        log = Log(path, ["step", "loss", "more"], "step", step - 1)
+        log.write({"step": step, "loss": 0.125, "more": 1.0})
+        log.close()
+    assert [row["step"] for row in read_log(path)] == ["1", "2", "3", "4"]
+    assert [row["more"] for row in read_log(path)] == ["nan", "nan", "1", "1"]
 
 
 class TestGoingOn:

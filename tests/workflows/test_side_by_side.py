@@ -127,6 +127,28 @@ def test_whoever_stops_listening_ends_all():
     assert threading.active_count() == before
 
 
+@pytest.mark.timeout(60)
+def test_one_that_computes_while_it_is_stopped_ends_too():
+    """As a function does that writes its last energy whatever happens."""
+
+    def stubborn(atoms, calc):
+        atoms.calc = calc
+        try:
+            for _ in range(1 if len(atoms) == 3 else 99):
+                atoms.rattle(0.01)
+                atoms.get_potential_energy()
+        finally:
+            atoms.rattle(0.01, seed=1)
+            atoms.get_potential_energy()
+
+    before = threading.active_count()
+    molecules = [molecule("H2O"), molecule("NH3"), molecule("CH4")]
+    with closing(side_by_side(stubborn, molecules, pm3(), at_once=3)) as results:
+        next(results)
+        assert threading.active_count() > before
+    assert threading.active_count() == before
+
+
 def test_an_interruption_ends_all(monkeypatch):
     """Ctrl-C during a batch reaches the caller."""
     run, calls = Engine.run, []
