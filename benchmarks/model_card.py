@@ -198,7 +198,8 @@ def limits(run: Evaluation) -> list[str]:
         "`unrestricted=True`, and check barriers against another method "
         "([how far they are off](transferability.md)).",
         f"**Larger molecules**: force MAE {found(far, 'force_mae')}, raw atomization energies "
-        f"{found(far, 'atomization_mae')} (`{far}`). The error of an energy grows with the size.",
+        f"{found(far, 'atomization_mae')} (`{far}`). Per heavy atom errors of forces grow a little "
+        "with the size, those of energies do not ([transferability](transferability.md#size)).",
         "**Dispersion**: there is no term for it, neither in PM3 nor in the labels. Long-range "
         "attraction, as in stacks and crystals, is missing.",
         "**Heats of formation**: energies are bare electronic ones. Add zero-point and thermal "
@@ -249,7 +250,7 @@ def write_card(
         report.text("!!! warning\n    The final tests of this model have not been run yet.")
     report.text(
         "The Hamiltonian of PM3 with parameters that a network gives each atom from its "
-        "surroundings ([theory](learned.md)), for energies and forces of neutral closed-shell "
+        "surroundings ([how](learned.md)), for energies and forces of neutral closed-shell "
         "organic molecules and their complexes."
     )
     report.text(form(run))

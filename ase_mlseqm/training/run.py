@@ -215,14 +215,14 @@ def _check_lists(config: TrainConfig, files: int) -> None:
     """Refuse settings that list more data files than there are."""
     if len(config.contacts) > files:
         raise InputError(
-            f"contacts {list(config.contacts)} does not fit {files} data files: give true or false "
-            "for each"
+            f"contacts {list(config.contacts)} does not fit {files} data files: give at most one "
+            "for each, true or false"
         )
     if len(config.repeats) > files or any(times < 0 for times in config.repeats):
         given = ", ".join(f"{times:g}" for times in config.repeats)
         raise InputError(
-            f"repeats [{given}] does not fit {files} data files: give one number, 0 "
-            "or more, for each"
+            f"repeats [{given}] does not fit {files} data files: give at most one number for "
+            "each, 0 or more"
         )
 
 

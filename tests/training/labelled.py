@@ -15,7 +15,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.batch import Molecule
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.isolated import KNOWN
+from ase_mlseqm.training.readers import read
 from ase_mlseqm.units import HARTREE
 
 LEVEL = "wB97X/6-31G*"
@@ -115,3 +117,12 @@ def write_zhou(folder: Path, groups: list[Group]) -> Path:
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     return folder
+
+
+def error(*args, **options) -> str:
+    """The sentence with which these files are refused."""
+    with pytest.raises(InputError) as caught:
+        read(*args, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message

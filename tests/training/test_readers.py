@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from ase.calculators.singlepoint import SinglePointCalculator
 from labelled import (
     BINDING,
     LEVEL,
     SHARED,
     UNITS,
     Group,
+    error,
     frames,
     group,
     needs_shared,
@@ -25,9 +25,8 @@ from labelled import (
 )
 
 from ase_mlseqm import evaluate
-from ase_mlseqm.errors import InputError
-from ase_mlseqm.training.isolated import KNOWN, known_level
-from ase_mlseqm.training.readers import FOREIGN, read
+from ase_mlseqm.training.isolated import KNOWN
+from ase_mlseqm.training.readers import read
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
 
 
@@ -44,14 +43,6 @@ def assert_frames(dataset, groups: list[Group], tolerance=1e-9):
         assert dataset.atomization[row] == pytest.approx(expected, abs=max(tolerance, 1e-9))
         assert dataset.numbers[row].dtype == np.int64
         assert dataset.positions[row].dtype == dataset.forces[row].dtype == np.float64
-
-
-def error(*args, **options) -> str:
-    with pytest.raises(InputError) as caught:
-        read(*args, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 # --- HDF5
@@ -249,53 +240,6 @@ def test_files_that_cannot_be_read(tmp_path):
 # --- isolated atoms
 
 
-def test_isolated_atoms(tmp_path):
-    path = write_h5(tmp_path / "n.h5", {"m": group("H2O")}, level="B3LYP", units=UNITS)
-    assert "isolated atom H" in error(path) and "--isolated H=-0.5" in error(path)
-    assert "isolated atom O" in error(path, isolated={"H": -0.5})
-    data = read(path, isolated={"H": -0.5, "O": -75.0})
-    np.testing.assert_allclose(data.atomization, data.energies + 76.0 * HARTREE)
-    assert "give a symbol" in error(path, isolated={"Xq": -0.5})
-    assert "give a symbol" in error(path, isolated={"H": float("nan")})
-
-
-def test_given_isolated_atoms_come_first(tmp_path):
-    data = read(standard(tmp_path), isolated={"O": -75.0})
-    change = (KNOWN[LEVEL]["O"] + 75.0) * HARTREE
-    reference = read(standard(tmp_path))
-    np.testing.assert_allclose(data.atomization, reference.atomization + change)
-
-
-def test_frames_of_single_atoms_are_references(tmp_path):
-    water = group("H2O")
-    atoms = []
-    for symbol, energy in (("H", -13.0), ("H", -13.5), ("O", -2040.0)):
-        atoms.append(Atoms(symbol))
-        atoms[-1].calc = SinglePointCalculator(atoms[-1], energy=energy, forces=np.zeros((1, 3)))
-    ase.io.write(tmp_path / "a.xyz", [*frames(water), *atoms], format="extxyz")
-    data = read(tmp_path / "a.xyz", level="B3LYP")
-    assert len(data) == 4 and [s.record for s in data.skipped] == ["frame 4", "frame 5", "frame 6"]
-    assert "single atom" in data.skipped[0].reason
-    np.testing.assert_allclose(data.atomization, water.energies + 2 * 13.5 + 2040, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("level", "known"),
-    [
-        ("wB97X/6-31G*", True),
-        ("a model of WB97X/6-31G* (PySCF)", True),
-        ("wB97X / 6-31G*", True),
-        ("wB97X/6-31G**", False),
-        ("wB97X/6-31G*+", False),
-        ("wB97X/6-31G", False),
-        ("wB97X-D3/6-31G*", False),
-        ("B3LYP/6-31G*", False),
-    ],
-)
-def test_known_level(level, known):
-    assert bool(known_level(level)) == known
-
-
 # --- extended XYZ and databases
 
 
@@ -389,31 +333,6 @@ def test_isomers_in_one_group(tmp_path):
         found["forces"] = [p.forces for p in points]
     data = read(tmp_path / "a.h5")
     assert data.molecule.tolist() == [0, 0, 0, 1, 1, 1]
-
-
-def test_elements_that_are_not_wanted_need_no_isolated_atom(tmp_path):
-    atoms = frames(group("H2O"))
-    foreign = molecule("SH2")
-    foreign.calc = SinglePointCalculator(foreign, energy=-300.0, forces=np.zeros((3, 3)))
-    ase.io.write(tmp_path / "a.xyz", [*atoms, foreign], format="extxyz")
-    with pytest.raises(InputError, match="isolated atom S"):
-        read(tmp_path / "a.xyz", level=LEVEL)
-    data = read(tmp_path / "a.xyz", level=LEVEL, elements=(1, 6, 7, 8))
-    assert len(data) == len(atoms)
-    assert [s.reason for s in data.skipped] == [f"{FOREIGN} S"]
-
-
-def test_isolated_atoms_are_those_of_the_level(tmp_path):
-    """What is given for one file changes nothing of another, whose level is known."""
-    known = read(standard(tmp_path))
-    ase.io.write(tmp_path / "pbe.xyz", frames(group("H2O")), format="extxyz")
-    paths = [standard(tmp_path), tmp_path / "pbe.xyz"]
-    text = (tmp_path / "pbe.xyz").read_text().replace("pbc=", "level=PBE pbc=")
-    (tmp_path / "pbe.xyz").write_text(text)
-    both = read(paths, isolated={"O": -75.0, "H": -0.5, "C": -37.0})
-    np.testing.assert_allclose(both.atomization[: len(known)], known.atomization, atol=1e-9)
-    stated = read(tmp_path / "pbe.xyz", level="another", isolated={"O": -75.0, "H": -0.5})
-    np.testing.assert_allclose(both.atomization[len(known) :], stated.atomization, atol=1e-9)
 
 
 def test_frames_of_another_level_than_the_one_given(tmp_path):
