@@ -70,6 +70,10 @@ def train(
 
     if not data:
         raise InputError("there is nothing to train on: give labelled structures with --data FILE")
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads is {threads}: give 1 or more")
+    if max_hours is not None and not max_hours >= 0:
+        raise InputError(f"--max-hours is {max_hours:g}: give 0 or more")
     settings = _settings(config, preset, start)
     for field, value in (("epochs", epochs), ("seed", seed), ("split_by", split_by)):
         if value is not None:
@@ -191,7 +195,8 @@ class _Screen:
             )
             self.say(
                 f"left out: {values['skipped']} broken, {values['between_both_sides']} between "
-                f"both sides, {values['other_elements']} of other elements or open-shell"
+                f"both sides, {values['other_elements']} of other elements, "
+                f"{values['other_states']} ions, radicals or periodic"
             )
             if len(values["levels"]) > 1:
                 self.say(f"labels of several levels, learned as one: {'; '.join(values['levels'])}")

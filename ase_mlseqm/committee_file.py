@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from .committee import Committee
 from .errors import InputError
+from .nn.hamiltonian import HamiltonianConfig, LearnedHamiltonian
 from .nn.weights import ModelFile, load_model
 from .wholefile import write_whole
 
@@ -95,13 +97,30 @@ def check_members(model: ModelFile, members: dict[str, ModelFile]) -> None:
     """
     if not members:
         raise InputError("a committee needs a member besides the model: give files of models")
-    seen = {model.sha256: "the model"}
+    seen = {"the model": model.model}
     for name, member in members.items():
-        if member.sha256 in seen:
-            raise InputError(f"{name} is the same network as {seen[member.sha256]}: leave it out")
-        seen[member.sha256] = name
-        if member.model.config != model.model.config:
+        same = [other for other, known in seen.items() if _same_weights(known, member.model)]
+        if same:
+            raise InputError(
+                f"{name} is the same network as {same[0]}: leave it out, or train it with another "
+                "seed"
+            )
+        seen[name] = member.model
+        if _form(member.model) != _form(model.model):
             raise InputError(
                 f"{name} has another form than the model (network, parameters, elements or table): "
                 "train it with the same settings and another seed"
             )
+
+
+def _form(model: LearnedHamiltonian) -> HamiltonianConfig:
+    """The form of a model, whether its table was trained or not."""
+    return dataclasses.replace(model.config, learn_table=True)
+
+
+def _same_weights(one: LearnedHamiltonian, other: LearnedHamiltonian) -> bool:
+    """Whether two networks are the same, whatever their files say of them."""
+    import torch
+
+    ours, theirs = one.network.state_dict(), other.network.state_dict()
+    return _form(one) == _form(other) and all(torch.equal(ours[k], theirs[k]) for k in ours)

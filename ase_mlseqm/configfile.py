@@ -38,7 +38,7 @@ def read_mapping(path: Path | str) -> dict[str, Any]:
 
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(), _loader())
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise InputError(f"{path}: {reason}") from None
@@ -49,6 +49,21 @@ def read_mapping(path: Path | str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no settings: write lines such as 'epochs: 10'")
     return values
+
+
+def _loader() -> Any:
+    """YAML's safe loader; of two settings with one name it would take the last."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = [name for k, name in enumerate(names) if name in names[:k]]
+            if twice:
+                raise yaml.YAMLError(f"{twice[0]!r} stands in it twice: keep one")
+            return super().construct_mapping(node, deep)
+
+    return Loader
 
 
 def from_dict(cls: type[T], values: dict[str, Any], owner: str) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +15,10 @@ from ase import Atoms
 from .frames import with_results, write_frames
 from .labelling import Label, LabelSettings
 from .results import SinglePoint, Status
+from .training.blocks import smiles_text
 from .training.graph import bonds
 from .units import HARTREE
+from .wholefile import write_whole
 
 HDF5 = (".h5", ".hdf5")
 EXTXYZ = (".xyz", ".extxyz")
@@ -75,11 +78,13 @@ def _write_hdf5(path: Path, done: Sequence[tuple[Atoms, Label]], settings: Label
 
     molecules: dict[tuple, list[tuple[Atoms, Label]]] = {}
     for atoms, found in done:
-        names = tuple(str(atoms.info.get(key, "")) for key in ("name", "smiles"))
+        names = (str(atoms.info.get("name", "")), smiles_text(atoms.info.get("smiles")) or "")
         linked = b"" if any(names) else bonds(atoms.numbers, atoms.positions[None]).tobytes()
         identity = (*names, tuple(atoms.numbers), found.charge, found.multiplicity, linked)
         molecules.setdefault(identity, []).append((atoms, found))
-    with h5py.File(path, "w") as file:
+    # in memory: HDF5 does not survive a disk that fills up
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
         file.attrs["level"] = settings.level
         file.attrs["units"] = UNITS
         file.attrs["program"] = ", ".join(sorted({found.program for _, found in done}))
@@ -98,6 +103,7 @@ def _write_hdf5(path: Path, done: Sequence[tuple[Atoms, Label]], settings: Label
             group["charges"] = np.array([found.charges for found in results])
             group["homo"] = np.array([found.homo for found in results]) / HARTREE
             group["lumo"] = np.array([found.lumo for found in results]) / HARTREE
+    write_whole(path, image.getvalue())
 
 
 def _free(file: Any, name: str) -> str:

@@ -139,7 +139,7 @@ def check_functional(name: str) -> None:
     libxc = load_pyscf().dft.libxc
     try:
         libxc.parse_xc(name)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, NotImplementedError):
         raise InputError(f"PySCF knows no functional {name!r}: try wB97X, PBE0 or B3LYP") from None
 
 

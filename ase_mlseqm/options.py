@@ -191,6 +191,6 @@ def check_names(names: Iterable[str], cls: Any, owner: str, also: Sequence[str] 
         if name not in known:
             import difflib
 
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise InputError(f"unknown keyword {name!r}: {hint}{owner} knows {', '.join(known)}")

@@ -80,6 +80,9 @@ def test_lists(made):
         ("wild: 1", "s.yaml: wild is 1: give true or false"),
         ("- 1", "s.yaml holds no settings"),
         ("a: [", "s.yaml is not valid YAML"),
+        ("length: 1\ncount: 2\nlength: 3", "s.yaml is not valid YAML: 'length' stands in it twice"),
+        ("1: 2", "s.yaml: unknown keyword 1"),
+        ("on: true", "s.yaml: unknown keyword True"),
     ],
 )
 def test_bad_files(made, tmp_path, capsys, text, sentence):

@@ -1,5 +1,6 @@
 """The uncertainty of a learned model is what independent calculations with its networks give."""
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -22,6 +23,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.nn.weights import load_model, save_model
 from ase_mlseqm.training.calibration import calibrate, unseen
 from ase_mlseqm.training.dataset import Dataset
+from ase_mlseqm.training.history import files_behind
 from ase_mlseqm.training.readers import read as read_labels
 from ase_mlseqm.training.split import split
 
@@ -220,6 +222,41 @@ def test_calibration(files, monkeypatch):
     names = {p.name for p in files[0].parent.glob("mine.*.safetensors")}
     assert names == {"mine.1.safetensors", "mine.2.safetensors"}
     assert json.loads(path.read_text())["calibration"]["frames"] == len(molecules)
+
+
+def test_networks_that_are_the_same_or_agree_are_no_committee(files, monkeypatch):
+    """Whatever their files are called and say: what they disagree about would be rounding."""
+    save_model(files[1], network(0), {"another": "card"})
+    with pytest.raises(InputError, match=r"b.safetensors is the same network as the model: leave"):
+        calibrate(files[0], files[1:], ["made.h5"])
+    same = network(0)
+    with torch.no_grad():
+        next(iter(same.network.parameters())).add_(1e-15)
+    save_model(files[1], same, {})
+    molecules = [build("CH4", seed=k) for k in range(24)]
+    data = labelled(Engine(network(5)).run(molecules), molecules)
+    monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_, **__: data)
+    with pytest.raises(InputError, match="agree to rounding on these frames"):
+        calibrate(files[0], files[1:2], ["made.h5"])
+    assert not committee_path(files[0]).exists()
+
+
+def test_a_table_that_stayed_is_no_other_form(files):
+    other = network(1)
+    other.config = dataclasses.replace(other.config, learn_table=not other.config.learn_table)
+    save_model(files[1], other, {})
+    write_committee(files[0], files[1:], 2.0, 1.0, {})
+    assert len(read_committee(files[0]).members) == 2
+
+
+def test_files_that_changed_since_the_training(files):
+    card = {"training": {"files": {"made.h5": "older"}}, "earlier_files": {"made.h5": "oldest"}}
+    save_model(files[0], network(0), card)
+    molecules = [build("CH4", seed=k) for k in range(24)]
+    data = labelled(Engine("PM3").run(molecules), molecules)
+    with pytest.warns(UserWarning, match=r"made.h5 changed since learned was trained on files of"):
+        assert len(unseen(data, [load_model(files[0])])) == 24
+    assert files_behind(card) == {"made.h5": "oldest", "made.h5 (2)": "older"}
 
 
 def test_frames_that_were_trained_on_do_not_calibrate(tmp_path):

@@ -34,6 +34,8 @@ class HamiltonianConfig:
 
     def __post_init__(self) -> None:
         """Refuse elements that the table lacks."""
+        if not self.elements:
+            raise InputError("elements is empty: give atomic numbers, such as [1, 6, 7, 8]")
         missing = set(self.elements) - supported(self.method)
         if missing:
             names = ", ".join(symbols().get(z, f"Z={z}") for z in sorted(missing))

@@ -106,7 +106,10 @@ def load_model(path: Path | str) -> ModelFile:
 
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"there is no model file {path}: `mlseqm models` lists those installed")
+        raise InputError(
+            f"there is no model file {path}: give the path of one (calculators take the names that "
+            "`mlseqm models` lists, too)"
+        )
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

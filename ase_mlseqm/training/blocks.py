@@ -82,6 +82,10 @@ class Broken:
     reason: str
 
 
+NOT_LEARNED = "it is an ion or has unpaired electrons: only neutral closed shells are learned from"
+PERIODIC = "it is periodic"
+
+
 class StateError(ValueError):
     """A record is of a charge or spin that nothing is learned from."""
 
@@ -93,9 +97,7 @@ def check_state(charge: float, multiplicity: int | None, numbers: Any) -> None:
     ``multiplicity`` is None where the file does not state it.
     """
     if charge or ((multiplicity or 1) > 1 and len(numbers) > 1):
-        raise StateError(
-            "it is an ion or has unpaired electrons: only neutral closed shells are learned from"
-        )
+        raise StateError(NOT_LEARNED)
     if len(numbers) == 1 and multiplicity is not None and multiplicity != ground_state(numbers[0]):
         raise StateError(
             f"it is a free atom of multiplicity {multiplicity}, but {ground_state(numbers[0])} in "
@@ -148,6 +150,17 @@ def _unit(known: dict[str, float], text: str, what: str, where: str) -> float | 
     if text and text not in known:
         raise InputError(f"{where}: unknown unit of {what} {text!r}: give {' or '.join(known)}")
     return known.get(text)
+
+
+def smiles_text(value: Any) -> str | None:
+    """A SMILES as the file has it; None where there is none.
+
+    ASE's parser of extended XYZ takes that of hydrogen fluoride, F, for false.
+    """
+    if value is None:
+        return None
+    text = {"False": "F"}.get(as_text(value), as_text(value)).strip()
+    return text or None
 
 
 def as_text(value: Any) -> str:

@@ -17,12 +17,14 @@ from ..errors import InputError
 from ..nn.weights import ModelFile, load_model
 from ..wholefile import write_whole
 from .dataset import Dataset
+from .history import files_behind, splits_behind, warn_of_changes
 from .readers import read
-from .run import files_behind, splits_behind
 from .split import split
 
 FEWEST = 20
 """Frames from which a calibration makes sense."""
+NOISE = 1e-6
+"""eV; networks that differ by less are as good as the same."""
 SHARE = 0.995
 """Of the frames whose uncertainty is called ordinary."""
 
@@ -105,6 +107,11 @@ def calibrate(
     result = disagreement(
         found, [m.model for m in others.values()], data, rows[:max_frames], report
     )
+    if not result.spread.max(initial=0.0) > NOISE:
+        raise InputError(
+            "the networks agree to rounding on these frames, which says nothing of their errors: "
+            "train them with other seeds"
+        )
     contents = [member.read_bytes() for member in members]  # one may be where another's copy goes
     copies = [model.with_suffix(f".{k}.safetensors") for k in range(1, len(members) + 1)]
     for content, copy in zip(contents, copies, strict=True):
@@ -122,6 +129,7 @@ def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
     them those that were kept for validation in all trainings."""
     splits: set[tuple[float, int, str]] = set()
     for network in networks:
+        warn_of_changes(network, data)
         if set(files_behind(network.card).values()) & set(data.checksums.values()):
             own = splits_behind(network.card)
             if not own:

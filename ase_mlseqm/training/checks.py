@@ -23,6 +23,8 @@ CHUNK = 1000
 
 BINDING = (-10.0, 10.0)
 """Atomization energies, eV per atom, outside of which a label is absurd (N2 -4.9, CO -5.6)."""
+LARGEST_FORCE = 300.0
+"""eV/Angstrom; more is no molecule (two protons at 0.3 Angstrom repel each other by 160)."""
 
 
 @dataclasses.dataclass
@@ -88,6 +90,10 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
         ("the energy is not a number", ~np.isfinite(energies)),
         ("a position is not a number", ~np.isfinite(positions).all((1, 2))),
         ("a force is not a number", ~np.isfinite(forces).all((1, 2))),
+        (
+            f"a force is above {LARGEST_FORCE:.0f} eV/Angstrom",
+            (np.abs(out.forces) > LARGEST_FORCE).any((1, 2)),
+        ),
         (f"two atoms are closer than {MIN_DISTANCE} Angstrom", _overlap(out.positions)),
     )
     return leave_out(out, reasons)

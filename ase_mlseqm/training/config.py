@@ -97,6 +97,9 @@ class TrainConfig:
         for times in self.repeats:
             if not 0.0 <= times < float("inf"):
                 raise InputError(f"repeats holds {times}: give numbers of zero or more")
+        for name in ("seed", "split_seed"):
+            if not 0 <= getattr(self, name) < 2**63:
+                raise InputError(f"{name} is {getattr(self, name)}: give 0 or more, below 2**63")
         for name in ("batch_size", "chunk_size", "epochs", "patience", "max_validation"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give 1 or more")

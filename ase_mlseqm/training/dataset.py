@@ -111,7 +111,7 @@ class Dataset:
         checksums: dict[str, str] = {}
         for data in datasets:
             for name, digest in data.checksums.items():
-                checksums[_free_name(name, digest, checksums)] = digest
+                checksums[free_name(name, digest, checksums)] = digest
         return Dataset(
             numbers=[v for d in datasets for v in d.numbers],
             positions=[v for d in datasets for v in d.positions],
@@ -150,7 +150,7 @@ PER_FRAME = (
 """Fields with one entry a frame."""
 
 
-def _free_name(name: str, digest: str, taken: dict[str, str]) -> str:
+def free_name(name: str, digest: str, taken: dict[str, str]) -> str:
     """The name, numbered when another file (in another folder) is called the same."""
     free, number = name, 2
     while taken.get(free, digest) != digest:

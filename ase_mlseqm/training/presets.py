@@ -43,15 +43,14 @@ def preset(name: str) -> TrainConfig:
 
 
 def starting_from(config: TrainConfig, model: HamiltonianConfig) -> TrainConfig:
-    """``config`` for the form of an existing model, whose table stays as it is if it says so.
+    """``config`` for the form of an existing model, whose table is trained if it says so.
 
     Raises
     ------
     InputError
         When the order of its tensor sensitivities were to fall.
     """
-    if config.freeze_table:
-        model = dataclasses.replace(model, learn_table=False)
+    model = dataclasses.replace(model, learn_table=not config.freeze_table)
     order, now = config.tensor_order, model.network.tensor_order
     if order is not None:
         if order < now:

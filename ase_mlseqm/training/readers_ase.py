@@ -17,7 +17,7 @@ import numpy as np
 from ..atoms import charge_and_multiplicity
 from ..broken_files import plain_reason, unreadable, xyz_frames
 from ..errors import InputError
-from .blocks import Block, Broken, Header, Units, check_state
+from .blocks import PERIODIC, Block, Broken, Header, StateError, Units, check_state, smiles_text
 from .graph import GroupNames, bonds
 
 
@@ -62,7 +62,7 @@ def _frames(path: Path) -> Iterator[tuple[str, Any]]:
     from ase.io import iread
 
     try:
-        opened = path.open(errors="replace")
+        opened = path.open(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise unreadable(path, error) from None
     with opened as file:
@@ -106,20 +106,24 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
     forces = results.get("forces", atoms.arrays.get("forces"))
     for value, what in ((energy, "energy"), (forces, "forces")):
         if value is None:
-            raise ValueError(f"there is no {what} in it")
+            there = sorted({*results, *atoms.info, *atoms.arrays} - {"numbers", "positions"})
+            raise ValueError(
+                f"there is no {what} in it"
+                + (f", but {', '.join(there)}" if there else "")
+            )
     if np.any(atoms.pbc):
-        raise ValueError("it is periodic")
+        raise StateError(PERIODIC)
     charge, multiplicity = charge_and_multiplicity(atoms)
     if multiplicity is None and results.get("magmom") is not None:
         multiplicity = 1 + round(abs(float(results["magmom"])))
     check_state(charge, multiplicity, atoms.numbers)
-    smiles = atoms.info.get("smiles")
+    smiles = smiles_text(atoms.info.get("smiles"))
     if smiles is None:
         if not np.isfinite(atoms.positions).all():
             raise ValueError("a position is not a number")
         name = names.name(atoms.numbers, bonds(atoms.numbers, atoms.positions[None])[0])
     else:
-        name = str(smiles)
+        name = smiles
     extras = {
         key: np.asarray(results[ours])[None]
         for key, ours in (("dipoles", "dipole"), ("charges", "charges"))
@@ -131,7 +135,7 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
         positions=atoms.positions[None],
         energies=np.atleast_1d(energy),
         forces=np.asarray(forces)[None],
-        smiles=None if smiles is None else str(smiles),
+        smiles=smiles,
         frames=[record],
         extras=extras,
     )

@@ -10,10 +10,26 @@ import numpy as np
 
 from ..broken_files import unreadable
 from ..errors import InputError
-from .blocks import Block, Broken, Header, StateError, as_text, check_state, parse_units
+from .blocks import (
+    Block,
+    Broken,
+    Header,
+    StateError,
+    as_text,
+    check_state,
+    parse_units,
+    smiles_text,
+)
 
 REQUIRED = ("species", "coordinates", "energies", "forces")
 EXTRAS = ("dipoles", "charges", "homo", "lumo")
+ANI1X = {
+    "atomic_numbers": "species",
+    "wb97x_dz.energy": "energies",
+    "wb97x_dz.forces": "forces",
+    "wb97x_dz.dipole": "dipoles",
+}
+"""Names in the ANI-1x data set (Smith et al., Sci. Data 7 (2020) 134): those of wB97X/6-31G*."""
 
 
 def _open(path: Path) -> Any:
@@ -40,7 +56,8 @@ def header(path: Path) -> Header:
 
 
 def blocks(path: Path, level: str | None = None) -> Iterator[Block | Broken]:
-    """The groups with ``species`` (A,), ``coordinates`` (F, A, 3), ``energies`` and ``forces``."""
+    """The groups with ``species`` (A,), ``coordinates`` (F, A, 3), ``energies`` and ``forces``, or
+    with the names of :data:`ANI1X`."""
     with _open(path) as file:
         try:
             yield from _walk(file, "")
@@ -55,10 +72,13 @@ def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
     inner = {key: value for key, value in found.items() if isinstance(value, h5py.Group)}
     for key, value in inner.items():
         yield from _walk(value, f"{name}/{key}".lstrip("/"))
+    found = {ANI1X.get(key, key): value for key, value in found.items()}
     missing = [key for key in REQUIRED if key not in found]
     if missing:
         if len(inner) < len(found) or not found:
-            yield Broken(name or "/", f"there is no {missing[0]} in it")
+            there = ", ".join(sorted(set(group) - set(inner)))
+            reason = f"there is no {missing[0]} in it"
+            yield Broken(name or "/", reason + (f", but {there}" if there else ""))
         return
     try:
         block = _block(found, group.attrs.get("smiles"), name or "/")
@@ -90,6 +110,6 @@ def _block(found: dict[str, Any], smiles: Any, name: str) -> Block:
         positions=found["coordinates"][()],
         energies=found["energies"][()],
         forces=found["forces"][()],
-        smiles=None if smiles is None else as_text(smiles),
+        smiles=smiles_text(smiles),
         extras={key: found[key][()] for key in EXTRAS if key in found},
     )

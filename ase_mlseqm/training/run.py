@@ -8,6 +8,7 @@ import json
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from .config import TrainConfig
 from .curves import draw_curves
 from .dataset import Dataset
 from .evaluate import Errors
+from .history import files_behind, splits_behind, warn_of_changes
 from .parallel import find_world
 from .presets import start_from
-from .readers import FOREIGN, read
-from .split import WAYS, split
+from .readers import BROKEN, OTHER_ELEMENTS, OTHER_STATES, kind_of, read
+from .split import on_both_sides, split
 from .trainer import Progress, Trainer
 
 
@@ -84,7 +86,7 @@ def train(
     deadline = None if max_hours is None else time.monotonic() + 3600.0 * max_hours
     world = find_world()
     data = read(files, **dataclasses.asdict(options), elements=config.model.elements)
-    foreign = sum(skipped.reason.startswith(FOREIGN) for skipped in data.skipped)
+    left_out = Counter(kind_of(skipped.reason) for skipped in data.skipped)
     training, validation, dropped = split(data, *config.split)
     if not len(training) or not len(validation):
         what = "give more frames, "
@@ -92,19 +94,29 @@ def train(
             what = (
                 "a molecule is on one side only: give frames of more molecules, --split-by frame, "
             )
+        gone = ", ".join(f"{number} {kind}" for kind, number in left_out.items() if number)
         raise InputError(
-            f"{len(training)} frames are left for training and {len(validation)} for validation: "
+            f"{len(training)} frames are left for training and {len(validation)} for validation"
+            f"{f' (left out: {gone})' if gone else ''}: "
             f"{what}or in a settings file another validation_fraction or split_seed"
         )
+    if config.split_by == "fragment":
+        _warn_of_names(on_both_sides(data, config.validation_fraction, config.split_seed))
     if config.loss.dipole_weight and data.dipoles is None:
-        warnings.warn("the data have no dipoles: dipole_weight changes nothing", stacklevel=2)
+        warnings.warn(
+            "the data have no dipoles whose unit is known: dipole_weight changes nothing; state "
+            "the unit of those that there are, as in units 'hartree, angstrom, hartree/angstrom, "
+            "debye'",
+            stacklevel=2,
+        )
     counts = {
         "frames": len(data),
         "training": len(training),
         "validation": len(validation),
         "between_both_sides": len(dropped),
-        "other_elements": foreign,
-        "skipped": len(data.skipped) - foreign,
+        "other_elements": left_out[OTHER_ELEMENTS],
+        "other_states": left_out[OTHER_STATES],
+        "skipped": left_out[BROKEN],
     }
     _check_lists(config, len(data.level))
     training = _repeated(data, training, config)
@@ -116,6 +128,7 @@ def train(
     if start is not None:
         source = model_file(start)
         start_from(model, source.model)
+        warn_of_changes(source, data)
         known = set(files_behind(source.card).values()) & set(data.checksums.values())
         if known and config.split not in splits_behind(source.card):
             warnings.warn(
@@ -179,22 +192,6 @@ def train(
     return TrainOutcome(finished, trainer.progress, best if best.exists() else None)
 
 
-def files_behind(card: dict[str, Any]) -> dict[str, str]:
-    """Checksums of all files that a model has been trained on, also of what it started from."""
-    return card.get("earlier_files", {}) | card.get("training", {}).get("files", {})
-
-
-def splits_behind(card: dict[str, Any]) -> set[tuple[float, int, str]]:
-    """All splits by which frames were kept from the training of a model: fraction, seed, and of
-    what, which older cards do not say."""
-    if "splits" in card:
-        return {(fraction, seed, *(by or [WAYS[0]])) for fraction, seed, *by in card["splits"]}
-    settings = card.get("settings", {})
-    fraction, seed = settings.get("validation_fraction"), settings.get("split_seed")
-    known = fraction is not None and seed is not None
-    return {(fraction, seed, settings.get("split_by", WAYS[0]))} if known else set()
-
-
 def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.ndarray:
     """The frames as often as the settings want those of their file."""
     times = np.ones(len(data.level))
@@ -209,6 +206,17 @@ def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.nda
         counts[drawn] += 1
         taken.append(np.repeat(frames, counts))
     return np.concatenate(taken)
+
+
+def _warn_of_names(several: list[list[str]]) -> None:
+    """Say that molecules are on both sides of the split because they have several SMILES."""
+    if several:
+        warnings.warn(
+            f"{len(several)} molecules have several SMILES, and are on both sides of the split, "
+            f"such as {' and '.join(several[0])}: write all of them with one program, as canonical "
+            "SMILES",
+            stacklevel=3,
+        )
 
 
 def _check_lists(config: TrainConfig, files: int) -> None:

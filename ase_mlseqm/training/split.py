@@ -120,15 +120,33 @@ def _aliases(datasets: Sequence[Dataset]) -> dict[str, str]:
         return {}
     out: dict[str, str] = {}
     for data, k, frame in present:
-        smiles = data.smiles[k]
-        if smiles is None:
-            continue
-        given = sorted(smiles_fragments(smiles), key=lambda f: f.heavy)
-        found = graph_fragments(data.numbers[frame], data.positions[frame])
-        found = sorted(found, key=lambda f: f.heavy)
-        sizes = [f.heavy for f in given]
-        # which is which in a dimer is told by size, or left open
-        if sizes == [f.heavy for f in found] and len(set(sizes)) == len(sizes):
-            for one, other in zip(found, given, strict=True):
-                out.setdefault(one.name, other.name)
+        for one, other in _both_names(data, k, frame):
+            out.setdefault(one.name, other.name)
     return out
+
+
+def _both_names(data: Dataset, molecule: int, frame: int) -> list[tuple[Fragment, Fragment]]:
+    """The fragments of a molecule by their bonds and by their SMILES, where there is one; which is
+    which in a dimer is told by size, or left open."""
+    smiles = data.smiles[molecule]
+    if smiles is None:
+        return []
+    given = sorted(smiles_fragments(smiles), key=lambda f: f.heavy)
+    found = graph_fragments(data.numbers[frame], data.positions[frame])
+    found = sorted(found, key=lambda f: f.heavy)
+    sizes = [f.heavy for f in given]
+    if sizes != [f.heavy for f in found] or len(set(sizes)) < len(sizes):
+        return []
+    return list(zip(found, given, strict=True))
+
+
+def on_both_sides(dataset: Dataset, fraction: float, seed: int) -> list[list[str]]:
+    """SMILES of large fragments that have the same bonds, and are on different sides of the split:
+    those of one molecule, which are not canonical."""
+    names: dict[str, set[str]] = {}
+    for molecule, frame in _first_frames(dataset).items():
+        for one, other in _both_names(dataset, molecule, frame):
+            if other.heavy >= LARGE:
+                names.setdefault(one.name, set()).add(other.name)
+    several = (sorted(found) for found in names.values() if len(found) > 1)
+    return [s for s in several if len({_uniform(name, seed) < fraction for name in s}) > 1]

@@ -9,6 +9,7 @@ from learned import atoms_of, learned
 
 from ase_mlseqm import InputError, evaluate
 from ase_mlseqm.batch import Molecule
+from ase_mlseqm.nn.hamiltonian import HamiltonianConfig
 from ase_mlseqm.nn.weights import save_model, seeded
 from ase_mlseqm.training.config import TrainConfig
 from ase_mlseqm.training.presets import start_from, starting_from
@@ -67,3 +68,21 @@ def test_the_table_stays_if_the_settings_say_so(freeze):
     config = learned().config
     found = starting_from(TrainConfig(freeze_table=freeze), config).model
     assert found == dataclasses.replace(config, learn_table=not freeze)
+
+
+def test_a_table_that_stayed_once_can_be_trained_later():
+    once = starting_from(TrainConfig(), learned().config).model
+    assert not once.learn_table
+    assert starting_from(TrainConfig(freeze_table=False), once).model.learn_table
+
+
+@pytest.mark.parametrize("name", ["seed", "split_seed"])
+@pytest.mark.parametrize("value", [-1, 10**23])
+def test_seeds_that_no_generator_takes(name, value):
+    with pytest.raises(InputError, match=f"{name} is .*: give 0 or more"):
+        TrainConfig(**{name: value})
+
+
+def test_a_model_of_no_element():
+    with pytest.raises(InputError, match="elements is empty: give atomic numbers"):
+        HamiltonianConfig(elements=())

@@ -26,7 +26,7 @@ from labelled import (
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.training.isolated import KNOWN
-from ase_mlseqm.training.readers import read
+from ase_mlseqm.training.readers import BROKEN, OTHER_STATES, kind_of, read
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
 
 
@@ -356,6 +356,73 @@ def test_database(tmp_path):
 
 
 # --- the set of Zhou et al.
+
+
+def test_names_of_ani1x(tmp_path):
+    """The data set of Zhou et al.'s labels, as it was published."""
+    data = group("CH3CH2OH")
+    with h5py.File(tmp_path / "ani1x.h5", "w") as file:
+        made = file.create_group("C2H6O")
+        made["atomic_numbers"], made["coordinates"] = data.numbers, data.positions
+        made["wb97x_dz.energy"], made["wb97x_dz.forces"] = (
+            data.energies / HARTREE,
+            data.forces / HARTREE,
+        )
+        made["wb97x_dz.dipole"] = np.ones((len(data.energies), 3))
+        made["wb97x_tz.energy"], made["ccsd(t)_cbs.energy"] = np.zeros((2, len(data.energies)))
+    found = read(tmp_path / "ani1x.h5", LEVEL, "hartree, angstrom, hartree/angstrom, e*angstrom")
+    assert_frames(found, [data])
+    np.testing.assert_allclose(found.dipoles, 1.0)
+
+
+def test_names_that_are_there_are_told(tmp_path):
+    path = write_h5(tmp_path / "n.h5", {"m": group("H2O")}, level=LEVEL, units=UNITS)
+    with h5py.File(path, "a") as file:
+        file["m"].move("energies", "E")
+    assert "there is no energies in it, but E, coordinates" in error(path)
+    atoms = frames(group("H2O"))[0]
+    atoms.info["REF_energy"], atoms.calc = -1.0, None
+    ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz")
+    assert "there is no energy in it, but REF_energy" in error(tmp_path / "a.xyz", level=LEVEL)
+
+
+def test_forces_that_no_molecule_has(tmp_path):
+    data = group("H2O")
+    forces = data.forces.copy()
+    forces[1, 0, 2] = 1e4
+    wrong = Group(data.numbers, data.positions, data.energies, forces)
+    found = read(write_h5(tmp_path / "n.h5", {"m": wrong}, level=LEVEL, units=UNITS))
+    assert len(found) == len(data.energies) - 1
+    (skipped,) = found.skipped
+    assert skipped.record == "m[1]" and "a force is above 300 eV/Angstrom" in skipped.reason
+
+
+def test_smiles_that_a_parser_takes_for_something_else(tmp_path):
+    """That of hydrogen fluoride is ASE's false; a blank one is none."""
+    ase.io.write(tmp_path / "a.xyz", frames(group("H2O"), smiles="F"), format="extxyz")
+    assert ase.io.read(tmp_path / "a.xyz").info["smiles"] is False
+    assert read(tmp_path / "a.xyz", LEVEL).smiles == ["F"]
+    path = standard(tmp_path)
+    with h5py.File(path, "a") as file:
+        file["a"].attrs["smiles"] = " "
+    assert read(path).smiles == [None, "CCO"]
+
+
+def test_byte_order_mark(tmp_path):
+    ase.io.write(tmp_path / "a.xyz", frames(group("H2O")), format="extxyz")
+    text = (tmp_path / "a.xyz").read_bytes()
+    (tmp_path / "a.xyz").write_bytes(b"\xef\xbb\xbf" + text)
+    found = read(tmp_path / "a.xyz", LEVEL)
+    assert len(found) == 4 and not found.skipped
+
+
+def test_what_is_in_order_but_not_learned_from_is_not_broken(tmp_path):
+    whole, ion, solid, broken = frames(group("H2O"))
+    ion.info["charge"], solid.pbc, solid.cell = 1, True, [9, 9, 9]
+    broken.calc.results["energy"] = np.nan
+    ase.io.write(tmp_path / "a.xyz", [whole, ion, solid, broken], format="extxyz")
+    found = read(tmp_path / "a.xyz", LEVEL)
+    assert [kind_of(s.reason) for s in found.skipped] == [OTHER_STATES, OTHER_STATES, BROKEN]
 
 
 def test_zhou(tmp_path):

@@ -10,7 +10,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.training.smiles import heavy_atoms, smiles_fragments
-from ase_mlseqm.training.split import leakage, split
+from ase_mlseqm.training.split import leakage, on_both_sides, split
 
 LARGE = [f"{'C' * k}{x}" for k in range(4, 24) for x in "NOSF"]
 SMALL = ["O", "C", "CO", "N", "CC", "CCO", "C#N", "C=O", "CNC", "COC"]
@@ -176,6 +176,16 @@ def test_the_same_bonds_with_and_without_smiles_go_together():
     data = Dataset.concatenate([with_smiles, without])
     for seed in range(10):
         assert len(split(data, 0.5, seed)[0]) in (0, 2)
+
+
+def test_a_molecule_with_several_smiles_is_found_out():
+    """The side follows from the text, so that they are on both, unless chance has it otherwise."""
+    one, other = real("CH3CH2OCH3", "CCOC"), real("CH3CH2OCH3", "COCC")
+    data = Dataset.concatenate([one, other, real("C6H6", "c1ccccc1")])
+    found = [on_both_sides(data, 0.5, seed) for seed in range(20)]
+    apart = [len({k in split(data, 0.5, seed)[0] for k in (0, 1)}) == 2 for seed in range(20)]
+    assert found == [[["CCOC", "COCC"]] if different else [] for different in apart]
+    assert 3 < sum(apart) < 17
 
 
 # --- SMILES

@@ -15,7 +15,8 @@ from ase_mlseqm.cli_train import _settings
 from ase_mlseqm.nn.weights import load_model
 from ase_mlseqm.training.checkpoint import read_log
 from ase_mlseqm.training.config import TrainConfig
-from ase_mlseqm.training.run import default_threads, files_behind, own_device
+from ase_mlseqm.training.history import files_behind
+from ase_mlseqm.training.run import default_threads, own_device
 
 SETTINGS = """
 model:
