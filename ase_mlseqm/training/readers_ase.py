@@ -108,8 +108,7 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
         if value is None:
             there = sorted({*results, *atoms.info, *atoms.arrays} - {"numbers", "positions"})
             raise ValueError(
-                f"there is no {what} in it"
-                + (f", but {', '.join(there)}" if there else "")
+                f"there is no {what} in it" + (f", but {', '.join(there)}" if there else "")
             )
     if np.any(atoms.pbc):
         raise StateError(PERIODIC)
