@@ -81,7 +81,30 @@ def charge_and_multiplicity(
     for name, value in spins.items():
         if value < 1:
             raise InputError(f"{name} is {value}: give 2S + 1 (1 for a singlet, 2 for a doublet)")
-    return _agree(charges, "charge") or 0, _agree(spins, "multiplicity")
+    found = _agree(charges, "charge") or 0, _agree(spins, "multiplicity")
+    _refuse_other_names(atoms.info, *found)
+    return found
+
+
+OTHER_NAMES = {
+    **dict.fromkeys(("charge", "total_charge", "net_charge"), "charge"),
+    **dict.fromkeys(("multiplicity", "spin_multiplicity", "mult"), "multiplicity"),
+}
+"""What others call charge and multiplicity, in small letters."""
+
+
+def _refuse_other_names(info: dict[str, Any], charge: int, multiplicity: int | None) -> None:
+    """A charge that is ignored without a word is the commonest wrong answer."""
+    for key, value in info.items():
+        name = OTHER_NAMES.get(key.lower()) if isinstance(key, str) else None
+        if name is None or key == name or not isinstance(value, int | float | np.number):
+            continue
+        used = (charge,) if name == "charge" else (multiplicity,) if multiplicity else (1, 2)
+        if value not in used:
+            raise InputError(
+                f'atoms.info["{key}"] is {value}, but the name of the {name} is "{name}": rename '
+                "or remove it"
+            )
 
 
 def molecule_from_atoms(

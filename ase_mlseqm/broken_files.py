@@ -54,12 +54,22 @@ def plain_reason(error: BaseException) -> str:
         return "it is not a text file"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = " ".join(str(error).split())
+    text = " ".join(_words(error).split())
     if "StopIteration" in text or isinstance(error, StopIteration | EOFError | IndexError):
         return "it ends too early"
     if isinstance(error, KeyError):
         return f"{text} is unknown"
     return text.removeprefix("ase.io.extxyz: ") or "it is broken, or of another type than its name"
+
+
+def _words(error: BaseException | tuple) -> str:
+    """The message; that of one which holds others is theirs."""
+    arguments = error if isinstance(error, tuple) else error.args
+    if not any(isinstance(part, tuple | BaseException) for part in arguments):
+        return str(error)
+    return " ".join(
+        _words(part) if isinstance(part, tuple | BaseException) else str(part) for part in arguments
+    )
 
 
 def xyz_fault(lines: Iterable[str]) -> str | None:

@@ -6,32 +6,57 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
+
+from .file_structures import file_kind, file_text, sdf_blocks
+
+DATABASES = (".db", ".json")
+WHOLE = 1e-3
+"""By how much charges of atoms may miss a whole number, e."""
+MOL_CODES = {"1": 3, "2": 2, "3": 1, "5": -1, "6": -2, "7": -3}
+"""Charges by their code in the lines of atoms of MOL files."""
 
 
 def state_charges(path: Path, frames: Sequence[Atoms]) -> None:
     """Put the charge of a molecule, and its multiplicity, into ``info`` if the file has them.
 
-    They are in the ``M  CHG`` lines of MOL and SDF files, in the last columns of PDB files, and
-    before the atoms in Gaussian's input.
+    They are in the ``M  CHG`` lines or the atoms' lines of MOL and SDF files, in the last columns
+    of PDB files, and before the atoms in Gaussian's input.  Databases and JSON of ASE keep the
+    charges of the atoms, but not ``info``.
     """
     reader = {".mol": _mol, ".sdf": _mol, ".pdb": _pdb, ".gjf": _gaussian, ".com": _gaussian}
-    find = reader.get(path.suffix.lower())
-    if find is None or not frames:  # what cannot be read has been told
+    kind = file_kind(path)
+    if not frames:  # what cannot be read has been told
         return
-    for atoms, stated in zip(frames, find(path.read_text(errors="replace")), strict=False):
+    found = [_database(atoms) for atoms in frames] if kind in DATABASES else []
+    if kind in reader:
+        found = reader[kind](file_text(path))
+    for atoms, stated in zip(frames, found, strict=False):
         for name, value in stated.items():
             atoms.info.setdefault(name, value)
 
 
+def _database(atoms: Atoms) -> dict[str, int]:
+    """The sum of charges that were computed, where that is a whole number."""
+    charges = None if atoms.calc is None else atoms.calc.results.get("charges")
+    total = 0.0 if charges is None else float(np.sum(charges))
+    return _charge(round(total)) if abs(total - round(total)) < WHOLE else {}
+
+
 def _mol(text: str) -> list[dict[str, int]]:
-    """Of the molecules of an SDF file: "M  CHG", a count, and pairs of atom and charge."""
-    blocks = re.split(r"^\$\$\$\$.*$", text, flags=re.MULTILINE)
-    lines = [re.findall(r"^M  CHG(.*)$", block, flags=re.MULTILINE) for block in blocks]
-    words = [
-        [word for line in block for word in re.findall(r"-?\d+", line)[2::2]] for block in lines
-    ]
-    return [_charge(sum(map(int, block))) for block in words]
+    """Of the molecules of an SDF file: "M  CHG", a count, and pairs of atom and charge; without
+    such lines, or those of radicals, codes in columns 37 to 39 of the atoms."""
+    charges = []
+    for block in sdf_blocks(text):
+        lines = re.findall(r"^M  CHG(.*)$", block, flags=re.MULTILINE)
+        words = [int(word) for line in lines for word in re.findall(r"-?\d+", line)[2::2]]
+        if not lines and not re.search(r"^M  RAD", block, flags=re.MULTILINE):
+            rows = block.splitlines()
+            count = int(rows[3][:3]) if len(rows) > 3 and rows[3][:3].strip().isdigit() else 0
+            words = [MOL_CODES.get(row[36:39].strip(), 0) for row in rows[4 : 4 + count]]
+        charges.append(_charge(sum(words)))
+    return charges
 
 
 def _pdb(text: str) -> list[dict[str, int]]:

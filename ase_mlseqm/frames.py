@@ -14,13 +14,14 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import iread, write
+from ase.io import write
 from ase.io.formats import string2index
 
 from .broken_files import why_unreadable
 from .calculator import ase_results
 from .errors import InputError
 from .file_charges import state_charges
+from .file_structures import PACKED, structures
 from .results import SinglePoint
 from .wholefile import named_errors
 
@@ -90,7 +91,7 @@ def read_frames(spec: str, no_pbc: bool = False) -> tuple[list[Frame], str | Non
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found.extend(iread(file, index=":", do_not_split_by_at_sign=True))
+            found.extend(structures(Path(file)))
     except Exception as error:  # every reader of ASE has its own
         after = f" behind frame {len(found) - 1}" if found else ""
         problem = f"{file}: cannot be read{after} ({why_unreadable(file, error)})"
@@ -143,7 +144,7 @@ def output_stems(files: Iterable[str], several: Collection[str] = ()) -> dict[st
         if file in stems:
             continue
         path = Path(file)
-        if path.suffix in (".gz", ".bz2", ".xz"):
+        if path.suffix in PACKED:
             path = path.with_suffix("")
         stem, number = path.stem, 2
         while taken(file, stem):

@@ -14,6 +14,7 @@ from ase.calculators.calculator import BaseCalculator, CalculatorError
 from ase.md.md import MolecularDynamics
 
 from ase_mlseqm import MLSEQM
+from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.summary import jsonable
@@ -23,7 +24,7 @@ from .extrapolation import DensityHistory
 from .foreign import foreign_errors
 from .md_config import End, Interrupted, MDConfig, MDResult, degrees_of_freedom, set_velocities
 from .md_integrators import conserved, integrator, set_thermostat, thermostat
-from .md_log import Files, Log, StepCallback, row, snapshot
+from .md_log import Files, Log, StepCallback, about_center_of_mass, row, snapshot
 from .several import Failure, attempt, forget, structure
 from .side_by_side import each
 
@@ -221,6 +222,9 @@ class _Simulation:
         if self.history is not None and atoms.calc.density is not None:
             self.history.add(atoms.calc.density)
         dipole = atoms.calc.results.get("dipole") if hasattr(atoms.calc, "results") else None
+        if isinstance(atoms.calc, MLSEQM):
+            charge, _ = charge_and_multiplicity(atoms, atoms.calc.parameters["charge"])
+            dipole = about_center_of_mass(dipole, charge, atoms)
         time_fs = step * self.config.timestep
         last = snapshot(atoms, step, time_fs, energy=potential, forces=forces, dipole=dipole)
         state = {

@@ -241,6 +241,22 @@ def snapshot(atoms: Atoms, step: int, time_fs: float, **results: Any) -> Atoms:
     return copy
 
 
+def about_center_of_mass(dipole: np.ndarray | None, charge: int, atoms: Atoms) -> np.ndarray | None:
+    """The dipole moment of an ion, e*Angstrom, about the centre of the masses that move.
+
+    Results have it about that of the elements' masses, which isotopes turn about the other one.
+    """
+    if dipole is None or not charge or "masses" not in atoms.arrays:
+        return dipole
+    import torch
+
+    from ase_mlseqm.nddo.parameters import elements
+
+    mass = elements(torch.device("cpu")).mass[torch.as_tensor(atoms.numbers)].numpy()
+    center = mass @ atoms.positions / mass.sum()
+    return dipole + charge * (center - atoms.get_center_of_mass())
+
+
 def row(
     time_fs: float,
     atoms: Atoms,

@@ -18,7 +18,7 @@ from ase_mlseqm.results import SinglePoint
 
 from .extrapolation import DensityHistory
 from .md_config import End, MDConfig, MDResult, degrees_of_freedom, set_velocities
-from .md_log import Files, Log, row, snapshot
+from .md_log import Files, Log, about_center_of_mass, row, snapshot
 from .md_system import System
 from .several import structure
 
@@ -181,7 +181,8 @@ class _Replica:
         earlier = np.array(self.history.densities)
         self.history.add(point.density)
         time_fs = self.step * self.config.timestep
-        results = {"energy": point.energy, "forces": point.forces, "dipole": point.dipole}
+        dipole = about_center_of_mass(point.dipole, point.charge, atoms)
+        results = {"energy": point.energy, "forces": point.forces, "dipole": dipole}
         last = snapshot(atoms, self.step, time_fs, **results)
         state = {
             "step": self.step,
@@ -191,7 +192,7 @@ class _Replica:
             "densities": earlier,
         }
         if new:
-            values = row(time_fs, atoms, point.energy, self.freedom, None, point.dipole)
+            values = row(time_fs, atoms, point.energy, self.freedom, None, dipole)
             self.log.add(self.step, values, last)
         self.last, self.state = last, state
         self.log.checkpoint(state)

@@ -1,14 +1,17 @@
 """What files state is used, what they cannot hold is mended, and nothing computed is lost."""
 
+import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 from ase.io import read, write
 
-from ase_mlseqm import runs_relax
+from ase_mlseqm import MLSEQM, runs_relax
 from ase_mlseqm.cli import main
 
 PM3 = ["--method", "PM3"]
@@ -28,6 +31,19 @@ MOL = """ammonium
   1  4  1  0
   1  5  1  0
 M  CHG  1   1   1
+M  END
+$$$$
+"""
+OLD = MOL.replace("M  CHG  1   1   1\n", "").replace("N   0  0", "N   0  3")
+WATER = """water
+  x
+
+  3  2  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.1190 O   0  0
+    0.0000    0.7630   -0.4770 H   0  0
+    0.0000   -0.7630   -0.4770 H   0  0
+  1  2  1  0
+  1  3  1  0
 M  END
 $$$$
 """
@@ -54,6 +70,7 @@ def pdb(residue: str, charge: str = "  ") -> str:
         ("oh.com", GAUSSIAN.replace("-1 1", " 0 2"), 0),
         ("nh4.sdf", MOL, 1),
         ("nh4.mol", MOL, 1),
+        ("old.mol", OLD, 1),
         ("oh.pdb", pdb("OH ", "1-"), -1),
     ],
 )
@@ -66,6 +83,81 @@ def test_charges_that_a_file_states(name, text, charge, capsys):
     if charge:
         assert main(["sp", name, *PM3, "--charge", "0", "--out", "other"]) == 2
         assert "charge" in capsys.readouterr().err
+
+
+def test_all_molecules_of_an_sdf_file(capsys):
+    """ASE reads the first."""
+    Path("two.sdf").write_text(MOL + WATER)
+    with gzip.open("packed.sdf.gz", "wt") as file:
+        file.write(WATER + MOL)
+    assert main(["sp", "two.sdf", "packed.sdf.gz", *PM3, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["molecules"]
+    assert [(m["formula"], m["charge"]) for m in found] == [
+        ("H4N", 1),
+        ("H2O", 0),
+        ("H2O", 0),
+        ("H4N", 1),
+    ]
+    Path("broken.sdf").write_text(WATER + MOL.replace("V2000", "V3000"))
+    assert main(["sp", "broken.sdf", *PM3]) == 2
+    assert (
+        "broken.sdf: cannot be read behind frame 0 (its format is V3000" in capsys.readouterr().err
+    )
+    assert len(read("broken_sp.extxyz", ":")) == 1
+
+
+def test_models_of_a_pdb_file(capsys):
+    """Which end with ENDMDL, and the file with END."""
+    model = pdb("OH ", "1-").replace("END\n", "")
+    Path("models.pdb").write_text("".join(f"MODEL {k}\n{model}ENDMDL\n" for k in (1, 2)) + "END\n")
+    assert main(["sp", "models.pdb", *PM3, "--json"]) == 0
+    assert [m["charge"] for m in json.loads(capsys.readouterr().out)["molecules"]] == [-1, -1]
+
+
+@pytest.mark.parametrize("name", ["ion.json", "ion.db"])
+def test_ions_in_files_that_keep_no_info(name, capsys):
+    """What was computed as an ion is none of another charge when it is read again."""
+    ion = Atoms("OH", [(0, 0, 0), (0, 0, 0.96)], info={"charge": -1})
+    ion.calc = MLSEQM(method="PM3")
+    energy = ion.get_potential_energy()
+    write(name, ion)
+    assert "charge" not in read(name).info
+    assert main(["sp", name, *PM3, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["molecules"]
+    assert found["charge"] == -1 and found["energy"] == pytest.approx(energy, abs=1e-6)
+    assert main(["sp", name, *PM3, "--charge", "0", "--multiplicity", "2"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("info", "sentence"),
+    [
+        ("Charge=-1", 'atoms.info["Charge"] is -1, but the name of the charge is "charge"'),
+        ("total_charge=-1", 'the name of the charge is "charge": rename or remove it'),
+        ("spin_multiplicity=3", 'the name of the multiplicity is "multiplicity"'),
+        ("total_charge=0 mult=1", None),
+        ("total_charge=-1 charge=-1", None),
+    ],
+)
+def test_names_that_are_nearly_right(info, sentence, capsys):
+    """A charge that is ignored without a word gives a wrong answer that looks right."""
+    Path("oh.xyz").write_text(f"2\n{info}\nO 0 0 0\nH 0 0 0.96\n")
+    assert main(["sp", "oh.xyz", *PM3]) == (2 if sentence else 0)
+    assert (sentence or "") in capsys.readouterr().err
+
+
+def test_what_a_parser_says_is_a_sentence(capsys):
+    Path("g.com").write_text(GAUSSIAN.replace(".0", "").replace(".97", ""))
+    assert main(["sp", "g.com", *PM3]) == 2
+    error = capsys.readouterr().err
+    assert "g.com: cannot be read (" in error and "RuntimeError" not in error and "((" not in error
+
+
+def test_pipes_are_named(capsys):
+    os.mkfifo("pipe.xyz")
+    assert main(["sp", "pipe.xyz", *PM3]) == 2
+    assert "pipe.xyz: cannot be read (it is a pipe: write it to a file first)" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_folder_with_the_name_of_a_file_does_not_take_the_others(capsys):

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from ase import units
+from ase import Atoms, units
 from ase.build import molecule
 from PIL import Image
 
 from ase_mlseqm import MLSEQM, InputError
 from ase_mlseqm.workflows import MDConfig, dynamics
 from ase_mlseqm.workflows.md_figures import plot_spectrum
+from ase_mlseqm.workflows.replicas import replicas
 from ase_mlseqm.workflows.spectra import CM, KM_MOL, ir_spectrum, power_spectrum
 from ase_mlseqm.workflows.vibrations import vibrations
 
@@ -106,6 +107,22 @@ def test_water_absorbs_with_its_harmonic_intensities(cold):
     for band, modes in ((bend, [0]), (~bend, [1, 2])):
         area = np.trapezoid(spectrum.intensities[band], spectrum.wavenumbers[band])
         assert area == pytest.approx(shares[modes] @ harmonic.intensities[modes], rel=0.06)
+
+
+@pytest.mark.parametrize("run", [dynamics, lambda *given: replicas([given[0]], *given[1:])[0]])
+def test_dipole_of_an_ion_is_about_the_masses_that_move(run):
+    """Or its turning would absorb: of OD- as much as a third of its vibration."""
+    config = MDConfig(steps=2, temperature=50.0)
+    found = {}
+    for mass in (None, 2.014):
+        atoms = Atoms("OH", [(0, 0, 0), (0, 0, 0.95)], info={"charge": -1})
+        if mass is not None:
+            atoms.set_masses([None, mass])
+        table = run(atoms, MLSEQM(method="PM3"), config).table
+        found[mass] = table["dipole_z_eA"][0], atoms.get_center_of_mass()[2]
+    (light, here), (heavy, there) = found.values()
+    assert abs(there - here) > 0.04
+    assert heavy - light == pytest.approx(-1.0 * (here - there), abs=1e-4)
 
 
 def test_files(oscillator, tmp_path):
