@@ -101,6 +101,7 @@ class Engine:
         """Evaluate molecules; the arguments are those of :func:`ase_mlseqm.evaluate`."""
         if isinstance(properties, str):
             raise InputError(f"properties is {properties!r}: give a list such as [{properties!r}]")
+        properties = tuple(properties)  # which may be used up by a first look
         known = (*PROPERTIES, UNCERTAINTY)
         unknown = set(properties) - set(known)
         if unknown:

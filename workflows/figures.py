@@ -57,5 +57,7 @@ def plot_convergence(result: RelaxResult, path: str | Path, title: str = "") -> 
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     state = "converged" if result.converged else "NOT converged"
-    figure.suptitle(f"{title}  ({state}, {result.steps} steps)".strip(), fontsize=11)
+    figure.suptitle(
+        f"{title}  ({state}, {result.steps} steps)".strip(), fontsize=11, parse_math=False
+    )
     figure.savefig(path, format="png")

@@ -59,7 +59,7 @@ def plot_energies(result: MDResult, path: str | Path, title: str = "") -> None:
         _plain(axes)
     state = "" if result.completed else "STOPPED, "
     heading = f"{title}  ({config.ensemble}, {config.timestep:g} fs, {state}{result.steps} steps)"
-    figure.suptitle(heading.strip(), fontsize=11)
+    figure.suptitle(heading.strip(), fontsize=11, parse_math=False)
     figure.savefig(path, format="png")
 
 
@@ -85,7 +85,9 @@ def plot_spectrum(
     axes.set_xlabel("wavenumber (1/cm)")
     axes.set_ylabel(f"{spectrum.name} ({spectrum.unit})")
     _plain(axes)
-    axes.set_title(f"{title}  (resolution {spectrum.resolution:.0f}/cm)".strip(), fontsize=11)
+    axes.set_title(
+        f"{title}  (resolution {spectrum.resolution:.0f}/cm)".strip(), fontsize=11, parse_math=False
+    )
     figure.savefig(path, format="png")
 
 

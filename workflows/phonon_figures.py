@@ -60,5 +60,5 @@ def plot_phonons(
     lower.spines["left"].set_visible(False)
     if len(result.imaginary):
         title = f"{title}  ({len(result.imaginary)} imaginary)".strip()
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     figure.savefig(path, format="png")

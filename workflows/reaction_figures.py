@@ -56,7 +56,9 @@ def plot_profile(result: NEBResult, path: str | Path, title: str = "") -> None:
         )
     axes.margins(x=0.04, y=0.2)
     state = "converged" if result.converged else "NOT converged"
-    axes.set_title(f"{title}  ({state}, {result.steps} steps)".strip(), fontsize=11)
+    axes.set_title(
+        f"{title}  ({state}, {result.steps} steps)".strip(), fontsize=11, parse_math=False
+    )
     figure.savefig(path, format="png")
 
 
@@ -90,5 +92,7 @@ def plot_irc(result: TSResult, path: str | Path, title: str = "") -> None:
     axes.plot([0.0], [0.0], "o", color=RED, markersize=7)
     imaginary = ", ".join(f"{-value:.0f}i" for value in result.imaginary) or "none"
     axes.margins(x=0.12, y=0.22)
-    axes.set_title(f"{title}  (imaginary modes: {imaginary} cm$^{{-1}}$)".strip(), fontsize=11)
+    axes.set_title(
+        f"{title}  (imaginary modes: {imaginary} cm⁻¹)".strip(), fontsize=11, parse_math=False
+    )
     figure.savefig(path, format="png")

@@ -55,5 +55,7 @@ def plot_convergences(results: Sequence[RelaxResult], path: str | Path, title: s
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     done = len(results) - len(failed)
-    figure.suptitle(f"{title}  ({done} of {len(results)} converged)".strip(), fontsize=11)
+    figure.suptitle(
+        f"{title}  ({done} of {len(results)} converged)".strip(), fontsize=11, parse_math=False
+    )
     figure.savefig(path, format="png")

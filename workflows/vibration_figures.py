@@ -80,7 +80,7 @@ def _lines(
     lines.spines["top"].set_visible(False)
     if len(result.imaginary):
         title = f"{title}  ({len(result.imaginary)} imaginary: not drawn)".strip()
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     return figure, (axes, lines)
 
 
@@ -109,7 +109,7 @@ def plot_thermochemistry(result: ThermoResult, path: str | Path, title: str = ""
     lower.set_xlabel("temperature (K)")
     for axes in (upper, middle, lower):
         _clean(axes)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     figure.savefig(path, format="png")
 
 

@@ -72,7 +72,7 @@ def plot_distributions(
     labels = [f"{name}  ({counts[names == name][0]})" for name in order]
     panels[0, 0].set_yticks(range(len(order)), labels)
     panels[0, 0].set_ylim(len(order) - 0.4, -0.6)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     figure.savefig(path, format="png")
 
 
@@ -121,9 +121,9 @@ def plot_correlations(found: list[Correlation], path: Path, title: str = "") -> 
                 colour = "white" if abs(value) > 0.6 else "black"
                 text = f"{value:.2f}".replace("0.", ".")
                 panel.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
-        panel.set_title(f"{of} of both atoms, bond {target}", fontsize=9)
+        panel.set_title(f"{of} of both atoms, bond {target}", fontsize=9, parse_math=False)
         panel.set_xticks(range(len(labels)), labels, rotation=60)
         panel.set_yticks(range(len(kinds)), kinds)
     figure.colorbar(image, ax=panels, label="Spearman's rank correlation", shrink=0.8)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     figure.savefig(path, format="png")

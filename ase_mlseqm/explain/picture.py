@@ -132,7 +132,7 @@ def draw_molecule(
     bar.set_label(label)
     if not np.isfinite(values).all():
         bar.ax.set_xlabel("grey: has none", fontsize=8, labelpad=8)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     figure.savefig(path, format="png")
 
 

@@ -20,9 +20,6 @@ from ..errors import InputError
 from ..nddo.constants import lasting
 from .neighbours import Neighbours
 
-SMALL = 1e-3
-"""Added to squared norms of tensor features, which would otherwise have a cusp at zero; with less
-the forces change too abruptly there for the differences that they are trained by."""
 SHARED = 16
 """Features from which on it is cheaper to mix them before the moments are taken."""
 
@@ -47,6 +44,9 @@ class HIPNNConfig:
     """Where atoms stop to see each other, Angstrom."""
     tensor_order: int = 0
     """Order of the tensor sensitivities: 0 (none), 1 or 2."""
+    smoothing: float = 1e-3
+    """Added to squared norms of tensor features, which would otherwise have a cusp where they
+    vanish by symmetry: the smaller, the more abruptly forces change there."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -57,6 +57,8 @@ class HIPNNConfig:
             raise InputError(f"n_atom_layers is {self.n_atom_layers}: give 0 or more")
         if self.tensor_order not in (0, 1, 2):
             raise InputError(f"tensor_order is {self.tensor_order}: give 0, 1 or 2")
+        if not 0.0 < self.smoothing < math.inf:
+            raise InputError(f"smoothing is {self.smoothing}: give a positive number")
         if not 0.0 < self.min_distance < self.max_distance <= self.cutoff:
             raise InputError(
                 f"distances {self.min_distance}, {self.max_distance}, {self.cutoff} are not in "
@@ -153,7 +155,7 @@ class Interaction(nn.Module):
     def __init__(self, config: HIPNNConfig, n_in: int) -> None:
         super().__init__()
         n_out = config.n_features
-        self.order = config.tensor_order
+        self.order, self.smoothing = config.tensor_order, config.smoothing
         self.sensitivity = Sensitivity(config)
         self.mix = _linear(n_in * config.n_sensitivities, n_out, bias=False)
         self.own = _linear(n_in, n_out)
@@ -166,8 +168,8 @@ class Interaction(nn.Module):
         mixed = self._moments(features, around)
         out = mixed[:, 0] + self.own(features)
         for order, (start, stop) in enumerate(((1, 4), (4, 9))[: self.order]):
-            norm = torch.sqrt((mixed[:, start:stop] ** 2).sum(1) + SMALL)
-            out = torch.addcmul(out, self.moment[order], norm - SMALL**0.5)
+            norm = torch.sqrt((mixed[:, start:stop] ** 2).sum(1) + self.smoothing)
+            out = torch.addcmul(out, self.moment[order], norm - self.smoothing**0.5)
         return out
 
     def _moments(self, features: Tensor, around: Surroundings) -> Tensor:

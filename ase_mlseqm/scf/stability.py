@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ..nddo.fock import FockBuilder
 
-SAME_LEVEL = 1e-3
-"""eV; orbitals closer than this count as degenerate: any mixture of them is as good."""
+SAME_LEVEL = 0.1
+"""eV; orbitals closer than this are looked at together: of degenerate ones any mixture is as good,
+and a molecule that vibrates must not lose a sign that it has at its minimum."""
 APART = 1e4
 """eV; on the diagonal of what does not belong to a molecule's block."""
 

@@ -61,6 +61,9 @@ class TrainConfig:
     tensor_order: int | None = None
     """Raises the order of the tensor sensitivities of the model that a training starts from, which
     begins with the same results."""
+    smoothing: float | None = None
+    """Changes that of the tensor sensitivities of the model that a training starts from, which
+    begins with other results."""
     repeats: tuple[float, ...] = ()
     """How often the frames of each data file are taken in an epoch, in the order of the files; of a
     fraction as many frames as it says, drawn once; files that are not listed are taken once."""

@@ -43,7 +43,7 @@ def draw_curves(folder: Path, title: str = "") -> None:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=9)
     axes[-1].set_xlabel("step")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     figure.savefig(folder / "curves.png", format="png")
 
 

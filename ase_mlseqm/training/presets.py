@@ -59,6 +59,9 @@ def starting_from(config: TrainConfig, model: HamiltonianConfig) -> TrainConfig:
             )
         network = dataclasses.replace(model.network, tensor_order=order)
         model = dataclasses.replace(model, network=network)
+    if config.smoothing is not None:
+        network = dataclasses.replace(model.network, smoothing=config.smoothing)
+        model = dataclasses.replace(model, network=network)
     return dataclasses.replace(config, model=model)
 
 

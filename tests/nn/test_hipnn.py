@@ -102,14 +102,16 @@ def interaction_by_loops(layer, cutoff, features, positions):
         out[i] += moments[0]
         for degree in range(1, layer.order + 1):
             square = (moments[degree] ** 2).reshape(-1, out.shape[1]).sum(0)
-            norm = np.sqrt(square + hipnn.SMALL) - np.sqrt(hipnn.SMALL)
+            norm = np.sqrt(square + layer.smoothing) - np.sqrt(layer.smoothing)
             out[i] += weights["moment"][degree - 1] * norm
     return out
 
 
+@pytest.mark.parametrize("smoothing", [1e-3, 0.1])
 @pytest.mark.parametrize("order", ORDERS)
-def test_interaction_against_loops(order):
-    config = HIPNNConfig(n_features=8, n_sensitivities=4, cutoff=4.0, tensor_order=order)
+def test_interaction_against_loops(order, smoothing):
+    sizes = {"n_features": 8, "n_sensitivities": 4, "cutoff": 4.0}
+    config = HIPNNConfig(tensor_order=order, smoothing=smoothing, **sizes)
     torch.manual_seed(order)
     layer, n_in = Interaction(config, 5), 5
     with torch.no_grad():
@@ -234,6 +236,7 @@ class TestCutoff:
         {"n_sensitivities": 0},
         {"n_atom_layers": -1},
         {"tensor_order": 3},
+        {"smoothing": 0.0},
         {"min_distance": 4.5},
         {"max_distance": 7.0},
     ],

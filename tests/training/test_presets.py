@@ -37,6 +37,17 @@ def test_a_model_of_higher_order_begins_with_the_same_results(tmp_path, old, new
     assert found[1].forces == pytest.approx(found[0].forces, abs=1e-10)
 
 
+def test_smoothing_can_be_changed():
+    source = learned(order=1)
+    assert starting_from(TrainConfig(), source.config).model.network.smoothing == 1e-3
+    config = starting_from(TrainConfig(smoothing=0.1), source.config)
+    model = seeded(config.model, 7)
+    start_from(model, source)
+    assert model.config.network == dataclasses.replace(source.config.network, smoothing=0.1)
+    with pytest.raises(InputError, match=r"smoothing is -1\.0: give a positive number"):
+        starting_from(TrainConfig(smoothing=-1.0), source.config)
+
+
 def test_what_is_new_can_be_learned():
     source = learned(order=1)
     model = grown(source, 2)

@@ -97,7 +97,8 @@ class Outcome:
         """Drop all but the worst cases, at most one of every name."""
         best: dict[str, Case] = {}
         for case in sorted(self.worst, key=lambda c: -abs(c.error)):
-            best.setdefault(case.case.partition("[")[0], case)
+            name = case.case.rpartition("[")[0] if case.case.endswith("]") else case.case
+            best.setdefault(name or case.case, case)
         self.worst = list(best.values())[:number]
 
     def to_dict(self) -> dict[str, Any]:

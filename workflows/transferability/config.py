@@ -24,6 +24,13 @@ class TransferabilityConfig:
     """Methods of other programs: gfn2 (GFN2-xTB by tblite)."""
     dispersion: tuple[str, ...] = ()
     """Corrections such as wb97x-d3bj: all models and methods once more with each of them."""
+    level: str | None = None
+    """Labelled frames: level of theory of files that do not state it."""
+    units: str | None = None
+    """Labelled frames: units of files that do not state them: hartree or ev, or all of them as in
+    'hartree, bohr, hartree/bohr'."""
+    gradients: bool = False
+    """Labelled frames: the files hold gradients instead of forces."""
     device: str = "cpu"
     """Of the models and methods of this package: cpu or cuda."""
     worst: int = 3

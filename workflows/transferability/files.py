@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -39,7 +40,12 @@ def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Pa
     found = {}
     for test in tests:
         patterns = said.get(test.name, test.patterns)
-        patterns = [patterns] if isinstance(patterns, str) else list(patterns or ())
+        patterns = [patterns] if isinstance(patterns, str) else patterns or []
+        if not isinstance(patterns, list | tuple) or not all(map(_is_inside, patterns)):
+            raise InputError(
+                f"{manifest}: {test.name} is {said[test.name]!r}: give names or patterns of files "
+                "in the folder, such as [drugs.h5, more/*.h5]"
+            )
         matches = {str(p): sorted(folder.glob(str(p))) for p in patterns}
         missing = [pattern for pattern, paths in matches.items() if not paths]
         if test.name in said and missing:
@@ -47,6 +53,11 @@ def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Pa
         found[test.name] = list(dict.fromkeys(p for paths in matches.values() for p in paths))
         _check_names(found[test.name], folder, test.name)
     return found
+
+
+def _is_inside(pattern: object) -> bool:
+    """Whether it is a name or a pattern within the folder."""
+    return isinstance(pattern, str) and bool(pattern) and not Path(pattern).is_absolute()
 
 
 def _check_names(paths: Sequence[Path], folder: Path, test: str) -> None:
@@ -62,10 +73,16 @@ def _check_names(paths: Sequence[Path], folder: Path, test: str) -> None:
             )
 
 
+def _inside(folder: Path) -> list[Path]:
+    """All files, also those of folders that are links, as the readers see them."""
+    found = os.walk(folder, followlinks=True)
+    return sorted(Path(place) / name for place, _, names in found for name in names)
+
+
 def checksum(path: Path) -> str:
     """SHA-256 of a file, or of all files of a folder with their names."""
     digest = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+    for file in [path] if path.is_file() else _inside(path):
         if file != path:
             digest.update(str(file.relative_to(path)).encode())
         with open(file, "rb") as content:

@@ -49,12 +49,19 @@ class Frequencies(TransferTest):
 
     def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Records[Spectrum]:
         """Frames of extended XYZ with ``frequencies`` (cm-1), and ``name`` where they have one."""
-        found, skipped = [], []
+        found: dict[str, Spectrum] = {}
+        skipped = []
         for path in files:
             for record in read_spectra(path):
-                (skipped if isinstance(record, Skipped) else found).append(record)
-        require_some(found, name_of(files), skipped)
-        return Records(found, skipped)
+                if isinstance(record, Skipped):
+                    skipped.append(record)
+                elif record.name in found:
+                    reason = "another structure has this name: rename one"
+                    skipped.append(Skipped(path.name, record.name, reason))
+                else:
+                    found[record.name] = record
+        require_some(list(found), name_of(files), skipped)
+        return Records(list(found.values()), skipped)
 
     def compute(
         self,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
+from ase_mlseqm.training.blocks import as_text
 from ase_mlseqm.training.dataset import Dataset, Skipped
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.units import EV_TO_KCAL
@@ -63,12 +65,20 @@ class Frames:
         return float(np.abs(self.data.forces[k]).mean()) * EV_TO_KCAL
 
 
-def load_frames(files: Sequence[Path]) -> Frames:
-    """All frames of files that ``mlseqm train`` reads; equal SMILES are one molecule."""
-    data = read(list(files))
+def load_frames(files: Sequence[Path], config: TransferabilityConfig | None = None) -> Frames:
+    """All frames of files that ``mlseqm train`` reads; equal SMILES are one molecule.
+
+    Without SMILES and without a name molecules are called as their groups, with the file in front
+    where groups of several files have one name.
+    """
+    config = config or TransferabilityConfig()
+    data = read(list(files), config.level, config.units, gradients=config.gradients)
     names = _names(files)
+    short = Counter(group.partition("/")[2] for group in set(data.names))
     labels = [
-        names.get(group) or smiles or group.partition("/")[2]
+        names.get(group)
+        or smiles
+        or (group if short[group.partition("/")[2]] > 1 else group.partition("/")[2])
         for group, smiles in zip(data.names, data.smiles, strict=True)
     ]
     seen: dict[str, int] = {}
@@ -84,9 +94,11 @@ def load_frames(files: Sequence[Path]) -> Frames:
 class LabelledTest(TransferTest):
     """A test whose data are labelled frames."""
 
+    settings = ("level", "units", "gradients")
+
     def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Frames:
         """Labelled frames."""
-        return load_frames(files)
+        return load_frames(files, config)
 
 
 def _names(files: Sequence[Path]) -> dict[str, str]:
@@ -101,5 +113,5 @@ def _names(files: Sequence[Path]) -> dict[str, str]:
             for key, group in file.items():
                 name = group.attrs.get("name")
                 if name is not None:
-                    out[f"{path.stem}/{key}"] = str(name)
+                    out[f"{path.stem}/{key}"] = as_text(name)
     return out

@@ -205,8 +205,17 @@ class GFN2(Method):
         """The calculator of tblite; it has no unrestricted singlets."""
         from tblite.ase import TBLite
 
+        class Stated(TBLite):
+            """With the charge and the multiplicity that the atoms state, which tblite's leaves."""
+
+            def calculate(self, atoms: Atoms | None = None, *given: Any, **more: Any) -> None:
+                if atoms is not None:
+                    charge, unpaired = _state(atoms)
+                    self.set(charge=float(charge), multiplicity=unpaired + 1)
+                super().calculate(atoms, *given, **more)
+
         keywords.pop("unrestricted", None)
-        return TBLite(method="GFN2-xTB", accuracy=ACCURACY, verbosity=0, **keywords)
+        return Stated(method="GFN2-xTB", accuracy=ACCURACY, verbosity=0, **keywords)
 
     def points(
         self,
@@ -227,10 +236,7 @@ class GFN2(Method):
         return out
 
     def _one(self, atoms: Atoms) -> Point:
-        charge, multiplicity = charge_and_multiplicity(atoms)
-        if multiplicity is None:
-            multiplicity = 1 + (int(atoms.numbers.sum()) - charge) % 2
-        found = _tblite(atoms.numbers, atoms.positions, charge, multiplicity - 1)
+        found = _tblite(atoms.numbers, atoms.positions, *_state(atoms))
         energy = found.get("energy") * HARTREE
         isolated = sum(_isolated(int(z)) for z in atoms.numbers)
         filled = found.get("orbital-occupations")
@@ -246,6 +252,14 @@ class GFN2(Method):
             float(gap[0]) if len(gap) else np.nan,
             energy - isolated,
         )
+
+
+def _state(atoms: Atoms) -> tuple[int, int]:
+    """Charge and number of unpaired electrons."""
+    charge, multiplicity = charge_and_multiplicity(atoms)
+    if multiplicity is None:
+        return charge, (int(atoms.numbers.sum()) - charge) % 2
+    return charge, multiplicity - 1
 
 
 def _tblite(numbers: np.ndarray, positions: np.ndarray, charge: int, unpaired: int) -> Any:

@@ -180,7 +180,7 @@ def _draw_curves(found: dict[str, dict[str, Any]], names: list[str], path: Path)
             )
         span = max(high - low, 1.0)
         axes.set_ylim(low - 0.7 * span, high + 0.8 * span)  # a wall must not hide the well
-        axes.set_title(name.rpartition("/")[2], fontsize=9)
+        axes.set_title(name.rpartition("/")[2], fontsize=9, parse_math=False)
         axes.tick_params(labelsize=8)
         plain(axes)
     for k, axes in enumerate(figure.axes):

@@ -66,7 +66,7 @@ def draw_profiles(
             span = max(high - low, 0.1)
             bottom, top = axes.get_ylim()
             axes.set_ylim(max(bottom, low - above * span), min(top, high + above * span))
-        axes.set_title(name, fontsize=9)
+        axes.set_title(name, fontsize=9, parse_math=False)
         axes.tick_params(labelsize=8)
         if k % n_columns == 0:
             axes.set_ylabel(y_label, fontsize=9)

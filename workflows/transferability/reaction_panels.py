@@ -46,7 +46,7 @@ def draw_reactions(
                 axes.plot(both, both, color="0.6", linewidth=0.9, zorder=0)
             axes.set(xlabel=f"reference {quantity} (kcal/mol)", ylabel=f"{quantity} (kcal/mol)")
             if len(lines) > 1:
-                axes.set_title(kind, fontsize=10)
+                axes.set_title(kind, fontsize=10, parse_math=False)
             plain(axes)
     legend(figure, panels[0, 0])
     return save(figure, path)

@@ -20,7 +20,7 @@ from ase_mlseqm.training.blocks import Broken, Units
 from ase_mlseqm.training.checks import Clean, clean
 from ase_mlseqm.training.dataset import Skipped
 from ase_mlseqm.training.graph import bonds
-from ase_mlseqm.training.readers_hdf5 import blocks
+from ase_mlseqm.training.readers_hdf5 import blocks, header
 from ase_mlseqm.units import EV_TO_KCAL, HARTREE
 
 from .reaction_set import Reaction, ReactionSet
@@ -67,12 +67,18 @@ def read_curves(path: Path) -> Iterator[Curve | Skipped]:
         When the file is not what its name says, or its forces are not gradients.
     """
     agree = 0
+    stated = header(path).units
+    # the layout has no attribute for units; where there is one it holds
+    units = UNITS if stated is None else dataclasses.replace(stated, force=-stated.force)
+    used: set[str] = set()
     for block in blocks(path):
         if isinstance(block, Broken):
             yield Skipped(path.name, block.record, block.reason)
             continue
-        label = f"{path.stem}/{block.name.rpartition('/')[2]}"
-        sound, broken = clean(dataclasses.replace(block, name=label), UNITS)
+        name = block.name.rpartition("/")[2]
+        label = f"{path.stem}/{block.name if name in used else name}"
+        used.add(name)
+        sound, broken = clean(dataclasses.replace(block, name=label), units)
         yield from (Skipped(path.name, record.record, record.reason) for record in broken)
         if sound is None:
             continue

@@ -126,6 +126,8 @@ def _parse(line: str) -> tuple[dict[str, float], float] | None:
     coefficients: dict[str, float] = {}
     for name, value in zip(names, found, strict=True):
         coefficients[name] = coefficients.get(name, 0.0) + value
+    if min(coefficients.values()) >= 0 or max(coefficients.values()) <= 0:
+        raise ValueError("it does not turn some systems into others")
     return coefficients, reference
 
 
@@ -170,7 +172,8 @@ def _number(path: Path, where: str) -> int:
 def _reaction(subset: str, found: dict[str, float], reference: float) -> Reaction:
     """The reaction, turned round where it is the dissociation of one system."""
     single = [name for name, c in found.items() if c < 0]
-    turn = -1 if len(single) == 1 and len(found) > 2 and found[single[0]] == -1 else 1
+    parts = sum(c for c in found.values() if c > 0)
+    turn = -1 if len(single) == 1 and parts > 1 and found[single[0]] == -1 else 1
     sides = [[n for n, c in found.items() if turn * c * side > 0] for side in (-1, 1)]
     name = f"{subset}/{' + '.join(sides[0])} → {' + '.join(sides[1])}"
     coefficients = {f"{subset}/{n}": turn * c for n, c in found.items()}

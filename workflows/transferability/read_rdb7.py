@@ -107,9 +107,12 @@ def _lines(folder: Path, where: str) -> list[str]:
         raise InputError(f"{where}: {error.strerror}") from None
     lines = text.splitlines() or [""]
     try:
-        head = _fields(lines[0])
+        head = [name.strip() for name in _fields(lines[0])]
     except ValueError:
         head = []
+    twice = [name for k, name in enumerate(head) if name in head[:k] and name in (*COLUMNS, "rxn")]
+    if twice:
+        raise InputError(f"{where}: there are two columns {twice[0]}: keep one")
     if "rxn" not in head or not set(head) & set(COLUMNS):
         raise InputError(f"{where}: there must be a column rxn and one of {', '.join(COLUMNS)}")
     return lines
@@ -123,7 +126,7 @@ def _fields(line: str) -> list[str]:
 
 
 def _row(line: str, head: str) -> dict[str, str]:
-    names, values = _fields(head), _fields(line)
+    names, values = [name.strip() for name in _fields(head)], _fields(line)
     if len(values) != len(names):
         raise ValueError(f"it has {len(values)} values for {len(names)} columns")
     return dict(zip(names, values, strict=True))
@@ -153,6 +156,8 @@ class _Folder:
         except ValueError:
             raise ValueError(f"rxn is {row['rxn']!r}: give a whole number") from None
         given = {key: row[key] for key in COLUMNS if row.get(key, "").strip()}
+        if "barrier" in given:  # the same barrier twice would count twice
+            given.pop("dE0", None)
         if not given:
             raise ValueError(f"there is no reference of {reaction} in it")
         if reaction in self.seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -111,8 +112,17 @@ def read_structure(path: Path, name: str, kind: str = "xyz") -> Atoms:
     """
     if not path.is_file():
         raise RecordError(name, "there is no such file")
+    if kind == "turbomole":
+        unit = re.search(r"^\$coord\s+(angs|frac)", path.read_text(errors="replace"), re.MULTILINE)
+        if unit is not None:
+            raise RecordError(name, f"its coordinates are in {unit[1]}: write them in bohr")
     try:
-        atoms = read_atoms(path, format=kind)
+        several = read_atoms(path, index=":", format=kind)
+        if len(several) > 1:
+            raise RecordError(name, f"it has {len(several)} structures: keep one")
+        (atoms,) = several
+    except RecordError:
+        raise
     except Exception as error:  # whatever a broken file makes of the parser
         reason = f"cannot be read ({why_unreadable(path, error)})"
         raise RecordError(name, reason) from None

@@ -155,7 +155,7 @@ class Stability(TransferTest):
                     label=method,
                 )
                 size = run[0]["atoms"] if run else 0
-            axes.set_title(f"{name} ({size} atoms)", fontsize=10)
+            axes.set_title(f"{name} ({size} atoms)", fontsize=10, parse_math=False)
             axes.set_xlabel("time (ps)")
             plain(axes)
         panels[0].set_ylabel("total energy (meV/atom)")

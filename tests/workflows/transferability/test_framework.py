@@ -18,7 +18,7 @@ from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.workflows.transferability import methods as found_methods
 from ase_mlseqm.workflows.transferability.base import Case, Outcome, common
 from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
-from ase_mlseqm.workflows.transferability.files import find_files
+from ase_mlseqm.workflows.transferability.files import checksum, find_files
 from ase_mlseqm.workflows.transferability.methods import Semiempirical, methods
 from ase_mlseqm.workflows.transferability.registry import TESTS
 from ase_mlseqm.workflows.transferability.run import choose_tests
@@ -203,9 +203,35 @@ def test_manifest(tmp_path):
     manifest.write_text("large: his.h5\n")
     with pytest.raises(InputError, match=r"there is no 'his\.h5'"):
         find_files(tmp_path, TESTS)
+    for wrong in ("5", '""', f"{tmp_path}/mine.h5", "[3]"):
+        manifest.write_text(f"large: {wrong}\n")
+        with pytest.raises(InputError, match="give names or patterns of files in the folder"):
+            find_files(tmp_path, TESTS)
     manifest.write_text("big: [mine.h5]\n")
     with pytest.raises(InputError, match="unknown test 'big'"):
         find_files(tmp_path, TESTS)
+
+
+def test_checksums_see_what_readers_see(tmp_path):
+    """Also in folders that are links."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "store" / "a.xyz").write_text("1")
+    (tmp_path / "data" / "linked").symlink_to(tmp_path / "store")
+    before = checksum(tmp_path / "data")
+    (tmp_path / "store" / "a.xyz").write_text("2")
+    assert checksum(tmp_path / "data") != before
+
+
+def test_worst_cases_are_of_different_molecules():
+    """SMILES have brackets of their own."""
+    smiles = ("C[N+](=O)[O-]", "C[N-]C", "[H][H]", "[C-]#[O+]", "C")
+    worst = [
+        Case(f"{s}[{k}]", "off", 1.0 + k, "eV", [1], [[0, 0, 0]]) for s in smiles for k in (0, 1)
+    ]
+    outcome = Outcome(worst=worst)
+    outcome.keep_worst(9)
+    assert {case.case for case in outcome.worst} == {f"{s}[1]" for s in smiles}
 
 
 def test_two_files_of_a_name(tmp_path):

@@ -56,6 +56,47 @@ def test_frames_have_the_names_of_their_molecules(tmp_path):
     assert frames.force_size(2) == pytest.approx(forces.mean()) and frames.force_size(2) > 1.0
 
 
+def test_molecules_without_smiles_and_names_are_not_mixed(tmp_path):
+    for file, name in (("a", "H2O"), ("b", "CH3OH")):
+        write_labels(tmp_path / f"{file}.h5", (name,))
+        with h5py.File(tmp_path / f"{file}.h5", "a") as content:
+            group = content[f"m_{name}"]
+            del group.attrs["smiles"], group.attrs["name"]
+            content.move(f"m_{name}", "mol1")
+    frames = load_frames([tmp_path / "a.h5", tmp_path / "b.h5"])
+    assert frames.names == ["a/mol1"] * 2 + ["b/mol1"] * 2
+    assert load_frames([tmp_path / "a.h5"]).names == ["mol1"] * 2
+
+
+def test_level_and_units_that_a_file_does_not_state(tmp_path, capsys):
+    path = write_labels(tmp_path / "large_a.h5", ("CH4",))
+    with h5py.File(path, "a") as content:
+        level, units = content.attrs.pop("level"), content.attrs.pop("units")
+    config = dataclasses.replace(PLAIN, tests=("large",), method=("AM1",))
+    transferability_run(config, tmp_path, tmp_path / "out")
+    assert "does not state its level of theory" in capsys.readouterr().err
+    config = dataclasses.replace(config, level=level, units=units)
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    assert metrics(tmp_path / "out", "large")["AM1", "force MAE"] < 1e-6
+
+
+@pytest.mark.parametrize("name", ["NH4+", "O2", "CH3", "H2O"])
+def test_calculator_of_the_peer_knows_charge_and_spin(name):
+    pytest.importorskip("tblite")
+    atoms = molecule("CH4" if name == "NH4+" else name)
+    atoms.info["multiplicity"] = {"O2": 3, "CH3": 2}.get(name, 1)
+    if name == "NH4+":
+        atoms.numbers[0], atoms.info["charge"] = 7, 1
+    peer = GFN2()
+    (found,) = peer.points([atoms])
+    calc = peer.calculator()
+    for structure in (molecule("H2O"), atoms):  # one calculator for molecules of any charge
+        structure.calc = calc
+        energy = structure.get_potential_energy()
+    assert energy == pytest.approx(found.energy, abs=1e-4)
+    assert atoms.get_forces() == pytest.approx(found.forces, abs=1e-3)
+
+
 def by_hand(path):
     """Means over molecules of PM3's errors, without the readers and the metrics of the test."""
     found = defaultdict(list)

@@ -75,6 +75,29 @@ def test_gradients_become_forces(tmp_path):
         list(read_curves(write_comp6(tmp_path / "wrong.h5", sign=1.0)))
 
 
+def test_units_and_groups_of_curves(tmp_path):
+    """Where a file states its units they hold, and groups of one name are curves of their own."""
+    path = write_comp6(tmp_path / "s66x8.h5")
+    with h5py.File(path, "a") as file:
+        file.copy("s66x8/mol00", "other/mol00")
+        for frames in ("coordinates", "energies", "forces"):
+            values = file[f"other/mol00/{frames}"][...][::-1]
+            file[f"other/mol00/{frames}"][...] = values
+    both = list(read_curves(path))
+    assert [curve.name for curve in both] == ["s66x8/mol00", "s66x8/s66x8/mol00"]
+    assert both[0].energies == pytest.approx(both[1].energies[::-1])
+    reactions, _ = comp6_reactions(path)
+    assert len({r.name for r in reactions.reactions}) == 2 * (len(DISTANCES) - 1)
+    with h5py.File(path, "a") as file:
+        file.attrs["units"] = "ev, angstrom"
+        for group in (file["s66x8/mol00"], file["other/mol00"]):
+            group["energies"][...] *= HARTREE
+            group["forces"][...] *= HARTREE
+    for before, after in zip(both, read_curves(path), strict=True):
+        assert after.energies == pytest.approx(before.energies)
+        assert after.forces == pytest.approx(before.forces)
+
+
 def test_curves_are_relative_to_the_widest_frame(tmp_path):
     found, forces = comp6_reactions(write_comp6(tmp_path / "s66x8.h5"))
     assert len(found) == len(forces) == len(DISTANCES)
@@ -112,9 +135,32 @@ def test_gmtkn_folder(tmp_path):
     assert found.systems["S66/OH"].positions == pytest.approx(molecule("OH").positions, abs=1e-6)
 
 
+@pytest.mark.parametrize("line", ["$tmer 01 01A x -1 2 $w 5.0", "$tmer 01 01A 01A x -1 1 1 $w 5.0"])
+def test_dimers_of_one_molecule_are_turned_round_too(tmp_path, line):
+    (reaction,) = read_gmtkn(write_gmtkn(tmp_path / "S66", line)).reactions
+    assert reaction.reference == -5.0
+    assert reaction.coefficients == {"S66/01A": -2, "S66/01": 1}
+
+
+def test_structures_that_would_be_misread(tmp_path):
+    folder = write_gmtkn(tmp_path / "S66", "$tmer OH 01A x -2 1 $w 1.0\n$tmer 01 01A x -1 1 $w 2.0")
+    coordinates = (folder / "OH" / "coord").read_text()
+    (folder / "OH" / "coord").write_text(coordinates.replace("$coord", "$coord angs"))
+    (skipped,) = read_gmtkn(folder).skipped
+    assert "its coordinates are in angs: write them in bohr" in skipped.reason
+    write(folder / "01A" / "struc.xyz", [molecule("H2O"), molecule("CH4")], format="xyz")
+    with pytest.raises(InputError, match="none of its 2 records can be used"):
+        read_gmtkn(folder)
+    (folder / "OH" / "coord").write_text(coordinates)
+    (folder / ".res").write_text("$tmer 01 01A x -1 1 $w 2.0\n$tmer OH 01 x -2 1 $w 1.0\n")
+    (skipped,) = read_gmtkn(folder).skipped
+    assert skipped.reason == "it has 2 structures: keep one"
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
+        ("$tmer 01A 01A x 1 -1 $w 0.0", "it does not turn some systems into others"),
         (
             "$tmer 01 01A x 1 $w 5.0",
             r"S66: nothing in it can be used \(S66/.res: line 7: 2 systems, but 1 coefficients",

@@ -49,9 +49,18 @@ def test_reader(tmp_path):
     assert structures[barrier.last].positions == pytest.approx(hcn(75).positions, abs=1e-6)
 
 
+def test_one_barrier_of_a_reaction_counts(tmp_path):
+    """The electronic one, where there are both; blanks around names of columns do not matter."""
+    folder = write_rdb7(tmp_path / "rdb7", "rxn,dE0, barrier , reaction_energy", "7,40.0,45.0,15.0")
+    barrier, energy = read_rdb7(folder).differences
+    assert (barrier.quantity, barrier.reference, barrier.zero_point) == ("barrier", 45.0, False)
+    assert energy.reference == 15.0
+
+
 @pytest.mark.parametrize(
     ("header", "row", "sentence"),
     [
+        ("rxn,barrier,barrier", "7,80,90", "there are two columns barrier: keep one"),
         ("rxn,smiles", "7,a", "there must be a column rxn and one of"),
         ("rxn,dE0", "seven,1.0", "rxn is 'seven'"),
         ("rxn,dE0", "7,much", "dE0 is 'much'"),
