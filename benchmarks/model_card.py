@@ -200,6 +200,9 @@ def limits(run: Evaluation) -> list[str]:
         f"**Larger molecules**: force MAE {found(far, 'force_mae')}, raw atomization energies "
         f"{found(far, 'atomization_mae')} (`{far}`). Per heavy atom errors of forces grow a little "
         "with the size, those of energies do not ([transferability](transferability.md#size)).",
+        "**Vibrations of linear and tetrahedral molecules**: the surface is not smooth within "
+        "0.01 Å of symmetric sites, so that some frequencies depend on the step "
+        "([vibrations](vibrations.md#what-is-computed)).",
         "**Dispersion**: there is no term for it, neither in PM3 nor in the labels. Long-range "
         "attraction, as in stacks and crystals, is missing.",
         "**Heats of formation**: energies are bare electronic ones. Add zero-point and thermal "

@@ -120,7 +120,8 @@ def _doubts(result: VibrationsResult, asymmetry: float = 0.0) -> list[str]:
         out.append(
             f"elements of the Hessian that should be equal differ by up to {asymmetry:.2g} "
             "eV/Angstrom^2: forces of displaced structures do not fit together, as where an SCF "
-            "ends in another state, and frequencies mean little"
+            "ends in another state, or where a learned surface is not smooth (try step=0.01), and "
+            "frequencies mean little"
         )
     count = len(result.imaginary)
     if count:

@@ -22,7 +22,15 @@ from ase_mlseqm.summary import jsonable
 from .computed import keywords
 from .extrapolation import DensityHistory
 from .foreign import foreign_errors
-from .md_config import End, Interrupted, MDConfig, MDResult, degrees_of_freedom, set_velocities
+from .md_config import (
+    End,
+    Interrupted,
+    MDConfig,
+    MDResult,
+    degrees_of_freedom,
+    in_field,
+    set_velocities,
+)
 from .md_integrators import conserved, integrator, set_thermostat, thermostat
 from .md_log import Files, Log, StepCallback, about_center_of_mass, row, snapshot
 from .several import Failure, attempt, forget, structure
@@ -145,7 +153,7 @@ class _Simulation:
         self.atoms.calc = calc
         forget(calc)
         self.history = DensityHistory() if isinstance(calc, MLSEQM) else None
-        self.freedom = degrees_of_freedom(atoms, config)
+        self.freedom = degrees_of_freedom(atoms, config, in_field(self.atoms))
         self.rng = np.random.default_rng(config.seed)
         self.log = Log(
             None if stem is None else Files(Path(stem), config.format),
@@ -159,7 +167,7 @@ class _Simulation:
         """All steps that are missing."""
         saved = self.log.restore()
         if saved is None:
-            set_velocities(self.atoms, self.config, self.rng)
+            set_velocities(self.atoms, self.config, self.rng, in_field(self.atoms))
         else:
             self.atoms.positions = saved["positions"]
             self.atoms.set_momenta(saved["momenta"], apply_constraint=False)

@@ -211,17 +211,23 @@ WHOLE = 1e-4
 """Share of all momenta, or angular momenta, from which on a molecule moves as a whole."""
 
 
-def degrees_of_freedom(atoms: Atoms, config: MDConfig) -> int:
+def in_field(atoms: Atoms) -> bool:
+    """Whether the atoms' calculator has an electric field."""
+    field = getattr(atoms.calc, "parameters", {}).get("field")
+    return field is not None and bool(np.any(field))
+
+
+def degrees_of_freedom(atoms: Atoms, config: MDConfig, field: bool = False) -> int:
     """Degrees that move: all with langevin, without translation and rotation otherwise.
 
-    A periodic cell does not turn.  Velocities that are kept may be those of a molecule that flies
-    or turns: then all count.
+    A periodic cell does not turn; in an electric ``field`` a molecule does.  Velocities that are
+    kept may be those of a molecule that flies or turns: then all count.
     """
     if atoms.constraints or config.ensemble == "langevin":
         return int(atoms.get_number_of_degrees_of_freedom())
     if config.keep_velocities and _moves_as_a_whole(atoms):
         return 3 * len(atoms)
-    if len(atoms) == 1 or atoms.pbc.any():
+    if len(atoms) == 1 or atoms.pbc.any() or field:
         return 3 * len(atoms) - 3
     moments = atoms.get_moments_of_inertia()
     return 3 * len(atoms) - 3 - int((moments > 1e-4 * max(moments.max(), 1e-12)).sum())
@@ -237,11 +243,13 @@ def _moves_as_a_whole(atoms: Atoms) -> bool:
     )
 
 
-def set_velocities(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> None:
+def set_velocities(
+    atoms: Atoms, config: MDConfig, rng: np.random.Generator, field: bool = False
+) -> None:
     """Random velocities of exactly ``config.temperature`` (in place).
 
-    Maxwell's distribution without total momentum and, of molecules, rotation, unless there are
-    constraints.
+    Maxwell's distribution without total momentum and, of molecules without an electric ``field``,
+    rotation, unless there are constraints.
     """
     if config.keep_velocities:
         if not atoms.has("momenta"):
@@ -249,7 +257,7 @@ def set_velocities(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> 
         if config.ensemble == "bussi" and atoms.get_kinetic_energy() < 1e-12:
             raise InputError("bussi has no motion to scale: leave out keep_velocities")
         return
-    freedom = degrees_of_freedom(atoms, config)
+    freedom = degrees_of_freedom(atoms, config, field)
     if freedom < 1:
         raise InputError(f"{atoms.get_chemical_formula()} cannot move: use langevin")
     masses = atoms.get_masses()[:, None]
@@ -257,7 +265,7 @@ def set_velocities(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> 
     atoms.set_momenta(noise * np.sqrt(masses * units.kB * config.temperature))
     if not atoms.constraints and config.ensemble != "langevin":
         Stationary(atoms, preserve_temperature=False)
-        if not atoms.pbc.any():
+        if not atoms.pbc.any() and not field:
             with np.errstate(divide="ignore", invalid="ignore"):  # linear molecules
                 ZeroRotation(atoms, preserve_temperature=False)
     now = 2.0 * atoms.get_kinetic_energy() / (freedom * units.kB)

@@ -131,7 +131,8 @@ class _Replica:
         self.config, self.index, self.system, self.step = config, index, system, 0
         self.atoms = atoms.copy()
         self.masses = atoms.get_masses()[:, None]
-        self.freedom = degrees_of_freedom(atoms, config)
+        field = system.field is not None and bool(np.any(system.field))
+        self.freedom = degrees_of_freedom(atoms, config, field)
         self.rng = np.random.default_rng([config.seed, index])
         self.history = DensityHistory()
         self.end: End | None = None
@@ -148,7 +149,7 @@ class _Replica:
         )
         self.saved = self.log.restore()
         if self.saved is None:
-            set_velocities(self.atoms, config, self.rng)
+            set_velocities(self.atoms, config, self.rng, field)
         else:
             self.step = self.saved["step"]
             self.atoms.positions = self.saved["positions"]

@@ -31,8 +31,8 @@ def triplet_curvature(
     its Coulson-Fischer point.  The lowest eigenvalue itself is negative already for anthracene, of
     which a restricted determinant is a good description.  NaN where there is no such pair.
 
-    Where one of both is degenerate the element depends on which mixture is called i, so that it is
-    the lowest eigenvalue of the block of all these pairs,
+    Where one of both is degenerate the element depends on which mixture is called i, so that with
+    further orbitals within ``SAME_LEVEL`` it is the lowest eigenvalue of the block of these pairs,
 
         d_ij d_ab (e_a - e_i) - (ij|ab) - (ib|ja).
 

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from ase_mlseqm import MLSEQM, Engine, Status, engine, evaluate
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.cli import main
+from ase_mlseqm.scf.stability import SAME_LEVEL
 
 ASKED = ("energy", "stability")
 STRETCHES = (1.0, 1.2, 1.4, 1.6, 2.0, 2.5)
@@ -46,8 +47,8 @@ def test_it_is_the_second_derivative_of_the_energy(solved, name):
     (batch,) = solved
     scf, builder = batch.solution.scf, batch.solution.problem.builder
     orbitals, levels, n = scf.orbitals[0, 0], scf.mo_energies[0, 0], int(batch.occupied[0, 0])
-    filled = [k for k in range(n) if levels[n - 1] - levels[k] < 1e-3]
-    empty = [k for k in range(n, len(levels)) if levels[k] - levels[n] < 1e-3]
+    filled = [k for k in range(n) if levels[n - 1] - levels[k] < SAME_LEVEL]
+    empty = [k for k in range(n, len(levels)) if levels[k] - levels[n] < SAME_LEVEL]
     turns = list(itertools.product(filled, empty))
     assert len(turns) == {"HCl": 2, "N2": 2, "CO2": 4, "CH4": 3}.get(name, 1)
 
@@ -132,6 +133,17 @@ def test_ordinary_molecules_are_stable(keywords):
     assert all(restricted[n].energy - u.energy > 0.05 for n, u in zip(unstable, lower, strict=True))
     sulphur = [] if not keywords else ["CS2"]
     assert sorted(unstable) == sorted(["CH2_s1A1d", "O3", *sulphur])
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.02, 0.05, 0.1])
+def test_a_sign_does_not_vanish_when_the_molecule_bends(bend):
+    """Which splits its degenerate orbitals by hundredths of an eV."""
+    atoms = molecule("CS2")
+    atoms.positions[atoms.numbers == 6, 0] += bend
+    (point,) = evaluate([atoms], method="PM3", properties=ASKED)
+    (lower,) = evaluate([atoms], method="PM3", unrestricted=True)
+    assert point.energy - lower.energy > 0.05
+    assert point.status is Status.UNSTABLE and point.stability < -0.3
 
 
 DEGENERATE = [("N2", 1.0), ("N2", 1.3), ("CO2", 1.0), ("C2H2", 1.0), ("CH4", 1.0), ("C6H6", 1.0)]

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from ase import Atoms, units
+from ase.build import molecule
 from ase.md.nvtberendsen import NVTBerendsen
 from springs import Network, SpringEngine
 
+from ase_mlseqm import MLSEQM
 from ase_mlseqm.workflows import MDConfig, dynamics, md
 from ase_mlseqm.workflows.replicas import replicas
 
@@ -82,3 +84,15 @@ def test_baoab_reaches_the_temperatures(grid):
         # BAOAB has the exact mean potential energy of a harmonic oscillator
         check_mean(2.0 * result.table["potential_eV"] / (24 * units.kB), temperature)
     assert not np.array_equal(*(r.atoms.positions for r in results))
+
+
+@pytest.mark.parametrize("run", [dynamics, lambda *given: replicas([given[0]], *given[1:])[0]])
+def test_a_molecule_in_a_field_turns(run):
+    """Its rotation is among the degrees that share the energy, and moves from the start."""
+    atoms = molecule("H2O")
+    config = MDConfig(ensemble="nve", steps=4, temperature=300.0, seed=2)
+    for field, freedom in ((None, 3), ((0.0, 0.0, 0.5), 6)):
+        table = run(atoms, MLSEQM(method="PM3", field=field), config).table
+        kinetic, temperature = table["kinetic_eV"][0], table["temperature_K"][0]
+        assert temperature == pytest.approx(300.0)
+        assert kinetic == pytest.approx(0.5 * freedom * units.kB * 300.0)
