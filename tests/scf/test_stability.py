@@ -160,7 +160,7 @@ def test_degenerate_orbitals_have_no_direction(keywords):
         systems.append(atoms)
     turned = []
     for atoms in systems:
-        for seed in range(6):
+        for seed in range(3):
             other = atoms.copy()
             other.positions = other.positions @ Rotation.random(random_state=seed).as_matrix()
             turned.append(other)

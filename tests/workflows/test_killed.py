@@ -68,7 +68,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+# like others, which are of one command in another way: `test_relax_in_turn`, `test_vibrations_command`
+SLOW = ("relax as one batch", "thermo")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow) if c in SLOW else c for c in CASES]
+)
 def test_killed_run_finishes(tmp_path, case):
     structures, options, first, numbers = CASES[case]
     command = case.split()[0]

@@ -321,6 +321,7 @@ def test_killed_run_goes_on(tmp_path):
         assert one["energy"] == pytest.approx(other["energy"], abs=1e-7)
 
 
+@pytest.mark.slow
 def test_the_page(tmp_path, monkeypatch, capsys):
     """The example in the documentation runs, with nothing but what the package asks for."""
     monkeypatch.chdir(tmp_path)

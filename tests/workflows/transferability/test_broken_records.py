@@ -323,7 +323,7 @@ def test_curves_without_broken_frames(tmp_path):
     assert [(s.record, s.reason) for s in found.skipped] == [
         ("s66x8/mol00[2]", "a position is not a number"),
         ("s66x8/mol00[4]", "the energy is not a number"),
-        ("s66x8/mol01", "there is no coordinates in it"),
+        ("s66x8/mol01", "there is no coordinates in it, but species"),
     ]
     assert len(found.reactions) == len(DISTANCES) - 3
     assert set(forces) == {f"s66x8/mol00[{k}]" for k in (0, 1, 3, 5, 6)}
