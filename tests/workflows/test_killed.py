@@ -68,7 +68,7 @@ CASES = {
 }
 
 
-# like others, which are of one command in another way: `test_relax_in_turn`, `test_vibrations_command`
+# commands that other files kill, too: `test_relax_in_turn` and `test_vibrations_command`
 SLOW = ("relax as one batch", "thermo")
 
 
