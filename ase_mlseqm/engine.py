@@ -30,7 +30,7 @@ from .model import Model
 from .models import find_committee, find_model
 from .nddo.integrals import geometry, prepare
 from .nddo.layout import Layout
-from .options import _positive
+from .options import _positive, vector
 from .properties import bond_orders
 from .results import Callback, SinglePoint, Status
 from .scf import SCFSettings
@@ -197,10 +197,7 @@ class Engine:
     def _field(self, field: Sequence[float] | None) -> Tensor | None:
         if field is None:
             return None
-        found = torch.as_tensor(field, dtype=torch.float64, device=self.device)
-        if found.shape != (3,) or not bool(torch.isfinite(found).all()):
-            raise InputError("the electric field must be three finite numbers in V/Angstrom")
-        return found
+        return torch.tensor(vector("field", field), dtype=torch.float64, device=self.device)
 
     def _buckets(self, jobs: Sequence[Job], properties: Sequence[str]) -> list[list[Job]]:
         return make_buckets(jobs, self.device, self.scf.diis_size, self._memory(properties))

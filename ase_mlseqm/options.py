@@ -55,7 +55,7 @@ class CalculatorOptions:
             "charge": _whole,
             "multiplicity": _positive_whole,
             "unrestricted": _truth,
-            "field": _vector,
+            "field": vector,
             "dispersion": lambda name, value: str(value).lower(),
             "uncertainty": _truth,
             "device": lambda name, value: str(value),
@@ -72,6 +72,8 @@ class CalculatorOptions:
 
 def _whole(name: str, value: Any) -> int:
     try:
+        if isinstance(value, bool):  # a truth value is no number, here as in files
+            raise TypeError
         number = operator.index(value) if not isinstance(value, float) else int(value)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name} is {value!r}: give a whole number") from None
@@ -136,7 +138,8 @@ def _truth(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def _vector(name: str, value: Any) -> tuple[float, ...]:
+def vector(name: str, value: Any) -> tuple[float, ...]:
+    """Three finite numbers, or :class:`InputError`."""
     try:
         numbers = tuple(float(number) for number in value)
     except (TypeError, ValueError):

@@ -126,6 +126,7 @@ def test_density_is_dropped_after_a_failure(runs, monkeypatch):
         ({"multiplicity": 0}, "multiplicity is 0: give 1 or more"),
         ({"unrestricted": "no"}, "give True or False"),
         ({"field": (0, 0)}, "three finite numbers in V/Angstrom"),
+        ({"charge": True}, "charge is True: give a whole number"),
         ({"field": (0, 0, np.inf)}, "three finite numbers in V/Angstrom"),
         ({"tolerance": 0}, "tolerance is 0: give a positive number"),
         ({"max_iterations": 0}, "max_iterations is 0: give 1 or more"),

@@ -97,6 +97,7 @@ def test_status_of_every_molecule():
         ({"device": "quantum"}, "unknown device 'quantum'"),
         ({"device": "meta"}, "unknown device 'meta'"),
         ({"field": (0.0, 1.0)}, "three finite numbers"),
+        ({"field": "abc"}, "field is 'abc': give three finite numbers"),
         ({"field": (0.0, 1.0, float("nan"))}, "three finite numbers"),
         ({"charges": [0, 1]}, "molecule 1: multiplicity 1 is impossible"),
         ({"multiplicities": [1, 2]}, "molecule 1: multiplicity 2 is impossible"),
@@ -173,3 +174,11 @@ def test_a_start_that_is_no_determinant_is_not_called_converged():
     atom = Molecule(np.array([6]), np.zeros((1, 3)), multiplicity=1)
     (found,) = Engine("PM3", scf=SCFSettings(max_iterations=1)).run([atom])
     assert found.energy == pytest.approx(Engine("PM3").run([atom])[0].energy, abs=1e-6)
+
+
+def test_properties_that_can_be_looked_at_once():
+    """An iterator is as good as a list."""
+    (point,) = evaluate(
+        [atoms_of(build("H2O"))], "PM3", properties=(name for name in ("forces", "charges"))
+    )
+    assert point.forces.shape == (3, 3) and point.charges.shape == (3,)
