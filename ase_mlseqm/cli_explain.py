@@ -54,13 +54,12 @@ def explain(
     """Show the parameters that a learned model gives to atoms, and what they have to do with."""
     from .cli_train import given_energies
     from .devices import find_device
-
-    if seed < 0:
-        raise InputError(f"--seed is {seed}: give 0 or more")
     from .explain.run import ExplainRun, explain_dataset, explain_files
     from .summary import ARGUMENTS, RunSummary
     from .training.run import DataOptions
 
+    if seed < 0:
+        raise InputError(f"--seed is {seed}: give 0 or more")
     if max_frames < 0:
         raise InputError(f"--max-frames is {max_frames}: give a positive number, or 0 for all")
     if dataset and parameter is not None:

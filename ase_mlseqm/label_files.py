@@ -18,7 +18,7 @@ from .results import SinglePoint, Status
 from .training.blocks import smiles_text
 from .training.graph import bonds
 from .units import HARTREE
-from .wholefile import write_whole
+from .wholefile import named_errors
 
 HDF5 = (".h5", ".hdf5")
 EXTXYZ = (".xyz", ".extxyz")
@@ -103,7 +103,8 @@ def _write_hdf5(path: Path, done: Sequence[tuple[Atoms, Label]], settings: Label
             group["charges"] = np.array([found.charges for found in results])
             group["homo"] = np.array([found.homo for found in results]) / HARTREE
             group["lumo"] = np.array([found.lumo for found in results]) / HARTREE
-    write_whole(path, image.getvalue())
+    with named_errors(path):
+        path.write_bytes(image.getvalue())
 
 
 def _free(file: Any, name: str) -> str:

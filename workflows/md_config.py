@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -213,7 +214,11 @@ WHOLE = 1e-4
 
 def in_field(atoms: Atoms) -> bool:
     """Whether the atoms' calculator has an electric field."""
-    field = getattr(atoms.calc, "parameters", {}).get("field")
+    return is_on(getattr(atoms.calc, "parameters", {}).get("field"))
+
+
+def is_on(field: Sequence[float] | None) -> bool:
+    """Whether an electric field is given, and not zero."""
     return field is not None and bool(np.any(field))
 
 

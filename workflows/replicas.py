@@ -17,7 +17,7 @@ from ase_mlseqm.molecule import Molecule
 from ase_mlseqm.results import SinglePoint
 
 from .extrapolation import DensityHistory
-from .md_config import End, MDConfig, MDResult, degrees_of_freedom, set_velocities
+from .md_config import End, MDConfig, MDResult, degrees_of_freedom, is_on, set_velocities
 from .md_log import Files, Log, about_center_of_mass, row, snapshot
 from .md_system import System
 from .several import structure
@@ -131,7 +131,7 @@ class _Replica:
         self.config, self.index, self.system, self.step = config, index, system, 0
         self.atoms = atoms.copy()
         self.masses = atoms.get_masses()[:, None]
-        field = system.field is not None and bool(np.any(system.field))
+        field = is_on(system.field)
         self.freedom = degrees_of_freedom(atoms, config, field)
         self.rng = np.random.default_rng([config.seed, index])
         self.history = DensityHistory()

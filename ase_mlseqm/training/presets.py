@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import torch
 
@@ -52,17 +53,15 @@ def starting_from(config: TrainConfig, model: HamiltonianConfig) -> TrainConfig:
     """
     model = dataclasses.replace(model, learn_table=not config.freeze_table)
     order, now = config.tensor_order, model.network.tensor_order
-    if order is not None:
-        if order < now:
-            raise InputError(
-                f"tensor_order {order} is below that of the model to start from: give {now} or more"
-            )
-        network = dataclasses.replace(model.network, tensor_order=order)
-        model = dataclasses.replace(model, network=network)
-    if config.smoothing is not None:
-        network = dataclasses.replace(model.network, smoothing=config.smoothing)
-        model = dataclasses.replace(model, network=network)
-    return dataclasses.replace(config, model=model)
+    if order is not None and order < now:
+        raise InputError(
+            f"tensor_order {order} is below that of the model to start from: give {now} or more"
+        )
+    asked: dict[str, Any] = {"tensor_order": order, "smoothing": config.smoothing}
+    network = dataclasses.replace(
+        model.network, **{name: value for name, value in asked.items() if value is not None}
+    )
+    return dataclasses.replace(config, model=dataclasses.replace(model, network=network))
 
 
 def start_from(model: LearnedHamiltonian, source: LearnedHamiltonian) -> None:
