@@ -12,7 +12,7 @@ from .batch import Molecule
 from .engines import shared_engine
 from .errors import InputError
 from .models import find_model
-from .options import _whole
+from .options import _truth, _whole
 from .results import Callback, SinglePoint
 from .scf import SCFSettings
 
@@ -81,6 +81,12 @@ def evaluate(
     chosen = find_model(method, model)
     if isinstance(systems, Molecule) or hasattr(systems, "get_positions"):
         raise InputError("this is a single molecule: give a list of molecules")
+    if scf is not None and not isinstance(scf, SCFSettings):
+        raise InputError(f"scf is {scf!r}: give SCFSettings(...)")
+    if dispersion is not None and not isinstance(dispersion, str):
+        raise InputError(f"dispersion is {dispersion!r}: give a name such as 'wb97x-d3bj'")
+    if unrestricted is not None:
+        unrestricted = _truth("unrestricted", unrestricted)
     systems = list(systems)
     _check_counts(len(systems), charges=charges, multiplicities=multiplicities, guesses=guesses)
     molecules = []

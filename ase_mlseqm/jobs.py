@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .batch import Molecule
+from .errors import InputError
 from .model import Model
 from .results import SinglePoint, Status
 from .validate import check, electron_counts
@@ -39,6 +40,8 @@ class Job:
 
         A guess of another shape, or one with numbers that are not finite, is left out.
         """
+        if guess is not None and getattr(guess, "dtype", np.dtype(object)).kind not in "fiu":
+            raise InputError("guesses are arrays of real numbers, the `density` of earlier results")
         molecule = check(molecule, model, unrestricted)
         assert molecule.multiplicity is not None
         _, n_orbitals = electron_counts(molecule.numbers)

@@ -19,8 +19,9 @@ INTENSITY = 1e-3 * units._Nav * units._e**2 / (12 * units._eps0 * units._c**2 * 
 NAPIERIAN = 100.0 / np.log(10.0)
 """Area of a band of 1 km/mol, decadic, in L/(mol cm) times cm-1; 43.43."""
 
-LINEAR = 0.02
-"""Angstrom; atoms that are no further from one axis than this make a linear molecule."""
+LINEAR = np.tan(np.radians(1.0))
+"""Atoms off their axis by less than this share of half the length make a linear molecule: long
+chains bend further in a relaxation that is as tight."""
 
 IMAGINARY = -20.0
 """cm-1; softer imaginary modes are what an imperfect geometry leaves."""
@@ -60,8 +61,9 @@ def is_linear(positions: np.ndarray) -> bool:
         return False
     from_center = positions - positions.mean(0)
     axis = np.linalg.svd(from_center)[2][0]
-    off_axis = from_center - np.outer(from_center @ axis, axis)
-    return bool(np.linalg.norm(off_axis, axis=1).max() < LINEAR)
+    along = from_center @ axis
+    off_axis = np.linalg.norm(from_center - np.outer(along, axis), axis=1)
+    return bool(off_axis.max() < LINEAR * np.abs(along).max())
 
 
 def rigid_motions(positions: np.ndarray, masses: np.ndarray) -> np.ndarray:

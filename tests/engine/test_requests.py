@@ -109,6 +109,12 @@ def test_status_of_every_molecule():
         ({"guesses": [None]}, "there are 2 molecules, but 1 guesses"),
         ({"charges": 1}, "charges is 1: give a list"),
         ({"max_memory": -1.0}, "max_memory is -1.0: give a positive number"),
+        ({"guesses": ["core", None]}, "molecule 0: guesses are arrays of real numbers"),
+        ({"guesses": [None, [[1, 2], [3]]]}, "molecule 1: guesses are arrays of real numbers"),
+        ({"scf": "tight"}, r"scf is 'tight': give SCFSettings\(...\)"),
+        ({"scf": {"tolerance": 1e-9}}, r"give SCFSettings\(...\)"),
+        ({"dispersion": 4}, "dispersion is 4: give a name such as 'wb97x-d3bj'"),
+        ({"unrestricted": "yes"}, "unrestricted is 'yes': give True or False"),
     ],
 )
 def test_requests_that_cannot_be_met(arguments, words):

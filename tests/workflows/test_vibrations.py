@@ -238,7 +238,10 @@ def test_area_and_width_of_bands(shape):
         ([[0, 0, 0]], False),
         ([[0, 0, 0], [1, 1, 1]], True),
         ([[0, 0, 0], [1, 1, 1], [2.001, 2, 2]], True),
-        ([[0, 0, 0], [1, 1, 1], [2.1, 2, 2]], False),
+        ([[0, 0, 0], [1, 1, 1], [2.15, 2, 2]], False),
+        # the ends of a chain of 13 Angstrom, a tenth of one off its axis; of water, as far off
+        ([[k, 0.1 * (k == 0), 0] for k in range(14)], True),
+        ([[0, 0, 0.1], [0.8, 0, 0], [-0.8, 0, 0]], False),
     ],
 )
 def test_linear(positions, linear):
