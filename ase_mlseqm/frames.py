@@ -23,6 +23,7 @@ from .errors import InputError
 from .file_charges import state_charges
 from .file_structures import PACKED, structures
 from .results import SinglePoint
+from .unwrap import make_whole
 from .wholefile import named_errors
 
 NUMBERS = (
@@ -66,7 +67,8 @@ class Frame:
 def read_frames(spec: str, no_pbc: bool = False) -> tuple[list[Frame], str | None]:
     """All frames of ``FILE``, or those of ``FILE@index`` with an index or a slice as in ASE.
 
-    With ``no_pbc`` what is periodic is taken as a free molecule.
+    With ``no_pbc`` what is periodic is taken as a free molecule, its parts in different images of
+    the cell put together.
 
     Returns
     -------
@@ -99,7 +101,7 @@ def read_frames(spec: str, no_pbc: bool = False) -> tuple[list[Frame], str | Non
     for atoms in found:
         _fill_words(atoms)
         if no_pbc:
-            atoms.pbc = False
+            _without_cell(atoms, file)
     frames = [Frame(file, k, atoms, len(found) == 1) for k, atoms in enumerate(found)]
     if not frames and problem is None:
         problem = f"{file}: there are no structures in it"
@@ -112,6 +114,18 @@ def read_frames(spec: str, no_pbc: bool = False) -> tuple[list[Frame], str | Non
     if not frames and problem is None:
         problem = f"{spec}: no such frame, there are {len(found)}"
     return frames, problem
+
+
+def _without_cell(atoms: Atoms, file: str) -> None:
+    """Make a free molecule of what is periodic (in place)."""
+    finite = bool(np.isfinite(atoms.positions).all())
+    if finite and not make_whole(atoms):
+        warnings.warn(
+            f"{file}: bonds go on through the walls of the cell, as in a crystal: without "
+            "periodicity they are cut there",
+            stacklevel=3,
+        )
+    atoms.pbc = False
 
 
 def _fill_words(atoms: Atoms) -> None:

@@ -255,7 +255,8 @@ def _outcome(frame: Frame, point: SinglePoint | None, result: RelaxResult) -> Ou
 
 def _same_state(point: SinglePoint, result: RelaxResult) -> bool:
     """Whether the properties are those of the state that was relaxed."""
-    return point.converged and abs(point.energy - result.energy) < SAME_STATE
+    relaxed = result.atoms.get_potential_energy(apply_constraint=False)
+    return point.converged and abs(point.energy - relaxed) < SAME_STATE
 
 
 def _write_relaxed(

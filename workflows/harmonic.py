@@ -15,6 +15,7 @@ from ase_mlseqm.errors import InputError
 
 from .displacements import Progress
 from .hessians import hessians
+from .isotopes import check_masses
 from .journal import Journal
 from .normal_modes import infrared_intensities, normal_modes
 from .raman import Polarizability, polarizability, raman_activities
@@ -27,12 +28,13 @@ ASYMMETRY = 0.05
 
 
 def free_molecule(atoms: Any) -> Atoms:
-    """The structure of ``atoms``; InputError where it is periodic."""
+    """The structure of ``atoms``; InputError where it is periodic, or has impossible masses."""
     found = structure(atoms)
     if found.pbc.any():
         raise InputError(
             "vibrations are those of a molecule: switch periodicity off (pbc=False, --no-pbc)"
         )
+    check_masses(found)
     return found
 
 

@@ -12,6 +12,16 @@ NAMED_ISOTOPES = {"D": (1, 2.01410177812), "T": (1, 3.01604928199)}
 """Atomic number and mass, u."""
 
 
+def check_masses(atoms: Atoms) -> None:
+    """InputError where a mass is not a positive finite number."""
+    masses = atoms.get_masses()
+    bad = np.flatnonzero(~((masses > 0) & np.isfinite(masses)))
+    if len(bad):
+        raise InputError(
+            f"the mass of atom {bad[0]} is {masses[bad[0]]:g}: give positive masses, or none"
+        )
+
+
 def isotope_masses(atoms: Atoms, isotopes: tuple[str, ...]) -> np.ndarray:
     """Masses (A,), u, those of ``atoms`` with the given changes (see VibrationsConfig)."""
     masses = atoms.get_masses()

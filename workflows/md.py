@@ -20,8 +20,10 @@ from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.summary import jsonable
 
 from .computed import keywords
+from .constraints import check_moves, impose
 from .extrapolation import DensityHistory
 from .foreign import foreign_errors
+from .isotopes import check_masses
 from .md_config import (
     End,
     Interrupted,
@@ -149,6 +151,8 @@ class _Simulation:
         callback: StepCallback | None,
     ) -> None:
         self.config, self.callback = config, callback
+        check_moves(atoms)
+        check_masses(atoms)
         self.atoms = atoms.copy()
         self.atoms.calc = calc
         forget(calc)
@@ -167,6 +171,7 @@ class _Simulation:
         """All steps that are missing."""
         saved = self.log.restore()
         if saved is None:
+            impose(self.atoms)
             set_velocities(self.atoms, self.config, self.rng, in_field(self.atoms))
         else:
             self.atoms.positions = saved["positions"]
@@ -234,7 +239,9 @@ class _Simulation:
             charge, _ = charge_and_multiplicity(atoms, atoms.calc.parameters["charge"])
             dipole = about_center_of_mass(dipole, charge, atoms)
         time_fs = step * self.config.timestep
-        last = snapshot(atoms, step, time_fs, energy=potential, forces=forces, dipole=dipole)
+        # without those of constraints, as the forces are
+        energy = float(atoms.get_potential_energy(apply_constraint=False))
+        last = snapshot(atoms, step, time_fs, energy=energy, forces=forces, dipole=dipole)
         state = {
             "step": step,
             "positions": atoms.get_positions(),

@@ -16,6 +16,7 @@ from ase_mlseqm.options import require_positive
 from ase_mlseqm.results import SinglePoint
 from ase_mlseqm.summary import jsonable
 
+from .constraints import removed_degrees
 from .md_log import Bounds, Files
 from .trajectory import FORMATS
 
@@ -229,7 +230,7 @@ def degrees_of_freedom(atoms: Atoms, config: MDConfig, field: bool = False) -> i
     kept may be those of a molecule that flies or turns: then all count.
     """
     if atoms.constraints or config.ensemble == "langevin":
-        return int(atoms.get_number_of_degrees_of_freedom())
+        return 3 * len(atoms) - removed_degrees(atoms)
     if config.keep_velocities and _moves_as_a_whole(atoms):
         return 3 * len(atoms)
     if len(atoms) == 1 or atoms.pbc.any() or field:
@@ -261,10 +262,12 @@ def set_velocities(
             raise InputError("there are no velocities to start with: leave out keep_velocities")
         if config.ensemble == "bussi" and atoms.get_kinetic_energy() < 1e-12:
             raise InputError("bussi has no motion to scale: leave out keep_velocities")
+        atoms.set_momenta(atoms.get_momenta())  # those that constraints leave
         return
     freedom = degrees_of_freedom(atoms, config, field)
     if freedom < 1:
-        raise InputError(f"{atoms.get_chemical_formula()} cannot move: use langevin")
+        hint = "leave atoms free" if atoms.constraints else "use langevin"
+        raise InputError(f"{atoms.get_chemical_formula()} cannot move: {hint}")
     masses = atoms.get_masses()[:, None]
     noise = rng.standard_normal((len(atoms), 3))
     atoms.set_momenta(noise * np.sqrt(masses * units.kB * config.temperature))

@@ -15,6 +15,8 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import write_whole_frames
 
+from .constraints import without_idle
+from .foreign import foreign_errors
 from .many import Many
 from .neb_band import Band
 from .neb_checkpoint import Checkpoint, Known
@@ -91,8 +93,8 @@ def neb(
     Raises
     ------
     InputError
-        When the ends do not match, or are one structure; when lists are of different lengths or
-        have a callback.
+        When the ends do not match, also in their constraints, or are one structure; when lists are
+        of different lengths or have a callback.
     ase.calculators.calculator.CalculatorError
         When the ends or the first path cannot be computed.
     """
@@ -104,7 +106,7 @@ def neb(
             return neb(start, product, own, config, **files)
 
         return each(one, reactant, calc, product=product, path=path)
-    reactant, product = as_atoms(reactant), as_atoms(product)
+    reactant, product = without_idle(as_atoms(reactant)), without_idle(as_atoms(product))
     config = config or NEBConfig()
     check_ends(reactant, product)
     warn_of_order(reactant, product)
@@ -130,7 +132,8 @@ def neb(
                     replay(optimizer, band, known.history)
                 optimizer.attach(record)
                 left = max(0, config.max_steps - known.step)
-                converged = bool(optimizer.run(fmax=fmax, steps=left))
+                with foreign_errors():
+                    converged = bool(optimizer.run(fmax=fmax, steps=left))
         if not converged:
             problems.append(
                 f"not converged in {known.step} steps: largest force {record.max_force:.3g} "

@@ -16,6 +16,9 @@ from ase.mep.neb import idpp_interpolate, interpolate
 from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
 
+from .constraints import check_equal, check_way
+from .foreign import foreign_errors
+from .md_config import is_on
 from .neb_config import NEBConfig
 from .relax import RelaxConfig
 from .relax_many import relax_many
@@ -53,7 +56,7 @@ def align(atoms: Atoms, target: Atoms) -> np.ndarray:
 
 def free(atoms: Atoms, calc: BaseCalculator) -> bool:
     """Whether a molecule may be moved and turned as a whole: in an electric field it may not."""
-    bound = getattr(calc, "parameters", {}).get("field") is not None or bool(atoms.constraints)
+    bound = is_on(getattr(calc, "parameters", {}).get("field")) or bool(atoms.constraints)
     return not bound and not atoms.pbc.any() and len(atoms) > 1
 
 
@@ -79,8 +82,10 @@ def check_ends(reactant: Atoms, product: Atoms) -> None:
     states = [charge_and_multiplicity(atoms) for atoms in (reactant, product)]
     if states[0] != states[1]:
         raise InputError("charge or multiplicity of reactant and product differ")
-    if (reactant.pbc != product.pbc).any() or not np.allclose(reactant.cell, product.cell):
+    same = not reactant.pbc.any() or np.allclose(reactant.cell, product.cell)
+    if (reactant.pbc != product.pbc).any() or not same:
         raise InputError("the cells of reactant and product differ")
+    check_equal(reactant, product)
 
 
 def first_path(
@@ -107,6 +112,13 @@ def first_path(
             "reactant and product are the same structure"
             + (" once they are relaxed" if config.relax_ends else "")
         )
+    with foreign_errors():
+        check_way(ends[0], -moved)
+        return _between(ends, config), problems
+
+
+def _between(ends: list[Atoms], config: NEBConfig) -> list[Atoms]:
+    """The ends with images between them."""
     images = [ends[0], *(ends[0].copy() for _ in range(config.images - 2)), ends[1]]
     periodic = bool(ends[0].pbc.any())
     interpolate(images, mic=periodic, apply_constraint=False)
@@ -117,7 +129,7 @@ def first_path(
     for k, image in enumerate(images[1:-1], start=1):
         image.set_positions(image.positions + bow * np.sin(np.pi * k / (len(images) - 1)) * way)
     idpp_interpolate(NEB(images, method="improvedtangent"), traj=None, log=None, mic=periodic)
-    return images, problems
+    return images
 
 
 def _closest(atoms: Atoms) -> float:

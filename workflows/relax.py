@@ -157,7 +157,7 @@ class _History:
         )
         return self.result(config, False, message)
 
-    def stopped(self, config: RelaxConfig, error: CalculatorError) -> RelaxResult:
+    def stopped(self, config: RelaxConfig, error: Exception) -> RelaxResult:
         """The result when a later structure could not be computed."""
         return self.result(config, False, f"stopped after step {self.steps}: {error}")
 
@@ -224,7 +224,8 @@ def relax(
     Parameters
     ----------
     atoms : ase.Atoms, or a list of them
-        Start; not changed.  Constraints are respected.  A list goes to ``relax_many``.
+        Start; not changed.  Constraints are respected, and met from the first structure on: a
+        dihedral that is given is set before anything is computed.  A list goes to ``relax_many``.
     calc : ase.calculators.calculator.BaseCalculator
         Any ASE calculator with energies and forces.
     config : RelaxConfig, optional
@@ -251,7 +252,8 @@ def relax(
     Interrupted
         On Ctrl-C after the first structure; for a list it is ``InterruptedMany``.
     InputError
-        When something else than a structure is given, or a trajectory for a list.
+        When something else than a structure is given, constraints that cannot be met, or a
+        trajectory for a list.
     """
     if isinstance(atoms, list | tuple):
         from .relax_many import relax_many

@@ -13,6 +13,7 @@ from ase.io.trajectory import Trajectory, TrajectoryWriter
 
 from ase_mlseqm.pymatgen_io import as_atoms
 
+from .constraints import impose
 from .foreign import foreign_errors
 from .relax import Interrupted, RelaxConfig, RelaxResult, StepCallback, _History
 from .relax_checkpoint import Checkpoint, restore
@@ -75,6 +76,7 @@ class InTurn:
 
         try:
             if history.last is None:
+                impose(history.atoms)
                 with foreign_errors():
                     observe()
             while True:

@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ase import Atoms, optimize
-from ase.calculators.calculator import BaseCalculator, CalculatorError
+from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm.errors import InputError
 
+from .constraints import impose
 from .many import Many
 from .relax import RelaxConfig, RelaxResult, _History
 from .relax_checkpoint import Checkpoint, restore
 from .relax_lower import has_lower
-from .several import Failure, attempt, structure
+from .several import Failure, attempt, error_of, structure
 
 Progress = Callable[[int, RelaxResult], None]
 """Called with the place of a molecule in the list and its result when it is done."""
@@ -31,6 +32,7 @@ class _Relaxation:
 
     def __init__(self, atoms: Atoms, config: RelaxConfig) -> None:
         self.atoms, self.config = atoms.copy(), config
+        impose(self.atoms)
         self.history = _History(self.atoms)
         self.optimizer = None
 
@@ -93,13 +95,15 @@ def relax_many(
             f"{', '.join(ONE_FORCE_A_STEP)} for many"
         )
     starts = attempt(structure, systems)
+    begun = attempt(lambda atoms: _Relaxation(atoms, config), starts)
     results: list[RelaxResult | Failure | None] = [
-        atoms if isinstance(atoms, Exception) else None for atoms in starts
+        work if isinstance(work, Exception) else None for work in begun
     ]
     active = [k for k, result in enumerate(results) if result is None]
-    works = {k: _Relaxation(starts[k], config) for k in active}
-    good, path = [starts[k] for k in active], None if checkpoint is None else Path(checkpoint)
-    many, kept = many or Many(calc), Checkpoint(path, good, calc, config)
+    works = {k: begun[k] for k in active}
+    path = None if checkpoint is None else Path(checkpoint)
+    many = many or Many(calc)
+    kept = Checkpoint(path, [starts[k] for k in active], calc, config)
     for place, frame in kept.read().items():
         restore(works[active[place]].history, frame)
 
@@ -111,12 +115,17 @@ def relax_many(
     def computed(places: list[int], anew: bool = False) -> list[int]:
         """Compute structures; those that could be, the others are finished."""
         errors = many.attempt([works[k].atoms for k in places], places)
-        for k, error in zip(places, errors, strict=True):
-            if error is not None:
-                finish(k, _stopped(works[k], error))
-            else:
-                works[k].history(anew)
-        return [k for k, error in zip(places, errors, strict=True) if error is None]
+        return [
+            k
+            for k, error in zip(places, errors, strict=True)
+            if good(k, error or error_of(works[k].history, anew))
+        ]
+
+    def good(k: int, error: Failure | None) -> bool:
+        """Whether there is no error; a molecule with one is finished."""
+        if error is not None:
+            finish(k, _stopped(works[k], error))
+        return error is None
 
     def still(places: list[int]) -> list[int]:
         """Those that are not done; the others are finished, but for those that have a lower state,
@@ -144,8 +153,7 @@ def relax_many(
             kept.write([work.history for work in works.values()])
             if step is not None:
                 step(number, len(active))
-            for k in active:
-                works[k].step()
+            active = [k for k in active if good(k, error_of(works[k].step))]
         for k in active:  # constraints may leave a step without effect
             finish(k, works[k].history.given_up(config))
     except KeyboardInterrupt:
@@ -168,5 +176,5 @@ class InterruptedMany(KeyboardInterrupt):
         self.results = results
 
 
-def _stopped(work: _Relaxation, error: CalculatorError) -> RelaxResult | CalculatorError:
+def _stopped(work: _Relaxation, error: Failure) -> RelaxResult | Failure:
     return error if work.history.last is None else work.history.stopped(work.config, error)

@@ -17,6 +17,7 @@ from ase_mlseqm.molecule import Molecule
 from ase_mlseqm.results import SinglePoint
 
 from .extrapolation import DensityHistory
+from .isotopes import check_masses
 from .md_config import End, MDConfig, MDResult, degrees_of_freedom, is_on, set_velocities
 from .md_log import Files, Log, about_center_of_mass, row, snapshot
 from .md_system import System
@@ -128,6 +129,7 @@ class _Replica:
             if not isinstance(constraint, FixAtoms):
                 kind = type(constraint).__name__
                 raise InputError(f"{kind} is not for replicas, which know FixAtoms: run this alone")
+        check_masses(atoms)
         self.config, self.index, self.system, self.step = config, index, system, 0
         self.atoms = atoms.copy()
         self.masses = atoms.get_masses()[:, None]

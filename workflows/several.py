@@ -28,6 +28,7 @@ from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
+from .constraints import without_idle
 from .foreign import foreign_errors
 from .relax import frozen
 
@@ -38,13 +39,15 @@ Failure = CalculatorError | InputError
 def structure(system: Any) -> Atoms:
     """``ase.Atoms`` of what a workflow begins with (see :func:`~ase_mlseqm.pymatgen_io.as_atoms`).
 
+    Constraints on no atom are left out.
+
     Raises
     ------
     InputError
         For no structure, no atoms, and positions that are not finite: calculators of others fail
         with whatever exception, or return numbers.
     """
-    atoms = as_atoms(system)
+    atoms = without_idle(as_atoms(system))
     if not len(atoms):
         raise InputError("there are no atoms to compute")
     bad = np.flatnonzero(~np.isfinite(atoms.positions).all(1))
@@ -82,6 +85,16 @@ def one_or_many(compute: Callable[[Sequence[Any]], list[Any]], atoms: Any, calc:
         return compute(atoms)
     # another calculator goes from one molecule to the next only once
     return [found for one in atoms for found in compute([one])]
+
+
+def error_of(function: Callable[..., Any], *arguments: Any) -> Failure | None:
+    """What kept a function from being done, whoever raised it; None where nothing did."""
+    try:
+        with foreign_errors():
+            function(*arguments)
+    except (CalculatorError, InputError) as error:
+        return error
+    return None
 
 
 def attempt(function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:

@@ -96,8 +96,9 @@ def ts(
     Raises
     ------
     InputError
-        When Sella is asked for and not installed, or the atoms of the ends differ; for a guess with
-        constraints or a periodic cell; when lists are of different lengths or have a callback.
+        When Sella is asked for and not installed, or the atoms of the ends differ; for structures
+        with constraints or a guess with a periodic cell; when lists are of different lengths or
+        have a callback.
     ase.calculators.calculator.CalculatorError
         When the guess or a displaced structure cannot be computed, or the refinement breaks down.
     """
@@ -115,10 +116,12 @@ def ts(
     for end in (reactant, product):
         if end is not None and not np.array_equal(end.numbers, guess.numbers):
             raise InputError("the ends do not have the atoms of the guess in the same order")
-    if guess.constraints:
-        raise InputError(
-            "constraints do not hold along the reaction coordinate: remove them from the guess"
-        )
+    for name, atoms in (("guess", guess), ("reactant", reactant), ("product", product)):
+        if atoms is not None and atoms.constraints:
+            raise InputError(
+                "constraints do not hold along the reaction coordinate: remove them from the "
+                f"{name}"
+            )
     if guess.pbc.any():
         raise InputError(
             "a transition state is that of a molecule: switch periodicity off (pbc=False, --no-pbc)"

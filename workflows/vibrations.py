@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from .displacements import Progress
+from .foreign import foreign_errors
 from .harmonic import free_molecule, harmonic, harmonic_many
 from .isotopes import isotope_masses, isotope_name
 from .journal import Journal
@@ -109,7 +110,8 @@ def vibrations(
         found = together(
             lambda some: harmonic_many(some, calc, settings, journal, callback), starts
         )
-        return attempt(_with_doubts, found, doubts)
+        found = attempt(_with_doubts, found, doubts)
+        return attempt(_with_word_of_constraints, found, starts) if relax else found
 
     def compute(structures: Sequence[Any]) -> list[Any]:
         starts = attempt(lambda system: _start(system, settings), structures)
@@ -121,7 +123,7 @@ def vibrations(
                     for k, one in enumerate(found)
                     if not isinstance(one, Exception) and one.imaginary.size
                 ]
-                pushed = _pushed([found[k] for k in unstable], calc)
+                pushed = _pushed([found[k] for k in unstable], [starts[k] for k in unstable], calc)
                 for k, one in zip(unstable, settle(pushed, True, journal), strict=True):
                     found[k] = _followed(found[k], one)
         return found
@@ -141,6 +143,15 @@ def _with_doubts(found: VibrationsResult, doubts: list[str]) -> VibrationsResult
     return dataclasses.replace(found, messages=[*doubts, *found.messages])
 
 
+def _with_word_of_constraints(found: VibrationsResult, start: Atoms) -> VibrationsResult:
+    """Why a relaxed structure has forces."""
+    if not start.constraints or found.max_force <= found.config.fmax:
+        return found
+    return _with_doubts(
+        found, ["the relaxation was that of the constraints, of which the vibrations know nothing"]
+    )
+
+
 def _followed(before: VibrationsResult, found: VibrationsResult | Failure) -> VibrationsResult:
     """What is behind an imaginary mode, or where that cannot be computed what was before."""
     if isinstance(found, Exception):
@@ -148,21 +159,30 @@ def _followed(before: VibrationsResult, found: VibrationsResult | Failure) -> Vi
     return found
 
 
-def _pushed(results: Sequence[VibrationsResult], calc: BaseCalculator) -> list[Any]:
-    """The structures displaced along their first modes, each to the side of the lower energy."""
-    sides = []
-    for result in results:
+def _pushed(
+    results: Sequence[VibrationsResult], starts: Sequence[Atoms], calc: BaseCalculator
+) -> list[Any]:
+    """The structures displaced along their first modes as far as the constraints of the starts let
+    them, each to the side of the lower energy."""
+
+    def side(result: VibrationsResult, start: Atoms, sign: float) -> Atoms:
         mode = result.modes[0] * result.config.push / np.linalg.norm(result.modes[0], axis=1).max()
-        for sign in (1.0, -1.0):
-            atoms = result.atoms.copy()
-            atoms.positions += sign * mode
-            sides.append(atoms)
-    found = computed(sides, calc)
+        atoms = result.atoms.copy()
+        atoms.set_constraint(start.constraints)
+        with foreign_errors():
+            atoms.set_positions(atoms.positions + sign * mode)
+        return atoms
 
-    def lower(one: Computed, other: Computed) -> Atoms:
-        return min((other.atoms, one.atoms), key=lambda atoms: atoms.get_potential_energy())
+    def lower(start: Atoms, one: Computed, other: Computed) -> Atoms:
+        found = min((other.atoms, one.atoms), key=lambda atoms: atoms.get_potential_energy())
+        found.set_constraint(start.constraints)
+        return found
 
-    return attempt(lower, found[::2], found[1::2])
+    ends = []
+    for sign in (1.0, -1.0):
+        moved = attempt(side, results, starts, [sign] * len(starts))
+        ends.append(together(lambda some: computed(some, calc), moved))
+    return attempt(lower, starts, *ends)
 
 
 def mode_frames(result: VibrationsResult, index: int, frames: int = 20) -> list[Atoms]:

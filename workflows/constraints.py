@@ -1,0 +1,107 @@
+"""ASE's constraints: what they hold, and whether a structure is as they want it."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
+
+from ase_mlseqm.errors import InputError
+
+from .computed import told
+
+NOT_IN_MOTION = ("ExternalForce", "FixedMode", "FixSymmetry", "MirrorForce", "MirrorTorque")
+"""Constraints whose momenta ASE does not know."""
+APART = 0.01
+"""Angstrom; what constraints move further than this is not where they want it."""
+
+
+def without_idle(atoms: Atoms) -> Atoms:
+    """The atoms without constraints on no atom, as a file leaves where all of them may move."""
+    idle = [len(getattr(constraint, "index", [0])) == 0 for constraint in atoms.constraints]
+    if not any(idle):
+        return atoms
+    copy = atoms.copy()
+    copy.calc = atoms.calc
+    copy.constraints = [c for c, none in zip(atoms.constraints, idle, strict=True) if not none]
+    return copy
+
+
+def impose(atoms: Atoms) -> None:
+    """Move atoms to where their constraints want them, such as to a given dihedral (in place).
+
+    ASE does so with the first step only, and a structure whose forces along what is held are the
+    largest takes none.
+
+    Raises
+    ------
+    InputError
+        Where they cannot be met.
+    """
+    if not atoms.constraints:
+        return
+    try:
+        atoms.set_positions(atoms.get_positions())
+    except Exception as error:  # every constraint of ASE has its own
+        raise InputError(
+            f"the constraints cannot be met ({type(error).__name__}: {error}): change them, or "
+            "begin nearer to what they ask for"
+        ) from None
+
+
+def check_equal(reactant: Atoms, product: Atoms) -> None:
+    """InputError unless the constraints of both ends are the same."""
+    kinds = [sorted(told(c) for c in atoms.constraints) for atoms in (reactant, product)]
+    if kinds[0] != kinds[1]:
+        raise InputError(
+            "the constraints of reactant and product differ: give both the same, or none"
+        )
+
+
+def check_way(atoms: Atoms, way: np.ndarray) -> None:
+    """InputError where the constraints do not let the atoms go along ``way`` (A, 3), Angstrom."""
+    there = atoms.copy()
+    wanted = atoms.positions + way
+    with np.errstate(invalid="ignore", divide="ignore"):
+        there.set_positions(wanted)
+    off = np.linalg.norm(there.positions - wanted, axis=1)
+    if off.max() > APART:
+        k = int(off.argmax())
+        raise InputError(
+            f"constraints hold atom {k} ({atoms[k].symbol}) where it differs by {off[k]:.2g} "
+            "Angstrom between reactant and product: bring both together there, or leave it free"
+        )
+
+
+def check_moves(atoms: Atoms) -> None:
+    """InputError for constraints with which ASE has no dynamics."""
+    for constraint in atoms.constraints:
+        kind = type(constraint).__name__
+        if kind in NOT_IN_MOTION:
+            raise InputError(f"{kind} does not hold in dynamics: remove the constraint")
+
+
+def removed_degrees(atoms: Atoms) -> int:
+    """How many degrees of freedom the constraints take, those that several take once.
+
+    ASE counts every constraint for itself.
+    """
+    fixed = np.zeros((len(atoms), 3), dtype=bool)
+    pairs: list[tuple[int, int]] = []
+    others = 0
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms):
+            fixed[constraint.index] = True
+        elif isinstance(constraint, FixCartesian):
+            fixed[constraint.index] |= constraint.mask
+        elif isinstance(constraint, FixBondLengths):
+            pairs += [(int(first), int(second)) for first, second in constraint.pairs]
+        else:
+            others += int(constraint.get_removed_dof(atoms))
+    slopes = np.zeros((len(pairs), len(atoms), 3))
+    for row, (first, second) in zip(slopes, pairs, strict=True):
+        bond = atoms.get_distance(first, second, mic=bool(atoms.pbc.any()), vector=True)
+        row[first], row[second] = -bond / np.linalg.norm(bond), bond / np.linalg.norm(bond)
+    slopes[:, fixed] = 0.0
+    rank = int(np.linalg.matrix_rank(slopes.reshape(len(pairs), -1), tol=1e-6)) if pairs else 0
+    return int(fixed.sum()) + rank + others
