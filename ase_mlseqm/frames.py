@@ -37,6 +37,8 @@ NUMBERS = (
     "stability",
 )
 """Fields of a result that go into ``info``, since ASE has no name for them."""
+NOTES = ("method", "unrestricted", "converged", "status", "relaxed", "steps")
+"""What else ``info`` says of a result."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,17 +189,22 @@ def place(frame: Frame) -> dict[str, int]:
     return {} if frame.alone else {"frame": frame.index}
 
 
+def without_results(atoms: Atoms) -> Atoms:
+    """Copy without numbers of earlier calculations, which must not be taken for ours."""
+    out = atoms.copy()
+    for name in (*all_properties, *NUMBERS, *NOTES):
+        out.info.pop(name, None)
+        if name in out.arrays:
+            del out.arrays[name]
+    return out
+
+
 def with_results(atoms: Atoms, point: SinglePoint, **info: Any) -> Atoms:
     """Copy of ``atoms`` that carries a result as ASE's file formats store it.
 
     A result that did not converge brings no number, only ``info["converged"]`` and its status.
     """
-    # numbers of earlier calculations must not be taken for ours
-    out = atoms.copy()
-    for name in (*all_properties, *NUMBERS):
-        out.info.pop(name, None)
-        if name in out.arrays:
-            del out.arrays[name]
+    out = without_results(atoms)
     out.info["method"] = point.method
     out.info["charge"] = point.charge
     out.info["multiplicity"] = point.multiplicity

@@ -70,18 +70,21 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
         run.wrote(picture)
         numbers = [result.barrier, result.reverse_barrier, result.reaction_energy]
         rows[reaction.stem] = [(reaction.name, numbers, result.converged)]
-        if result.converged:  # otherwise the message is printed, which has them
-            saddles.notes += [f"{reaction.name}: {remark}" for remark in result.remarks]
+        remarks = [f"{reaction.name}: {remark}" for remark in result.remarks]
         highest = result.images[result.top]
         outcome = _outcome(reaction, calc, highest, result, "neb")
         if not settings.ts or result.top in (0, len(result.images) - 1):
+            # of what has not converged the message is printed, which has them
+            saddles.notes += remarks if result.converged else []
             return outcome
         structures = [bare(atoms) for atoms in (highest, result.images[0], result.images[-1])]
         calc.reset()
         refined = saddles(dataclasses.replace(reaction, structures=structures), calc, say)
+        good = outcome.converged and refined.converged
+        saddles.notes += remarks if good else []
         return dataclasses.replace(
             outcome,
-            converged=outcome.converged and refined.converged,
+            converged=good,
             message=f"{outcome.message}; {refined.message}",
             details=outcome.details | refined.details,
         )
@@ -169,10 +172,11 @@ class _Saddles:
             if found is not None:
                 corrected = (found.energies_zero_point, found.enthalpies, found.gibbs_energies)
                 numbers += [float(values[k]) for values in corrected]
-            side = ("forward", "backward")[k]
-            rows.append((f"{name}, {side}", numbers, result.converged))
+            rows.append((f"{name}, from {result.sides[k]}", numbers, result.converged))
         if not result.barriers:
             rows.append((name, [], result.converged))
+        if result.converged:  # otherwise the message is printed, which has them
+            self.notes += [f"{name}: {remark}" for remark in result.remarks]
         for message in [] if found is None else found.messages:
             of_all = message == COUNTED_TWICE
             self.notes.append(f"{self.run.level if of_all else name}: {message}")

@@ -27,6 +27,7 @@ from .neb_path import check_ends, first_path
 from .relax import frozen
 from .several import Failure
 from .side_by_side import each
+from .states import stated
 
 StepCallback = Callable[[int, list[float], float], None]
 
@@ -108,7 +109,8 @@ def neb(
         return each(one, reactant, calc, product=product, path=path)
     reactant, product = without_idle(as_atoms(reactant)), without_idle(as_atoms(product))
     config = config or NEBConfig()
-    check_ends(reactant, product)
+    check_ends(reactant, product, calc)
+    reactant, product = stated(reactant, calc), stated(product, calc)
     warn_of_order(reactant, product)
     file = None if path is None else Path(path)
     kept = Checkpoint(file, (reactant, product), calc, config)

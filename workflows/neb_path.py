@@ -13,7 +13,6 @@ from ase.geometry import find_mic
 from ase.mep import NEB
 from ase.mep.neb import idpp_interpolate, interpolate
 
-from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
 
 from .constraints import check_equal, check_way
@@ -23,6 +22,7 @@ from .neb_config import NEBConfig
 from .relax import RelaxConfig
 from .relax_many import relax_many
 from .several import forget
+from .states import state
 
 SAME = 0.05
 """Angstrom; ends whose root-mean-square distance is smaller are one structure."""
@@ -60,7 +60,7 @@ def free(atoms: Atoms, calc: BaseCalculator) -> bool:
     return not bound and not atoms.pbc.any() and len(atoms) > 1
 
 
-def check_ends(reactant: Atoms, product: Atoms) -> None:
+def check_ends(reactant: Atoms, product: Atoms, calc: BaseCalculator) -> None:
     """Raise :class:`InputError` unless both are the same atoms in the same order."""
     if len(reactant) == 0:
         raise InputError("the reactant has no atoms")
@@ -79,9 +79,13 @@ def check_ends(reactant: Atoms, product: Atoms) -> None:
     for atoms in (reactant, product):
         if not np.isfinite(atoms.positions).all():
             raise InputError("positions of an end are not finite numbers")
-    states = [charge_and_multiplicity(atoms) for atoms in (reactant, product)]
+    states = [state(atoms, calc) for atoms in (reactant, product)]
     if states[0] != states[1]:
-        raise InputError("charge or multiplicity of reactant and product differ")
+        (charge, spin), (other, other_spin) = states
+        raise InputError(
+            f"the reactant has charge {charge} and multiplicity {spin}, the product {other} and "
+            f"{other_spin}: give both the same"
+        )
     same = not reactant.pbc.any() or np.allclose(reactant.cell, product.cell)
     if (reactant.pbc != product.pbc).any() or not same:
         raise InputError("the cells of reactant and product differ")

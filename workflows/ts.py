@@ -9,7 +9,6 @@ from typing import Any, overload
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
 
@@ -17,13 +16,13 @@ from .activation import Activation, activation
 from .computed import largest_force
 from .irc import irc
 from .many import Many
-from .relax import RelaxConfig
-from .relax_many import relax_many
 from .several import Failure, forget, structure
 from .side_by_side import each
+from .states import stated
 from .ts_checkpoint import Checkpoint
 from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult
 from .ts_ends import assigned, bonds, distance
+from .ts_minima import ends_with_energies, minima_of
 from .ts_refine import chosen_refiner, refine
 from .vibrations import harmonic
 
@@ -110,8 +109,9 @@ def ts(
             return ts(start, own, config, **row)
 
         return each(one, guess, calc, reactant=reactant, product=product, checkpoint=checkpoint)
-    guess = structure(guess)
-    reactant, product = (x if x is None else structure(x) for x in (reactant, product))
+    guess, reactant, product = (
+        atoms if atoms is None else structure(atoms) for atoms in (guess, reactant, product)
+    )
     config = config or TSConfig()
     for end in (reactant, product):
         if end is not None and not np.array_equal(end.numbers, guess.numbers):
@@ -128,6 +128,8 @@ def ts(
         )
     if len(guess) < 3:
         raise InputError(f"{len(guess)} atoms have no transition state: give three or more")
+    guess = stated(guess, calc)
+    reactant, product = (end if end is None else stated(end, calc) for end in (reactant, product))
     say = callback or (lambda sentence: None)
     problems: list[str] = []
     refiner = chosen_refiner(config)
@@ -157,22 +159,28 @@ def ts(
     if count != 1:
         problems.append(f"{count} imaginary modes instead of one")
     minima: list[Minimum] = []
-    connects = None
+    connects, remarks = None, []
     if config.irc and count >= 1:
         if not known.followed:
             _follow(kept, calc, config, say)
         starts = [(path or [atoms])[-1] for path in known.sides]
-        minima = _minima(starts, known.sides, kept, calc, config, say)
+        minima, remarks = minima_of(starts, known.sides, kept, calc, config, say)
         if len(both) == 2:
-            minima, connects = assigned(minima, *both)
+            say("reactant and product")
+            minima, connects, why = assigned(minima, *ends_with_energies(both, kept, calc, config))
+            remarks += why
             if not connects:
                 problems.append("it does not connect the reactant with the product")
+        problems += [
+            f"the reaction coordinate was given up after {len(path)} steps on the side of the "
+            f"{name} (irc_steps)"
+            for name, path in zip(_names(config, connects), (m.path for m in minima), strict=True)
+            if len(path) >= config.irc_steps
+        ]
     elif ends:
-        minima = _minima(ends, [[], []], kept, calc, config, say)
+        minima, _ = minima_of(ends, [[], []], kept, calc, config, say)
     kept.tidy()
-    names = ("reactant", "product")
-    if config.irc and not connects:
-        names = ("first minimum", "second minimum")
+    names = _names(config, connects)
     problems += [
         f"the {name} is not relaxed to a minimum"
         for name, minimum in zip(names, minima, strict=False)
@@ -184,7 +192,17 @@ def ts(
         given = config.symmetry_numbers
         barriers = activation(top, ends, config.temperature, config.pressure, names, given)
     message = "; ".join(problems) or f"refined in {steps} steps, one imaginary mode"
-    return TSResult(atoms, not problems, message, steps, top, minima, connects, barriers, config)
+    message = "; ".join([message, *remarks])
+    return TSResult(
+        atoms, not problems, message, steps, top, minima, connects, barriers, config, tuple(remarks)
+    )
+
+
+def _names(config: TSConfig, connects: bool | None) -> tuple[str, str]:
+    """What the minima are called."""
+    if config.irc and not connects:
+        return "first minimum", "second minimum"
+    return "reactant", "product"
 
 
 def _follow(
@@ -213,34 +231,3 @@ def _follow(
     )
     known.followed = True
     kept.write(now=True)
-
-
-def _minima(
-    starts: Sequence[Atoms],
-    paths: Sequence[list[Atoms]],
-    kept: Checkpoint,
-    calc: BaseCalculator,
-    config: TSConfig,
-    say: Callable[[str], None],
-) -> list[Minimum]:
-    """Relaxed, as one batch, and their vibrations."""
-    known = kept.known
-    if not known.feet:
-        say("minima")
-        settings = RelaxConfig(fmax=config.ends_fmax)
-        for found in relax_many(starts, calc, settings, checkpoint=kept.relaxations):
-            if isinstance(found, Exception):
-                raise found
-            known.feet.append((found.atoms, found.converged))
-        kept.write(now=True)
-    for foot, _ in known.feet[len(known.bottoms) :]:
-        say("Hessians of the minima")
-        forget(calc)  # the result must not depend on the molecule before
-        known.bottoms.append(harmonic(foot, calc, cache=kept.hessians))
-        kept.write(now=True)
-    minima = []
-    for (foot, relaxed), bottom, path in zip(known.feet, known.bottoms, paths, strict=True):
-        foot.calc = SinglePointCalculator(foot, **bottom.atoms.calc.results)
-        converged = relaxed and bool((bottom.frequencies > IMAGINARY).all())
-        minima.append(Minimum(foot, converged, bottom, path))
-    return minima

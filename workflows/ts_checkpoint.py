@@ -24,7 +24,7 @@ from .vibrations_config import VibrationsResult
 
 SAME = 1e-4
 """Angstrom; guesses with no atom farther apart are one: the files of paths round positions."""
-FREE = ("refiner", "max_steps", "temperature", "pressure", "symmetry_numbers")
+FREE = ("refiner", "max_steps", "irc_steps", "temperature", "pressure", "symmetry_numbers")
 """Settings on which nothing depends that is kept; the refiner is that which was chosen."""
 
 
@@ -53,7 +53,9 @@ class Known:
     feet : list of (ase.Atoms, bool)
         Relaxed ends, and whether they converged.
     bottoms : list of VibrationsResult
-        Of the first of them.
+        Of the first of them; elsewhere where one was left along a mode.
+    given : list of (positions, entry)
+        Reactant and product as they were given, and relaxed.
     """
 
     steps: int = 0
@@ -66,6 +68,7 @@ class Known:
     followed: bool = False
     feet: list[tuple[Atoms, bool]] = dataclasses.field(default_factory=list)
     bottoms: list[VibrationsResult] = dataclasses.field(default_factory=list)
+    given: list[tuple[list[Any], dict[str, Any]]] = dataclasses.field(default_factory=list)
 
 
 class Checkpoint:
@@ -100,7 +103,7 @@ class Checkpoint:
         config: TSConfig,
         refiner: str,
     ) -> None:
-        self.path, self.guess, self.ends = path, guess, ends
+        self.path, self.guess, self.ends, self.irc_steps = path, guess, ends, config.irc_steps
         self.hessians = None if path is None else path.with_name(path.name + ".hessians")
         self.relaxations = None if path is None else path.with_name(path.name + ".minima")
         self.known = Known()
@@ -123,6 +126,13 @@ class Checkpoint:
                 given_up = known.saddle is not None and not known.refined
                 if given_up and known.steps < config.max_steps:
                     known = Known(known.steps, known.positions, known.mode)
+                bounds = stored["irc_steps"], config.irc_steps
+                if bounds[0] != bounds[1] and max(map(len, known.sides)) >= min(bounds):
+                    # given up, or longer than asked for now
+                    sides = [side[: config.irc_steps] for side in known.sides]
+                    known = dataclasses.replace(
+                        known, sides=sides, followed=False, feet=[], bottoms=[]
+                    )
                 self.known = known
         except Exception:  # there is none, or whatever it is, it is none of ours
             return
@@ -144,12 +154,32 @@ class Checkpoint:
             "top": None if known.top is None else _packed_vibrations(known.top),
             "sides": [[_packed(atoms) for atoms in side] for side in known.sides],
             "followed": known.followed,
+            "irc_steps": self.irc_steps,
+            "given": known.given,
             "feet": [[_packed(atoms), converged] for atoms, converged in known.feet],
             "bottoms": [_packed_vibrations(bottom) for bottom in known.bottoms],
         }
         write_whole(self.path, json.dumps(record).encode())
         cost = time.monotonic() - start
         self._next = start + cost + CHECKPOINT_SECONDS * max(1.0, cost / CHECKPOINT_COST)
+
+    def given(self, ends: Sequence[Atoms]) -> list[Atoms] | None:
+        """Reactant and product, relaxed, if these are known."""
+        known = self.known.given
+        if len(known) != len(ends) or not all(
+            np.allclose(start, end.positions, rtol=0, atol=SAME)
+            for (start, _), end in zip(known, ends, strict=True)
+        ):
+            return None
+        return [_unpacked(entry, end) for (_, entry), end in zip(known, ends, strict=True)]
+
+    def keep_given(self, ends: Sequence[Atoms], relaxed: Sequence[Atoms]) -> None:
+        """Keep them."""
+        self.known.given = [
+            (end.positions.tolist(), _packed(found))
+            for end, found in zip(ends, relaxed, strict=True)
+        ]
+        self.write(now=True)
 
     def tidy(self) -> None:
         """When all is done, only the file itself is of use."""
@@ -175,6 +205,7 @@ class Checkpoint:
             top=None if top is None else _unpacked_vibrations(top, self.guess),
             sides=sides,
             followed=bool(stored["followed"]),
+            given=[(start, entry) for start, entry in stored["given"]],
             feet=feet,
             bottoms=[
                 _unpacked_vibrations(entry, foot)
@@ -191,7 +222,8 @@ def _nowhere(atoms: Atoms) -> Atoms:
 
 
 def _packed(atoms: Atoms) -> dict[str, Any]:
-    results = {name: np.asarray(value).tolist() for name, value in atoms.calc.results.items()}
+    found = {} if atoms.calc is None else atoms.calc.results
+    results = {name: np.asarray(value).tolist() for name, value in found.items()}
     return {"positions": atoms.positions.tolist(), "results": results}
 
 
@@ -202,7 +234,8 @@ def _unpacked(entry: dict[str, Any], like: Atoms) -> Atoms:
         name: np.array(value) if isinstance(value, list) else value
         for name, value in entry["results"].items()
     }
-    atoms.calc = SinglePointCalculator(atoms, **results)
+    if results:
+        atoms.calc = SinglePointCalculator(atoms, **results)
     return atoms
 
 

@@ -51,7 +51,12 @@ class TSConfig:
                 f"unknown refiner {self.refiner!r}: choose one of {', '.join(REFINERS)}"
             )
         require_positive(self, "fmax", "irc_step", "ends_fmax", "temperature", "pressure")
-        require_not_negative(self, "max_steps", "irc_steps")
+        require_not_negative(self, "max_steps")
+        if self.irc_steps < 1:
+            raise InputError(
+                f"irc_steps is {self.irc_steps}: give 1 or more, or leave the reaction coordinate "
+                "out (irc=False, --no-irc)"
+            )
         given = tuple(self.symmetry_numbers)
         object.__setattr__(self, "symmetry_numbers", given)
         if given and (len(given) != 3 or min(given) < 1):
@@ -101,12 +106,14 @@ class TSResult:
         On either side; the one of the reactant first.  Without the reaction coordinate the
         reactant and the product, relaxed, if they were given.
     connects : bool or None
-        Whether they are the reactant and the product; None when these were not given or the
-        reaction coordinate not followed.
+        Whether they are the reactant and the product (see :func:`~.ts_ends.assigned`); None when
+        these were not given or the reaction coordinate not followed.
     activation : Activation or None
         Barriers with zero-point and thermal corrections; None without minima, and with a number of
         imaginary modes other than one.
     config : TSConfig
+    remarks : tuple of str
+        What is odd about the minima, whether it converged or not; in the message, too.
     """
 
     atoms: Atoms
@@ -118,6 +125,15 @@ class TSResult:
     connects: bool | None
     activation: Activation | None
     config: TSConfig
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What lies on the sides of the barriers: reactant and product, or the first minimum and
+        the second where it is not known that they are these."""
+        if self.connects or not any(minimum.path for minimum in self.minima):
+            return "reactant", "product"
+        return "first minimum", "second minimum"
 
     @property
     def energy(self) -> float:

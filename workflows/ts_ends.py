@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 BOND = 1.25
 """A bond is shorter than this times the sum of the covalent radii."""
+SAME = 0.005
+"""eV; minima with equal bonds that are closer are one, whose like atoms may have changed places."""
+OTHER = 0.2
+"""eV; minima with equal bonds that are further apart are no conformers of each other."""
 
 
 def bonds(atoms: Atoms) -> set[tuple[int, int]]:
@@ -33,10 +37,15 @@ def distance(atoms: Atoms, other: Atoms) -> float:
     return float(np.sqrt(((moved.positions - other.positions) ** 2).sum(1).mean()))
 
 
-def assigned(minima: list[Minimum], reactant: Atoms, product: Atoms) -> tuple[list[Minimum], bool]:
-    """The minima, that of the reactant first, and whether they are reactant and product.
+def assigned(
+    minima: list[Minimum], reactant: Atoms, product: Atoms
+) -> tuple[list[Minimum], bool, list[str]]:
+    """The minima, that of the reactant first, whether they are reactant and product, and remarks.
 
-    Bonds decide; where both ends have the same, as conformers, the one that is closer.
+    Bonds decide.  Where both ends have the same, as conformers, the minima have to be the ends
+    themselves, by distance and energy.  Elsewhere they may be other conformers or complexes of them,
+    which is told, but none that lies higher or lower by more than :data:`OTHER`.  Energies are
+    compared of ends that have a calculator.
     """
     ends = (reactant, product)
 
@@ -51,5 +60,21 @@ def assigned(minima: list[Minimum], reactant: Atoms, product: Atoms) -> tuple[li
 
     for order in (minima, minima[::-1]):
         if fits(order):
-            return order, True
-    return minima, False
+            gaps = [_gap(m.atoms, end) for m, end in zip(order, ends, strict=True)]
+            remarks = [
+                f"the minimum on the side of the {name} has its bonds, but is another, "
+                f"{abs(gap):.3f} eV {'above' if gap > 0 else 'below'} it"
+                for name, gap in zip(("reactant", "product"), gaps, strict=True)
+                if gap
+            ]
+            limit = 0.0 if bonds(reactant) == bonds(product) else OTHER
+            return order, max(map(abs, gaps)) <= limit, remarks
+    return minima, False, []
+
+
+def _gap(found: Atoms, end: Atoms) -> float:
+    """How far, eV, a minimum lies above an end with the same bonds; 0 where it is that."""
+    if end.calc is None:
+        return 0.0
+    gap = float(found.get_potential_energy() - end.get_potential_energy())
+    return 0.0 if abs(gap) < SAME else gap

@@ -50,7 +50,7 @@ def compare(device: str, molecules, **options) -> list:
 
 def plain(device: str) -> None:
     """Closed and open shells, ions, in a field."""
-    molecules = [build("H2CO"), build("NO2"), build("NH4", charge=1), build("HCl"), build("SO2")]
+    molecules = [build("H2CO"), build("CN"), build("NH4", charge=1), build("HCl"), build("SO2")]
     for method in ("MNDO", "AM1", "PM3"):
         compare(device, molecules[:3] if method == "AM1" else molecules[2:], method=method)
     compare(device, [build("CH3OH"), build("HCN")], method="PM3", field=(0.1, -0.2, 0.3))
@@ -58,6 +58,15 @@ def plain(device: str) -> None:
 
 def difficult(device: str) -> None:
     """Stretched until the aids behind DIIS are needed."""
+    molecule = build("HF")
+    stretched = moved(molecule, 2.2 * molecule.positions)
+    few = SCFSettings(tolerance=1e-10, max_iterations=15)
+    result, easy = compare(device, [stretched, molecule], method="PM3", scf=few)
+    assert easy.iterations <= few.max_iterations < result.iterations
+
+
+def minimised(device: str) -> None:
+    """Stretched until the last aid, which minimises the energy, is needed."""
     molecule = build("H2CO")
     stretched = moved(molecule, 2.2 * molecule.positions)
     result, easy = compare(device, [stretched, molecule], method="PM3")
@@ -148,7 +157,8 @@ def large(device: str) -> None:
 
 
 PARTS = {
-    part.__name__: part for part in (plain, difficult, learned, many, hessian, large, training)
+    part.__name__: part
+    for part in (plain, difficult, minimised, learned, many, hessian, large, training)
 }
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-PARTS = ("plain", "difficult", "learned", "many", "hessian", "large", "training")
+PARTS = ("plain", "difficult", "minimised", "learned", "many", "hessian", "large", "training")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -24,7 +24,7 @@ def test_cuda_against_cpu(part):
     assert done.returncode == 0, done.stderr
 
 
-SLOW = ("difficult", "training")
+SLOW = ("minimised", "training")
 
 
 @pytest.mark.parametrize(

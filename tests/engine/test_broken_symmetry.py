@@ -35,8 +35,14 @@ def test_stretched_hydrogen_breaks_its_symmetry(method):
     assert previous.spin_squared == pytest.approx(1.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["C2H6", "N2H4", "H2O2", "Cl2"])
+PAIRS = [(name, method) for name in ("C2H6", "N2H4", "H2O2", "Cl2") for method in METHODS]
+LONG = [("H2O2", "MNDO"), ("H2O2", "AM1"), ("Cl2", "AM1"), ("Cl2", "PM3")]
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [pytest.param(*pair, marks=pytest.mark.slow) if pair in LONG else pair for pair in PAIRS],
+)
 def test_stretched_single_bonds_break_into_radicals(method, name):
     molecule = build(name, shake=0.0)
     half = len(molecule.numbers) // 2

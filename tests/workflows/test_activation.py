@@ -198,7 +198,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert cli.main(line) == 0
     out, err = capsys.readouterr()
     assert "PM3 transition states, kcal/mol, 298.15 K, 101325 Pa" in out
-    assert "Gibbs energy" in out and "backward" in out
+    assert "Gibbs energy" in out and "from product" in out
     assert f"PM3: {COUNTED_TWICE}" in err
     stored = json.loads((tmp_path / "r_p_ts.json").read_text())
     assert stored["units"]["temperature"] == "K"

@@ -16,6 +16,8 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import read, write
 
+from ase_mlseqm import cli
+
 
 def planar():
     """Ammonia near the top of its inversion."""
@@ -75,29 +77,28 @@ SLOW = ("relax as one batch", "thermo")
 @pytest.mark.parametrize(
     "case", [pytest.param(c, marks=pytest.mark.slow) if c in SLOW else c for c in CASES]
 )
-def test_killed_run_finishes(tmp_path, case):
+def test_killed_run_finishes(tmp_path, monkeypatch, case):
     structures, options, first, numbers = CASES[case]
     command = case.split()[0]
     write(tmp_path / "many.xyz", structures)
     line = [sys.executable, "-m", "ase_mlseqm.cli", command, "many.xyz", "--method", "PM3"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
-    def start(out):
-        return subprocess.Popen(
-            [*line, *options, "--out", out],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    job = start("a")
+    job = subprocess.Popen(
+        [*line, *options, "--out", "a"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while not (tmp_path / "a" / first).exists() and job.poll() is None:
         time.sleep(0.005)
     job.send_signal(signal.SIGKILL)
     assert job.wait() == -signal.SIGKILL
     assert not (tmp_path / "a" / f"mlseqm_{command}.json").exists()
-    assert start("a").wait() == start("b").wait() == 0
+    monkeypatch.chdir(tmp_path)
+    for out in "ab":
+        assert cli.main([*line[3:], *options, "--out", out]) == 0
     assert not list(tmp_path.glob("*/*_unfinished*"))
     found, expected = (numbers(tmp_path / out) for out in "ab")
     assert len(found) == len(structures)

@@ -101,7 +101,7 @@ def test_sella():
     assert found[0].energy == pytest.approx(found[1].energy, abs=1e-4)
 
 
-@pytest.mark.parametrize("seed", [1, 5, 6])
+@pytest.mark.parametrize("seed", [1, 5, pytest.param(6, marks=pytest.mark.slow)])
 def test_sella_is_not_content_too_early(seed):
     """Far from where it started its own measure of the forces can be 30 times too small."""
     pytest.importorskip("sella")

@@ -40,16 +40,6 @@ def test_interval_of_the_exponent():
     assert found.high - found.value == pytest.approx(4.30265 * line.stderr, rel=1e-5)
 
 
-def test_run(tmp_path):
-    config = dataclasses.replace(PLAIN, tests=("scaling",), method=("PM3",), max_atoms=14)
-    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
-    rows = table(tmp_path / "out" / "scaling.csv")
-    assert [int(row["atoms"]) for row in rows] == [8, 14]
-    assert all(0 < float(row["seconds"]) < 100 for row in rows)
-    assert metrics(tmp_path / "out", "scaling")["PM3", "largest molecule"] == 14
-    assert (tmp_path / "out" / "scaling.png").exists()
-
-
 class Dead(Semiempirical):
     """A method whose process ends as soon as it starts."""
 
@@ -65,10 +55,15 @@ def test_a_process_that_dies_at_once_is_a_failure():
     assert "code 7" in found.failures[0].reason
 
 
-def test_memory_is_that_of_the_molecules(tmp_path):
+def test_run(tmp_path):
+    """Memory is that of the molecules, without what the process has anyway."""
     config = dataclasses.replace(PLAIN, tests=("scaling",), method=("PM3",), max_atoms=200)
     assert transferability_run(config, tmp_path, tmp_path / "out") == 0
     rows = table(tmp_path / "out" / "scaling.csv")
+    assert [int(row["atoms"]) for row in rows] == [8, 14, 26, 50, 98, 194]
+    assert all(0 < float(row["seconds"]) < 100 for row in rows)
+    assert metrics(tmp_path / "out", "scaling")["PM3", "largest molecule"] == 194
+    assert (tmp_path / "out" / "scaling.png").exists()
     smaller, larger = (float(row["memory"]) for row in rows[-2:])
     assert 10 < smaller < 100
     assert 2 < larger / smaller < 8
