@@ -164,9 +164,9 @@ def ts(
         if not known.followed:
             _follow(kept, calc, config, say)
         starts = [(path or [atoms])[-1] for path in known.sides]
-        minima, remarks = minima_of(starts, known.sides, kept, calc, config, say)
+        pair = both if len(both) == 2 else []
+        minima, remarks = minima_of(starts, known.sides, kept, calc, config, say, pair)
         if len(both) == 2:
-            say("reactant and product")
             minima, connects, why = assigned(minima, *ends_with_energies(both, kept, calc, config))
             remarks += why
             if not connects:

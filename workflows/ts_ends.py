@@ -43,9 +43,9 @@ def assigned(
     """The minima, that of the reactant first, whether they are reactant and product, and remarks.
 
     Bonds decide.  Where both ends have the same, as conformers, the minima have to be the ends
-    themselves, by distance and energy.  Elsewhere they may be other conformers or complexes of them,
-    which is told, but none that lies higher or lower by more than :data:`OTHER`.  Energies are
-    compared of ends that have a calculator.
+    themselves, by distance and energy.  Elsewhere they may be other conformers or complexes of
+    them, which is told, but none that lies higher or lower by more than :data:`OTHER`.  Energies
+    are compared of ends that have a calculator.
     """
     ends = (reactant, product)
 

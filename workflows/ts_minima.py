@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
@@ -14,7 +15,7 @@ from .several import forget
 from .ts_checkpoint import Checkpoint
 from .ts_config import IMAGINARY, Minimum, TSConfig
 from .ts_ends import bonds
-from .vibrations import VibrationsConfig, VibrationsResult, vibrations
+from .vibrations import VibrationsConfig, VibrationsResult, harmonic, vibrations
 
 PUSHES = 2
 """How often a foot that is a saddle point itself is left along its first mode."""
@@ -27,8 +28,10 @@ def minima_of(
     calc: BaseCalculator,
     config: TSConfig,
     say: Callable[[str], None],
+    ends: Sequence[Atoms] = (),
 ) -> tuple[list[Minimum], list[str]]:
-    """Relaxed, as one batch, and their vibrations; and what is worth a remark.
+    """Relaxed, as one batch with the ``ends`` that they may be, and their vibrations; and what is
+    worth a remark.
 
     A reaction coordinate never leaves a symmetry that the transition state has, so that its foot
     may be a saddle point between minima of less: it is left along the first mode.
@@ -36,18 +39,24 @@ def minima_of(
     known, remarks = kept.known, []
     if not known.feet:
         say("minima")
+        others = [] if kept.given(ends) is not None else list(ends)
         relaxing = RelaxConfig(fmax=config.ends_fmax)
-        for found in relax_many(starts, calc, relaxing, checkpoint=kept.relaxations):
-            if isinstance(found, Exception):
-                raise found
-            known.feet.append((found.atoms, found.converged))
+        found = relax_many([*starts, *others], calc, relaxing, checkpoint=kept.relaxations)
+        for foot in found[: len(starts)]:
+            if isinstance(foot, Exception):
+                raise foot
+            known.feet.append((foot.atoms, foot.converged))
+        _keep_ends(others, found[len(starts) :], kept)
         kept.write(now=True)
     for (foot, _), path in list(zip(known.feet, paths, strict=True))[len(known.bottoms) :]:
         say("Hessians of the minima")
         forget(calc)  # the result must not depend on the molecule before
-        rounds = PUSHES if path else 0  # an end that was given stays where it is
-        settings = VibrationsConfig(relax=rounds > 0, follow=rounds, fmax=config.ends_fmax)
-        known.bottoms.append(vibrations(foot, calc, settings, cache=kept.hessians))
+        settings = VibrationsConfig(fmax=config.ends_fmax, follow=PUSHES)
+        bottom = harmonic(foot, calc, settings, cache=kept.hessians)
+        if path and len(bottom.imaginary):  # an end that was given stays where it is
+            forget(calc)
+            bottom = vibrations(foot, calc, settings, cache=kept.hessians)
+        known.bottoms.append(bottom)
         kept.write(now=True)
     minima = []
     for k, ((foot, relaxed), bottom, path) in enumerate(
@@ -84,15 +93,19 @@ def ends_with_energies(
 
     Without a calculator stays one that cannot be relaxed, or becomes something else.
     """
-    known = kept.given(ends)
-    if known is None:
+    if kept.given(ends) is None:  # others than those that were relaxed with the feet
         forget(calc)
-        known = []
-        for end, found in zip(
-            ends, relax_many(ends, calc, RelaxConfig(fmax=config.ends_fmax)), strict=True
-        ):
-            good = not isinstance(found, Exception) and found.converged
-            same = good and bonds(found.atoms) == bonds(end)
-            known.append(frozen(found.atoms) if same else end.copy())
-        kept.keep_given(ends, known)
+        _keep_ends(ends, relax_many(ends, calc, RelaxConfig(fmax=config.ends_fmax)), kept)
+    known = kept.given(ends)
+    assert known is not None
     return known
+
+
+def _keep_ends(ends: Sequence[Atoms], found: Sequence[Any], kept: Checkpoint) -> None:
+    if not ends:
+        return
+    relaxed = []
+    for end, one in zip(ends, found, strict=True):
+        good = not isinstance(one, Exception) and one.converged and bonds(one.atoms) == bonds(end)
+        relaxed.append(frozen(one.atoms) if good else end.copy())
+    kept.keep_given(ends, relaxed)

@@ -274,7 +274,7 @@ def test_ends_that_do_not_match():
     with pytest.raises(InputError, match="no atoms"):
         neb(Atoms(), Atoms(), EMT())
     down.info["charge"] = 1
-    with pytest.raises(InputError, match="charge or multiplicity"):
+    with pytest.raises(InputError, match="charge 0 and multiplicity 1, the product 1 and 2"):
         neb(up, down, pm3())
     with pytest.raises(InputError, match="the same structure once they are relaxed"):
         neb(up, up, pm3())

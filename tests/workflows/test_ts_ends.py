@@ -106,7 +106,7 @@ def test_a_reaction_coordinate_that_is_given_up(tmp_path, monkeypatch, capsys):
     # what was finished stays
     calls.clear()
     assert ts(GUESS, pm3(), DIMER, checkpoint=file, callback=calls.append, **ends).converged
-    assert calls == ["reactant and product"]
+    assert calls == []
     # and fewer steps are those of a run that takes no more
     assert not ts(GUESS, pm3(), few, checkpoint=file, **ends).converged
 
