@@ -17,8 +17,9 @@ from .ts_config import IMAGINARY, Minimum, TSConfig
 from .ts_ends import bonds
 from .vibrations import VibrationsConfig, VibrationsResult, harmonic, vibrations
 
-PUSHES = 2
-"""How often a foot that is a saddle point itself is left along its first mode."""
+FOLLOWED = VibrationsConfig(fmax=1e-3, follow=3)
+"""How a foot that is a saddle point itself is left along its first mode: beside it forces are as
+small as in a minimum."""
 
 
 def minima_of(
@@ -51,11 +52,11 @@ def minima_of(
     for (foot, _), path in list(zip(known.feet, paths, strict=True))[len(known.bottoms) :]:
         say("Hessians of the minima")
         forget(calc)  # the result must not depend on the molecule before
-        settings = VibrationsConfig(fmax=config.ends_fmax, follow=PUSHES)
+        settings = VibrationsConfig(fmax=config.ends_fmax)
         bottom = harmonic(foot, calc, settings, cache=kept.hessians)
         if path and len(bottom.imaginary):  # an end that was given stays where it is
             forget(calc)
-            bottom = vibrations(foot, calc, settings, cache=kept.hessians)
+            bottom = vibrations(foot, calc, FOLLOWED, cache=kept.hessians)
         known.bottoms.append(bottom)
         kept.write(now=True)
     minima = []
