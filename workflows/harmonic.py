@@ -18,7 +18,7 @@ from .hessians import hessians
 from .isotopes import check_masses
 from .journal import Journal
 from .normal_modes import infrared_intensities, normal_modes
-from .raman import Polarizability, polarizability, raman_activities
+from .raman import Polarizability, polarizability, raman_activities, require_field
 from .several import Computed, Failure, attempt, computed, not_stationary, structure, together
 from .side_by_side import listed, side_by_side
 from .vibrations_config import VibrationsConfig, VibrationsResult
@@ -48,6 +48,8 @@ def harmonic(
 ) -> VibrationsResult:
     """Vibrations at the geometry and with the masses of ``atoms``; otherwise as ``vibrations``."""
     start = free_molecule(atoms)
+    if config is not None and config.raman:
+        require_field(calc)  # before anything is computed
     with Journal(cache) as journal:
         (found,) = harmonic_many([start], calc, config or VibrationsConfig(), journal, callback)
     if isinstance(found, Exception):

@@ -17,10 +17,12 @@ from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.errors import InputError
 
 from .displacements import Displaced, Progress, default_step, displaced
+from .foreign import foreign_errors
+from .isotopes import check_masses
 from .journal import Journal
 from .normal_modes import WAVENUMBER
 from .phonons_config import PhononsConfig, PhononsResult
-from .phonopy_cells import forward_moves, phonopy_object, supercell
+from .phonopy_cells import forward_moves, phonopy_object, require_phonopy, supercell
 from .relax import RelaxConfig, StepCallback
 from .settle import settled
 from .several import (
@@ -96,6 +98,7 @@ def phonons(
         When a structure cannot be computed.
     """
     settings = config or PhononsConfig()
+    require_phonopy()  # before anything is computed
     if isinstance(calc, MLSEQM) and calc.parameters["field"] is not None:
         settings = dataclasses.replace(settings, symmetry=False)  # the field has none of it
     relaxing = RelaxConfig(fmax=settings.fmax, max_steps=settings.max_steps)
@@ -117,6 +120,7 @@ def phonons(
 
 def _start(system: Any, calc: BaseCalculator, config: PhononsConfig) -> Atoms:
     work = structure(system).copy()
+    check_masses(work)
     _check(work, config)
     if isinstance(calc, MLSEQM):  # it refuses what the Hamiltonian cannot do, now periodic cells
         molecule_from_atoms(work, calc.parameters["charge"], calc.parameters["multiplicity"])
@@ -128,9 +132,10 @@ class _Cell:
 
     def __init__(self, point: Computed, config: PhononsConfig, step: float) -> None:
         self.atoms, self.density = point.atoms, point.density
-        self.phonon = phonopy_object(point.atoms, config)
-        self.moves = forward_moves(self.phonon, step)
-        self.supercell = supercell(point.atoms, self.phonon)
+        with foreign_errors():
+            self.phonon = phonopy_object(point.atoms, config)
+            self.moves = forward_moves(self.phonon, step)
+            self.supercell = supercell(point.atoms, self.phonon)
 
 
 def _displaced(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,8 +39,8 @@ class PhononsConfig:
     """Repetitions of a periodic cell along its three axes; above 1 with other calculators than
     MLSEQM only, so not on the command line."""
     vacuum: float = 5.0
-    """Between a molecule and the walls of its box, Angstrom; it is for phonopy alone, the forces
-    are those of the free molecule."""
+    """Between a molecule and the walls of its box, Angstrom, at least 3; it is for phonopy alone,
+    the forces are those of the free molecule."""
     symmetry: bool = True
     """Leave out displacements that follow from others by symmetry."""
     sum_rule: bool = True
@@ -48,8 +49,13 @@ class PhononsConfig:
     def __post_init__(self) -> None:
         require_positive(self, "fmax", "step", "vacuum")
         require_not_negative(self, "max_steps")
-        if len(self.supercell) != 3 or min(self.supercell) < 1:
+        try:
+            counts = tuple(operator.index(count) for count in self.supercell)
+        except TypeError:
+            counts = ()
+        if len(counts) != 3 or min(counts) < 1:
             raise InputError(f"supercell is {self.supercell}: give three positive whole numbers")
+        object.__setattr__(self, "supercell", counts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,14 +115,30 @@ class PhononsResult(ComputedAtoms):
         return phonon
 
     def density_of_states(self, mesh: float = 50.0) -> tuple[np.ndarray, np.ndarray]:
-        """Wavenumbers (cm-1) and density of states (modes of the cell per cm-1).
+        """Wavenumbers (cm-1) and density of states (modes of the cell per cm-1) of a crystal.
+
+        It is that of tetrahedra between the q points.  Where bands are so narrow that these lose
+        modes, every mode is a Gaussian of the width of three points.
 
         Parameters
         ----------
         mesh : float
             Length that sets the density of q points, Angstrom.
+
+        Raises
+        ------
+        InputError
+            For a molecule, and for a supercell of a single atom.
         """
         from phonopy.physical_units import get_physical_units
+
+        if not self.atoms.pbc.any():
+            raise InputError("a molecule has no bands: its frequencies are in `internal`")
+        if len(self.force_constants) == 1:
+            raise InputError(
+                "a supercell of one atom has no force constants: give a larger one, such as "
+                "supercell=(4, 4, 4)"
+            )
 
         phonon, to_cm = self.to_phonopy(), get_physical_units().THzToCm
         # phonopy's symmetry does not know of isotopes
@@ -128,6 +150,10 @@ class PhononsResult(ComputedAtoms):
         phonon.run_mesh(mesh, is_mesh_symmetry=not isotopes)
         phonon.run_total_dos()
         found = phonon.total_dos
+        if abs(np.trapezoid(found.dos, found.frequency_points) / len(self.frequencies) - 1) > 0.01:
+            pitch = found.frequency_points[1] - found.frequency_points[0]
+            phonon.run_total_dos(sigma=1.5 * pitch, use_tetrahedron_method=False)
+            found = phonon.total_dos
         return found.frequency_points * to_cm, found.dos / to_cm
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,6 +164,7 @@ class PhononsResult(ComputedAtoms):
             "masses": self.atoms.get_masses().tolist(),
             "cell": self.atoms.cell.tolist(),
             "pbc": self.atoms.pbc.tolist(),
+            "magmoms": self.atoms.get_initial_magnetic_moments().tolist(),
             "energy": self.energy,
             "forces": self.atoms.calc.results["forces"].tolist(),
             "max_force": self.max_force,
@@ -153,7 +180,8 @@ class PhononsResult(ComputedAtoms):
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> PhononsResult:
         """The result in a dictionary of :meth:`to_dict`."""
-        atoms = Atoms(**{k: stored[k] for k in ("numbers", "positions", "masses", "cell", "pbc")})
+        names = ("numbers", "positions", "masses", "cell", "pbc", "magmoms")
+        atoms = Atoms(**{name: stored[name] for name in names if name in stored})
         forces = np.array(stored["forces"])
         atoms.calc = SinglePointCalculator(atoms, energy=stored["energy"], forces=forces)
         config = stored["config"] | {"supercell": tuple(stored["config"]["supercell"])}

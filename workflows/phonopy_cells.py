@@ -16,18 +16,29 @@ if TYPE_CHECKING:
     from .phonons_config import PhononsConfig
 
 
-def phonopy_object(atoms: Atoms, config: PhononsConfig) -> Phonopy:
-    """phonopy's object of ``atoms``; a molecule is put in the middle of a cubic box."""
+NEAREST_WALL = 3.0
+"""Angstrom; where walls are nearer an image may lie as a neighbour would, and seem to repeat."""
+
+
+def require_phonopy() -> None:
+    """InputError where phonopy is not installed."""
     try:
-        from phonopy import Phonopy
-        from phonopy.structure.atoms import PhonopyAtoms
+        import phonopy  # noqa: F401
     except ImportError:
         raise InputError(
             "phonons need phonopy: install it with pip install 'ase-mlseqm[phonons]'"
         ) from None
+
+
+def phonopy_object(atoms: Atoms, config: PhononsConfig) -> Phonopy:
+    """phonopy's object of ``atoms``; a molecule is put in the middle of a cubic box."""
+    require_phonopy()
+    from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
+
     cell, positions = atoms.cell.array, atoms.positions
     if not atoms.pbc.any():
-        length = np.ptp(positions, axis=0).max() + 2 * config.vacuum
+        length = np.ptp(positions, axis=0).max() + 2 * max(config.vacuum, NEAREST_WALL)
         cell = length * np.eye(3)
         positions = positions + 0.5 * (length - positions.max(0) - positions.min(0))
     moments = atoms.get_initial_magnetic_moments()

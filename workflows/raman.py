@@ -45,6 +45,12 @@ class Polarizability:
     derivatives: np.ndarray
 
 
+def require_field(calc: BaseCalculator) -> None:
+    """InputError unless the calculator has an electric field."""
+    if not isinstance(calc, MLSEQM):
+        raise InputError("Raman activities need calculations in electric fields: use MLSEQM")
+
+
 def polarizability(atoms: Atoms, calc: BaseCalculator, strength: float = FIELD) -> Polarizability:
     """Polarizability and its derivatives, by central differences; constraints do not count.
 
@@ -64,8 +70,7 @@ def polarizability(atoms: Atoms, calc: BaseCalculator, strength: float = FIELD) 
     """
     from ase_mlseqm.derivatives import TIGHT  # torch comes with it
 
-    if not isinstance(calc, MLSEQM):
-        raise InputError("Raman activities need calculations in electric fields: use MLSEQM")
+    require_field(calc)
     base = np.array(calc.parameters["field"] or np.zeros(3))
     keywords = calc.parameters | {"tolerance": min(TIGHT, calc.parameters["tolerance"] or TIGHT)}
     work = as_atoms(atoms).copy()

@@ -92,6 +92,7 @@ def power_spectrum(
     timestep : float, optional
         Of velocity Verlet, fs: corrects the wavenumbers for it.
     """
+    _check(np.asarray(velocities), interval, resolution, temperature)
     signal = np.asarray(velocities) * np.sqrt(np.asarray(masses))[:, None]
     signal = signal.reshape(len(signal), -1) / np.sqrt(units.kB * temperature)
     x, y, width = _density(signal, interval, resolution, timestep)
@@ -126,7 +127,7 @@ def ir_spectrum(
         Molar absorption (natural logarithm), km/mol per 1/cm, that is km cm/mol.
     """
     dipoles = np.asarray(dipoles)
-    _check(dipoles, interval, resolution)
+    _check(dipoles, interval, resolution, temperature, 18)  # their differences are two fewer
     step = interval * units.fs
     slopes = (dipoles[2:] - dipoles[:-2]) / (2.0 * step * np.sqrt(units.kB * temperature))
     x, y, width = _density(slopes, interval, resolution, None)
@@ -143,10 +144,9 @@ def _density(
     signal: np.ndarray, interval: float, resolution: float, timestep: float | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Wavenumbers, spectral density summed over the columns of (T, k), and its line width."""
-    _check(signal, interval, resolution)
     signal = signal - signal.mean(0)
     # a Hann window of half-length L in time is 1/(L c) wide at half maximum in wavenumbers
-    longest = min(len(signal) // 2, round(1.0 / (resolution * CM * interval)))
+    longest = min(len(signal) // 2, max(1, round(1.0 / (resolution * CM * interval))))
     width = 1.0 / (longest * CM * interval)
     n = next_fast_len(2 * len(signal), real=True)
     power = (np.abs(rfft(signal, n, axis=0)) ** 2).sum(1)
@@ -174,11 +174,14 @@ def _undo_verlet(
     return np.sin(half * x) / half, density / np.cos(half * x)
 
 
-def _check(signal: np.ndarray, interval: float, resolution: float) -> None:
-    if len(signal) < 16:
-        raise InputError(f"{len(signal)} frames are too few for a spectrum: give 16 or more")
+def _check(
+    signal: np.ndarray, interval: float, resolution: float, temperature: float, least: int = 16
+) -> None:
+    if len(signal) < least:
+        raise InputError(f"{len(signal)} frames are too few for a spectrum: give {least} or more")
     if not np.isfinite(signal).all():
         raise InputError("the trajectory holds numbers that are not finite")
-    for name, value in (("interval", interval), ("resolution", resolution)):
+    positive = {"interval": interval, "resolution": resolution, "temperature": temperature}
+    for name, value in positive.items():
         if not 0.0 < value < float("inf"):
             raise InputError(f"{name} is {value}: give a positive number")

@@ -9,9 +9,23 @@ from ase import Atoms
 
 from ase_mlseqm.errors import InputError
 
-NEARLY_SYMMETRIC = (1e-2, 1e-3, 1e-4)
+from .normal_modes import is_linear
+
+NEARLY_SYMMETRIC = (1e-6, 1e-4, 1e-3, 1e-2)
 """How close two moments of inertia may be to count as equal.  Pyrrole is nearly a symmetric top:
-with pymatgen's own 1e-2 its axis is looked for in the wrong place, and not found."""
+with pymatgen's own 1e-2 its axis is looked for in the wrong place, and not found.  Of groups of the
+same order that of the least tolerance counts: with the largest an axis may be found twice."""
+
+
+def require_pymatgen() -> None:
+    """InputError where pymatgen is not installed."""
+    try:
+        import pymatgen.symmetry.analyzer  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "the symmetry number needs pymatgen: pip install 'ase-mlseqm[thermo]', or give it "
+            "(symmetry_number=1 for a molecule without rotational symmetry)"
+        ) from None
 
 
 def point_group(atoms: Atoms, tolerance: float = 0.1) -> tuple[str, int]:
@@ -32,29 +46,42 @@ def point_group(atoms: Atoms, tolerance: float = 0.1) -> tuple[str, int]:
     """
     if len(atoms) == 1:
         return "Kh", 1
-    try:
-        from pymatgen.core import Molecule
-        from pymatgen.symmetry.analyzer import PointGroupAnalyzer
-    except ImportError:
-        raise InputError(
-            "the symmetry number needs pymatgen: pip install 'ase-mlseqm[thermo]', or give it "
-            "(symmetry_number=1 for a molecule without rotational symmetry)"
-        ) from None
-    known = Molecule(_labels(atoms), atoms.positions)
+    require_pymatgen()
+    from pymatgen.core import Molecule
+    from pymatgen.symmetry.analyzer import PointGroupAnalyzer
+
+    labels = _labels(atoms)
+    if is_linear(atoms.positions):
+        mirrored = _is_its_mirror_image(labels, atoms.positions, tolerance)
+        return ("D∞h", 2) if mirrored else ("C∞v", 1)
+    known = Molecule(labels, atoms.positions)
     symbols = [
         str(PointGroupAnalyzer(known, tolerance, equal).sch_symbol) for equal in NEARLY_SYMMETRIC
     ]
+    # what is long and thin is linear to pymatgen, with the same number
+    symbols = [each for each in symbols if "*" not in each] or ["C1"]
     symbol = max(symbols, key=lambda each: _orders(each)[1])
-    return symbol.replace("*", "∞"), _orders(symbol)[0]
+    return symbol, _orders(symbol)[0]
+
+
+def _is_its_mirror_image(labels: list[int], positions: np.ndarray, tolerance: float) -> bool:
+    """Whether a linear molecule has a centre of inversion."""
+    centered = positions - positions.mean(0)
+    along = centered @ np.linalg.svd(centered)[2][0]
+    order = np.argsort(along)
+    names, places = np.array(labels)[order], along[order]
+    middle = 0.5 * (places[0] + places[-1])
+    moved = np.abs(places - middle + (places - middle)[::-1]).max()
+    return bool((names == names[::-1]).all() and moved < 2 * tolerance)
 
 
 def _orders(symbol: str) -> tuple[int, int]:
     """How many proper rotations, and how many operations, a point group has.
 
-    Those of linear molecules without the rotations about their axis.  Of the symbol, since the
-    operations that pymatgen finds in a distorted molecule need not close to a group.
+    Of the symbol, since the operations that pymatgen finds in a distorted molecule need not close
+    to a group.
     """
-    whole = {"C1": (1, 1), "Cs": (1, 2), "Ci": (1, 2), "C*v": (1, 2), "D*h": (2, 4), "Kh": (1, 2)}
+    whole = {"C1": (1, 1), "Cs": (1, 2), "Ci": (1, 2), "Kh": (1, 2)}
     cubic = {"T": 12, "O": 24, "I": 60}
     if symbol in whole:
         return whole[symbol]

@@ -16,7 +16,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_positive
 
 from .several import Failure, attempt
-from .symmetry import point_group
+from .symmetry import point_group, require_pymatgen
 from .vibrations import VibrationsConfig, VibrationsResult, vibrations
 
 REFERENCE = 298.15
@@ -144,6 +144,8 @@ def thermochemistry(
 ) -> ThermoResult | list[ThermoResult | Failure]:
     """Thermochemistry of one molecule, or of every one in a list; otherwise as ``vibrations``."""
     config = config or ThermoConfig()
+    if config.symmetry_number is None:
+        require_pymatgen()  # before anything is computed
     if isinstance(atoms, list | tuple):
         found = vibrations(atoms, calc, config, cache=cache)
         return attempt(lambda one: ideal_gas(one, config), found)
@@ -181,8 +183,11 @@ def ideal_gas(found: VibrationsResult, config: ThermoConfig | None = None) -> Th
             ignore_imag_modes=True,
         )
     temperatures = np.array(config.temperatures)
-    enthalpies = np.array([gas.get_enthalpy(t, verbose=False) for t in temperatures])
-    entropies = np.array([gas.get_entropy(t, config.pressure, verbose=False) for t in temperatures])
+    with np.errstate(over="ignore"):  # of vibrations that are frozen
+        enthalpies = np.array([gas.get_enthalpy(t, verbose=False) for t in temperatures])
+        entropies = np.array(
+            [gas.get_entropy(t, config.pressure, verbose=False) for t in temperatures]
+        )
     quasi = entropies + quasi_harmonic_change(real, temperatures, config.cutoff)
     changes = enthalpies - gas.get_enthalpy(REFERENCE, verbose=False)
     heat = found.heat_of_formation
@@ -200,7 +205,7 @@ def ideal_gas(found: VibrationsResult, config: ThermoConfig | None = None) -> Th
         geometry=geometry,
         point_group=group,
         symmetry_number=number,
-        messages=[*found.messages, *_doubts(found)],
+        messages=[*found.messages, *_doubts(found), *_cold(temperatures, entropies)],
         vibrations=found,
         config=config,
     )
@@ -217,6 +222,16 @@ def _doubts(found: VibrationsResult) -> list[str]:
             "formation, and S"
         )
     return out
+
+
+def _cold(temperatures: np.ndarray, entropies: np.ndarray) -> list[str]:
+    """Where classical rotation and translation have lost their meaning."""
+    if not (entropies < 0).any():
+        return []
+    return [
+        f"the entropy at {temperatures[entropies < 0].max():g} K is negative: rotation and "
+        "translation are classical here, which holds at higher temperatures"
+    ]
 
 
 def heat_capacity(frequencies: np.ndarray, temperatures: np.ndarray, geometry: str) -> np.ndarray:

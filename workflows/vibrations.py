@@ -16,6 +16,7 @@ from .foreign import foreign_errors
 from .harmonic import free_molecule, harmonic, harmonic_many
 from .isotopes import isotope_masses, isotope_name
 from .journal import Journal
+from .raman import require_field
 from .relax import RelaxConfig, StepCallback
 from .settle import settled
 from .several import Computed, Failure, attempt, computed, one_or_many, together
@@ -100,6 +101,8 @@ def vibrations(
         When a structure cannot be computed.
     """
     settings = config or VibrationsConfig()
+    if settings.raman:
+        require_field(calc)  # before anything is computed
     relaxing = RelaxConfig(fmax=settings.fmax, max_steps=settings.max_steps)
 
     def settle(starts: Sequence[Any], relax: bool, journal: Journal) -> list[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from ase.calculators.calculator import SCFError
+from ase.calculators.calculator import CalculatorError, SCFError
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import read, write
@@ -247,11 +247,55 @@ def test_bad_structures(atoms, config, words):
         {"max_steps": -1},
         {"supercell": (1, 1)},
         {"supercell": (0, 1, 1)},
+        {"supercell": 2},
+        {"supercell": (1.5, 2, 2)},
     ],
 )
 def test_bad_settings(values):
     with pytest.raises(InputError, match=next(iter(values))):
         PhononsConfig(**values)
+
+
+def test_density_of_narrow_bands():
+    """Of nitrogen molecules far from each other, whose bands lie between the points."""
+    cell = Atoms("N2", [(0, 0, 0), (1.05, 0.1, 0.2)], cell=[4.0] * 3, pbc=True)
+    found = phonons(cell, EMT(), PhononsConfig(relax=False, supercell=(2, 2, 2)))
+    wavenumbers, density = found.density_of_states(20.0)
+    assert np.trapezoid(density, wavenumbers) == pytest.approx(6.0, rel=0.02)
+
+
+def test_what_has_no_density():
+    single = phonons(bulk("Al"), EMT())
+    with pytest.raises(InputError, match="a supercell of one atom has no force constants"):
+        single.density_of_states()
+    with pytest.raises(InputError, match="a molecule has no bands"):
+        phonons(molecule("H2O"), pm3(), FIXED).density_of_states()
+
+
+def test_a_box_does_not_repeat_a_chain():
+    """The gap between the images of one is as wide as a bond."""
+    chain = Atoms("Cu4", [(2.3 * k, 0, 0) for k in range(4)])
+    config = PhononsConfig(relax=False)
+    narrow = phonons(chain, EMT(), dataclasses.replace(config, vacuum=1.15))
+    np.testing.assert_allclose(narrow.internal, phonons(chain, EMT(), config).internal, atol=0.1)
+
+
+def test_what_phonopy_refuses_harms_no_other():
+    one_site = Atoms("Cu2", [[0, 0, 0]] * 2, cell=[4] * 3, pbc=True)
+    heavy = bulk("Al")
+    heavy.set_masses([np.nan])
+    good, *bad = phonons([bulk("Al"), one_site, heavy], EMT(), PhononsConfig(relax=False))
+    assert isinstance(good, PhononsResult)
+    assert isinstance(bad[0], CalculatorError) and isinstance(bad[1], InputError)
+
+
+def test_moments_are_kept():
+    nickel = bulk("Ni", cubic=True)
+    nickel.set_initial_magnetic_moments([1, 1, -1, -1])
+    found = phonons(nickel, EMT(), PhononsConfig(relax=False))
+    again = PhononsResult.from_dict(json.loads(json.dumps(found.to_dict())))
+    operations = [len(one.to_phonopy().symmetry.pointgroup_operations) for one in (found, again)]
+    assert operations == [16, 16]
 
 
 def test_failures(monkeypatch):

@@ -13,7 +13,12 @@ from scipy import constants
 from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.workflows.normal_modes import broadened
 from ase_mlseqm.workflows.raman import VOLUME, cross_sections, polarizability, raman_activities
-from ase_mlseqm.workflows.vibrations import VibrationsConfig, VibrationsResult, vibrations
+from ase_mlseqm.workflows.vibrations import (
+    VibrationsConfig,
+    VibrationsResult,
+    harmonic,
+    vibrations,
+)
 
 PM3 = {"method": "PM3"}
 MOPAC = {
@@ -212,3 +217,17 @@ def test_of_many_molecules_are_those_of_each(engine_calls):
         np.testing.assert_allclose(found.polarizability, alone.polarizability, atol=1e-6)
         np.testing.assert_allclose(found.raman_activities, alone.raman_activities, atol=1e-2)
     assert 2 * shared == len(engine_calls) - shared
+
+
+def test_other_calculators_are_refused_before_anything_is_computed():
+    class Counted(EMT):
+        calls = 0
+
+        def calculate(self, *args, **keywords):
+            Counted.calls += 1
+            super().calculate(*args, **keywords)
+
+    for work in (vibrations, harmonic):
+        with pytest.raises(InputError, match="use MLSEQM"):
+            work(molecule("H2O"), Counted(), VibrationsConfig(raman=True))
+    assert Counted.calls == 0

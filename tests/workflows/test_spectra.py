@@ -144,3 +144,18 @@ def test_input_that_makes_no_sense():
         ir_spectrum(np.full((100, 3), np.nan), 1.0, 300.0)
     with pytest.raises(InputError, match="resolution is 0"):
         ir_spectrum(np.zeros((100, 3)), 1.0, 300.0, resolution=0.0)
+
+
+def test_few_and_coarse():
+    dipoles = np.random.default_rng(0).normal(size=(17, 3))
+    with pytest.raises(InputError, match="17 frames are too few for a spectrum: give 18 or more"):
+        ir_spectrum(dipoles, 1.0, 300.0)
+    velocities = np.random.default_rng(0).normal(size=(40, 2, 3))
+    coarse = power_spectrum(velocities, np.ones(2), 10.0, 300.0, resolution=1e4)
+    assert np.isfinite(coarse.intensities).all()
+    for spectrum in (
+        lambda: power_spectrum(velocities, np.ones(2), 1.0, 0.0),
+        lambda: ir_spectrum(velocities[:, 0], 1.0, -5.0),
+    ):
+        with pytest.raises(InputError, match="temperature is"):
+            spectrum()

@@ -4,6 +4,7 @@ import builtins
 import dataclasses
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,78 @@ def test_symmetry_of_what_is_nearly_symmetric():
     assert point_group(Atoms("OCH2", flat)) == ("C2v", 2)
     thiyl = relax(molecule("CH3S"), MLSEQM(method="PM3"))
     assert point_group(thiyl.atoms)[1] in (1, 3)
+
+
+def thin(*ends):
+    """H-X-C4-Y-H, each hydrogen at right angles to the chain, the second turned."""
+    places = [(-1.33, 0, 0), (0, 0, 0), (1.21, 0, 0), (2.57, 0, 0), (3.78, 0, 0), (5.11, 0, 0)]
+    chain = Atoms(ends[0] + "C4" + ends[1], places)
+    angle = np.radians(110.0)
+    for x, turn in ((-1.33, 0.0), (5.11, angle)):
+        chain += Atoms("H", [(x, 0.95 * np.cos(turn), 0.95 * np.sin(turn))])
+    return chain
+
+
+@pytest.mark.parametrize(
+    ("ends", "group", "number"), [("OO", "C2", 2), ("SS", "C2", 2), ("OS", "C1", 1)]
+)
+def test_long_and_thin_is_not_linear(ends, group, number):
+    """pymatgen tells by products of moments of inertia."""
+    pytest.importorskip("pymatgen")
+    assert point_group(thin(*ends)) == (group, number)
+
+
+@pytest.mark.parametrize("masses", [(12.0, 12.0), (12.0, 13.0)])
+def test_linear_molecules_with_a_bend_in_the_noise(masses):
+    pytest.importorskip("pymatgen")
+    chain = Atoms("HCCCCH", [(x, 0, 0) for x in (-3.0, -1.93, -0.69, 0.69, 1.93, 3.0)])
+    chain.set_masses([1.008, masses[0], 12.0, 12.0, masses[1], 1.008])
+    chain.rattle(1e-3, seed=1)
+    expected = ("D∞h", 2) if masses[0] == masses[1] else ("C∞v", 1)
+    assert point_group(chain) == expected
+
+
+def s4():
+    """C(OH)4 with an axis of rotary reflection, whose moments of inertia are equal within 1 %."""
+    tilt, turn, angle = np.radians(53.7356), 1.5, np.radians(110.0)
+    oxygen = 1.40 * np.array([np.sin(tilt), 0, np.cos(tilt)])
+    back = -oxygen / 1.40
+    side = np.cross(back, [0, 1, 0])
+    side /= np.linalg.norm(side)
+    around = np.cos(turn) * side + np.sin(turn) * np.cross(back, side)
+    hydrogen = oxygen + 0.96 * (np.cos(angle) * back + np.sin(angle) * around)
+    reflected = np.array([[0, -1, 0], [1, 0, 0], [0, 0, -1]])
+    places = [[0, 0, 0]]
+    for _ in range(4):
+        places += [oxygen, hydrogen]
+        oxygen, hydrogen = reflected @ oxygen, reflected @ hydrogen
+    return Atoms("C" + 4 * "OH", places)
+
+
+def test_axes_that_are_found_twice():
+    pytest.importorskip("pymatgen")
+    from pymatgen.core import Molecule
+    from pymatgen.symmetry.analyzer import PointGroupAnalyzer
+
+    atoms = s4()
+    loose = PointGroupAnalyzer(Molecule(atoms.symbols, atoms.positions), 0.1, 1e-2)
+    assert str(loose.sch_symbol) == "D2"
+    assert point_group(atoms) == ("S4", 2)
+
+
+def test_what_is_missing_is_told_before_anything_is_computed(monkeypatch, engine_calls):
+    monkeypatch.setitem(sys.modules, "pymatgen.symmetry.analyzer", None)
+    with pytest.raises(InputError, match="needs pymatgen"):
+        thermochemistry(molecule("H2O"), MLSEQM(method="PM3"))
+    assert not engine_calls
+
+
+def test_entropies_that_are_negative(water):
+    cold = ideal_gas(water, ThermoConfig(temperatures=(0.5, 300.0), symmetry_number=2))
+    assert cold.entropies[0] < 0 < cold.entropies[1]
+    assert any("the entropy at 0.5 K is negative" in message for message in cold.messages)
+    warm = ideal_gas(water, ThermoConfig(temperatures=(300.0,), symmetry_number=2))
+    assert not any("negative" in message for message in warm.messages)
 
 
 def test_isotopes_break_symmetry():
