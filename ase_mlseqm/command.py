@@ -25,7 +25,8 @@ SHARED = (
 SWITCHES = {"unrestricted": "--unrestricted/--restricted"}
 """Names of switches of which --no-... says less."""
 CONFIG = Annotated[
-    Path | None, typer.Option("--config", help="YAML file with any of these options.")
+    Path | None,
+    typer.Option("--config", help="YAML file with these options (not --no-pbc, --out, --json)."),
 ]
 ISOLATED = Annotated[
     list[str] | None,
@@ -42,7 +43,7 @@ NO_PBC = Annotated[
     bool,
     typer.Option(
         "--no-pbc",
-        help="Take periodic structures as free molecules; they must be whole, in one cell.",
+        help="Take periodic structures as free molecules; those cut by the cell are put together.",
     ),
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]

@@ -22,6 +22,7 @@ from .report import Outcome, console
 from .runs import Run, complain, progress_bar
 from .units import EV_TO_KCAL
 from .workflows.activation import COUNTED_TWICE
+from .workflows.constraints import in_order
 from .workflows.neb import NEBConfig, NEBResult, neb
 from .workflows.reaction_figures import plot_irc, plot_profile
 from .workflows.side_by_side import side_by_side
@@ -57,6 +58,10 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
 
     def work(reaction: Reaction, calc: MLSEQM, say: Say) -> Outcome:
         file = run.out / f"{reaction.stem}_path.extxyz"
+        if settings.ts and any(in_order(atoms).constraints for atoms in reaction.structures):
+            raise InputError(
+                "a path may have constraints, its transition state may not: leave out --ts"
+            )
 
         def step(number: int, energies: list[float], force: float) -> None:
             top = max(energies) - energies[0]

@@ -16,14 +16,21 @@ APART = 0.01
 """Angstrom; what constraints move further than this is not where they want it."""
 
 
-def without_idle(atoms: Atoms) -> Atoms:
-    """The atoms without constraints on no atom, as a file leaves where all of them may move."""
-    idle = [len(getattr(constraint, "index", [0])) == 0 for constraint in atoms.constraints]
-    if not any(idle):
+def in_order(atoms: Atoms) -> Atoms:
+    """The atoms with their constraints in an order in which all hold.
+
+    ASE applies one after the other, so that what is fixed in space comes last.  Constraints on no
+    atom, as a file leaves where all of them may move, are left out.
+    """
+    kept = [c for c in atoms.constraints if len(getattr(c, "index", [0]))]
+    kept.sort(key=lambda constraint: isinstance(constraint, FixAtoms | FixCartesian))
+    if all(one is other for one, other in zip(kept, atoms.constraints, strict=False)) and len(
+        kept
+    ) == len(atoms.constraints):
         return atoms
     copy = atoms.copy()
     copy.calc = atoms.calc
-    copy.constraints = [c for c, none in zip(atoms.constraints, idle, strict=True) if not none]
+    copy.set_constraint(kept)
     return copy
 
 

@@ -37,6 +37,7 @@ from .md_integrators import conserved, integrator, set_thermostat, thermostat
 from .md_log import Files, Log, StepCallback, about_center_of_mass, row, snapshot
 from .several import Failure, attempt, forget, structure
 from .side_by_side import each
+from .states import stated
 
 
 @overload
@@ -153,7 +154,7 @@ class _Simulation:
         self.config, self.callback = config, callback
         check_moves(atoms)
         check_masses(atoms)
-        self.atoms = atoms.copy()
+        self.atoms = stated(atoms, calc)
         self.atoms.calc = calc
         forget(calc)
         self.history = DensityHistory() if isinstance(calc, MLSEQM) else None
@@ -206,6 +207,8 @@ class _Simulation:
         assert self.last is not None
         self.log.checkpoint(self.state, force=True)
         lost = self.atoms.copy() if end is End.FAILED else None
+        if lost is not None:
+            lost.info.pop("status", None)
         stopped = [self.last] if end in (End.STOPPED, End.FAILED) else []
         self.log.end(message, stopped if lost is None else [self.last, lost])
         return MDResult(

@@ -15,7 +15,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import write_whole_frames
 
-from .constraints import without_idle
+from .constraints import in_order
 from .foreign import foreign_errors
 from .many import Many
 from .neb_band import Band
@@ -107,7 +107,7 @@ def neb(
             return neb(start, product, own, config, **files)
 
         return each(one, reactant, calc, product=product, path=path)
-    reactant, product = without_idle(as_atoms(reactant)), without_idle(as_atoms(product))
+    reactant, product = in_order(as_atoms(reactant)), in_order(as_atoms(product))
     config = config or NEBConfig()
     check_ends(reactant, product, calc)
     reactant, product = stated(reactant, calc), stated(product, calc)

@@ -13,7 +13,7 @@ from ase.io.trajectory import Trajectory, TrajectoryWriter
 
 from ase_mlseqm.pymatgen_io import as_atoms
 
-from .constraints import impose
+from .constraints import impose, in_order
 from .foreign import foreign_errors
 from .relax import Interrupted, RelaxConfig, RelaxResult, StepCallback, _History
 from .relax_checkpoint import Checkpoint, restore
@@ -43,7 +43,7 @@ class InTurn:
         config: RelaxConfig,
         checkpoint: str | Path | None = None,
     ) -> None:
-        self.starts = [as_atoms(atoms) for atoms in systems]
+        self.starts = [in_order(as_atoms(atoms)) for atoms in systems]
         self.calc, self.config = calc, config
         path = None if checkpoint is None else Path(checkpoint)
         self._checkpoint = Checkpoint(path, self.starts, calc, config)

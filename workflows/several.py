@@ -28,7 +28,7 @@ from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
-from .constraints import without_idle
+from .constraints import in_order
 from .foreign import foreign_errors
 from .relax import frozen
 
@@ -39,7 +39,7 @@ Failure = CalculatorError | InputError
 def structure(system: Any) -> Atoms:
     """``ase.Atoms`` of what a workflow begins with (see :func:`~ase_mlseqm.pymatgen_io.as_atoms`).
 
-    Constraints on no atom are left out.
+    Constraints come in an order in which all hold.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def structure(system: Any) -> Atoms:
         For no structure, no atoms, and positions that are not finite: calculators of others fail
         with whatever exception, or return numbers.
     """
-    atoms = without_idle(as_atoms(system))
+    atoms = in_order(as_atoms(system))
     if not len(atoms):
         raise InputError("there are no atoms to compute")
     bad = np.flatnonzero(~np.isfinite(atoms.positions).all(1))

@@ -20,6 +20,7 @@ from ase.optimize import BFGS
 
 from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.frames import read_frames
+from ase_mlseqm.workflows import read_h5md
 from ase_mlseqm.workflows.constraints import removed_degrees
 from ase_mlseqm.workflows.md import MDConfig, dynamics
 from ase_mlseqm.workflows.md_config import degrees_of_freedom
@@ -281,3 +282,49 @@ def test_bonds_without_end_are_cut_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="bonds go on through the walls of the cell"):
         ((frame,), _) = read_frames(str(tmp_path / "chain.extxyz"), no_pbc=True)
     np.testing.assert_array_equal(frame.atoms.positions, chain.positions)
+
+
+def test_what_is_fixed_in_space_stays_whatever_the_order():
+    """ASE applies constraints in turn: a bond that is held may move an atom that was fixed."""
+    water = molecule("H2O")
+    found = {}
+    for name, constraints in (
+        ("first", [FixAtoms([0]), FixBondLengths([(0, 1)])]),
+        ("last", [FixBondLengths([(0, 1)]), FixAtoms([0])]),
+    ):
+        water.set_constraint(constraints)
+        alone, (together,) = relax(water, PM3), relax([water], PM3)
+        for result in (alone, together):
+            assert result.converged and result.steps < 20
+            np.testing.assert_allclose(result.atoms.positions[0], water.positions[0], atol=1e-12)
+            assert result.atoms.get_distance(0, 1) == pytest.approx(
+                water.get_distance(0, 1), abs=1e-6
+            )
+        found[name] = alone.energy
+    assert found["first"] == pytest.approx(found["last"], abs=1e-6)
+
+
+def test_transition_states_of_constrained_paths_are_refused_at_once(
+    tmp_path, monkeypatch, capsys, engine_calls
+):
+    monkeypatch.chdir(tmp_path)
+    for name, atoms in (("r", molecule("NH3")), ("p", molecule("NH3"))):
+        atoms.set_constraint(FixAtoms([0]))
+        write(f"{name}.xyz", atoms, format="extxyz")
+    assert cli.main(["neb", "r.xyz", "p.xyz", "--method", "PM3", "--ts"]) == 2
+    assert "leave out --ts" in capsys.readouterr().err
+    assert not engine_calls
+
+
+@pytest.mark.parametrize("kind", ["extxyz", "h5md"])
+def test_frames_of_dynamics_state_the_charge(tmp_path, monkeypatch, kind):
+    """One that only an option gave: they can be computed again."""
+    monkeypatch.chdir(tmp_path)
+    write("w.xyz", molecule("H2O"))
+    line = ["md", "w.xyz", "--method", "PM3", "--charge", "1", "--steps", "4", "--format", kind]
+    assert cli.main(line) == 0
+    frames = read("w_md.extxyz", ":") if kind == "extxyz" else read_h5md("w_md.h5md")
+    for atoms in frames:
+        assert (atoms.info["charge"], atoms.info["multiplicity"]) == (1, 2)
+        again = MLSEQM(method="PM3").get_potential_energy(atoms.copy())
+        assert again == pytest.approx(atoms.get_potential_energy(), abs=1e-5)

@@ -47,7 +47,14 @@ def test_frames_are_those_of_extxyz(water):
         assert one.get_potential_energy() == pytest.approx(other.get_potential_energy(), abs=1e-6)
         np.testing.assert_allclose(one.get_dipole_moment(), other.get_dipole_moment(), atol=1e-6)
     assert [atoms.info["step"] for atoms in read_h5md(water[1], slice(1, 3))] == [3, 6]
-    assert read_h5md(water[1], -1)[0].info == {"charge": 0, "step": 9, "time_fs": 4.5}
+    assert read_h5md(water[1], -1)[0].info == {
+        "charge": 0,
+        "multiplicity": 1,
+        "method": "PM3",
+        "status": "converged",
+        "step": 9,
+        "time_fs": 4.5,
+    }
     expected = [atoms.get_velocities() for atoms in read_h5md(water[1])[2:]]
     np.testing.assert_array_equal(H5MD(water[1]).velocities(2), expected)
 
