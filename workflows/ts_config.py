@@ -100,6 +100,8 @@ class TSResult:
         for, both sides were followed and end in the reactant and the product.
     message : str
         How it ended, and what is wrong with it.
+    steps : int
+        Of the refinement.
     vibrations : VibrationsResult
         Frequencies in cm-1, imaginary ones negative.
     minima : list of Minimum
