@@ -150,7 +150,7 @@ class PhononsResult(ComputedAtoms):
         phonon.run_mesh(mesh, is_mesh_symmetry=not isotopes)
         phonon.run_total_dos()
         found = phonon.total_dos
-        if abs(np.trapezoid(found.dos, found.frequency_points) / len(self.frequencies) - 1) > 0.01:
+        if abs(np.trapezoid(found.dos, found.frequency_points) / len(self.frequencies) - 1) > 0.02:
             pitch = found.frequency_points[1] - found.frequency_points[0]
             phonon.run_total_dos(sigma=1.5 * pitch, use_tetrahedron_method=False)
             found = phonon.total_dos
