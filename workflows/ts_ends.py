@@ -8,13 +8,13 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 
+from ase_mlseqm.unwrap import BOND
+
 from .neb_path import align
 
 if TYPE_CHECKING:
     from .ts_config import Minimum
 
-BOND = 1.25
-"""A bond is shorter than this times the sum of the covalent radii."""
 SAME = 0.005
 """eV; minima with equal bonds that are closer are one, whose like atoms may have changed places."""
 OTHER = 0.2

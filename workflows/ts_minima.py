@@ -60,16 +60,14 @@ def minima_of(
         known.bottoms.append(bottom)
         kept.write(now=True)
     minima = []
-    for k, ((foot, relaxed), bottom, path) in enumerate(
-        zip(known.feet, known.bottoms, paths, strict=True)
-    ):
+    for (foot, relaxed), bottom, path in zip(known.feet, known.bottoms, paths, strict=True):
         pushed = bool((bottom.atoms.positions != foot.positions).any())
         if pushed:
             relaxed = bottom.max_force <= config.ends_fmax
             gap = foot.get_potential_energy() - bottom.atoms.get_potential_energy()
             remarks.append(
-                f"the {('first', 'second')[k]} side of the reaction coordinate ends in a saddle "
-                f"point, {gap:.3f} eV above the minimum beside it"
+                "a side of the reaction coordinate ends in a saddle point, "
+                f"{gap:.3f} eV above the minimum beside it"
             )
         minima.append(Minimum(_at(bottom, foot), relaxed and _is_minimum(bottom), bottom, path))
     return minima, remarks
