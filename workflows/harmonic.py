@@ -17,12 +17,17 @@ from .displacements import Progress
 from .hessians import hessians
 from .isotopes import check_masses
 from .journal import Journal
+from .md_config import is_on
 from .normal_modes import infrared_intensities, normal_modes
 from .raman import Polarizability, polarizability, raman_activities, require_field
 from .several import Computed, Failure, attempt, computed, not_stationary, structure, together
 from .side_by_side import listed, side_by_side
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
+LIBRATIONS = (
+    "rotations are projected out, though the electric field turns the molecule: how it swings in "
+    "the field is not among the frequencies"
+)
 ASYMMETRY = 0.05
 """eV/Angstrom^2; noise of the SCF and of differences leaves a hundredth of it."""
 
@@ -75,12 +80,15 @@ def harmonic_many(
             return [None] * len(points)
         return listed(side_by_side(polarizability, [point.atoms for point in points], calc))
 
+    def result(point: Computed, slopes: HessianResult, alpha: Polarizability | None) -> Any:
+        found = _result(point, slopes, alpha, config)
+        if len(point.atoms) > 1 and is_on(getattr(calc, "parameters", {}).get("field")):
+            return dataclasses.replace(found, messages=[*found.messages, LIBRATIONS])
+        return found
+
     points = computed(structures, calc)
     return attempt(
-        lambda point, slopes, alpha: _result(point, slopes, alpha, config),
-        points,
-        together(derivatives, points),
-        together(polarizabilities, points),
+        result, points, together(derivatives, points), together(polarizabilities, points)
     )
 
 

@@ -425,6 +425,15 @@ def test_what_cannot_be_followed_keeps_what_was_found(monkeypatch):
 # doubts
 
 
+def test_rotations_in_a_field_are_told_of():
+    field = (0.0, 0.0, 0.2)
+    inside = vibrations(molecule("H2O"), MLSEQM(method="PM3", field=field), VibrationsConfig())
+    assert len(inside.frequencies) == 3
+    assert [m for m in inside.messages if "how it swings in the field" in m]
+    off = vibrations(molecule("H2O"), MLSEQM(method="PM3", field=(0.0, 0.0, 0.0)))
+    assert off.messages == []
+
+
 def test_imaginary_modes_and_how_to_leave_them():
     calc = MLSEQM(method="PM3")
     top = vibrations(planar(), calc)
