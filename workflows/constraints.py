@@ -24,9 +24,7 @@ def in_order(atoms: Atoms) -> Atoms:
     """
     kept = [c for c in atoms.constraints if len(getattr(c, "index", [0]))]
     kept.sort(key=lambda constraint: isinstance(constraint, FixAtoms | FixCartesian))
-    if all(one is other for one, other in zip(kept, atoms.constraints, strict=False)) and len(
-        kept
-    ) == len(atoms.constraints):
+    if [id(c) for c in kept] == [id(c) for c in atoms.constraints]:
         return atoms
     copy = atoms.copy()
     copy.calc = atoms.calc

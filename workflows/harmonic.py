@@ -17,7 +17,7 @@ from .displacements import Progress
 from .hessians import hessians
 from .isotopes import check_masses
 from .journal import Journal
-from .md_config import is_on
+from .md_config import has_field
 from .normal_modes import infrared_intensities, normal_modes
 from .raman import Polarizability, polarizability, raman_activities, require_field
 from .several import Computed, Failure, attempt, computed, not_stationary, structure, together
@@ -82,7 +82,7 @@ def harmonic_many(
 
     def result(point: Computed, slopes: HessianResult, alpha: Polarizability | None) -> Any:
         found = _result(point, slopes, alpha, config)
-        if len(point.atoms) > 1 and is_on(getattr(calc, "parameters", {}).get("field")):
+        if len(point.atoms) > 1 and has_field(calc):
             return dataclasses.replace(found, messages=[*found.messages, LIBRATIONS])
         return found
 

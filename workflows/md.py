@@ -30,7 +30,7 @@ from .md_config import (
     MDConfig,
     MDResult,
     degrees_of_freedom,
-    in_field,
+    has_field,
     set_velocities,
 )
 from .md_integrators import conserved, integrator, set_thermostat, thermostat
@@ -158,7 +158,7 @@ class _Simulation:
         self.atoms.calc = calc
         forget(calc)
         self.history = DensityHistory() if isinstance(calc, MLSEQM) else None
-        self.freedom = degrees_of_freedom(atoms, config, in_field(self.atoms))
+        self.freedom = degrees_of_freedom(atoms, config, has_field(self.atoms.calc))
         self.rng = np.random.default_rng(config.seed)
         self.log = Log(
             None if stem is None else Files(Path(stem), config.format),
@@ -173,7 +173,7 @@ class _Simulation:
         saved = self.log.restore()
         if saved is None:
             impose(self.atoms)
-            set_velocities(self.atoms, self.config, self.rng, in_field(self.atoms))
+            set_velocities(self.atoms, self.config, self.rng, has_field(self.atoms.calc))
         else:
             self.atoms.positions = saved["positions"]
             self.atoms.set_momenta(saved["momenta"], apply_constraint=False)

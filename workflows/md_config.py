@@ -213,9 +213,9 @@ WHOLE = 1e-4
 """Share of all momenta, or angular momenta, from which on a molecule moves as a whole."""
 
 
-def in_field(atoms: Atoms) -> bool:
-    """Whether the atoms' calculator has an electric field."""
-    return is_on(getattr(atoms.calc, "parameters", {}).get("field"))
+def has_field(calc: Any) -> bool:
+    """Whether a calculator has an electric field."""
+    return is_on(getattr(calc, "parameters", {}).get("field"))
 
 
 def is_on(field: Sequence[float] | None) -> bool:

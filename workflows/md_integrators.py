@@ -14,12 +14,12 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_mlseqm.errors import InputError
 
-from .md_config import MDConfig, degrees_of_freedom, in_field
+from .md_config import MDConfig, degrees_of_freedom, has_field
 
 
 def integrator(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> MolecularDynamics:
     """ASE's integrator of an ensemble; thermostats know whether the molecule rotates."""
-    freedom = degrees_of_freedom(atoms, config, in_field(atoms))
+    freedom = degrees_of_freedom(atoms, config, has_field(atoms.calc))
     time = config.coupling_time * units.fs
     if config.ensemble == "nve":
         return VelocityVerlet(atoms, config.dt)

@@ -17,7 +17,7 @@ from ase_mlseqm.errors import InputError
 
 from .constraints import check_equal, check_way
 from .foreign import foreign_errors
-from .md_config import is_on
+from .md_config import has_field
 from .neb_config import NEBConfig
 from .relax import RelaxConfig
 from .relax_many import relax_many
@@ -56,7 +56,7 @@ def align(atoms: Atoms, target: Atoms) -> np.ndarray:
 
 def free(atoms: Atoms, calc: BaseCalculator) -> bool:
     """Whether a molecule may be moved and turned as a whole: in an electric field it may not."""
-    bound = is_on(getattr(calc, "parameters", {}).get("field")) or bool(atoms.constraints)
+    bound = has_field(calc) or bool(atoms.constraints)
     return not bound and not atoms.pbc.any() and len(atoms) > 1
 
 

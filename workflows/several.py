@@ -22,7 +22,7 @@ from ase.calculators.calculator import (
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
+from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
@@ -31,6 +31,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 from .constraints import in_order
 from .foreign import foreign_errors
 from .relax import frozen
+from .states import state
 
 Failure = CalculatorError | InputError
 """Why a structure could not be computed."""
@@ -167,11 +168,14 @@ def _alone(atoms: Atoms, calc: BaseCalculator) -> Computed:
     if isinstance(calc, MLSEQM):  # it may hold the density of a relaxation
         point = calc.unfinished
         assert point is not None
-        state = (point.charge, point.multiplicity, point.heat_of_formation, point.density)
-        return Computed(frozen(atoms), *state)
-    charge, multiplicity = charge_and_multiplicity(atoms)
-    lowest = 1 + (int(atoms.numbers.sum()) - charge) % 2
-    return Computed(frozen(atoms), charge, multiplicity or lowest, None, None)
+        return Computed(
+            frozen(atoms),
+            point.charge,
+            point.multiplicity,
+            point.heat_of_formation,
+            point.density,
+        )
+    return Computed(frozen(atoms), *state(atoms, calc), None, None)
 
 
 def _batch(structures: list[Atoms], calc: MLSEQM) -> list[Computed | CalculatorError]:

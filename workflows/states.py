@@ -11,7 +11,7 @@ from ase_mlseqm.engines import engine_for
 from ase_mlseqm.frames import without_results
 
 
-def state(atoms: Atoms, calc: BaseCalculator) -> tuple[int, int]:
+def state(atoms: Atoms, calc: BaseCalculator | None = None) -> tuple[int, int]:
     """Charge and multiplicity that a calculator takes the atoms to have.
 
     Of other calculators than MLSEQM the keywords are not known.

@@ -181,11 +181,11 @@ def _pushed(
         found.set_constraint(start.constraints)
         return found
 
-    ends = []
-    for sign in (1.0, -1.0):
-        moved = attempt(side, results, starts, [sign] * len(starts))
-        ends.append(together(lambda some: computed(some, calc), moved))
-    return attempt(lower, starts, *ends)
+    count = len(starts)
+    signs = [1.0] * count + [-1.0] * count
+    moved = attempt(side, [*results, *results], [*starts, *starts], signs)
+    found = together(lambda some: computed(some, calc), moved)  # both sides of all in one batch
+    return attempt(lower, starts, found[:count], found[count:])
 
 
 def mode_frames(result: VibrationsResult, index: int, frames: int = 20) -> list[Atoms]:

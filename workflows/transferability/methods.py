@@ -17,7 +17,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.data import ground_state_magnetic_moments
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
+from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.committee_file import committee_path
 from ase_mlseqm.dispersion import Dispersion
 from ase_mlseqm.engines import engine_for
@@ -28,6 +28,7 @@ from ase_mlseqm.results import Status
 from ase_mlseqm.units import BOHR, HARTREE
 from ase_mlseqm.validate import check
 
+from ..states import state
 from .config import TransferabilityConfig
 
 PROPERTIES = ("energy", "forces", "dipole", "mulliken_charges", "mo_energies")
@@ -210,8 +211,8 @@ class GFN2(Method):
 
             def calculate(self, atoms: Atoms | None = None, *given: Any, **more: Any) -> None:
                 if atoms is not None:
-                    charge, unpaired = _state(atoms)
-                    self.set(charge=float(charge), multiplicity=unpaired + 1)
+                    charge, multiplicity = state(atoms)
+                    self.set(charge=float(charge), multiplicity=multiplicity)
                 super().calculate(atoms, *given, **more)
 
         keywords.pop("unrestricted", None)
@@ -236,7 +237,8 @@ class GFN2(Method):
         return out
 
     def _one(self, atoms: Atoms) -> Point:
-        found = _tblite(atoms.numbers, atoms.positions, *_state(atoms))
+        charge, multiplicity = state(atoms)
+        found = _tblite(atoms.numbers, atoms.positions, charge, multiplicity - 1)
         energy = found.get("energy") * HARTREE
         isolated = sum(_isolated(int(z)) for z in atoms.numbers)
         filled = found.get("orbital-occupations")
@@ -252,14 +254,6 @@ class GFN2(Method):
             float(gap[0]) if len(gap) else np.nan,
             energy - isolated,
         )
-
-
-def _state(atoms: Atoms) -> tuple[int, int]:
-    """Charge and number of unpaired electrons."""
-    charge, multiplicity = charge_and_multiplicity(atoms)
-    if multiplicity is None:
-        return charge, (int(atoms.numbers.sum()) - charge) % 2
-    return charge, multiplicity - 1
 
 
 def _tblite(numbers: np.ndarray, positions: np.ndarray, charge: int, unpaired: int) -> Any:
