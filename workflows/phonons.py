@@ -20,6 +20,7 @@ from .displacements import Displaced, Progress, default_step, displaced
 from .foreign import foreign_errors
 from .isotopes import check_masses
 from .journal import Journal
+from .md_config import has_field
 from .normal_modes import WAVENUMBER
 from .phonons_config import PhononsConfig, PhononsResult
 from .phonopy_cells import forward_moves, phonopy_object, require_phonopy, supercell
@@ -99,7 +100,7 @@ def phonons(
     """
     settings = config or PhononsConfig()
     require_phonopy()  # before anything is computed
-    if isinstance(calc, MLSEQM) and calc.parameters["field"] is not None:
+    if isinstance(calc, MLSEQM) and has_field(calc):
         settings = dataclasses.replace(settings, symmetry=False)  # the field has none of it
     relaxing = RelaxConfig(fmax=settings.fmax, max_steps=settings.max_steps)
     step = settings.step or default_step(calc)
