@@ -168,7 +168,8 @@ def _percent(error: np.ndarray, size: np.ndarray) -> float:
 def element_constants(formulas: Sequence[str], errors: np.ndarray) -> np.ndarray:
     """What one constant per element explains of errors (M,), by least squares.
 
-    Energies of free atoms differ between methods for reasons that no reaction shows.
+    Energies of free atoms differ between methods for reasons that no reaction shows.  Where the
+    molecules are no more than the constants, these explain everything: NaN.
     """
     counts = [Formula(formula).count() for formula in formulas]
     elements = sorted({element for count in counts for element in count})
@@ -176,7 +177,9 @@ def element_constants(formulas: Sequence[str], errors: np.ndarray) -> np.ndarray
     known = np.isfinite(errors)
     if not known.any():
         return np.zeros(len(errors))
-    constants, *_ = np.linalg.lstsq(matrix[known], errors[known], rcond=None)
+    constants, _, rank, _ = np.linalg.lstsq(matrix[known], errors[known], rcond=None)
+    if known.sum() <= rank:
+        return np.full(len(errors), np.nan)
     return matrix @ constants
 
 
