@@ -44,7 +44,7 @@ class HIPNNConfig:
     """Where atoms stop to see each other, Angstrom."""
     tensor_order: int = 0
     """Order of the tensor sensitivities: 0 (none), 1 or 2."""
-    smoothing: float = 1e-3
+    smoothing: float = 0.03
     """Added to squared norms of tensor features, which would otherwise have a cusp where they
     vanish by symmetry: the smaller, the more abruptly forces change there."""
 

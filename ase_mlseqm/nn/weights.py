@@ -30,8 +30,9 @@ def config_to_dict(config: HamiltonianConfig) -> dict[str, Any]:
 def config_from_dict(values: dict[str, Any]) -> HamiltonianConfig:
     """The inverse of :func:`config_to_dict`."""
     values = dict(values)
+    network = {"smoothing": 1e-3, **values.pop("network")}  # of files that do not say so
     return HamiltonianConfig(
-        network=HIPNNConfig(**values.pop("network")),
+        network=HIPNNConfig(**network),
         parameters=tuple(values.pop("parameters")),
         elements=tuple(values.pop("elements")),
         **values,

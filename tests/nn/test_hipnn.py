@@ -107,7 +107,7 @@ def interaction_by_loops(layer, cutoff, features, positions):
     return out
 
 
-@pytest.mark.parametrize("smoothing", [1e-3, 0.1])
+@pytest.mark.parametrize("smoothing", [1e-3, 0.03])
 @pytest.mark.parametrize("order", ORDERS)
 def test_interaction_against_loops(order, smoothing):
     sizes = {"n_features": 8, "n_sensitivities": 4, "cutoff": 4.0}

@@ -83,6 +83,12 @@ class TestRoundTrip:
         )
         assert config_from_dict(json.loads(json.dumps(config_to_dict(config)))) == config
 
+    def test_files_that_do_not_state_the_smoothing(self):
+        """What it was before it could be set, whatever the default is now."""
+        values = config_to_dict(HamiltonianConfig(HIPNNConfig(tensor_order=1)))
+        assert values["network"].pop("smoothing") != 1e-3
+        assert config_from_dict(values).network.smoothing == 1e-3
+
     def test_seeded(self, model):
         state = torch.random.get_rng_state()
         config = model.config

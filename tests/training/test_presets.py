@@ -39,7 +39,7 @@ def test_a_model_of_higher_order_begins_with_the_same_results(tmp_path, old, new
 
 def test_smoothing_can_be_changed():
     source = learned(order=1)
-    assert starting_from(TrainConfig(), source.config).model.network.smoothing == 1e-3
+    assert starting_from(TrainConfig(), source.config).model.network.smoothing == 0.03
     config = starting_from(TrainConfig(smoothing=0.1), source.config)
     model = seeded(config.model, 7)
     start_from(model, source)
