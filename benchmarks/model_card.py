@@ -140,6 +140,8 @@ def stage(title: str, card: dict[str, Any]) -> str:
         told += [f"{key} {list(values)}" for key, values in lists.items() if values]
         if settings.get("tensor_order") is not None:
             told.append(f"tensor_order {settings['tensor_order']}")
+        if settings.get("smoothing") is not None:
+            told.append(f"smoothing {settings['smoothing']}")
         how = f" Settings: {', '.join(told)}."
     return (
         f"{title}: {training['training']} frames, and {training['validation']} for validation, of "
@@ -148,13 +150,26 @@ def stage(title: str, card: dict[str, Any]) -> str:
     )
 
 
+def latest(card: dict[str, Any]) -> list[str]:
+    """The last training, or those from one start whose weights went into a mean."""
+    parts = card.get("averaged", [])
+    if not parts:
+        return [stage("Fine-tuning", card)]
+    same = [part for part in parts if part.get("start") == card["start"]]
+    shares = ", ".join(f"{part['share']:g} of {part['sha256'][:12]}" for part in parts)
+    return [
+        *(stage(f"Fine-tuning ({part['sha256'][:12]})", part) for part in same),
+        f"Mean of weights: {shares}; {card['start'][:12]} is what they were started from.",
+    ]
+
+
 def told(page: Path, digest: str | None) -> list[str]:
     """Paragraphs on the trainings of the model with this checksum, where the page is its own."""
     text = page.read_text() if page.exists() else ""
     if digest is None or f"| sha256 | `{digest}` |" not in text:
         return []
     section = text.partition("## Trained on\n")[2].partition("\n## ")[0]
-    stages = ("It was started from", "Pre-training:", "Fine-tuning:", "Training:")
+    stages = ("It was started from", "Pre-training:", "Fine-tuning", "Training:", "Mean of")
     return [part for part in section.strip().split("\n\n") if part.startswith(stages)]
 
 
@@ -200,9 +215,6 @@ def limits(run: Evaluation) -> list[str]:
         f"**Larger molecules**: force MAE {found(far, 'force_mae')}, raw atomization energies "
         f"{found(far, 'atomization_mae')} (`{far}`). Per heavy atom errors of forces grow a little "
         "with the size, those of energies do not ([transferability](transferability.md#size)).",
-        "**Vibrations of linear and tetrahedral molecules**: the surface is not smooth within "
-        "0.01 Å of symmetric sites, so that some frequencies depend on the step "
-        "([vibrations](vibrations.md#what-is-computed)).",
         "**Dispersion**: there is no term for it, neither in PM3 nor in the labels. Long-range "
         "attraction, as in stacks and crystals, is missing.",
         "**Heats of formation**: energies are bare electronic ones. Add zero-point and thermal "
@@ -319,7 +331,7 @@ def main(arguments: list[str] | None = None) -> None:
     curves = [path.name for path in pictures if path.exists()]
     start = [model_file(name) for name in options.start]
     if before and not own:
-        before.append(stage("Fine-tuning", run.card))
+        before += latest(run.card)
     write_card(report, run, start, before, picture.name, curves)
     report.text("## Final tests")
     if options.log.exists():

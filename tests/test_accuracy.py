@@ -286,6 +286,18 @@ def test_script_end_to_end(tmp_path, data, model, capsys):
     stages = model_card.told(page, "1" * 64)
     assert stages[:2] == [start, known] and stages[2].startswith("Fine-tuning: 90 frames")
     assert model_card.told(page, run.sha256) == []
+    # a mean of it and of a training that began with it
+    parts = [text["card"] | {"sha256": "2" * 64}, {"sha256": run.sha256}]
+    text["card"]["averaged"] = [part | {"share": 0.5} for part in parts]
+    text["card"]["start"], text["sha256"] = "1" * 64, "3" * 64
+    text["card"]["averaged"][0]["start"] = "1" * 64
+    (tmp_path / "mean.json").write_text(json.dumps(text))
+    for _ in range(2):
+        model_card.main([str(tmp_path / "mean.json"), "--log", str(log), "--out", str(page)])
+        assert model_card.told(page, "3" * 64)[:3] == stages
+    training, mean = model_card.told(page, "3" * 64)[3:]
+    assert training.startswith(f"Fine-tuning ({'2' * 12}): 90 frames")
+    assert f"0.5 of {'2' * 12}, 0.5 of {run.sha256[:12]}; {'1' * 12}" in mean
     capsys.readouterr()
 
     accuracy.main([*arguments, "--sets", "test"])  # a second evaluation is a second row
