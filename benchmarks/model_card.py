@@ -96,7 +96,9 @@ def form(run: Evaluation) -> str:
     """What the model is."""
     config, network = run.config, run.config["network"]
     elements = ", ".join(next(iter(run.shifts.values())))
-    tensors = {0: "none", 1: "l = 1", 2: "l = 1, 2"}
+    tensors = {0: "none", 1: "l = 1", 2: "l = 1, 2"}[network["tensor_order"]]
+    if network["tensor_order"]:
+        tensors += f", smoothing {network.get('smoothing', 1e-3):g}"
     rows = [
         ["Hamiltonian", config["method"]],
         ["elements", elements],
@@ -107,7 +109,7 @@ def form(run: Evaluation) -> str:
             f"{network['n_blocks']}, {network['n_atom_layers']}, {network['n_features']}, "
             f"{network['n_sensitivities']}",
         ],
-        ["tensor sensitivities", tensors.get(network["tensor_order"], "")],
+        ["tensor sensitivities", tensors],
         ["cutoff", f"{network['cutoff']:g} Å"],
         ["licence", "BSD-3-Clause, as the package"],
         ["sha256", f"`{run.sha256}`"],
