@@ -115,7 +115,7 @@ def test_paths_have_the_barriers_of_the_table() -> None:
 def test_transition_states_have_the_barriers_of_the_table() -> None:
     printed = run(EXAMPLES / "transition_states.py").stdout
     assert_no_failure(printed)
-    assert printed.count("one imaginary mode; imaginary: [-") == 4
+    assert printed.count(" steps, one imaginary mode") == printed.count("; imaginary: [-") == 4
     number = r" +([\d.]+)"
     rows = re.findall(rf"^(\w.*?) +(hipnn-pm3|PM3){number}{number} ", printed, re.MULTILINE)
     assert len(rows) == 4

@@ -32,7 +32,7 @@ class TSConfig:
     """Whether the imaginary mode is followed down both sides."""
     irc_step: float = 0.05
     """Step of the reaction coordinate, Angstrom u^(1/2)."""
-    irc_steps: int = 200
+    irc_steps: int = 500
     """Largest number of these steps on either side."""
     ends_fmax: float = 0.005
     """Largest force on any atom of the minima that are found, eV/Angstrom."""

@@ -90,8 +90,10 @@ class BruteForce:
         self.weights = [w for w in model.network.parameters() if w.requires_grad]
 
     def along(self, direction, h=3e-4):
-        """By five points, so near that no error changes its sign between them, as is likely at 1e-3:
-        mean absolute errors have kinks there."""
+        """By five points, so near that no error changes its sign between them.
+
+        Mean absolute errors have kinks there; at 1e-3 some are met.
+        """
         values = []
         start = [w.detach().clone() for w in self.weights]
         for k in STEPS:

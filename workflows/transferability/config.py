@@ -50,7 +50,8 @@ class TransferabilityConfig:
     """Reactions: so many of them, chosen at random, also at the stationary points of each method
     (transition state refined, ends relaxed); 0: none."""
     refine_steps: int = 200
-    """Reactions: steps after which such a refinement or relaxation is given up."""
+    """Reactions: steps after which such a refinement, relaxation or either side of a reaction
+    coordinate is given up."""
     irc: bool = True
     """Reactions: follow refined transition states down both sides, to see what they connect."""
     max_paths: int = 3

@@ -181,7 +181,8 @@ def _transition_state(
     try:
         result = _saddle_point(reaction.top, calc, config)
         if follow and result.converged:
-            settings = TSConfig(max_steps=config.refine_steps)
+            steps = config.refine_steps
+            settings = TSConfig(max_steps=steps, irc_steps=steps)
             ends = {"reactant": reaction.reactant, "product": reaction.product}
             result = ts(result.atoms, calc, settings, **ends)
     except ERRORS as error:
