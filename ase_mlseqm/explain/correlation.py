@@ -73,13 +73,12 @@ def correlations(atoms: AtomTable, bonds: BondTable) -> list[Correlation]:
             continue
         one, other = one[:, have], other[:, have]
         first_element, _, second_element = str(kind).partition("-")
-        difference = one - other
-        if first_element == second_element:
-            difference = np.abs(difference)
+        alike = first_element == second_element
+        difference = np.abs(one - other) if alike else one - other
         x = np.concatenate((0.5 * (one + other), difference), 1)
         y = np.stack((bonds.length[rows], bonds.order[rows]), 1)
         pairs = [
-            "-".join(sorted(pair))
+            "-".join(sorted(pair) if alike else pair)
             for pair in zip(atoms.hybridisation[first], atoms.hybridisation[second], strict=True)
         ]
         _, pair = np.unique(pairs, return_inverse=True)

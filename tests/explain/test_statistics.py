@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import warnings
 
@@ -157,3 +158,18 @@ def test_too_few_atoms_for_neighbours():
     assert accuracy(rng.normal(size=(10, 2)), kinds, np.arange(10)) is None
     kinds = np.array(["sp2", "sp3"] * 20)
     assert accuracy(rng.normal(size=(40, 2)), kinds, np.arange(40)) is not None
+
+
+def test_hybridisations_of_unlike_atoms_do_not_change_places():
+    """Aromatic carbon and sp2 nitrogen are another pair than sp2 carbon and aromatic nitrogen."""
+    atoms, bonds = tables()
+    element, hybridisation = atoms.element.copy(), atoms.hybridisation.copy()
+    element[bonds.second] = "N"
+    turned = np.arange(len(bonds.first)) % 2 == 0
+    for rows, kinds in ((bonds.first, ("sp2", "aromatic")), (bonds.second, ("aromatic", "sp2"))):
+        hybridisation[rows] = np.where(turned, *kinds)
+    atoms = dataclasses.replace(atoms, element=element, hybridisation=hybridisation)
+    length = np.where(turned, 1.3, 1.4)  # wholly a matter of which of both it is
+    bonds = dataclasses.replace(bonds, kind=np.full(len(length), "C-N"), length=length)
+    found = [c for c in correlations(atoms, bonds) if c.target == "length"]
+    assert found and np.isnan([c.within for c in found]).all()
