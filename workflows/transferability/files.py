@@ -13,14 +13,16 @@ from ase_mlseqm.errors import InputError
 from .base import TransferTest
 
 MANIFEST = "transferability.yaml"
+READ = (".h5", ".hdf5", ".xyz", ".extxyz")
+"""Endings of files that a pattern of a test takes; folders have none."""
 
 
 def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Path]]:
     """Files and folders of every test.
 
-    Those whose names match the patterns of a test; where the folder holds a manifest
-    ``transferability.yaml`` (name of a test: list of names or patterns), what that says of a test
-    replaces its patterns.
+    Those whose names match the patterns of a test, archives and notes beside them left out; where
+    the folder holds a manifest ``transferability.yaml`` (name of a test: list of names or
+    patterns), what that says of a test replaces its patterns.
 
     Raises
     ------
@@ -50,7 +52,8 @@ def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Pa
         missing = [pattern for pattern, paths in matches.items() if not paths]
         if test.name in said and missing:
             raise InputError(f"{manifest}: {test.name}: there is no {missing[0]!r} in {folder}")
-        found[test.name] = list(dict.fromkeys(p for paths in matches.values() for p in paths))
+        paths = dict.fromkeys(path for paths in matches.values() for path in paths)
+        found[test.name] = [p for p in paths if test.name in said or _can_be_data(p)]
         _check_names(found[test.name], folder, test.name)
     return found
 
@@ -58,6 +61,10 @@ def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Pa
 def _is_inside(pattern: object) -> bool:
     """Whether it is a name or a pattern within the folder."""
     return isinstance(pattern, str) and bool(pattern) and not Path(pattern).is_absolute()
+
+
+def _can_be_data(path: Path) -> bool:
+    return path.is_dir() or path.suffix in READ
 
 
 def _check_names(paths: Sequence[Path], folder: Path, test: str) -> None:

@@ -200,7 +200,8 @@ class GFN2(Method):
             raise InputError(
                 "GFN2-xTB needs tblite: pip install 'ase-mlseqm[peers]', or leave out --peer gfn2"
             ) from None
-        self.identity = f"{self.name} {importlib.metadata.version('tblite')}"
+        parts = (importlib.metadata.version(name) for name in ("tblite", "ase-mlseqm"))
+        self.identity = " ".join((self.name, *parts))
 
     def calculator(self, **keywords: Any) -> BaseCalculator:
         """The calculator of tblite; it has no unrestricted singlets."""

@@ -247,6 +247,24 @@ def test_two_files_of_a_name(tmp_path):
     assert [path.name for path in found] == ["S22", "S66"]
 
 
+def test_archives_and_notes_beside_the_data_are_left_out(tmp_path):
+    for name in ("rdb7", "noncovalent/S22"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in (
+        "rdb7.zip",
+        "rdb7.tar.gz",
+        "S66.md",
+        "noncovalent/README",
+        "noncovalent/.DS_Store",
+    ):
+        (tmp_path / name).write_text("")
+    found = find_files(tmp_path, TESTS)
+    assert found["reactions"] == [tmp_path / "rdb7"]
+    assert found["noncovalent"] == [tmp_path / "noncovalent" / "S22"]
+    (tmp_path / "transferability.yaml").write_text("reactions: rdb7.zip\n")  # asked for by name
+    assert find_files(tmp_path, TESTS)["reactions"] == [tmp_path / "rdb7.zip"]
+
+
 def test_what_the_results_of_a_method_depend_on(tmp_path):
     """Kept results are not those of another committee or library of dispersion."""
     for path in model_file("hipnn-pm3").model.source.parent.glob("hipnn-pm3.*"):
