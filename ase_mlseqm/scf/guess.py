@@ -55,6 +55,23 @@ def perturbed(layout: Layout, occupied: Tensor, seed: int, strength: float = 0.3
     return torch.diag_embed(populations * (1.0 + noise))
 
 
+def alternating(layout: Layout, occupied: Tensor, hcore: Tensor) -> Tensor:
+    """The diagonal guess with more electrons of one spin on every other atom: (2, B, N, N).
+
+    Which atoms are neighbours the core Hamiltonian ``hcore`` (B, N, N) tells: in the vector that
+    belongs to the lowest eigenvalue of the sizes of its blocks bonded atoms have opposite signs.
+    Unlike the mixture of orbitals, of which degenerate ones are not determined, this turns with
+    the molecule.
+    """
+    sizes = (layout.owner.mT @ hcore**2 @ layout.owner).sqrt()
+    sizes = sizes - torch.diag_embed(sizes.diagonal(dim1=1, dim2=2))
+    vector = torch.linalg.eigh(sizes)[1][:, :, :1]
+    vector = vector / vector.abs().amax(1, keepdim=True)
+    excess = 0.5 * (layout.owner @ vector).squeeze(2)
+    populations = diagonal(layout, occupied).diagonal(dim1=2, dim2=3)
+    return torch.diag_embed(populations * torch.stack((1.0 + excess, 1.0 - excess)))
+
+
 def broken_symmetry(
     density: Tensor, orbitals: Tensor, occupied: Tensor, n_orbitals: Tensor, depth: int
 ) -> Tensor:

@@ -141,6 +141,7 @@ def break_symmetry(
         for depth in (1, 2, 4)
     ]
     starts.append(guesses.perturbed(part.layout, filling, seed=1))
+    starts.append(guesses.alternating(part.layout, filling, part.hcore))
     for start in starts:
         rung = Rung("broken symmetry", OptimalDamping)
         climb(rung, start, part, filling, result, where, settings)

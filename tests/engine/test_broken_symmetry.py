@@ -64,3 +64,15 @@ def test_stretched_single_bonds_break_into_radicals(method, name):
     assert broken.spin_squared > 0.9
     if restricted.converged:
         assert broken.energy < restricted.energy - 0.5
+
+
+def test_degenerate_orbitals_break_in_every_orientation():
+    """Of C2, whose four pi electrons a mixture of single orbitals does not describe."""
+    turns = [np.linalg.qr(np.random.default_rng(k).normal(size=(3, 3)))[0] for k in range(4)]
+    along = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.25]])
+    places = [along, *(along @ turn for turn in turns)]
+    carbon = np.array([6, 6])
+    molecules, wanted = [Molecule(carbon, p) for p in places], ("energy", "magmoms")
+    found = [single(one, "PM3", wanted, unrestricted=True) for one in molecules]
+    assert np.ptp([point.energy for point in found]) < 1e-5
+    assert all(point.spin_squared > 1.0 for point in found)

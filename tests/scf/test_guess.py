@@ -104,3 +104,18 @@ def test_noise_does_not_depend_on_the_other_molecules(unrestricted):
     n = one.shape[-1]
     torch.testing.assert_close(two[:, 0, :n, :n], one[:, 0], rtol=0, atol=0)
     assert float((one - guess.diagonal(alone.layout, alone.occupied)).abs().max()) > 0.01
+
+
+def test_spins_alternate_from_atom_to_atom():
+    """Along a chain, whatever its orientation, and not at all far from it."""
+    chain = np.array([[0.0, 0.0, 1.3 * k] for k in range(5)])
+    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
+    cases = [Molecule(np.array([6, 7, 6, 1, 8]), positions) for positions in (chain, chain @ turn)]
+    part = problem([*cases, build("H2O")], unrestricted=True)
+    start = guess.alternating(part.layout, part.occupied, part.builder.hcore)
+    excess = ((start[0] - start[1]).diagonal(dim1=1, dim2=2).unsqueeze(1) @ part.layout.owner)[:, 0]
+    assert (excess[:2].sign() * excess[:2, :1].sign()).tolist() == [[1.0, -1.0, 1.0, -1.0, 1.0]] * 2
+    torch.testing.assert_close(excess[0].abs(), excess[1].abs(), rtol=1e-9, atol=1e-9)
+    assert excess[2, 0] * excess[2, 1] < 0 < excess[2, 1] * excess[2, 2]  # O against both H
+    total = 2.0 * guess.diagonal(part.layout, part.occupied)[:1]
+    torch.testing.assert_close(start.sum(0, keepdim=True), total, rtol=0, atol=1e-12)
