@@ -18,14 +18,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from ase import Atoms
 
-from ase_mlseqm import InputError, evaluate
+from ase_mlseqm import Engine, InputError
+from ase_mlseqm.batch import Molecule
 from ase_mlseqm.models import model_file
 from ase_mlseqm.nn.hamiltonian import LearnedHamiltonian
 from ase_mlseqm.nn.weights import ModelFile, save_model
+from ase_mlseqm.training.calibration import kept
+from ase_mlseqm.training.history import splits_behind
 from ase_mlseqm.training.readers import read
-from ase_mlseqm.training.split import split
 
 TOLD = ("epoch", "settings", "start", "step", "training", "versions")
 """What the card keeps of each model."""
@@ -47,6 +48,7 @@ def mean(
         network = dataclasses.replace(form.network, smoothing=smoothing)
         form = dataclasses.replace(form, network=network)
     model = LearnedHamiltonian(form)
+    model.network.requires_grad_(False)
     weights = [file.model.network.state_dict() for file in files]
     model.network.load_state_dict(
         {
@@ -58,24 +60,23 @@ def mean(
     return model
 
 
-def validation(path: Path, data: list[str], card: dict[str, Any]) -> dict[str, Any]:
+def validation(model: LearnedHamiltonian, data: list[str], card: dict[str, Any]) -> dict[str, Any]:
     """Errors on the frames that the trainings kept for validation, eV and eV/Angstrom."""
     labels = read(data)
-    settings = card["settings"]
-    kept = split(labels, settings["validation_fraction"], settings["split_seed"])[1]
-    if not len(kept):
+    rows = kept(labels, splits_behind(card))
+    if not len(rows):
         raise InputError("nothing of --data is kept for validation: give what was trained on")
-    frames = [Atoms(labels.numbers[k], labels.positions[k]) for k in kept]
-    points = evaluate(frames, model=str(path), properties=("energy", "forces"))
-    done = [(k, p) for k, p in zip(kept, points, strict=True) if p.converged]
+    molecules = [Molecule(labels.numbers[k], labels.positions[k]) for k in rows]
+    points = Engine(model).run(molecules)
+    done = [(k, p) for k, p in zip(rows, points, strict=True) if p.converged]
     energy = np.array([p.atomization_energy - labels.atomization[k] for k, p in done])
     forces = np.concatenate([(p.forces - labels.forces[k]).ravel() for k, p in done])
     errors = {"energy": energy, "force": forces}
     return {
         **{f"{name}_mae": float(np.abs(wrong).mean()) for name, wrong in errors.items()},
         **{f"{name}_rmse": float(np.sqrt((wrong**2).mean())) for name, wrong in errors.items()},
-        "frames": len(kept),
-        "unconverged": len(kept) - len(done),
+        "frames": len(rows),
+        "unconverged": len(rows) - len(done),
     }
 
 
@@ -99,8 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
         | {key: file.card[key] for key in TOLD if key in file.card}
         for file, share in zip(files, shares, strict=True)
     ]
-    save_model(options.out, model, card)
-    card["validation"] = validation(options.out, options.data, card)
+    card["validation"] = validation(model, options.data, card)
     print(save_model(options.out, model, card), card["validation"])
 
 

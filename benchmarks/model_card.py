@@ -98,7 +98,7 @@ def form(run: Evaluation) -> str:
     elements = ", ".join(next(iter(run.shifts.values())))
     tensors = {0: "none", 1: "l = 1", 2: "l = 1, 2"}[network["tensor_order"]]
     if network["tensor_order"]:
-        tensors += f", smoothing {network.get('smoothing', 1e-3):g}"
+        tensors += f", smoothing {network['smoothing']:g}"
     rows = [
         ["Hamiltonian", config["method"]],
         ["elements", elements],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,14 +138,20 @@ def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
                     "kept for validation: give files that no network has seen"
                 )
             splits |= own
-    rows = np.arange(len(data))
-    for each in splits:
-        rows = np.intersect1d(rows, split(data, *each)[1])
+    rows = kept(data, splits)
     if len(rows) < FEWEST:
         raise InputError(
             f"only {len(rows)} frames are new to all networks: give at least {FEWEST}, of other "
             "files, or train all with one split_seed, validation_fraction and split_by"
         )
+    return rows
+
+
+def kept(data: Dataset, splits: Iterable[tuple[float, int, str]]) -> np.ndarray:
+    """Frames (indices) that all these splits keep for validation; all if there is none."""
+    rows = np.arange(len(data))
+    for each in splits:
+        rows = np.intersect1d(rows, split(data, *each)[1])
     return rows
 
 

@@ -1,7 +1,8 @@
-"""Potentials that cost nothing, for the tests of dynamics."""
+"""Potentials that cost little, and break down when they are told to."""
 
 import numpy as np
 from ase.calculators.calculator import Calculator
+from ase.calculators.emt import EMT
 
 from ase_mlseqm import SinglePoint
 from ase_mlseqm.model import PlainModel
@@ -88,3 +89,17 @@ def same(one, other):
         np.testing.assert_array_equal(one.table[name], other.table[name], err_msg=name)
     np.testing.assert_array_equal(one.atoms.positions, other.atoms.positions)
     np.testing.assert_array_equal(one.atoms.get_momenta(), other.atoms.get_momenta())
+
+
+class Stopping(EMT):
+    """A calculator that counts, and that Ctrl-C stops at the call after ``left``."""
+
+    def __init__(self, left=1000):
+        super().__init__()
+        self.calls, self.left = 0, left
+
+    def calculate(self, *args, **keywords):
+        if self.calls == self.left:
+            raise KeyboardInterrupt
+        self.calls += 1
+        super().calculate(*args, **keywords)

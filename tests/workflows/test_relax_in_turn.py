@@ -11,6 +11,7 @@ from ase.calculators.emt import EMT
 from ase.io import read, write
 from ase.io.trajectory import Trajectory
 from killing import killed
+from springs import Stopping
 
 from ase_mlseqm import cli
 from ase_mlseqm.engine import Engine
@@ -18,20 +19,6 @@ from ase_mlseqm.workflows import Interrupted, RelaxConfig, relax, relax_checkpoi
 from ase_mlseqm.workflows.relax import OPTIMIZERS
 
 COPPER = Atoms("Cu3", [(0, 0, 0), (2.9, 0, 0), (0.5, 2.7, 0)])
-
-
-class Stopping(EMT):
-    """A calculator that counts, and that Ctrl-C stops at the call after ``left``."""
-
-    def __init__(self, left=1000):
-        super().__init__()
-        self.calls, self.left = 0, left
-
-    def calculate(self, *args, **keywords):
-        if self.calls == self.left:
-            raise KeyboardInterrupt
-        self.calls += 1
-        super().calculate(*args, **keywords)
 
 
 @pytest.fixture

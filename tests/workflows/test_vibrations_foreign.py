@@ -7,6 +7,7 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.vibrations import Infrared, Vibrations
+from springs import Stopping
 
 from ase_mlseqm import MLSEQM, InputError
 from ase_mlseqm.workflows.hessians import second_derivatives
@@ -50,28 +51,14 @@ def test_tblite(tmp_path):
     assert result.intensities.max() > 50
 
 
-class Counting(EMT):
-    """Raises at call ``limit``."""
-
-    def __init__(self, limit):
-        super().__init__()
-        self.calls, self.limit = 0, limit
-
-    def calculate(self, *args, **keywords):
-        if self.calls == self.limit:
-            raise KeyboardInterrupt
-        self.calls += 1
-        super().calculate(*args, **keywords)
-
-
 def test_displacements_are_kept(copper, tmp_path):
     """A run that was cut off does what was left, even behind a torn line."""
     cache, seen = tmp_path / "cache.jsonl", []
     with pytest.raises(KeyboardInterrupt):
-        second_derivatives(copper, Counting(7), cache=cache)
+        second_derivatives(copper, Stopping(7), cache=cache)
     with cache.open("a") as file:
         file.write('{"key": "torn')
-    calc = Counting(-1)
+    calc = Stopping()
     with pytest.warns(UserWarning, match="1 broken line of it is ignored"):
         found = second_derivatives(
             copper, calc, cache=cache, callback=lambda *step: seen.append(step)
@@ -80,7 +67,7 @@ def test_displacements_are_kept(copper, tmp_path):
     assert seen[-1] == (18, 18)
     np.testing.assert_array_equal(found.hessian, second_derivatives(copper, EMT()).hessian)
     copper.positions[0, 0] += 0.1  # another molecule: nothing of the file fits
-    calc = Counting(-1)
+    calc = Stopping()
     with pytest.warns(UserWarning, match="1 broken line of it is ignored"):
         second_derivatives(copper, calc, cache=cache)
     assert calc.calls == 18

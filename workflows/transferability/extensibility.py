@@ -175,8 +175,6 @@ def element_constants(formulas: Sequence[str], errors: np.ndarray) -> np.ndarray
     elements = sorted({element for count in counts for element in count})
     matrix = np.array([[count.get(e, 0) for e in elements] for count in counts], dtype=float)
     known = np.isfinite(errors)
-    if not known.any():
-        return np.zeros(len(errors))
     constants, _, rank, _ = np.linalg.lstsq(matrix[known], errors[known], rcond=None)
     if known.sum() <= rank:
         return np.full(len(errors), np.nan)
