@@ -82,7 +82,7 @@ def solve(
     if not settings.ladder:
         return result
     if len(occupied) == 2:
-        break_symmetry(builder, occupied, result, settings)
+        break_symmetry(builder, occupied, result, settings, followed=guess is not None)
     excited = leave_excited(builder, occupied, result, settings)
     suspicious = excited | ~result.converged | (gap(result.mo_energies, occupied) < SMALL_GAP)
     if int(result.iterations.max()) > FEW_ITERATIONS:

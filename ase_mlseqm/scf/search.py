@@ -43,6 +43,8 @@ LADDER = (
     *(Rung("restart", OptimalDamping, seed) for seed in range(1, 8)),
 )
 
+BROKEN = Rung("broken symmetry", OptimalDamping)
+
 MOVABLE_GAP = 10.0
 """eV; beyond it no electron has been met whose move to the next orbital lowers the energy (the
 widest was 7.4 for pairs of electrons, 9.0 for single ones)."""
@@ -124,24 +126,40 @@ def climb(
 
 
 def break_symmetry(
-    builder: FockBuilder, occupied: Tensor, result: SCFResult, settings: SCFSettings
+    builder: FockBuilder,
+    occupied: Tensor,
+    result: SCFResult,
+    settings: SCFSettings,
+    followed: bool,
 ) -> None:
-    """Look for a lower solution with localised spins where a singlet has found none."""
-    polarised = (result.density[0] - result.density[1]).abs().amax((1, 2)) > 1e-3
+    """Look for unrestricted solutions with other spins on the atoms.
+
+    Singlets without spins are started from several densities that have some; all that may be
+    another solution than the lowest also from spins that alternate from atom to atom.  That is
+    every molecule that was not ``followed`` from the density of another geometry, and of those
+    that were the singlets, and where the gap is small.
+    """
     usable = torch.isfinite(result.residual) & (builder.layout.n_atoms > 1)
-    where = ((occupied[0] == occupied[1]) & ~polarised & usable).nonzero()
-    where = where.squeeze(1)
-    if not len(where):
-        return
-    part, filling = builder.select(where), occupied[:, where]
-    orbitals, density = result.orbitals[:, where], result.density[:, where]
-    n_orbitals = part.layout.n_orbitals
-    starts = [
-        guesses.broken_symmetry(density, orbitals, filling, n_orbitals, depth)
-        for depth in (1, 2, 4)
-    ]
-    starts.append(guesses.perturbed(part.layout, filling, seed=1))
-    starts.append(guesses.alternating(part.layout, filling, part.hcore))
-    for start in starts:
-        rung = Rung("broken symmetry", OptimalDamping)
-        climb(rung, start, part, filling, result, where, settings)
+    singlet = occupied[0] == occupied[1]
+    # a pair in two degenerate orbitals of one atom has spin densities, but no spin on any atom
+    spins = (result.density[0] - result.density[1]).diagonal(dim1=1, dim2=2).unsqueeze(1)
+    without = (spins @ builder.layout.owner).abs().amax((1, 2)) < 1e-3
+    where = (usable & singlet & without).nonzero().squeeze(1)
+    if len(where):
+        part, filling = builder.select(where), occupied[:, where]
+        orbitals, density = result.orbitals[:, where], result.density[:, where]
+        n_orbitals = part.layout.n_orbitals
+        starts = [
+            guesses.broken_symmetry(density, orbitals, filling, n_orbitals, depth)
+            for depth in (1, 2, 4)
+        ]
+        starts.append(guesses.perturbed(part.layout, filling, seed=1))
+        for start in starts:
+            climb(BROKEN, start, part, filling, result, where, settings)
+    if followed:
+        usable = usable & (singlet | (gap(result.mo_energies, occupied) < MOVABLE_GAP))
+    where = usable.nonzero().squeeze(1)
+    if len(where):
+        part, filling = builder.select(where), occupied[:, where]
+        start = guesses.alternating(part.layout, filling, part.hcore)
+        climb(BROKEN, start, part, filling, result, where, settings)
