@@ -40,15 +40,24 @@ def _stated(info: dict[str, Any], charge: Any, multiplicity: Any) -> dict[str, A
     return {name: value for name, value in info.items() if name not in left_out}
 
 
+KEYS = ("charge", "multiplicity", "spin")
+"""Keys of ``atoms.info`` that are read."""
+
+MOMENTS = "the sum of the initial magnetic moments"
+
+
 def charge_and_multiplicity(
-    atoms: Any, charge: int | None = None, multiplicity: int | None = None
+    atoms: Any,
+    charge: int | None = None,
+    multiplicity: int | None = None,
+    overrule: bool = False,
 ) -> tuple[int, int | None]:
     """Total charge and multiplicity (None: the lowest) from keywords, ``info`` and arrays.
 
     ``info["charge"]``, ``info["multiplicity"]`` or ``info["spin"]`` (2S + 1), and the sums of the
     initial charges and magnetic moments; absent or all-zero arrays count as not given, and so do
     the charge zero and the lowest multiplicity of a file of results, which state both in any case,
-    where there is a keyword.
+    where there is a keyword.  With ``overrule`` a keyword stands, whatever the atoms say.
 
     Raises
     ------
@@ -56,60 +65,94 @@ def charge_and_multiplicity(
         When two of them disagree, or a value is not a whole number.
     """
     info = _stated(atoms.info, charge, multiplicity)
-    charges: dict[str, int] = {}
-    spins: dict[str, int] = {}
+    charges, spins = _charges(atoms, info), _spins(atoms, info)
     if charge is not None:
-        charges["the keyword charge"] = _integer(charge, "charge")
+        charges = {} if overrule else charges
+        charges = {"the keyword charge": _integer(charge, "charge")} | charges
+    if multiplicity is not None:
+        spins = {} if overrule else spins
+        spins = {"the keyword multiplicity": _integer(multiplicity, "multiplicity")} | spins
+    for name, value in spins.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}: give 2S + 1 (1 for a singlet, 2 for a doublet)")
+    total, spin = _agree(charges, "charge") or 0, _agree(spins, "multiplicity")
+    parity = (int(atoms.numbers.sum()) - total) % 2
+    if spin is not None and list(spins) == [MOMENTS + " plus one"] and (spin - 1 - parity) % 2:
+        raise InputError(
+            f"{MOMENTS} means multiplicity {spin}, which is impossible with charge {total:+d}: "
+            "give the multiplicity, or remove them with atoms.set_initial_magnetic_moments(None)"
+        )
+    for key, name in {} if overrule else other_names(atoms.info).items():
+        used = total if name == "charge" else spin or 1 + parity
+        _refuse_unless(key, atoms.info[key], name, used)
+    return total, spin
+
+
+def _charges(atoms: Any, info: dict[str, Any]) -> dict[str, int]:
+    """What the atoms say of the charge, and where."""
+    found = {}
     if info.get("charge") is not None:
-        charges['atoms.info["charge"]'] = _integer(info["charge"], 'atoms.info["charge"]')
+        found['atoms.info["charge"]'] = _integer(info["charge"], 'atoms.info["charge"]')
     initial = atoms.arrays.get("initial_charges")
     if initial is not None and np.any(initial != 0):
         name = "the sum of the initial charges"
-        charges[name] = _integer(initial.sum(), name)
-    if multiplicity is not None:
-        spins["the keyword multiplicity"] = _integer(multiplicity, "multiplicity")
+        found[name] = _integer(initial.sum(), name)
+    return found
+
+
+def _spins(atoms: Any, info: dict[str, Any]) -> dict[str, int]:
+    """What the atoms say of the multiplicity, and where."""
+    found = {}
     for key in ("multiplicity", "spin"):
         if info.get(key) is not None:
             name = f'atoms.info["{key}"]'
-            spins[name] = _integer(info[key], name)
+            found[name] = _integer(info[key], name)
     moments = atoms.arrays.get("initial_magmoms")
     if moments is not None and moments.ndim > 1:
         raise InputError("initial magnetic moments are vectors: give one number per atom")
     if moments is not None and np.any(moments != 0):
-        name = "the sum of the initial magnetic moments"
-        spins[name + " plus one"] = abs(_integer(moments.sum(), name)) + 1
-    for name, value in spins.items():
-        if value < 1:
-            raise InputError(f"{name} is {value}: give 2S + 1 (1 for a singlet, 2 for a doublet)")
-    found = _agree(charges, "charge") or 0, _agree(spins, "multiplicity")
-    _refuse_other_names(atoms.info, *found)
+        found[MOMENTS + " plus one"] = abs(_integer(moments.sum(), MOMENTS)) + 1
     return found
 
 
 OTHER_NAMES = {
     **dict.fromkeys(("charge", "total_charge", "net_charge"), "charge"),
-    **dict.fromkeys(("multiplicity", "spin_multiplicity", "mult"), "multiplicity"),
+    **dict.fromkeys(("multiplicity", "spin_multiplicity", "mult", "spin"), "multiplicity"),
 }
 """What others call charge and multiplicity, in small letters."""
 
 
-def _refuse_other_names(info: dict[str, Any], charge: int, multiplicity: int | None) -> None:
+def other_names(info: dict[str, Any]) -> dict[str, str]:
+    """Keys that mean charge or multiplicity but are not read, and which of both they mean."""
+    found = {key: OTHER_NAMES.get(key.lower()) for key in info if isinstance(key, str)}
+    return {key: name for key, name in found.items() if name and key not in KEYS}
+
+
+def _refuse_unless(key: str, value: Any, name: str, used: int) -> None:
     """A charge that is ignored without a word is the commonest wrong answer."""
-    for key, value in info.items():
-        name = OTHER_NAMES.get(key.lower()) if isinstance(key, str) else None
-        if name is None or key == name or not isinstance(value, int | float | np.number):
-            continue
-        used = (charge,) if name == "charge" else (multiplicity,) if multiplicity else (1, 2)
-        if value not in used:
-            raise InputError(
-                f'atoms.info["{key}"] is {value}, but the name of the {name} is "{name}": rename '
-                "or remove it"
-            )
+    try:
+        same = float(value) == used
+    except (TypeError, ValueError):  # a note of another kind
+        return
+    if not same:
+        raise InputError(
+            f'atoms.info["{key}"] is {value}, but the name of the {name} is "{name}": rename '
+            "or remove it"
+        )
 
 
 def molecule_from_atoms(
-    atoms: Any, charge: int | None = None, multiplicity: int | None = None
+    atoms: Any,
+    charge: int | None = None,
+    multiplicity: int | None = None,
+    overrule: bool = False,
 ) -> Molecule:
-    """The molecule of ``atoms`` (see :func:`charge_and_multiplicity`)."""
+    """The molecule of ``atoms`` (see :func:`charge_and_multiplicity`).
+
+    Initial magnetic moments of both signs make it unrestricted.
+    """
     atoms = as_atoms(atoms)
-    return Molecule.from_atoms(atoms, *charge_and_multiplicity(atoms, charge, multiplicity))
+    found = charge_and_multiplicity(atoms, charge, multiplicity, overrule)
+    moments = atoms.arrays.get("initial_magmoms")
+    both = moments is not None and bool(np.any(moments > 0) and np.any(moments < 0))
+    return Molecule.from_atoms(atoms, *found, unrestricted=both)

@@ -92,15 +92,14 @@ def evaluate(
     molecules = []
     for index, system in enumerate(systems):
         try:
-            molecule = system if isinstance(system, Molecule) else _from_atoms(system)
+            given: dict[str, Any] = {}
             if charges is not None:
-                charge = _whole("charge", charges[index])
-                molecule = dataclasses.replace(molecule, charge=charge)
+                given["charge"] = _whole("charge", charges[index])
             if multiplicities is not None:
                 spin = multiplicities[index]
-                spin = None if spin is None else _whole("multiplicity", spin)
-                molecule = dataclasses.replace(molecule, multiplicity=spin)
-            molecules.append(molecule)
+                given["multiplicity"] = None if spin is None else _whole("multiplicity", spin)
+            molecule = system if isinstance(system, Molecule) else _from_atoms(system, given)
+            molecules.append(dataclasses.replace(molecule, **given))
         except InputError as error:
             raise InputError(f"molecule {index}: {error}") from None
     engine = shared_engine(chosen, str(device), scf or SCFSettings(), max_memory, dispersion)
@@ -125,7 +124,7 @@ def _check_counts(n_molecules: int, **arguments: Sequence[Any] | None) -> None:
             raise InputError(f"there are {n_molecules} molecules, but {len(values)} {name}")
 
 
-def _from_atoms(atoms: Any) -> Molecule:
+def _from_atoms(atoms: Any, given: dict[str, Any]) -> Molecule:
     from .atoms import molecule_from_atoms  # the only place of the engine that knows ase
 
-    return molecule_from_atoms(atoms)
+    return molecule_from_atoms(atoms, **given, overrule=True)

@@ -45,7 +45,9 @@ class Job:
         molecule = check(molecule, model, unrestricted)
         assert molecule.multiplicity is not None
         _, n_orbitals = electron_counts(molecule.numbers)
-        spin = molecule.multiplicity > 1 if unrestricted is None else unrestricted
+        spin = molecule.multiplicity > 1 or molecule.unrestricted
+        if unrestricted is not None:
+            spin = unrestricted
         shape = (1 + spin, n_orbitals, n_orbitals)
         if guess is not None and (guess.shape != shape or not np.isfinite(guess).all()):
             guess = None

@@ -24,15 +24,24 @@ class Molecule:
         Total charge, e.
     multiplicity : int or None
         2S + 1; None means the lowest that the electron count allows.
+    unrestricted : bool
+        Also as a singlet, unless the calculation is told otherwise.
     """
 
     numbers: np.ndarray
     positions: np.ndarray
     charge: int = 0
     multiplicity: int | None = None
+    unrestricted: bool = False
 
     @classmethod
-    def from_atoms(cls, atoms: Any, charge: int = 0, multiplicity: int | None = None) -> Molecule:
+    def from_atoms(
+        cls,
+        atoms: Any,
+        charge: int = 0,
+        multiplicity: int | None = None,
+        unrestricted: bool = False,
+    ) -> Molecule:
         """From any object with ``numbers``, ``positions`` and ``pbc`` (an ``ase.Atoms``).
 
         Raises
@@ -50,4 +59,5 @@ class Molecule:
             np.array(atoms.positions, dtype=np.float64),
             charge,
             multiplicity,
+            unrestricted,
         )

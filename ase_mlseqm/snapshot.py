@@ -7,9 +7,9 @@ import copy
 import numpy as np
 from ase import Atoms
 
+from .atoms import KEYS, other_names
+
 ARRAYS = ("positions", "numbers", "initial_charges", "initial_magmoms")
-INFO_KEYS = ("charge", "multiplicity", "spin")
-"""Keys of ``atoms.info`` that change the result."""
 
 
 class Snapshot:
@@ -47,7 +47,7 @@ class Snapshot:
             changed.append("cell")
         # ASE's own comparison does not look at info: a new charge would be silently ignored
         if self.info or atoms.info:
-            for key in INFO_KEYS:
+            for key in (*KEYS, *other_names(atoms.info)):
                 before, now = self.info.get(key), atoms.info.get(key)
                 # someone may have put an array there, which has no truth value
                 if before is not now and not bool(np.all(before == now)):

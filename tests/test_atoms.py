@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule as g2
+from ase.calculators import calculator as ase_errors
 
-from ase_mlseqm import InputError, evaluate
+from ase_mlseqm import MLSEQM, InputError, evaluate
 from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
 from ase_mlseqm.frames import with_results
 
@@ -44,7 +45,7 @@ def with_moments(values):
         (with_charges([0.4, 0.3, 0.3]), (1, None)),
         (with_charges([-0.8, 0.4, 0.4]), (0, None)),
         (with_charges([0, 0, 0]), (0, None)),
-        (with_moments([1.0, 0.0, 0.0]), (0, 2)),
+        (g2("OH"), (0, 2)),
         (with_moments([-1.0, -1.0, 0.0]), (0, 3)),
         (with_moments([1.0, -1.0, 0.0]), (0, 1)),
         (with_moments([0.0, 0.0, 0.0]), (0, None)),
@@ -81,6 +82,7 @@ def test_keywords():
         (water(), {"multiplicity": 0}, "the keyword multiplicity is 0: give 2S + 1"),
         (water(), {"charge": 0.3}, "charge is 0.3: give a whole number"),
         (with_moments(np.eye(3)), {}, "initial magnetic moments are vectors"),
+        (g2("OH"), {"charge": -1}, "moments means multiplicity 2, which is impossible"),
     ],
 )
 def test_contradictions_and_nonsense(atoms, keywords, words):
@@ -125,3 +127,48 @@ def test_results_may_become_ions():
     atoms.info["charge"] = 0  # of a file that is no result
     with pytest.raises(InputError, match="given twice"):
         charge_and_multiplicity(atoms, charge=1)
+
+
+def test_an_argument_of_evaluate_overrules_a_file_of_results():
+    atoms = water()
+    relaxed = with_results(atoms, evaluate([atoms], "PM3")[0])
+    (ion,) = evaluate([relaxed], "PM3", charges=[1])
+    assert (ion.charge, ion.multiplicity) == (1, 2)
+    relaxed.info["charge"] = 2  # what it says does not count, even where it is no default
+    (neutral,) = evaluate([relaxed], "PM3", charges=[0], multiplicities=[3])
+    assert (neutral.charge, neutral.multiplicity) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "info", [{"Spin": 3}, {"total_charge": "1"}, {"mult": 2}, {"Charge": -1}, {"SPIN": "3"}]
+)
+def test_other_names_are_refused_whatever_their_value(info):
+    atoms = water(**info)
+    with pytest.raises(InputError, match="rename or remove it"):
+        charge_and_multiplicity(atoms)
+
+
+def test_another_name_that_comes_later_is_not_overlooked():
+    atoms = water()
+    atoms.calc = MLSEQM("PM3")
+    atoms.get_potential_energy()
+    atoms.info["total_charge"] = 0
+    atoms.get_potential_energy()
+    atoms.info["total_charge"] = 1
+    with pytest.raises(ase_errors.InputError, match="rename or remove it"):
+        atoms.get_potential_energy()
+
+
+def test_moments_of_both_signs_ask_for_broken_symmetry():
+    """As of ASE's other calculators; without it stretched H2 is 4.9 eV too high."""
+    atoms = Atoms("H2", [[0, 0, 0], [0, 0, 3.0]], magmoms=[1, -1])
+    broken, restricted = (
+        evaluate([atoms], "PM3")[0],
+        evaluate([atoms], "PM3", unrestricted=False)[0],
+    )
+    assert (broken.multiplicity, broken.unrestricted, restricted.unrestricted) == (1, True, False)
+    assert broken.energy < restricted.energy - 4.0
+    assert abs(broken.atomization_energy) < 0.05  # two free atoms
+    atoms.calc = MLSEQM("PM3")
+    assert atoms.get_potential_energy() == pytest.approx(broken.energy, abs=1e-6)
+    assert sorted(atoms.get_magnetic_moments().round(2)) == [-1.0, 1.0]

@@ -37,7 +37,7 @@ def test_a_triplet_does_not_rise_far_above_its_end():
     assert np.ptp([r.energy for r in results]) < 0.1
 
 
-@pytest.mark.parametrize("lengths", [(1.17, 1.3, 1.5, 1.8, 2.1, 2.5)[:: k] for k in (1, -1)])
+@pytest.mark.parametrize("lengths", [(1.17, 1.3, 1.5, 1.8, 2.1, 2.5)[::k] for k in (1, -1)])
 def test_a_singlet_that_is_stretched_does_not_depend_on_where_it_came_from(lengths):
     """Dioxygen begins as two electrons in degenerate orbitals: spin densities without spins."""
     atoms = Atoms("O2", [(0, 0, 0), (0, 0, 1)])
