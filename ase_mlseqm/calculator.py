@@ -45,13 +45,13 @@ def ase_results(point: SinglePoint) -> dict[str, Any]:
     for name in ("forces", "dipole", "charges", "magmoms"):
         value = getattr(point, name)
         if value is not None:
-            results[name] = value
+            results[name] = value.copy()  # whoever works on one keeps the other
     if point.magmoms is not None:
         results["magmom"] = float(point.multiplicity - 1)
     if point.mo_energies is not None and point.occupations is not None:
         # spins, k-points, bands
-        results["eigenvalues"] = point.mo_energies[:, None, :]
-        results["occupations"] = point.occupations[:, None, :]
+        results["eigenvalues"] = point.mo_energies[:, None, :].copy()
+        results["occupations"] = point.occupations[:, None, :].copy()
     return results
 
 
@@ -322,7 +322,14 @@ class MLSEQM(GetOutputsMixin, Calculator):
         return engine, molecule, key
 
     def _outputmixin_get_results(self) -> dict[str, Any]:
-        return self.results
+        """The results, and what a molecule has in the place of bands: one point of no momentum."""
+        if "eigenvalues" not in self.results:
+            return self.results
+        levels, filled = self.results["eigenvalues"], self.results["occupations"] > 0
+        edges = levels[filled].max(initial=-np.inf), levels[~filled].min(initial=np.inf)
+        middle = np.mean([edge for edge in edges if np.isfinite(edge)])
+        bands = {"ibz_kpoints": np.zeros((1, 3)), "kpoint_weights": np.ones(1)}
+        return self.results | bands | {"fermi_level": float(middle)}
 
 
 def _plain(atoms: Any) -> Atoms:

@@ -101,12 +101,15 @@ class Engine:
         """Evaluate molecules; the arguments are those of :func:`ase_mlseqm.evaluate`."""
         if isinstance(properties, str):
             raise InputError(f"properties is {properties!r}: give a list such as [{properties!r}]")
-        properties = tuple(properties)  # which may be used up by a first look
+        try:
+            properties = tuple(properties)  # which may be used up by a first look
+        except TypeError:
+            raise InputError(f"properties is {properties!r}: give a list of names") from None
         known = (*PROPERTIES, UNCERTAINTY)
         unknown = set(properties) - set(known)
         if unknown:
             raise InputError(
-                f"unknown property {sorted(unknown)[0]!r}: choose from {', '.join(known)}"
+                f"unknown property {min(unknown, key=str)!r}: choose from {', '.join(known)}"
             )
         if UNCERTAINTY in properties:
             _ = self.committee  # an error must come before the work
@@ -185,8 +188,11 @@ class Engine:
             torch.tensor([bare], dtype=torch.float64, device=self.device),
             self._field(field),
         )
-        status = point.status.or_rather(Status.UNCERTAIN, not bool(ordinary))
-        return dataclasses.replace(point, uncertainty=float(found), status=status)
+        uncertain = not bool(ordinary)
+        status = point.status.or_rather(Status.UNCERTAIN, uncertain)
+        return dataclasses.replace(
+            point, uncertainty=float(found), uncertain=uncertain, status=status
+        )
 
     def _alone(self, molecule: Molecule, unrestricted: bool) -> tuple[Batch, np.ndarray, Layout]:
         """One molecule as a batch, its (1, A) atomic numbers, and their layout."""

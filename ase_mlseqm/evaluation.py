@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,8 @@ def evaluate(
     chosen = find_model(method, model)
     if isinstance(systems, Molecule) or hasattr(systems, "get_positions"):
         raise InputError("this is a single molecule: give a list of molecules")
+    if not isinstance(systems, Iterable):
+        raise InputError(f"systems is {systems!r}: give a list of molecules")
     if scf is not None and not isinstance(scf, SCFSettings):
         raise InputError(f"scf is {scf!r}: give SCFSettings(...)")
     if dispersion is not None and not isinstance(dispersion, str):

@@ -108,7 +108,7 @@ def find_model(method: str | None = None, model: str | Path | None = None) -> Mo
         return model_file(DEFAULT if model is None else model).model
     from .model import METHODS, PlainModel
 
-    name = method.upper()
+    name = str(method).upper()
     if name not in METHODS:
         hint = f"; for a learned Hamiltonian give model={method!r}" if method in installed() else ""
         raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}{hint}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import numbers
 import operator
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -74,7 +75,8 @@ def _whole(name: str, value: Any) -> int:
     try:
         if isinstance(value, bool):  # a truth value is no number, here as in files
             raise TypeError
-        number = operator.index(value) if not isinstance(value, float) else int(value)
+        fraction = isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral)
+        number = int(value) if fraction else operator.index(value)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name} is {value!r}: give a whole number") from None
     if number != value:
@@ -133,7 +135,11 @@ def base_settings(settings: Any, cls: Any) -> Any:
 
 
 def _truth(name: str, value: Any) -> bool:
-    if value not in (True, False):
+    try:
+        known = value in (True, False)
+    except ValueError:  # an array
+        known = False
+    if not known:
         raise InputError(f"{name} is {value!r}: give True or False")
     return bool(value)
 
@@ -141,12 +147,12 @@ def _truth(name: str, value: Any) -> bool:
 def vector(name: str, value: Any) -> tuple[float, ...]:
     """Three finite numbers, or :class:`InputError`."""
     try:
-        numbers = tuple(float(number) for number in value)
+        found = tuple(float(number) for number in value)
     except (TypeError, ValueError):
-        numbers = ()
-    if len(numbers) != 3 or not all(abs(number) < float("inf") for number in numbers):
+        found = ()
+    if len(found) != 3 or not all(abs(number) < float("inf") for number in found):
         raise InputError(f"{name} is {value!r}: give three finite numbers in V/Angstrom")
-    return numbers
+    return found
 
 
 def field_docs(cls: type) -> dict[str, str]:

@@ -66,6 +66,9 @@ class SinglePoint:
     uncertainty : float
         Estimated error of ``atomization_energy``, eV: the calibrated standard deviation over
         the networks of the model's committee.
+    uncertain : bool
+        Whether that is larger than on the training data; the status says so, too, unless a graver
+        one stands.
     dispersion : float
         The dispersion correction alone, eV.
     mo_energies, occupations : (S, N) arrays
@@ -113,6 +116,7 @@ class SinglePoint:
     heat_of_formation: float | None = None
     atomization_energy: float | None = None
     uncertainty: float | None = None
+    uncertain: bool | None = None
     dispersion: float | None = None
     mo_energies: np.ndarray | None = None
     occupations: np.ndarray | None = None

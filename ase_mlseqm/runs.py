@@ -18,7 +18,7 @@ from .errors import InputError
 from .frames import Frame, frame_stems, read_frames
 from .options import CalculatorOptions
 from .report import Outcome, console, results_table
-from .results import SinglePoint, Status
+from .results import SinglePoint
 from .summary import ARGUMENTS, RunSummary, jsonable, versions
 from .wholefile import write_whole
 
@@ -151,7 +151,7 @@ class Run:
         """Name those that the model is not sure of, and those of which a state is lower."""
         unsure, unstable = [], []
         for frame, point in points:
-            if point is not None and point.status is Status.UNCERTAIN:
+            if point is not None and point.uncertain:
                 unsure.append(f"{frame.name} (± {point.uncertainty:.2f} eV)")
             if point is not None and point.unstable:
                 unstable.append(frame.name)

@@ -193,10 +193,11 @@ def unpack(
             np.isfinite(values.get(k, 0.0)).all() for k in ("energy", "residual", "forces")
         )
         ok = converged[b] and finite
+        uncertain = None if ordinary is None or not ok else not ordinary[b]
         beyond = model.learned and (charge[b] != 0 or multiplicity[b] > 1)
         status = (
             Status.CONVERGED.or_rather(Status.UNSTABLE, values.get("stability", 0.0) < 0)
-            .or_rather(Status.UNCERTAIN, ordinary is not None and not ordinary[b])
+            .or_rather(Status.UNCERTAIN, bool(uncertain))
             .or_rather(Status.NOT_IN_TRAINING, beyond)
             .or_rather(Status.UNCONVERGED, not ok)
             .or_rather(Status.NOT_FINITE, not finite)
@@ -212,6 +213,7 @@ def unpack(
                 method=model.name,
                 charge=charge[b],
                 multiplicity=multiplicity[b],
+                uncertain=uncertain,
                 unrestricted=unrestricted,
                 converged=ok,
                 status=status,

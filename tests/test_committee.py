@@ -127,7 +127,9 @@ def test_unknown_goes_before_unstable():
 def test_ions_keep_their_own_status():
     ion = Molecule(np.array([8, 1]), np.array([[0, 0, 0], [0, 0, 0.97]]), -1)
     (point,) = engine_of(network(1), limit=0.0).run([ion], ASKED)
-    assert point.status is Status.NOT_IN_TRAINING
+    assert point.status is Status.NOT_IN_TRAINING and point.uncertain
+    (sure,) = engine_of(network(1), limit=np.inf).run([ion], ASKED)
+    assert sure.status is Status.NOT_IN_TRAINING and not sure.uncertain
 
 
 def test_calculator(model):

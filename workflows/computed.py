@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from ase_mlseqm import MLSEQM
+from ase_mlseqm import MLSEQM, __version__
 from ase_mlseqm.models import DEFAULT, model_file
 
 
@@ -57,8 +57,8 @@ def keywords(calc: BaseCalculator) -> dict[str, Any]:
 
 
 def fingerprint(calc: BaseCalculator, structures: Sequence[Atoms], *settings: Any) -> str:
-    """Equal where the same would be computed from the same structures."""
-    parts: list[Any] = [calc.name, keywords(calc), *settings]
+    """Equal where the same would be computed from the same structures, by the same version."""
+    parts: list[Any] = [__version__, calc.name, keywords(calc), *settings]
     for atoms in structures:
         parts += [atoms.numbers.tolist(), atoms.positions.round(6).tolist()]
         parts += [atoms.cell.tolist(), atoms.pbc.tolist()]

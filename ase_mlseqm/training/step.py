@@ -220,10 +220,14 @@ class Pass:
         up = weight * self._slope(plus, scf.density + response.density)
         down = weight * self._slope(minus, scf.density - response.density)
         own = energy_slope[layout.molecule].unsqueeze(1) * self.slope
+        # what did not converge may be no number, which a weight of zero leaves as it is; any other
+        # that is none must be seen
+        counts, moved = ((part[layout.molecule]).unsqueeze(1) for part in (self.ok, use))
+        own = own.where(counts, 0.0)
+        up, down = up.where(moved, 0.0), down.where(moved, 0.0)
         with torch.enable_grad():
-            total = (own.nan_to_num() * self.values).sum()
-            total = total - (up.nan_to_num() * plus.values).sum()
-            total = total + (down.nan_to_num() * minus.values).sum()
+            total = (own * self.values).sum()
+            total = total - (up * plus.values).sum() + (down * minus.values).sum()
             penalty = (self.model.head.in_units(self.corrections) ** 2).sum()
             total = total + correction_weight * penalty
         weights = self.model.network.trained()

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..nn.hamiltonian import LearnedHamiltonian
 from .batches import epoch_batches, n_orbitals
 from .checkpoint import Log, load_state, save_state
@@ -31,6 +32,8 @@ STEP_COLUMNS = [
     "learning_rate",
     "conformers_per_s",
 ]
+MOST_LOST = 20
+"""Steps in a row without a finite gradient, after which a training has failed."""
 EPOCH_COLUMNS = ["step", "epoch", "loss", *(f.name for f in dataclasses.fields(Errors))]
 
 
@@ -92,7 +95,7 @@ class Trainer:
             self.model, data, self.sizes, config, self.threads, self.world, self.device
         )
         self.progress = Progress()
-        self._between_steps = True
+        self._between_steps, self._lost = True, 0
         self.keep, self.report = keep or (lambda *_: None), report or (lambda _: None)
         self.checkpoint = out / "checkpoint.pt"
         if self.checkpoint.exists():
@@ -170,13 +173,19 @@ class Trainer:
         norm = math.sqrt(float(sum((g**2).sum() for g in gradient)))
         rate = learning_rate(options, progress.step, total)
         self._between_steps = False  # an interrupt from here on must not be saved
-        if math.isfinite(norm):
+        self._lost = 0 if math.isfinite(norm) else self._lost + 1
+        if not self._lost:
             self.optimizer.step(gradient, norm, rate)
             # short at first, so that the start is forgotten
             decay = min(options.average, (1.0 + progress.step) / (10.0 + progress.step))
             with torch.no_grad():
                 for mean, weight in zip(self.average, self.weights, strict=True):
                     mean.lerp_(weight, 1.0 - decay)
+        elif self._lost == MOST_LOST:
+            raise InputError(
+                f"the gradients of {MOST_LOST} batches in a row are not finite: start again with a "
+                "lower learning rate, and look for absurd labels"
+            )
         progress.step += 1
         progress.in_epoch += 1
         return {

@@ -89,7 +89,7 @@ def test_results_are_consistent(charge, multiplicity):
     assert isinstance(point, SinglePoint)
     assert (point.charge, point.multiplicity) == (charge, multiplicity)
     empty = [name for name, value in vars(point).items() if value is None]
-    unasked = ["uncertainty", "dispersion"]
+    unasked = ["uncertainty", "uncertain", "dispersion"]
     assert empty == (unasked if multiplicity == 1 else [*unasked, "stability"])
 
 
@@ -260,3 +260,14 @@ def test_reused_density_gives_the_same_energy():
     fresh = atoms.copy()
     fresh.calc = MLSEQM(method="PM3", tolerance=TIGHT, reuse_density=False)
     assert atoms.get_potential_energy() == pytest.approx(fresh.get_potential_energy(), abs=1e-9)
+
+
+def test_arrays_of_the_singlepoint_are_its_own():
+    """Whoever takes a mean off them does not change what the calculator gives."""
+    atoms = water()
+    before = atoms.get_forces()
+    for name in ("forces", "charges", "dipole", "mo_energies"):
+        getattr(atoms.calc.singlepoint, name)[:] = 7.0
+    np.testing.assert_array_equal(atoms.get_forces(), before)
+    assert abs(atoms.get_charges()).max() < 1.0 and abs(atoms.get_dipole_moment()).max() < 1.0
+    assert atoms.calc.get_eigenvalues().min() < -10.0

@@ -93,6 +93,10 @@ def test_status_of_every_molecule():
     [
         ({"properties": ("energy", "hessian")}, "unknown property 'hessian'"),
         ({"properties": "energy"}, "properties is 'energy': give a list"),
+        ({"properties": None}, "properties is None: give a list"),
+        ({"properties": (1, "x")}, "unknown property 1"),
+        ({"method": 3}, "unknown method 3"),
+        ({"unrestricted": np.array([True, False])}, "give True or False"),
         ({"method": "PM7"}, "unknown method 'PM7'"),
         ({"device": "quantum"}, "unknown device 'quantum'"),
         ({"device": "meta"}, "unknown device 'meta'"),
@@ -127,6 +131,14 @@ def test_one_molecule_is_no_list():
     for one in (build("H2O"), atoms_of(build("H2O"))):
         with pytest.raises(InputError, match="a single molecule: give a list"):
             evaluate(one, "PM3")
+    with pytest.raises(InputError, match="systems is None: give a list"):
+        evaluate(None, "PM3")
+
+
+def test_whole_numbers_of_any_kind_are_charges():
+    water = [build("H2O")] * 2
+    for charges in (np.array([1.0, -1.0], "f4"), np.array([1, -1], "i2"), [1.0, -1.0]):
+        assert [r.charge for r in evaluate(water, "PM3", charges=charges)] == [1, -1]
 
 
 @pytest.mark.parametrize(

@@ -302,3 +302,37 @@ class TestCheckpoint:
         run.checkpoint.write_bytes(other[damage])
         with pytest.raises(InputError, match=r"checkpoint\.pt cannot be read .*: delete it"):
             trainer(tmp_path)
+
+
+def spoiled(trained, steps):
+    """A training whose gradients are no numbers in some of its steps."""
+    gradient = trained.gradient
+
+    def of(batch):
+        result, slopes = gradient(batch)
+        if trained.progress.step in steps:
+            slopes = [slope * float("nan") for slope in slopes]
+        return result, slopes
+
+    trained.gradient = of
+    return trained
+
+
+def test_a_gradient_that_is_no_number_makes_no_step(tmp_path):
+    whole, spared = trainer(tmp_path / "whole"), spoiled(trainer(tmp_path / "spared"), {2})
+    for one in (whole, spared):
+        one.run(max_steps=2)
+        before = [w.detach().clone() for w in one.weights]
+        one.run(max_steps=3)
+        one.same = all(torch.equal(a, b) for a, b in zip(before, one.weights, strict=True))
+    assert spared.same and not whole.same
+    assert spared.run()  # to its end, with numbers
+    assert all(bool(torch.isfinite(w).all()) for w in (*spared.weights, *spared.average))
+    norms = [float(row["gradient_norm"]) for row in read_log(tmp_path / "spared" / "steps.csv")]
+    assert [not np.isfinite(n) for n in norms] == [k == 2 for k in range(N_STEPS)]
+
+
+def test_a_training_without_gradients_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_LOST", 4)
+    with pytest.raises(InputError, match="gradients of 4 batches in a row are not finite"):
+        spoiled(trainer(tmp_path), set(range(3, 99))).run()

@@ -24,7 +24,6 @@ from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.models import DEFAULT, find_model, has_committee, model_file
 from ase_mlseqm.options import CalculatorOptions
-from ase_mlseqm.results import Status
 from ase_mlseqm.units import BOHR, HARTREE
 from ase_mlseqm.validate import check
 
@@ -184,7 +183,7 @@ def _point(found: Any) -> Point:
         np.nan if found.gap is None else found.gap,
         np.nan if found.atomization_energy is None else found.atomization_energy,
         np.nan if found.uncertainty is None else found.uncertainty,
-        found.status is not Status.UNCERTAIN,
+        not found.uncertain,
     )
 
 
