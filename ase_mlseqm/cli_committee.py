@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .command import GRADIENTS, ISOLATED, JSON
+from .command import GRADIENTS, ISOLATED, JSON, UNITS
 
 
 def committee(
@@ -30,9 +30,7 @@ def committee(
     level: Annotated[
         str | None, typer.Option(help="Level of theory, where a file does not state it.")
     ] = None,
-    units: Annotated[
-        str | None, typer.Option(help="hartree or ev, where a file does not state it.")
-    ] = None,
+    units: UNITS = None,
     isolated: ISOLATED = None,
     gradients: GRADIENTS = False,
     json_: JSON = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .command import GRADIENTS, ISOLATED, JSON, NO_PBC
+from .command import GRADIENTS, ISOLATED, JSON, NO_PBC, UNITS
 from .errors import InputError
 from .models import DEFAULT
 
@@ -40,9 +40,7 @@ def explain(
     level: Annotated[
         str | None, typer.Option("--level", help="Level of theory, where a file does not state it.")
     ] = None,
-    units: Annotated[
-        str | None, typer.Option("--units", help="hartree or ev, where a file does not state it.")
-    ] = None,
+    units: UNITS = None,
     isolated: ISOLATED = None,
     gradients: GRADIENTS = False,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",

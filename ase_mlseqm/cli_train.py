@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .command import GRADIENTS, ISOLATED, JSON
+from .command import GRADIENTS, ISOLATED, JSON, UNITS
 from .errors import InputError
 from .summary import jsonable
 
@@ -47,14 +47,7 @@ def train(
     level: Annotated[
         str | None, typer.Option("--level", help="Level of theory, where a file does not state it.")
     ] = None,
-    units: Annotated[
-        str | None,
-        typer.Option(
-            "--units",
-            help="hartree, ev, or all as in 'hartree, bohr, hartree/bohr, debye, e', where a file "
-            "does not state them.",
-        ),
-    ] = None,
+    units: UNITS = None,
     isolated: ISOLATED = None,
     gradients: GRADIENTS = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the model.")] = None,

@@ -28,6 +28,14 @@ CONFIG = Annotated[
     Path | None,
     typer.Option("--config", help="YAML file with these options (not --no-pbc, --out, --json)."),
 ]
+UNITS = Annotated[
+    str | None,
+    typer.Option(
+        "--units",
+        help="hartree, ev, or all as in 'hartree, bohr, hartree/bohr, debye, e', where a file does "
+        "not state them.",
+    ),
+]
 ISOLATED = Annotated[
     list[str] | None,
     typer.Option(

@@ -22,7 +22,10 @@ class HessianResult:
         Largest difference between the matrix and its transpose before that, eV/Angstrom^2: the
         error of the differences.
     dipole_derivatives : (3A, 3) array or None
-        d dipole / d position, e, from the same displacements; None without dipoles.
+        d dipole / d position, e, from the same displacements; None without dipoles.  Of ions those
+        of the calculator are about the centre of mass, which moves, and those of the workflows
+        about a fixed point; normal modes, which leave that centre where it is, have the same
+        intensities with both.
     """
 
     hessian: np.ndarray
