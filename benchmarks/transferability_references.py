@@ -2,7 +2,7 @@
 
     python benchmarks/transferability_references.py frequencies torsions relaxed dissociation \\
         extensibility
-    python benchmarks/transferability_references.py reactions --rdb7 FOLDER
+    python benchmarks/transferability_references.py reactions level --rdb7 FOLDER
     python benchmarks/transferability_references.py unseen --heldout FOLDER/ani1x_heldout.h5
 
 Needs PySCF (`pip install ase-mlseqm[label]`).  Every label goes to a journal at once, and the
@@ -16,6 +16,7 @@ import argparse
 import csv
 import io
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -358,40 +359,60 @@ def reactions(work: Work, source: Path) -> None:
         if (atoms.numbers > 1).sum() <= HEAVY and len(atoms) <= ATOMS
     )
     chosen = np.random.default_rng(SEED).choice(small, REACTIONS, replace=False)
+    names = sorted(map(str, chosen))
+    for name in names:
+        shutil.copytree(source / name, OUT / "reactions" / "rdb7" / name, dirs_exist_ok=True)
+    differences(work, source, names, UNRESTRICTED, OUT / "reactions" / "rdb7" / "data.csv")
+
+
+def level(work: Work, source: Path) -> None:
+    """Single points at all structures of RDB7, closed shells as in training; no file is copied."""
+    names = sorted(path.name for path in source.glob("rxn*"))
+    differences(work, source, names, RESTRICTED, OUT / "rdb7_level.csv")
+
+
+def differences(
+    work: Work, source: Path, names: Sequence[str], settings: LabelSettings, path: Path
+) -> None:
+    """Write barriers and reaction energies, kcal/mol, in the layout of RDB7."""
     rows = []
-    for name in sorted(map(str, chosen)):
-        number, energy = name[3:], {}
-        for kind in ("r", "ts", "p"):
-            file = Path(name) / f"{kind}{number}.xyz"
-            energy[kind] = work.label(read(source / file), UNRESTRICTED).energy * EV_TO_KCAL
-            target = OUT / "reactions" / "rdb7" / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / file, target)
-        differences = {
-            "barrier": f"{energy['ts'] - energy['r']:.3f}",
-            "reaction_energy": f"{energy['p'] - energy['r']:.3f}",
+    for name in names:
+        number = name[3:]
+        energy = {
+            kind: work.label(read(source / name / f"{kind}{number}.xyz"), settings).energy
+            for kind in ("r", "ts", "p")
         }
-        rows.append({"rxn": int(number), **differences, "level": UNRESTRICTED.level})
+        rows.append(
+            {
+                "rxn": int(number),
+                "barrier": f"{(energy['ts'] - energy['r']) * EV_TO_KCAL:.3f}",
+                "reaction_energy": f"{(energy['p'] - energy['r']) * EV_TO_KCAL:.3f}",
+                "level": settings.level,
+            }
+        )
         print(rows[-1], flush=True)
-    with open(OUT / "reactions" / "rdb7" / "data.csv", "w", newline="", encoding="utf-8") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+
+
+OF_RDB7 = {"reactions": reactions, "level": level}
 
 
 def main() -> None:
     parts = {"frequencies": frequencies, "torsions": torsions, "relaxed": relaxed}
     parts |= {"dissociation": dissociation, "extensibility": extensibility}
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("part", nargs="+", choices=[*parts, "reactions", "unseen"])
-    parser.add_argument("--rdb7", type=Path, help="folder of RDB7, for reactions")
+    parser.add_argument("part", nargs="+", choices=[*parts, *OF_RDB7, "unseen"])
+    parser.add_argument("--rdb7", type=Path, help=f"folder of RDB7, for {' and '.join(OF_RDB7)}")
     parser.add_argument(
         "--heldout", type=Path, help="labels of fragments of no training, for unseen"
     )
     parser.add_argument("--work", type=Path, default=Path("transferability_work"))
     given = parser.parse_args()
-    if "reactions" in given.part and given.rdb7 is None:
-        parser.error("reactions need --rdb7 FOLDER")
+    if set(OF_RDB7) & set(given.part) and given.rdb7 is None:
+        parser.error(f"{' and '.join(OF_RDB7)} need --rdb7 FOLDER")
     if "unseen" in given.part and given.heldout is None:
         parser.error("unseen needs --heldout FILE")
     work = Work(given.work)
@@ -400,8 +421,8 @@ def main() -> None:
     failed = []
     for name in given.part:
         try:
-            if name == "reactions":
-                reactions(work, given.rdb7)
+            if name in OF_RDB7:
+                OF_RDB7[name](work, given.rdb7)
             elif name == "unseen":
                 unseen(work, given.heldout)
             else:
