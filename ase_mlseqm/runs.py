@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .engines import scf_settings
 from .errors import InputError
-from .frames import Frame, frame_stems, read_frames
+from .frames import Frame, frame_stems, output_stem, read_frames
 from .options import CalculatorOptions
 from .report import Outcome, console, results_table
 from .results import SinglePoint
@@ -95,20 +94,38 @@ class Run:
             if problem is not None:
                 self.problems.append(problem)
         self.summary.lap("read")
-        self._keep_inputs(list(frames.values()))
-        return list(frames.values())
+        found = list(frames.values())
+        stems = frame_stems(found)
+        end = f"_{OUTPUTS.get(self.name, self.name)}.extxyz"
+        ours = {f"{stem}{end}": file for file, stem in stems.items()}
+        ours |= {f"{output_stem(frame, stems)}{end}": frame.file for frame in found}
+        self.keep_inputs(stems, ours)
+        return found
 
-    def _keep_inputs(self, frames: list[Frame]) -> None:
-        """Refuse to write results of one file into another that is read, as with ``*.xyz``."""
-        folder, stems = self.out.resolve(), frame_stems(frames)
-        here = [file for file in stems if Path(file).resolve().parent == folder]
-        for other, stem in stems.items():
-            ours = rf"{re.escape(stem)}(_\d{{4,}})?_{OUTPUTS.get(self.name, self.name)}\.extxyz"
-            for file in here:
-                if re.fullmatch(ours, Path(file).name):
+    def keep_inputs(self, files: Iterable[str], outputs: Mapping[str, str]) -> None:
+        """Refuse to write results of one file into another that is read, as with ``*.xyz``.
+
+        Parameters
+        ----------
+        files : iterable of str
+            Paths of what is read.
+        outputs : mapping
+            What the results are of, by the names of the files of the run that get them.
+
+        Raises
+        ------
+        InputError
+            When one of them is read.
+        """
+        written = {self.out.resolve() / name: source for name, source in outputs.items()}
+        for file in files:
+            path = Path(file)
+            # a link is written through, and what it leads to may be one of ours
+            for place in (path.parent.resolve() / path.name, path.resolve()):
+                if place in written:
                     raise InputError(
-                        f"{file} would be overwritten by the results of {other}: give another "
-                        "folder with --out, or leave it out"
+                        f"{file} would be overwritten by the results of {written[place]}: give "
+                        "another folder with --out"
                     )
 
     def checked(

@@ -49,7 +49,11 @@ def relaxations(run: Run, specs: list[str], settings: RelaxOptions) -> int:
     config = base_settings(settings, RelaxConfig)
     calc = MLSEQM(**run.keywords)
     run.note_scf()
-    frames = [frame for frame in run.read(specs) if _possible(run, frame)]
+    read = run.read(specs)
+    if settings.trajectory:
+        stems = frame_stems(read)
+        run.keep_inputs(stems, {f"{output_stem(f, stems)}.traj": f.file for f in read})
+    frames = [frame for frame in read if _possible(run, frame)]
     if not frames:
         return run.finish()
     output_folder(run.out)
@@ -95,8 +99,6 @@ def _one_by_one(
                 point, result = _relax(run, calc, frame, relax, advance)
             except (CalculatorSetupError, InputError) as error:
                 run.problems.append(f"{frame.name}: {error}")
-                if traj is not None:
-                    traj.unlink(missing_ok=True)
                 continue
             except KeyboardInterrupt:  # before the first energy: there is nothing to keep
                 run.interrupted = True

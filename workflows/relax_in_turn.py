@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ase import Atoms, optimize
 from ase.calculators.calculator import BaseCalculator, CalculatorError
@@ -62,10 +63,10 @@ class InTurn:
         config, history = self.config, self._histories[k]
         structure(self.starts[k])
         if trajectory is not None:
-            writer = _continued(Path(trajectory), history.energies)
+            writer: Any = _continued(Path(trajectory), history.energies)
             if writer is None:
                 history = self._histories[k] = _History(self.starts[k].copy())
-                writer = Trajectory(str(trajectory), "w")
+                writer = _New(Path(trajectory))
             history.trajectory = writer
         history.callback = callback
         history.atoms.calc = self.calc
@@ -106,6 +107,23 @@ class InTurn:
     def finish(self) -> None:
         """Remove the checkpoint, when all is done."""
         self._checkpoint.remove()
+
+
+class _New:
+    """A trajectory that takes the place of a file of its name once there is something in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: TrajectoryWriter | None = None
+
+    def write(self, atoms: Atoms) -> None:
+        if self._writer is None:
+            self._writer = Trajectory(str(self._path), "w")
+        self._writer.write(atoms)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
 
 def _continued(path: Path, energies: list[float]) -> TrajectoryWriter | None:

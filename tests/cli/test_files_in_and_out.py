@@ -186,6 +186,36 @@ def test_results_do_not_overwrite_what_is_read(capsys):
     assert main(["sp", "a.xyz", "a_sp.extxyz", "--method", "AM1", "--out", "am1"]) == 0
 
 
+def test_a_trajectory_that_is_read_stays(capsys):
+    """That of a relaxation has the name of the file without its kind."""
+    write("w.traj", molecule("H2O"))
+    before = Path("w.traj").read_bytes()
+    Path("link.traj").symlink_to("w.traj")
+    for name in ("w.traj", "link.traj"):
+        assert main(["relax", name, *PM3, "--trajectory"]) == 2
+        assert f"{name} would be overwritten" in capsys.readouterr().err
+    assert main(["relax", "w.traj", *PM3, "--trajectory", "--out", "o"]) == 0
+    assert len(read("o/w.traj", ":")) > 1
+    assert Path("w.traj").read_bytes() == before
+    write("two.traj", [molecule("H2O"), molecule("H2")])  # results get the numbers of the frames
+    assert main(["relax", "two.traj", *PM3, "--trajectory"]) == 0
+    assert len(read("two_0000.traj", ":")) > 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["fe.xyz"], ["w.xyz", "--max-iterations", "1", "--tolerance", "1e-15"]],
+)
+def test_trajectories_of_earlier_runs_outlive_a_failure(line):
+    write("fe.xyz", Atoms("Fe"))
+    write("w.xyz", molecule("H2O"))
+    earlier = Path(line[0]).with_suffix(".traj")
+    write(earlier, molecule("CH4"))
+    before = earlier.read_bytes()
+    assert main(["relax", *line, *PM3, "--trajectory"]) in (1, 2)
+    assert earlier.read_bytes() == before
+
+
 @pytest.mark.parametrize("command", ["sp", "relax"])
 def test_frames_say_where_they_were(command):
     """One of them is refused, so that their number is not their place."""
