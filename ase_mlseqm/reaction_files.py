@@ -15,6 +15,9 @@ from .errors import InputError
 from .frames import frame_stems, output_stem, output_stems, read_frames
 from .runs import Run
 
+KINDS = ("ts", "irc", "minima")
+"""Structures of a transition state that are written, by the ends of the names of their files."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Reaction:
@@ -102,6 +105,8 @@ def read_guesses(run: Run, files: Sequence[str]) -> list[Reaction]:
             continue
         for frame in members:
             found.append(Reaction(frame.name, output_stem(frame, stems), [frame.atoms]))
+    ours = {f"{one.stem}_{kind}.extxyz": one.name for one in found for kind in KINDS}
+    run.keep_inputs(stems, ours)
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 from ase_mlseqm import MLSEQM, runs_relax
@@ -200,6 +201,21 @@ def test_a_trajectory_that_is_read_stays(capsys):
     write("two.traj", [molecule("H2O"), molecule("H2")])  # results get the numbers of the frames
     assert main(["relax", "two.traj", *PM3, "--trajectory"]) == 0
     assert len(read("two_0000.traj", ":")) > 1
+
+
+def test_transition_states_of_paths_do_not_overwrite_what_is_read(capsys):
+    """The files of a transition state lack the last word of the path's name."""
+    images = [molecule("H2O") for _ in range(3)]
+    for k, image in enumerate(images):
+        image.info["neb_image"] = k
+        image.calc = SinglePointCalculator(image, energy=-abs(k - 1.0))
+    write("p_path.extxyz", images)
+    write("p_ts.extxyz", images[1])
+    before = Path("p_ts.extxyz").read_bytes()
+    assert main(["ts", "p_path.extxyz", "p_ts.extxyz", *PM3]) == 2
+    told = capsys.readouterr().err
+    assert "p_ts.extxyz would be overwritten by the results of p_path.extxyz" in told
+    assert Path("p_ts.extxyz").read_bytes() == before
 
 
 @pytest.mark.parametrize(
