@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +16,27 @@ if TYPE_CHECKING:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file such that a reader sees the old one or the new one."""
-    new = path.with_name(path.name + ".new")
+    with replacement(path) as new, open(new, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """Name of a file to write, which takes the place of ``path`` when it is done.
+
+    No other process has that name, so that the one which is done last wins.  What a process that
+    was killed leaves behind is read by nobody.
+    """
+    new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     with named_errors(path):
         try:
-            with open(new, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            yield new
             os.replace(new, path)
-        except OSError:
+        finally:
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
-            raise
 
 
 @contextlib.contextmanager

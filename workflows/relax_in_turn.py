@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ase.io import read
 from ase.io.trajectory import Trajectory, TrajectoryWriter
 
 from ase_mlseqm.pymatgen_io import as_atoms
+from ase_mlseqm.wholefile import replacement
 
 from .constraints import impose, in_order
 from .foreign import foreign_errors
@@ -137,9 +137,7 @@ def _continued(path: Path, energies: list[float]) -> TrajectoryWriter | None:
     except Exception:  # whatever it is, it is none of ours
         return None
     # the file may be some steps ahead of the checkpoint
-    new = path.with_name(path.name + ".new")
-    with Trajectory(str(new), "w") as writer:
+    with replacement(path) as new, Trajectory(str(new), "w") as writer:
         for atoms in frames:
             writer.write(atoms)
-    os.replace(new, path)
     return Trajectory(str(path), "a")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..wholefile import write_whole
+from ..wholefile import replacement, write_whole
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -47,13 +46,11 @@ class Log:
     def __init__(self, path: Path, columns: list[str], key: str, last: int) -> None:
         self.path, self.columns = path, columns
         kept = [row for row in read_log(path) if int(row[key]) <= last]
-        new = path.with_name(path.name + ".new")
-        with open(new, "w", newline="") as file:
+        with replacement(path) as new, open(new, "w", newline="") as file:
             # columns of later versions: without a value a row would pass for half a row
             writer = csv.DictWriter(file, columns, restval="nan", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
-        os.replace(new, path)
         self._file = open(path, "a", newline="")  # noqa: SIM115
         self._writer = csv.DictWriter(self._file, columns)
 
