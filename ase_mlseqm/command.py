@@ -121,7 +121,9 @@ def workflow_command(
         options = from_dict(CalculatorOptions, _split_lists(shared, hints), owner)
         run = start(name, options, out, json_, settings)
         run.no_pbc = no_pbc
-        return work(run, paths, settings)
+        with run.may_fail():
+            return work(run, paths, settings)
+        return run.finish()
 
     add_command(app, name, command, doc, kinds, defaults)
 

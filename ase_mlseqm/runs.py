@@ -150,7 +150,8 @@ class Run:
         try:
             yield
         except OSError as error:
-            self.problems.append(f"{error.filename}: cannot be written ({error.strerror})")
+            name = error.filename or "output"
+            self.problems.append(f"{name}: cannot be written ({error.strerror or error})")
 
     def wrote(self, path: Path) -> None:
         """Remember an output file."""

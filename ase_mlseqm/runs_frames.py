@@ -86,8 +86,9 @@ def _report(run: Run, done: Done, workflow: Workflow, write: Write) -> Account |
         run.outcomes.append(Outcome(frame, failed, False, str(error)))
         return None
     path = run.out / f"{done.stem}_{workflow.suffix}.extxyz"
-    write_frames(path, [with_results(done.atoms, point)])
-    run.wrote(path)
+    with run.may_fail():
+        write_frames(path, [with_results(done.atoms, point)])
+        run.wrote(path)
     converged = result.max_force <= workflow.config.fmax or not workflow.config.relax
     message = "; ".join(account.messages)
     run.outcomes.append(Outcome(frame, point, converged, message, details=account.details))

@@ -204,8 +204,9 @@ def _write(run: Run, outcome: MDOutcome, settings: MDOptions) -> None:
             run.wrote(path)
     if settings.figure and result is not None and result.steps:
         path = run.out / f"{outcome.name}_md.png"
-        plot_energies(result, path, f"{outcome.name}, {run.level}")
-        run.wrote(path)
+        with run.may_fail():
+            plot_energies(result, path, f"{outcome.name}, {run.level}")
+            run.wrote(path)
 
 
 def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions) -> None:
@@ -246,10 +247,11 @@ def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions)
         mean = np.mean([spectrum.intensities for spectrum in spectra], axis=0)
         spectrum = dataclasses.replace(spectra[0], intensities=mean)
         csv, png = (Path(run.out) / f"{label}_{kind}.{end}" for end in ("csv", "png"))
-        spectrum.write(csv)
-        plot_spectrum(spectrum, png, f"{label}, {run.level}")
-        run.wrote(csv)
-        run.wrote(png)
+        with run.may_fail():
+            spectrum.write(csv)
+            run.wrote(csv)
+            plot_spectrum(spectrum, png, f"{label}, {run.level}")
+            run.wrote(png)
 
 
 def _table(run: Run) -> Table:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 from rich import box
 from rich.table import Table
 
@@ -14,6 +11,8 @@ from .options import base_settings
 from .runs import Run
 from .runs_chunks import Workflow
 from .runs_frames import Account, each_frame
+from .runs_spectra import write_csv
+from .wholefile import named_errors
 from .workflows.phonons import PhononsConfig, PhononsResult, phonons
 
 UNITS = {
@@ -38,8 +37,9 @@ def phonon_runs(run: Run, specs: list[str], settings: PhononsOptions) -> int:
             from .workflows.phonon_figures import plot_phonons
 
             path = run.out / f"{stem}_phonons.png"
-            plot_phonons(result, path, f"{frame.name}, {run.level}")
-            run.wrote(path)
+            with run.may_fail():
+                plot_phonons(result, path, f"{frame.name}, {run.level}")
+                run.wrote(path)
         details = {k: v for k, v in result.to_dict().items() if k not in LEFT_OUT}
         return Account({"phonons": details}, result.messages, _table(frame, result))
 
@@ -50,14 +50,11 @@ def phonon_runs(run: Run, specs: list[str], settings: PhononsOptions) -> int:
 
 def _write(run: Run, stem: str, result: PhononsResult) -> None:
     """The table of frequencies, and what phonopy's own programs read."""
-    path: Path = run.out / f"{stem}_phonons.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("mode", "frequency [cm-1]"))
-        writer.writerows((k + 1, f"{value:.4f}") for k, value in enumerate(result.frequencies))
-    run.wrote(path)
+    rows = ((str(k + 1), f"{value:.4f}") for k, value in enumerate(result.frequencies))
+    write_csv(run, run.out / f"{stem}_phonons.csv", ("mode", "frequency [cm-1]"), rows)
     path = run.out / f"{stem}_phonopy.yaml"
-    result.to_phonopy().save(path, settings={"force_constants": True})
+    with named_errors(path):
+        result.to_phonopy().save(path, settings={"force_constants": True})
     run.wrote(path)
 
 

@@ -71,8 +71,9 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
         run.wrote(file)
         run.write_json(run.out / f"{reaction.stem}_neb.json", UNITS, result=result.to_dict())
         picture = run.out / f"{reaction.stem}_profile.png"
-        plot_profile(result, picture, f"{reaction.name}, {run.level}")
-        run.wrote(picture)
+        with run.may_fail():
+            plot_profile(result, picture, f"{reaction.name}, {run.level}")
+            run.wrote(picture)
         numbers = [result.barrier, result.reverse_barrier, result.reaction_energy]
         rows[reaction.stem] = [(reaction.name, numbers, result.converged)]
         remarks = [f"{reaction.name}: {remark}" for remark in result.remarks]
@@ -161,8 +162,9 @@ class _Saddles:
             back, forth = (minimum.path for minimum in result.minima)
             structures["irc"] = [*back[::-1], result.atoms, *forth]
             picture = run.out / f"{stem}_irc.png"
-            plot_irc(result, picture, f"{reaction.name}, {run.level}")
-            run.wrote(picture)
+            with run.may_fail():
+                plot_irc(result, picture, f"{reaction.name}, {run.level}")
+                run.wrote(picture)
         for kind, frames in structures.items():
             file = run.out / f"{stem}_{kind}.extxyz"
             write_frames(file, frames)
@@ -228,8 +230,9 @@ def _each(
                 advance()
         except KeyboardInterrupt:
             run.interrupted = True
+        finally:
+            run.outcomes.extend(outcome for _, outcome in sorted(outcomes.items()))
         run.summary.lap("compute")
-    run.outcomes.extend(outcome for _, outcome in sorted(outcomes.items()))
     if run.outcomes and not run.json:
         for table in tables():
             console().print(table)

@@ -204,13 +204,15 @@ def _draw(run: Run, relaxed: list[tuple[Frame, RelaxResult]], stems: dict[str, s
     if len(relaxed) > MOST_FIGURES:
         path = run.out / "mlseqm_relax_convergence.png"
         title = f"{len(relaxed)} structures, {run.level}"
-        plot_convergences([result for _, result in relaxed], path, title)
-        run.wrote(path)
+        with run.may_fail():
+            plot_convergences([result for _, result in relaxed], path, title)
+            run.wrote(path)
         return
     for frame, result in relaxed:
         path = run.out / f"{output_stem(frame, stems)}_convergence.png"
-        plot_convergence(result, path, f"{frame.name}, {run.level}")
-        run.wrote(path)
+        with run.may_fail():
+            plot_convergence(result, path, f"{frame.name}, {run.level}")
+            run.wrote(path)
 
 
 def _relax(

@@ -11,6 +11,7 @@ import numpy as np
 from .cli_vibrations import VibOptions
 from .frames import Frame
 from .runs import Run
+from .wholefile import named_errors
 from .workflows.normal_modes import broadened, spectrum
 from .workflows.raman import cross_sections
 from .workflows.vibrations import VibrationsResult
@@ -20,11 +21,12 @@ Plot = Callable[[VibrationsResult, np.ndarray, np.ndarray, Path, str], None]
 
 def write_csv(run: Run, path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     """A table, announced as a file of the run."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-    run.wrote(path)
+    with run.may_fail():
+        with named_errors(path), path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
+        run.wrote(path)
 
 
 def write_spectra(
@@ -46,8 +48,9 @@ def write_spectra(
         shown = ((f"{x:g}", *(f"{y:.6g}" for y in values)) for x, *values in rows)
         write_csv(run, run.out / f"{stem}_{name}.csv", (f"{shift} [cm-1]", *columns), shown)
         picture = run.out / f"{stem}_{name}.png"
-        plot(result, grid, next(iter(columns.values())), picture, text)
-        run.wrote(picture)
+        with run.may_fail():
+            plot(result, grid, next(iter(columns.values())), picture, text)
+            run.wrote(picture)
 
     if result.intensities is not None:
         absorption = spectrum(frequencies, result.intensities, grid, *bands)

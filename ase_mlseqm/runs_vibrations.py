@@ -56,10 +56,11 @@ def vibration_runs(run: Run, specs: list[str], settings: VibOptions) -> int:
             folder = output_folder(run.out / f"{stem}_modes")
             for old in folder.glob("mode_*.extxyz"):
                 old.unlink()
-            for index in range(len(result.frequencies)):
-                frames = mode_frames(result, index)
-                write_frames(folder / f"mode_{index + 1:03d}.extxyz", frames)
-            run.wrote(folder)
+            with run.may_fail():
+                for index in range(len(result.frequencies)):
+                    frames = mode_frames(result, index)
+                    write_frames(folder / f"mode_{index + 1:03d}.extxyz", frames)
+                run.wrote(folder)
         details = {k: v for k, v in result.to_dict().items() if k not in LEFT_OUT}
         return Account({"vibrations": details}, result.messages, _modes_table(frame, result))
 
@@ -78,8 +79,9 @@ def thermo_runs(run: Run, specs: list[str], settings: ThermoOptions) -> int:
             from .workflows.vibration_figures import plot_thermochemistry
 
             path = run.out / f"{stem}_thermo.png"
-            plot_thermochemistry(gas, path, f"{frame.name}, {run.level}")
-            run.wrote(path)
+            with run.may_fail():
+                plot_thermochemistry(gas, path, f"{frame.name}, {run.level}")
+                run.wrote(path)
         details = {"thermochemistry": gas.to_dict()}
         return Account(details, gas.messages, _thermo_table(frame, gas))
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from matplotlib.figure import Figure
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write a file such that a reader sees the old one or the new one."""
     with replacement(path) as new, open(new, "wb") as file:
         file.write(content)
@@ -45,7 +46,7 @@ def named_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def write_whole_frames(path: Path, frames: Sequence[Atoms]) -> None:
@@ -55,3 +56,11 @@ def write_whole_frames(path: Path, frames: Sequence[Atoms]) -> None:
     text = io.StringIO()
     write(text, frames, format="extxyz")
     write_whole(path, text.getvalue().encode())
+
+
+def write_whole_picture(path: str | Path, figure: Figure) -> None:
+    """The same of a PNG."""
+    picture = io.BytesIO()
+    with named_errors(Path(path)):
+        figure.savefig(picture, format="png")
+    write_whole(Path(path), picture.getbuffer())

@@ -1,8 +1,19 @@
 """Files that are whole or absent."""
 
+import dataclasses
+import errno
 import os
+from pathlib import Path
 
+import pytest
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from ase.io import write
+
+from ase_mlseqm.cli import main
 from ase_mlseqm.wholefile import write_whole
+from ase_mlseqm.workflows import MDConfig, dynamics, read_h5md
+from ase_mlseqm.workflows.journal import Journal
 
 
 def test_two_runs_write_one_file(tmp_path, monkeypatch):
@@ -18,3 +29,72 @@ def test_two_runs_write_one_file(tmp_path, monkeypatch):
     write_whole(path, b"ours")
     assert path.read_bytes() == b"ours"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def full(monkeypatch, *kinds):
+    """Let files of these kinds find no place on the disk."""
+    replace = os.replace
+
+    def replaced(new, path):
+        if Path(path).suffix in kinds:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(new, path)
+
+    monkeypatch.setattr(os, "replace", replaced)
+
+
+@pytest.mark.parametrize(
+    ("line", "lost", "kept"),
+    [
+        (["relax", "h2.xyz"], "h2_convergence.png", "h2_relaxed.extxyz"),
+        (["vib", "h2.xyz", "--no-animate"], "h2_spectrum.png", "h2_vib.json"),
+        (["thermo", "h2.xyz"], "h2_thermo.png", "h2_thermo.json"),
+        (["md", "h2.xyz", "--steps", "5"], "h2_md.png", "h2_md.csv"),
+    ],
+)
+def test_pictures_without_a_place(tmp_path, monkeypatch, capsys, line, lost, kept):
+    """All else is written and reported."""
+    monkeypatch.chdir(tmp_path)
+    write("h2.xyz", molecule("H2"))
+    full(monkeypatch, ".png")
+    assert main([*line, "--method", "PM3"]) == 2
+    told = capsys.readouterr()
+    assert f"mlseqm: {lost}: cannot be written (No space left on device)\n" in told.err
+    assert "energy" in told.out
+    assert Path(kept).exists() and Path(f"mlseqm_{line[0]}.json").exists()
+    assert not [path for path in tmp_path.iterdir() if path.suffix in (".new", ".png")]
+
+
+def test_results_without_a_place(tmp_path, monkeypatch, capsys):
+    """What the first has is told, and which file is lost."""
+    monkeypatch.chdir(tmp_path)
+    write("h2.xyz", molecule("H2"))
+    write("n2.xyz", molecule("N2"))
+    Path("n2_relaxed.extxyz").symlink_to("/dev/full")
+    line = ["relax", "h2.xyz", "n2.xyz", "--method", "PM3", "--optimizer", "BFGSLineSearch"]
+    assert main(line) == 2
+    told = capsys.readouterr()
+    assert "n2_relaxed.extxyz: cannot be written (No space left on device)" in told.err
+    assert "h2.xyz" in told.out and Path("mlseqm_relax.json").exists()
+
+
+def test_journals_name_themselves(tmp_path):
+    path = tmp_path / "a_vib_unfinished.jsonl"
+    with Journal(path) as journal:
+        path.symlink_to("/dev/full")
+        with pytest.raises(OSError, match=r"No space.*a_vib_unfinished.jsonl"):
+            journal.keep("key", "name", {})
+
+
+def test_trajectories_in_hdf5_without_a_place(tmp_path, monkeypatch):
+    """The last frames that had one stay."""
+    config = MDConfig(steps=4, format="h5md", interval=2)
+    dynamics(molecule("H2"), EMT(), config, stem=tmp_path / "h2")
+    full(monkeypatch, ".h5md")
+    longer = dataclasses.replace(config, steps=8)
+    with pytest.raises(OSError, match=r"No space.*h2_md\.h5md"):
+        dynamics(molecule("H2"), EMT(), longer, stem=tmp_path / "h2")
+    frames = read_h5md(tmp_path / "h2_md.h5md")
+    assert [atoms.info["step"] for atoms in frames] == [0, 2, 4]
+    monkeypatch.undo()
+    assert dynamics(molecule("H2"), EMT(), longer, stem=tmp_path / "h2").steps == 8

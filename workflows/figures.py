@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ase_mlseqm.wholefile import write_whole_picture
+
 from .relax import RelaxResult
 
 
@@ -60,4 +62,4 @@ def plot_convergence(result: RelaxResult, path: str | Path, title: str = "") -> 
     figure.suptitle(
         f"{title}  ({state}, {result.steps} steps)".strip(), fontsize=11, parse_math=False
     )
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)

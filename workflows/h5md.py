@@ -7,7 +7,7 @@ read by MDAnalysis and others.  Its units are attributes; those written here are
 from __future__ import annotations
 
 import contextlib
-import shutil
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.summary import versions
+from ase_mlseqm.wholefile import write_whole
 
 UNITS = {
     "fs": 1.0,
@@ -98,13 +99,11 @@ class H5MD:
 
     @contextlib.contextmanager
     def _copy(self) -> Iterator[Any]:
-        partial = self.path.with_name(f"{self.path.name}.partial")
-        partial.unlink(missing_ok=True)
-        if self.path.exists():
-            shutil.copyfile(self.path, partial)
-        with _h5py().File(partial, "a") as file:
+        # in memory: HDF5 does not survive a disk that fills up
+        image = io.BytesIO(self.path.read_bytes() if self.path.exists() else b"")
+        with _h5py().File(image, "r+" if self.path.exists() else "w") as file:
             yield file
-        partial.replace(self.path)
+        write_whole(self.path, image.getbuffer())
 
 
 def read_h5md(path: str | Path, index: int | slice = slice(None)) -> list[Atoms]:

@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ase_mlseqm.wholefile import named_errors
+
 Entry = dict[str, Any]
 
 
@@ -63,10 +65,12 @@ class Journal:
         if self.path is None:
             return
         line = json.dumps([key, name, result], default=_listed).encode() + b"\n"
-        if self._file is None:
-            self._file = self.path.open("ab", buffering=0)
-            line = b"\n" * self._torn + line
-        self._file.write(line)
+        with named_errors(self.path):
+            if self._file is None:
+                self._file = self.path.open("ab", buffering=0)
+                line = b"\n" * self._torn + line
+            while line:  # of a disk that fills up the first part still fits
+                line = line[self._file.write(line) :]
 
     def __enter__(self) -> Journal:
         return self

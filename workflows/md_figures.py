@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ase_mlseqm.wholefile import write_whole_picture
+
 from .md_config import MDResult
 from .spectra import Spectrum
 
@@ -60,7 +62,7 @@ def plot_energies(result: MDResult, path: str | Path, title: str = "") -> None:
     state = "" if result.completed else "STOPPED, "
     heading = f"{title}  ({config.ensemble}, {config.timestep:g} fs, {state}{result.steps} steps)"
     figure.suptitle(heading.strip(), fontsize=11, parse_math=False)
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)
 
 
 def plot_spectrum(
@@ -88,7 +90,7 @@ def plot_spectrum(
     axes.set_title(
         f"{title}  (resolution {spectrum.resolution:.0f}/cm)".strip(), fontsize=11, parse_math=False
     )
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)
 
 
 def with_error(value: float, error: float) -> str:

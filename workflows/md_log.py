@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import time
@@ -15,6 +16,7 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.wholefile import named_errors, write_whole
 
 from .trajectory import Trajectory, trajectory, write_last
 
@@ -194,7 +196,7 @@ class Log:
         if not force and start - self._written < pause:
             return
         self._cut(self._sizes)
-        with self.files.table.open("a") as file:
+        with named_errors(self.files.table), self.files.table.open("a") as file:
             file.write("" if self._sizes[0] else ",".join(COLUMNS) + "\n")
             file.writelines(map(_line, self.rows[self._saved :]))
         frames = [atoms for atoms in self._frames if atoms.info["step"] <= state["step"]]
@@ -206,12 +208,9 @@ class Log:
             (arrays if isinstance(value, np.ndarray) else plain)[name] = value
         sizes = [self.files.table.stat().st_size, self._trajectory.size()]
         about = {"identity": self.identity, "sizes": sizes, "state": plain}
-        temporary = self.files.checkpoint.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.files.checkpoint)
+        content = io.BytesIO()
+        np.savez(content, about=np.array(json.dumps(about)), **arrays)
+        write_whole(self.files.checkpoint, content.getbuffer())
         self._saved, self._sizes, self._frames = len(self.rows), sizes, []
         self._written = time.monotonic()
         self._cost = self._written - start

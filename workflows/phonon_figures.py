@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ase_mlseqm.wholefile import write_whole_picture
+
 from .normal_modes import broadened
 from .phonons_config import PhononsResult
 
@@ -61,4 +63,4 @@ def plot_phonons(
     if len(result.imaginary):
         title = f"{title}  ({len(result.imaginary)} imaginary)".strip()
     figure.suptitle(title, fontsize=11, parse_math=False)
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.wholefile import write_whole_picture
 
 from .neb import NEBResult
 from .ts import TSResult
@@ -59,7 +60,7 @@ def plot_profile(result: NEBResult, path: str | Path, title: str = "") -> None:
     axes.set_title(
         f"{title}  ({state}, {result.steps} steps)".strip(), fontsize=11, parse_math=False
     )
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)
 
 
 def plot_irc(result: TSResult, path: str | Path, title: str = "") -> None:
@@ -95,4 +96,4 @@ def plot_irc(result: TSResult, path: str | Path, title: str = "") -> None:
     axes.set_title(
         f"{title}  (imaginary modes: {imaginary} cm⁻¹)".strip(), fontsize=11, parse_math=False
     )
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)

@@ -10,6 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ase_mlseqm.wholefile import write_whole_picture
+
 from .relax import RelaxResult
 
 
@@ -58,4 +60,4 @@ def plot_convergences(results: Sequence[RelaxResult], path: str | Path, title: s
     figure.suptitle(
         f"{title}  ({done} of {len(results)} converged)".strip(), fontsize=11, parse_math=False
     )
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)

@@ -18,6 +18,7 @@ from ase import units
 from scipy.fft import irfft, next_fast_len, rfft
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.wholefile import named_errors
 
 CM = units._c * 100.0 * 1e-15
 """Wavenumbers (1/cm) times this are frequencies in 1/fs."""
@@ -60,7 +61,8 @@ class Spectrum:
         """CSV with two columns."""
         table = np.column_stack((self.wavenumbers, self.intensities))
         header = f"wavenumber_1/cm,{self.name.replace(' ', '_')}_{self.unit.replace(' ', '*')}"
-        np.savetxt(path, table, fmt=("%.4f", "%.8g"), delimiter=",", header=header, comments="")
+        with named_errors(Path(path)):
+            np.savetxt(path, table, fmt=("%.4f", "%.8g"), delimiter=",", header=header, comments="")
 
 
 def power_spectrum(

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 from ase import Atoms
-from ase.io import read, write
+from ase.io import read
 
+from ase_mlseqm.frames import write_frames
 from ase_mlseqm.wholefile import write_whole_frames
 
 from .h5md import H5MD
@@ -50,7 +51,7 @@ class Extxyz:
             os.truncate(self.path, size)
 
     def append(self, frames: Sequence[Atoms]) -> None:
-        write(self.path, list(frames), format="extxyz", append=True)
+        write_frames(self.path, frames, append=True)
 
     def velocities(self, first: int = 0) -> np.ndarray:
         frames = read(self.path, index=slice(first, None), format="extxyz")

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ase_mlseqm.wholefile import write_whole_picture
+
 from .thermochemistry import REFERENCE, ThermoResult
 from .vibrations import VibrationsResult
 
@@ -36,7 +38,7 @@ def plot_spectrum(
     axes[0].set_xlabel("wavenumber (cm$^{-1}$)")
     axes[0].set_ylabel("molar absorption\n(L mol$^{-1}$ cm$^{-1}$)", color=BLUE)
     axes[1].set_ylabel("intensity (km mol$^{-1}$)", color=RED)
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)
 
 
 def plot_raman(
@@ -59,7 +61,7 @@ def plot_raman(
     axes[0].set_xlabel("Raman shift (cm$^{-1}$)")
     axes[0].set_ylabel("cross-section\n(10$^{-36}$ m$^2$ sr$^{-1}$ cm)", color=BLUE)
     axes[1].set_ylabel("activity (Å$^4$ u$^{-1}$)", color=RED)
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)
 
 
 def _lines(
@@ -110,7 +112,7 @@ def plot_thermochemistry(result: ThermoResult, path: str | Path, title: str = ""
     for axes in (upper, middle, lower):
         _clean(axes)
     figure.suptitle(title, fontsize=11, parse_math=False)
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)
 
 
 def _clean(axes: Axes) -> None:

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
+from ..wholefile import write_whole_picture
 from .correlation import TARGETS, Correlation
 from .environments import HYBRIDISATIONS
 from .parameters import unit
@@ -73,7 +74,7 @@ def plot_distributions(
     panels[0, 0].set_yticks(range(len(order)), labels)
     panels[0, 0].set_ylim(len(order) - 0.4, -0.6)
     figure.suptitle(title, fontsize=11, parse_math=False)
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)
 
 
 def _hybridisation(name: str) -> str:
@@ -126,4 +127,4 @@ def plot_correlations(found: list[Correlation], path: Path, title: str = "") -> 
         panel.set_yticks(range(len(kinds)), kinds)
     figure.colorbar(image, ax=panels, label="Spearman's rank correlation", shrink=0.8)
     figure.suptitle(title, fontsize=11, parse_math=False)
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)

@@ -14,6 +14,8 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from ..wholefile import write_whole_picture
+
 RADIUS, HYDROGEN_RADIUS = 0.36, 0.26
 """Of the discs, Angstrom."""
 CLEAR = 1.0
@@ -133,7 +135,7 @@ def draw_molecule(
     if not np.isfinite(values).all():
         bar.ax.set_xlabel("grey: has none", fontsize=8, labelpad=8)
     figure.suptitle(title, fontsize=11, parse_math=False)
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)
 
 
 def _dark(colour: tuple[float, float, float]) -> bool:

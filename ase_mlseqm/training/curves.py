@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..units import EV_TO_KCAL
+from ..wholefile import write_whole_picture
 from .checkpoint import read_log
 
 
@@ -44,7 +45,7 @@ def draw_curves(folder: Path, title: str = "") -> None:
     axes[0].legend(frameon=False, fontsize=9)
     axes[-1].set_xlabel("step")
     figure.suptitle(title, fontsize=11, parse_math=False)
-    figure.savefig(folder / "curves.png", format="png")
+    write_whole_picture(folder / "curves.png", figure)
 
 
 def _smooth(values: np.ndarray, width: int = 50) -> np.ndarray:

@@ -9,6 +9,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ase_mlseqm.wholefile import write_whole_picture
+
 PLAIN = {"PM3": "#b03a2e", "AM1": "#d08c2c", "MNDO": "#7b5aa6", "GFN2-xTB": "#3b7d4f"}
 LEARNED = ("#1f4e79", "#4c92c9", "#8e6c4a", "#5f9ea0")
 REFERENCE = "0.1"
@@ -65,5 +67,5 @@ def legend(figure: Figure, axes: Any, title: str | None = None) -> None:
 
 def save(figure: Figure, path: Path) -> bool:
     """Write the PNG; returns True."""
-    figure.savefig(path, format="png")
+    write_whole_picture(path, figure)
     return True
