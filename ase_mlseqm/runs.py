@@ -56,7 +56,7 @@ class Run:
     interrupted: bool = False
     no_pbc: bool = False
     """Whether periodic structures are taken as free molecules."""
-    goes_on: bool = False
+    goes_on: bool = True
     """Whether the same command goes on where it was interrupted."""
 
     @property
@@ -219,7 +219,8 @@ class Run:
             if self.goes_on:
                 complain("interrupted; the same command goes on from what was written")
             else:
-                complain(f"interrupted; {len(self.outcomes)} molecules were computed and written")
+                done = len(self.outcomes) - len(failed)
+                complain(f"interrupted; {done} molecules were computed and written")
             return 130
         if self.problems:
             return 2

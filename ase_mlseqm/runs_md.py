@@ -68,7 +68,6 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
     if not frames:
         return run.finish()
     output_folder(run.out)
-    run.goes_on = True
     if run.wants_uncertainty:
         run.doubt(_starts(run, frames))
     stems = frame_stems(frames)

@@ -15,6 +15,7 @@ from .runs import Run, progress_bar
 
 def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
     """Evaluate all frames in one call and write them."""
+    run.goes_on = False
     options, engine = run.options, engine_for(dataclasses.asdict(run.options))
     good, refused = run.checked(run.read(specs), engine.model)
     run.problems += refused

@@ -205,6 +205,14 @@ def test_interrupted_single_points_are_kept(mlseqm, monkeypatch):
     assert report["molecules"][0]["frame"] == 1
 
 
+def test_what_did_not_converge_does_not_count(mlseqm, monkeypatch):
+    write("a.extxyz", several("H2O", "C6H6"))
+    interrupt_after(monkeypatch, 1)
+    code, _, err = mlseqm("sp", "a.extxyz", *NEVER)
+    assert code == 130
+    assert "interrupted; 0 molecules were computed" in err
+
+
 def test_interrupted_relaxations_are_kept(mlseqm, monkeypatch):
     write("a.extxyz", several("H2", "C2H6", "CH4"))
     first = json.loads(mlseqm("relax", "a.extxyz@0", "--json")[1])["molecules"][0]
@@ -213,6 +221,7 @@ def test_interrupted_relaxations_are_kept(mlseqm, monkeypatch):
     code, out, err = mlseqm("relax", "a.extxyz", "--json", "--trajectory")
     assert code == 130
     assert "C2H6" not in err
+    assert "interrupted; the same command goes on from what was written" in err
     report = json.loads(out)
     assert [entry["relaxation"]["steps"] for entry in report["molecules"]] == [
         first["relaxation"]["steps"],
