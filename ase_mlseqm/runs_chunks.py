@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Workflow:
         All settings that the result depends on, ``relax`` and ``fmax`` among them.
     units : dict
         Of the numbers in the JSON file.
+    richer : tuple of dataclasses
+        Settings of results that have all that is asked for, and more: they are used, too.
     """
 
     label: str
@@ -56,6 +58,7 @@ class Workflow:
     result: type[Any]
     config: Any
     units: dict[str, str]
+    richer: tuple[Any, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,8 +161,12 @@ def _kept_or_new(
 ) -> list[Any]:
     """The results in the files of the frames, or new ones, which are written there."""
     keys = [_fingerprint(calc, frame, workflow.config) for frame in frames]
+    good = [
+        (key, *(_fingerprint(calc, frame, config) for config in workflow.richer))
+        for frame, key in zip(frames, keys, strict=True)
+    ]
     paths = [run.out / f"{stem}_{workflow.suffix}.json" for stem in stems]
-    results = [_kept(run, path, key, workflow) for path, key in zip(paths, keys, strict=True)]
+    results = [_kept(run, path, some, workflow) for path, some in zip(paths, good, strict=True)]
     new = [k for k, result in enumerate(results) if result is None]
     if not new:
         return results
@@ -189,11 +196,11 @@ def _kept_or_new(
     return results
 
 
-def _kept(run: Run, path: Path, key: str, workflow: Workflow) -> Any:
-    """The result in a file; None if there is none that can be used."""
+def _kept(run: Run, path: Path, keys: Collection[str], workflow: Workflow) -> Any:
+    """The result in a file with one of these keys; None if there is none that can be used."""
     try:
         kept = json.loads(path.read_text("utf-8"))
-        if kept["fingerprint"] != key:
+        if kept["fingerprint"] not in keys:
             return None
         run.wrote(path)
         return workflow.result.from_dict(kept["result"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from ase import units
 from rich import box
@@ -50,6 +52,9 @@ def vibration_runs(run: Run, specs: list[str], settings: VibOptions) -> int:
     """Vibrations of all frames, in chunks."""
 
     def write(frame: Frame, stem: str, result: VibrationsResult) -> Account:
+        if result.raman_activities is None:
+            for kind in ("csv", "png"):  # of an earlier run
+                (run.out / f"{stem}_raman.{kind}").unlink(missing_ok=True)
         if settings.spectrum and len(result.frequencies):
             write_spectra(run, frame, stem, result, settings)
         if settings.animate and len(result.frequencies):
@@ -91,7 +96,8 @@ def thermo_runs(run: Run, specs: list[str], settings: ThermoOptions) -> int:
 def _workflow(label: str, settings: VibrationsConfig) -> Workflow:
     # the same for both commands: each goes on from the files of the other
     config = base_settings(settings, VibrationsConfig)
-    return Workflow(label, "vib", vibrations, VibrationsResult, config, UNITS)
+    richer = (dataclasses.replace(config, raman=True),)
+    return Workflow(label, "vib", vibrations, VibrationsResult, config, UNITS, richer)
 
 
 def _modes_table(frame: Frame, result: VibrationsResult) -> Table:

@@ -1,6 +1,7 @@
 """Polarizabilities and Raman activities: against MOPAC, and what symmetry asks for."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,6 +205,21 @@ def test_command(found, tmp_path, monkeypatch, capsys):
     assert (0x1F, 0x4E, 0x79) in colours
     assert cli.main([*line, "--no-spectrum", "--out", "none"]) == 0
     assert not list((tmp_path / "none").glob("*.png"))
+
+
+def test_raman_results_are_kept_until_they_are_of_others(tmp_path, monkeypatch, engine_calls):
+    """Thermochemistry uses them; those of another isotope have no Raman spectrum."""
+    monkeypatch.chdir(tmp_path)
+    write("h2.xyz", molecule("H2"))
+    line = ["h2.xyz", "--method", "PM3"]
+    assert cli.main(["vib", *line, "--raman", "--no-animate"]) == 0
+    stored, spectrum = Path("h2_vib.json").read_bytes(), Path("h2_raman.csv")
+    engine_calls.clear()
+    assert cli.main(["thermo", *line]) == 0
+    assert sum(engine_calls) <= 1  # the report of the structure
+    assert Path("h2_vib.json").read_bytes() == stored and spectrum.exists()
+    assert cli.main(["vib", *line, "--isotopes", "H=D", "--no-animate"]) == 0
+    assert not spectrum.exists() and not Path("h2_raman.png").exists()
 
 
 def test_of_many_molecules_are_those_of_each(engine_calls):
