@@ -125,11 +125,16 @@ def _number(value: float | None, digits: int) -> str:
     return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
+def titled_table(title: str) -> Table:
+    """A table without columns; brackets in its title are letters like others."""
+    return Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+
+
 def results_table(outcomes: list[Outcome], title: str) -> Table:
     """Quantities down the page for a few molecules, molecules down the page for many."""
     rows = [quantities(outcome) for outcome in outcomes[:MAX_ROWS]]
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = titled_table(title)
     if len(outcomes) <= MAX_COLUMNS:
         table.add_column("")
         table.add_column("", style="dim")

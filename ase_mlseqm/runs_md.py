@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,7 +18,7 @@ from .cli_md import MDOptions
 from .engines import engine_for
 from .errors import InputError
 from .frames import Frame, frame_stems, output_folder, output_stem
-from .report import Outcome, console
+from .report import Outcome, console, titled_table
 from .results import SinglePoint
 from .runs import Run, complain, progress_bar
 from .summary import jsonable
@@ -255,7 +254,7 @@ def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions)
 
 def _table(run: Run) -> Table:
     """One line a trajectory."""
-    table = Table(title="dynamics", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = titled_table("dynamics")
     table.add_column("trajectory")
     for header in ("steps", "mean T\n[dim]K[/]", "drift\n[dim]meV/atom/ps[/]"):
         table.add_column(header, justify="right")

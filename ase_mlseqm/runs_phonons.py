@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.table import Table
 
 from .cli_phonons import PhononsOptions
 from .frames import Frame
 from .options import base_settings
+from .report import titled_table
 from .runs import Run
 from .runs_chunks import Workflow
 from .runs_frames import Account, each_frame
@@ -60,7 +60,7 @@ def _write(run: Run, stem: str, result: PhononsResult) -> None:
 
 def _table(frame: Frame, result: PhononsResult) -> Table:
     title = f"{frame.name}: {result.atoms.get_chemical_formula()}, Gamma"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = titled_table(title)
     for name, unit in (("mode", ""), ("frequency", "cm-1")):
         table.add_column(f"{name}\n[dim]{unit}[/]", justify="right")
     for index, value in enumerate(result.frequencies):

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculatorError, CalculatorSetupError
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,7 +17,7 @@ from .errors import InputError
 from .frames import Frame, output_folder, write_frames
 from .options import base_settings
 from .reaction_files import Reaction, bare, read_guesses, read_reactions
-from .report import Outcome, console
+from .report import Outcome, console, titled_table
 from .runs import Run, complain, progress_bar
 from .units import EV_TO_KCAL
 from .workflows.activation import COUNTED_TWICE
@@ -260,7 +259,7 @@ def _outcome(
 
 def _table(title: str, header: Sequence[str], reactions: Sequence[Reaction], rows: Rows) -> Table:
     """Barriers of all reactions that are done, kcal/mol."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = titled_table(title)
     table.add_column("reaction", overflow="fold", min_width=16)
     for name in header:
         table.add_column(name, justify="right")

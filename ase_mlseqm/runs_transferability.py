@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from .frames import output_folder
@@ -162,11 +163,13 @@ def _show(sections: Sequence[Section], names: list[str], summary: RunSummary, js
         return
     output = console()
     for section in sections:
-        table = Table(title=f"{section.test.title} ({section.cases} cases)", title_justify="left")
+        table = Table(
+            title=escape(f"{section.test.title} ({section.cases} cases)"), title_justify="left"
+        )
         table.add_column("metric")
         own = [name for name in names if name in section.outcomes]
         for name in own:
-            table.add_column(name, justify="right")
+            table.add_column(escape(name), justify="right")
         for group in zip(*(section.metrics[name] for name in own), strict=True):
             first = group[0]
             label = f"{first.name} ({first.unit})" if first.unit else first.name

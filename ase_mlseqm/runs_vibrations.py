@@ -6,12 +6,12 @@ import dataclasses
 
 import numpy as np
 from ase import units
-from rich import box
 from rich.table import Table
 
 from .cli_vibrations import ThermoOptions, VibOptions
 from .frames import Frame, output_folder, write_frames
 from .options import base_settings
+from .report import titled_table
 from .runs import Run
 from .runs_chunks import Workflow
 from .runs_frames import Account, each_frame
@@ -106,7 +106,7 @@ def _modes_table(frame: Frame, result: VibrationsResult) -> Table:
         isotope_name(z, mass) for z, mass in zip(atoms.numbers, atoms.get_masses(), strict=True)
     )
     title = f"{frame.name}: {formula if len(formula) < 60 else atoms.get_chemical_formula()}"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = titled_table(title)
     columns = [("mode", ""), ("frequency", "cm-1"), ("IR intensity", "km/mol")]
     columns += [("reduced mass", "u")]
     raman, ratios = result.raman_activities, result.depolarisation_ratios
@@ -170,7 +170,7 @@ def _thermo_table(frame: Frame, gas: ThermoResult) -> Table:
         f"{frame.name}: {gas.geometry}, {group}symmetry number {gas.symmetry_number}, "
         f"2S+1 = {gas.vibrations.multiplicity}, {gas.config.pressure:g} Pa"
     )
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = titled_table(title)
     columns = _columns(gas)
     for name, unit, *_ in columns:
         table.add_column(f"{name}\n[dim]{unit}[/]", justify="right", no_wrap=True)

@@ -291,6 +291,14 @@ def test_modes_of_another_molecule_do_not_stay():
     assert [path.name for path in Path("x_modes").iterdir()] == ["mode_001.extxyz"]
 
 
+@pytest.mark.parametrize("command", ["vib", "thermo"])
+def test_names_with_brackets(command, capsys):
+    name = "c1cc[nH]c1.xyz"
+    write(name, molecule("H2"), format="xyz")
+    assert main([command, name, *PM3]) == 0
+    assert capsys.readouterr().out.count(name) == 2
+
+
 def test_spectra_that_would_show_fast_vibrations_as_slow_ones(capsys):
     write("water.xyz", molecule("H2O"), format="xyz")
     assert main(["md", "water.xyz", *PM3, "--steps", "200", "--interval", "20"]) == 0
