@@ -175,13 +175,13 @@ class Run:
                 unstable.append(frame.name)
         if unsure:
             complain(
-                f"warning: unlike what {self.level} was trained on: {_some(unsure)}; check with "
+                f"warning: unlike what {self.level} was trained on: {some(unsure)}; check with "
                 "another method"
             )
         if unstable:
             complain(
                 "warning: an unrestricted solution is lower, as where a bond breaks: "
-                f"{_some(unstable)}; give --unrestricted"
+                f"{some(unstable)}; give --unrestricted"
             )
 
     def finish(self) -> int:
@@ -267,7 +267,7 @@ def progress_bar(total: int, label: str) -> Iterator[Any]:
         yield advance
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     """The first of some names, and how many more there are."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more

@@ -13,7 +13,7 @@ from .calculator import MLSEQM
 from .errors import InputError
 from .frames import Frame, output_folder, with_results, write_frames
 from .report import MAX_COLUMNS, Outcome, console
-from .runs import Run, complain, progress_bar
+from .runs import Run, complain, progress_bar, some
 from .runs_chunks import Done, Workflow, in_chunks
 
 
@@ -48,7 +48,7 @@ def each_frame(run: Run, specs: list[str], workflow: Workflow, write: Write) -> 
     if not frames:
         return run.finish()
     output_folder(run.out)
-    notes: list[str] = []
+    notes: dict[str, list[str]] = {}  # names of the frames by what is said of them
     tables: list[Table] = []
     with progress_bar(len(frames), workflow.label) as advance:
         try:
@@ -56,15 +56,16 @@ def each_frame(run: Run, specs: list[str], workflow: Workflow, write: Write) -> 
                 account = _report(run, done, workflow, write)
                 advance()
                 if account is not None:
-                    notes += [f"{done.frame.name}: {message}" for message in account.messages]
+                    for message in account.messages:
+                        notes.setdefault(message, []).append(done.frame.name)
                     tables.append(account.table)
         except KeyboardInterrupt:
             run.interrupted = True
     if not run.json and len(frames) <= MAX_COLUMNS:
         for table in tables:
             console().print(table)
-    for note in notes:
-        complain(note)
+    for message, names in notes.items():
+        complain(f"{some(names)}: {message}")
     return run.finish()
 
 

@@ -297,6 +297,14 @@ sys.exit(main())
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_what_is_true_of_all_is_said_once(mlseqm):
+    write("h2.extxyz", several(*["H2"] * 7))
+    code, _, err = mlseqm("thermo", "h2.extxyz", "--method", "PM3", "--no-figure")
+    assert code == 0
+    assert "h2.extxyz@3, h2.extxyz@4 and 2 more: the energies of this method are fitted" in err
+    assert err.count("\n") == 1
+
+
 def test_a_warning_is_said_once_in_a_run(mlseqm):
     write("radicals.extxyz", several("OH", "NO", "OH"))
     for out in ("one", "two"):
