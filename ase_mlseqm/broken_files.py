@@ -16,6 +16,12 @@ from .errors import InputError
 XYZ = (".xyz", ".extxyz")
 KNOWN = "a file such as .xyz, or of another format that ASE knows"
 PROPERTIES = "Properties="
+SPECIES = "species:S:1:"
+"""Begin of the columns where the first is the element."""
+HEAVY = ("D", "T")
+"""Names of isotopes of hydrogen."""
+MAGIC = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"}
+"""How compressed files start."""
 SHOWN = 40
 """Characters of a line that a message quotes."""
 
@@ -36,6 +42,10 @@ def why_unreadable(path: str | Path, error: BaseException) -> str:
                     fault = xyz_fault(file)
                 if fault is not None:
                     return fault
+            start = MAGIC.get(path.suffix, b"")
+            with path.open("rb") as packed:
+                if packed.read(len(start)) != start:
+                    return f"it is not compressed: leave out {path.suffix}"
         except UnicodeDecodeError:
             return "it is not a text file"
         except OSError as denied:
@@ -75,7 +85,8 @@ def _words(error: BaseException | tuple) -> str:
 def xyz_fault(lines: Iterable[str]) -> str | None:
     """The first fault of a text in XYZ; None where it has none that shows.
 
-    Columns of extended XYZ that ``Properties=`` names are counted, and not looked into.
+    Columns of extended XYZ that ``Properties=`` names are counted; but for that of the elements
+    they are not looked into.
     """
     numbered = enumerate(lines, 1)
     before: tuple[int, int] | None = None  # where the last frame states how many atoms
@@ -141,13 +152,16 @@ def xyz_frames(lines: Iterable[str]) -> Iterator[tuple[int, list[str], bool]]:
 
 
 def _columns_fault(line: str, comment: str) -> str | None:
-    """What is wrong with the number of columns, which the second line of a frame implies."""
+    """What is wrong with the number of columns, which the second line of a frame implies, or with
+    the element where that is the first."""
     words = comment.partition(PROPERTIES)[2].split()
     sizes = words[0].strip("\"'").split(":")[2::3] if words else []
     if not sizes or not all(size.isdigit() for size in sizes):
         return None
-    found, asked = len(line.split()), sum(map(int, sizes))
-    return None if found >= asked else f"{_quoted(line)} has {found} columns instead of {asked}"
+    columns, asked = line.split(), sum(map(int, sizes))
+    if len(columns) < asked:
+        return f"{_quoted(line)} has {len(columns)} columns instead of {asked}"
+    return _symbol_fault(columns[0]) if words[0].strip("\"'").startswith(SPECIES) else None
 
 
 def _atom_fault(line: str) -> str | None:
@@ -161,7 +175,13 @@ def _atom_fault(line: str) -> str | None:
         except ValueError:
             advice = ": write a point, not a comma" if "," in word else ""
             return f"{word!r} is no number{advice}"
-    symbol = words[0]
+    return _symbol_fault(words[0])
+
+
+def _symbol_fault(symbol: str) -> str | None:
+    """What is wrong with the name of an element, or its number."""
+    if symbol in HEAVY:
+        return f"{symbol!r} is no element: write H, and give vib and thermo --isotopes H={symbol}"
     if symbol.capitalize() not in atomic_numbers and _whole(symbol) is None:
         return f"{symbol!r} is no element"
     return None

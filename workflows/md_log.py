@@ -138,10 +138,8 @@ class Log:
             table.unlink(missing_ok=True)
             frames.unlink(missing_ok=True)
             return None
+        state, about = _checkpoint(path)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                state: dict[str, Any] = {name: data[name] for name in data.files}
-            about = json.loads(str(state.pop("about")))
             changed = [k for k, v in self.identity.items() if about["identity"].get(k) != v]
             if not changed:
                 for file, size, least in zip(
@@ -226,6 +224,18 @@ class Log:
         """The columns by name."""
         values = np.array(self.rows).reshape(-1, len(COLUMNS))
         return dict(zip(COLUMNS, values.T.copy(), strict=True))
+
+
+def _checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays in a checkpoint, and the rest."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            state = {name: data[name] for name in data.files}
+        return state, json.loads(str(state.pop("about")))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    except Exception:  # the parts of a zip file have many ways to be broken
+        raise InputError(f"{path} is damaged: remove it to start anew") from None
 
 
 def _line(row: tuple[float, ...]) -> str:

@@ -25,6 +25,16 @@ UNREADABLE = {
         "line 6 is 'nonsense', where the number of atoms should be",
     ),
     "no_element.xyz": (WATER.replace("O", "Hh"), "line 3: 'Hh' is no element"),
+    "isotope.xyz": (
+        WATER.replace("H", "D", 1),
+        "line 4: 'D' is no element: write H, and give vib and thermo --isotopes H=D",
+    ),
+    "isotope.extxyz": (
+        WATER.replace("\n", "\nProperties=species:S:1:pos:R:3 #", 1).replace("H", "D", 1),
+        "line 4: 'D' is no element: write H",
+    ),
+    "plain.xyz.gz": (WATER, "it is not compressed: leave out .gz"),
+    "plain.xyz.xz": (WATER, "it is not compressed: leave out .xz"),
     "word.xyz": (WATER.replace("0.763", "x", 1), "line 4: 'x' is no number"),
     "comma.xyz": (
         WATER.replace(".", ","),
