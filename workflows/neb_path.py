@@ -29,6 +29,8 @@ SAME = 0.05
 BOW = (0.02, 0.4)
 """Angstrom; how far the middle of the first path is bent.  The second where it runs through atoms
 or stays in a plane, which it could never leave."""
+ISOTOPES = 1e-3
+"""Share of a mass by which it may differ: those of one element in files do."""
 CLASH = 0.7
 """Angstrom; two atoms that are closer are one through the other."""
 
@@ -61,7 +63,7 @@ def free(atoms: Atoms, calc: BaseCalculator) -> bool:
 
 
 def check_ends(reactant: Atoms, product: Atoms, calc: BaseCalculator) -> None:
-    """Raise :class:`InputError` unless both are the same atoms in the same order."""
+    """Raise :class:`InputError` unless both are the same atoms in the same order and state."""
     if len(reactant) == 0:
         raise InputError("the reactant has no atoms")
     formulas = [atoms.get_chemical_formula() for atoms in (reactant, product)]
@@ -76,6 +78,7 @@ def check_ends(reactant: Atoms, product: Atoms, calc: BaseCalculator) -> None:
             "the atoms of reactant and product are in different orders: atom "
             f"{k} is {reactant[k].symbol} here and {product[k].symbol} there"
         )
+    _check_masses(reactant, product)
     for atoms in (reactant, product):
         if not np.isfinite(atoms.positions).all():
             raise InputError("positions of an end are not finite numbers")
@@ -90,6 +93,18 @@ def check_ends(reactant: Atoms, product: Atoms, calc: BaseCalculator) -> None:
     if (reactant.pbc != product.pbc).any() or not same:
         raise InputError("the cells of reactant and product differ")
     check_equal(reactant, product)
+
+
+def _check_masses(reactant: Atoms, product: Atoms) -> None:
+    """Raise :class:`InputError` where an atom is another isotope in the product."""
+    here, there = reactant.get_masses(), product.get_masses()
+    differ = np.flatnonzero(~np.isclose(here, there, rtol=ISOTOPES))
+    if len(differ):
+        k = int(differ[0])
+        raise InputError(
+            f"atom {k} has a mass of {here[k]:g} u in the reactant and of {there[k]:g} u in the "
+            "product: give both the same"
+        )
 
 
 def first_path(

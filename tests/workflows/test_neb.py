@@ -273,6 +273,10 @@ def test_ends_that_do_not_match():
         neb(up, isomerisation()[0], EMT())
     with pytest.raises(InputError, match="no atoms"):
         neb(Atoms(), Atoms(), EMT())
+    heavy = down.copy()
+    heavy.set_masses([14.007, 1.00794, 2.014, 2.014])  # the second is hydrogen of another table
+    with pytest.raises(InputError, match=r"atom 2 has a mass of 1\.008 u .* 2\.014 u in the prod"):
+        neb(up, heavy, pm3())
     down.info["charge"] = 1
     with pytest.raises(InputError, match="charge 0 and multiplicity 1, the product 1 and 2"):
         neb(up, down, pm3())
