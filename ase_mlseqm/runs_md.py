@@ -22,8 +22,9 @@ from .report import Outcome, console, titled_table
 from .results import SinglePoint
 from .runs import Run, complain, progress_bar
 from .summary import jsonable
+from .workflows.interrupted import Interrupted
 from .workflows.md import dynamics
-from .workflows.md_config import Interrupted, MDResult
+from .workflows.md_config import MDResult
 from .workflows.md_figures import plot_energies, plot_spectrum, with_error
 from .workflows.md_log import Files
 from .workflows.replicas import replicas

@@ -219,7 +219,7 @@ def _relax(
     run: Run, calc: MLSEQM, frame: Frame, relax: Callable[..., RelaxResult], advance: Any
 ) -> tuple[SinglePoint | None, RelaxResult | None]:
     """Relax one frame and record its outcome; the last result and that of the relaxation."""
-    from .workflows.relax import Interrupted
+    from .workflows.interrupted import Interrupted
 
     point: SinglePoint | None = None
 

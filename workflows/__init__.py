@@ -5,9 +5,10 @@ module, ``ase_mlseqm.workflows.neb.neb`` the function.
 """
 
 from .h5md import read_h5md
+from .interrupted import Interrupted
 from .md import dynamics
 from .md_config import MDConfig, MDResult
-from .relax import Interrupted, RelaxConfig, RelaxResult, relax
+from .relax import RelaxConfig, RelaxResult, relax
 
 __all__ = [
     "Interrupted",

@@ -23,10 +23,10 @@ from .computed import keywords
 from .constraints import check_moves, impose
 from .extrapolation import DensityHistory
 from .foreign import foreign_errors
+from .interrupted import Interrupted
 from .isotopes import check_masses
 from .md_config import (
     End,
-    Interrupted,
     MDConfig,
     MDResult,
     degrees_of_freedom,

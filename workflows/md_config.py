@@ -184,14 +184,6 @@ class MDResult:
         }
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a simulation; ``result`` holds what was done until then."""
-
-    def __init__(self, result: MDResult) -> None:
-        super().__init__(result.message)
-        self.result = result
-
-
 def drift(time: np.ndarray, energy: np.ndarray, blocks: int = 20) -> tuple[float, float]:
     """Slope of a linear fit and its standard error.
 

@@ -101,14 +101,6 @@ class RelaxResult:
         }
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a relaxation; ``result`` holds what was done until then."""
-
-    def __init__(self, result: RelaxResult) -> None:
-        super().__init__(result.message)
-        self.result = result
-
-
 @dataclasses.dataclass
 class _History:
     """Observer of an optimiser: what is worth keeping of every step."""

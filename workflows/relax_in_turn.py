@@ -16,7 +16,8 @@ from ase_mlseqm.wholefile import replacement
 
 from .constraints import impose, in_order
 from .foreign import foreign_errors
-from .relax import Interrupted, RelaxConfig, RelaxResult, StepCallback, _History
+from .interrupted import Interrupted
+from .relax import RelaxConfig, RelaxResult, StepCallback, _History
 from .relax_checkpoint import Checkpoint, restore
 from .relax_lower import has_lower
 from .several import structure
@@ -99,7 +100,8 @@ class InTurn:
         except KeyboardInterrupt:
             if history.last is None:
                 raise
-            raise Interrupted(history.interrupted(config)) from None
+            result = history.interrupted(config)
+            raise Interrupted(result, result.message) from None
         finally:
             if history.trajectory is not None:
                 history.trajectory.close()

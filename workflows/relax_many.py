@@ -16,6 +16,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm.errors import InputError
 
 from .constraints import impose
+from .interrupted import Interrupted
 from .many import Many
 from .relax import RelaxConfig, RelaxResult, _History
 from .relax_checkpoint import Checkpoint, restore
@@ -168,12 +169,13 @@ def relax_many(
     return results  # type: ignore[return-value]
 
 
-class InterruptedMany(KeyboardInterrupt):
+class InterruptedMany(Interrupted):
     """Ctrl-C; ``results`` as :func:`relax_many` returns them, None where nothing was computed."""
 
-    def __init__(self, results: list[RelaxResult | Failure | None]) -> None:
-        super().__init__("interrupted")
-        self.results = results
+    @property
+    def results(self) -> list[RelaxResult | Failure | None]:
+        """The same as ``result``."""
+        return self.result
 
 
 def _stopped(work: _Relaxation, error: Failure) -> RelaxResult | Failure:

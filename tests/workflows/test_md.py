@@ -19,9 +19,9 @@ from springs import SpringEngine, Springs, same
 
 from ase_mlseqm import MLSEQM, Engine, InputError, cli
 from ase_mlseqm.options import field_docs
-from ase_mlseqm.workflows import MDConfig, dynamics, md_log, read_h5md, trajectory
+from ase_mlseqm.workflows import Interrupted, MDConfig, dynamics, md_log, read_h5md, trajectory
 from ase_mlseqm.workflows.extrapolation import DensityHistory, weights
-from ase_mlseqm.workflows.md_config import ENSEMBLES, Interrupted, set_velocities
+from ase_mlseqm.workflows.md_config import ENSEMBLES, set_velocities
 from ase_mlseqm.workflows.md_figures import plot_energies
 from ase_mlseqm.workflows.replicas import replicas
 

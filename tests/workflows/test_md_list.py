@@ -14,8 +14,8 @@ from ase.io import read
 from springs import Springs, same
 
 from ase_mlseqm import MLSEQM, Engine, InputError, cli
-from ase_mlseqm.workflows import MDConfig, dynamics, md_log
-from ase_mlseqm.workflows.md_config import ENSEMBLES, End, Interrupted
+from ase_mlseqm.workflows import Interrupted, MDConfig, dynamics, md_log
+from ase_mlseqm.workflows.md_config import ENSEMBLES, End
 from ase_mlseqm.workflows.side_by_side import side_by_side
 
 NAMES = ("H2O", "NH3", "CH3OH")
