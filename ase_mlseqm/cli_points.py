@@ -25,11 +25,12 @@ class PointOptions:
     """What to compute, separated by commas."""
 
     def __post_init__(self) -> None:
-        from .singlepoint import PROPERTIES  # torch comes with it
+        from .singlepoint import PROPERTIES, UNCERTAINTY  # torch comes with it
 
+        known = (*PROPERTIES, UNCERTAINTY)
         for name in self.properties:
-            if name not in PROPERTIES:
-                raise InputError(f"unknown property {name!r}: choose from {', '.join(PROPERTIES)}")
+            if name not in known:
+                raise InputError(f"unknown property {name!r}: choose from {', '.join(known)}")
         asked = tuple(dict.fromkeys(("energy", *self.properties)))
         object.__setattr__(self, "properties", asked)
 

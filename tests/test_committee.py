@@ -319,6 +319,12 @@ def test_command_line(model, tmp_path, monkeypatch, capsys):
     (found,) = json.loads(capsys.readouterr().out)["molecules"]
     assert "uncertainty" not in found
     assert found["status"] == "converged"
+    asked = ["sp", "methanol.xyz", "--properties", "energy,uncertainty", "--json"]
+    assert main([*asked, "--model", str(model)]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["molecules"]
+    assert found["uncertainty"] > 0 and "gap" not in found
+    assert main([*asked, "--method", "PM3"]) == 2
+    assert "the uncertainty of PM3 is not known" in capsys.readouterr().err
 
 
 def test_dynamics_are_judged_where_they_begin(model, tmp_path, monkeypatch, capsys):
