@@ -17,7 +17,7 @@ from ..md import dynamics
 from ..md_config import MDConfig, drift
 from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
-from .labelled import load_frames
+from .labelled import LabelledTest, load_frames
 from .methods import Method
 from .read_extxyz import read_extxyz
 from .records import Records, name_of, require_some
@@ -43,7 +43,10 @@ class Stability(TransferTest):
         "temperature": "K",
         "step_time": "wall-clock time of a step, mean of the run, ms",
     }
-    settings = ("md_molecules", "md_steps", "md_timestep", "md_temperature", "seed", "device")
+    settings = (
+        *LabelledTest.settings,
+        *("md_molecules", "md_steps", "md_timestep", "md_temperature", "seed", "device"),
+    )
 
     pictures_of_all = True
 
@@ -55,7 +58,7 @@ class Stability(TransferTest):
         skipped: list[Skipped] = []
         for path in files:
             if path.suffix.lower() in (".h5", ".hdf5"):
-                frames = load_frames([path])
+                frames = load_frames([path], config)
                 skipped += frames.skipped
                 for name, atoms in zip(frames.names, frames.systems, strict=True):
                     found.setdefault(name, atoms)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import h5py
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -11,6 +12,7 @@ from transfer import PLAIN, metrics, table, write_labels
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.units import BOHR
 from ase_mlseqm.workflows.transferability.frequencies import (
     Frequencies,
     read_spectra,
@@ -83,6 +85,21 @@ def test_dynamics(tmp_path):
     assert 50 < found["PM3", "temperature"] < 600
     assert found["PM3", "time per step"] > 0
     assert (tmp_path / "out" / "dynamics.png").exists()
+
+
+def test_dynamics_of_a_file_without_level_and_units(tmp_path):
+    path = write_labels(tmp_path / "dft_large.h5", ("CH4",))
+    with h5py.File(path, "a") as content:
+        level, units = content.attrs.pop("level"), content.attrs.pop("units")
+    with pytest.raises(InputError, match="does not state its level of theory"):
+        Stability().load([path], PLAIN)
+    config = dataclasses.replace(PLAIN, level=level, units=units)
+    ((_, atoms),) = Stability().load([path], config)
+    assert atoms.get_distance(0, 1) == pytest.approx(1.09, abs=0.2)
+    config = dataclasses.replace(config, units=units.replace("Angstrom", "Bohr", 1))
+    ((_, shorter),) = Stability().load([path], config)
+    assert shorter.positions == pytest.approx(BOHR * atoms.positions)
+    assert {"level", "units", "gradients"} <= set(Stability.settings)
 
 
 def test_structures_of_a_folder(tmp_path):
