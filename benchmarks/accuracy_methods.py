@@ -14,18 +14,10 @@ import numpy as np
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.batch import Molecule
-from ase_mlseqm.units import BOHR, HARTREE
+from ase_mlseqm.workflows.transferability.methods import Point, gfn2_point
 
 LEARNED, PM3, AM1, GFN2 = "learned", "PM3", "AM1", "GFN2-xTB"
 PLAIN = (PM3, AM1)
-UNPAIRED = {1: 1, 6: 2, 7: 3, 8: 2}
-"""Unpaired electrons of the isolated atoms, by atomic number."""
-ACCURACY = 0.02
-"""Of tblite's SCF: forces to 1e-5 eV/Angstrom (see `programs.py`)."""
-
-IPEA_SHIFT = 4.8455
-"""eV per charge that the program xtb itself takes off GFN2-xTB's energies of ions, when it
-computes ionization potentials and electron affinities."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,57 +83,23 @@ def _array(value: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _gfn2(molecules: Sequence[Molecule]) -> Properties:
-    atoms = {
-        z: _tblite(Molecule(np.array([z]), np.zeros((1, 3)), 0, unpaired + 1)).atomization[0]
-        for z, unpaired in UNPAIRED.items()
-        if any(z in m.numbers for m in molecules)
-    }
-    parts = [_tblite(molecule) for molecule in molecules]
-    zeros = [
-        sum(atoms.get(int(z), np.nan) for z in m.numbers) + IPEA_SHIFT * m.charge for m in molecules
-    ]
+    pairs = [(_point(molecule), molecule) for molecule in molecules]
     return Properties(
-        np.concatenate([p.atomization for p in parts]) - np.array(zeros),
-        [p.forces[0] for p in parts],
-        np.concatenate([p.dipoles for p in parts]),
-        [p.charges[0] for p in parts],
-        np.concatenate([p.gaps for p in parts]),
-        np.concatenate([p.converged for p in parts]),
+        np.array([p.atomization for p, _ in pairs]),
+        [_array(p.forces, (len(m.numbers), 3)) for p, m in pairs],
+        np.array([_array(p.dipole, (3,)) for p, _ in pairs]),
+        [_array(p.charges, (len(m.numbers),)) for p, m in pairs],
+        np.array([p.gap for p, _ in pairs]),
+        np.array([not p.failed for p, _ in pairs]),
     )
 
 
-def _tblite(molecule: Molecule) -> Properties:
-    """One frame; in the place of `atomization` its total energy, eV."""
-    from tblite.interface import Calculator
-
-    n = len(molecule.numbers)
-    spin = 1 if molecule.multiplicity is None else molecule.multiplicity
-    calculator = Calculator(
-        GFN2,
-        molecule.numbers,
-        molecule.positions / BOHR,
-        charge=float(molecule.charge),
-        uhf=spin - 1,
-    )
-    calculator.set("verbosity", 0)
-    calculator.set("accuracy", ACCURACY)
+def _point(molecule: Molecule) -> Point:
+    unpaired = (molecule.multiplicity or 1) - 1
     try:
-        result = calculator.singlepoint()
-    except RuntimeError:
-        nan = np.full(n, np.nan)
-        forces = np.full((n, 3), np.nan)
-        return Properties(nan[:1], [forces], forces[:1], [nan], nan[:1], np.array([False]))
-    levels, filled = result.get("orbital-energies"), result.get("orbital-occupations")
-    highest = int(np.flatnonzero(filled > 0.5)[-1])
-    gap = np.diff(levels[highest : highest + 2]) * HARTREE
-    return Properties(
-        np.array([result.get("energy") * HARTREE]),
-        [-result.get("gradient") * HARTREE / BOHR],
-        result.get("dipole")[None] * BOHR,
-        [result.get("charges")],
-        gap if len(gap) else np.array([np.nan]),
-        np.array([True]),
-    )
+        return gfn2_point(molecule.numbers, molecule.positions, molecule.charge, unpaired)
+    except RuntimeError as error:
+        return Point(failed=str(error))
 
 
 def fit_shifts(

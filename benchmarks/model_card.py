@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy_figures import plot_sizes
-from accuracy_methods import IPEA_SHIFT, LEARNED, PM3
+from accuracy_methods import LEARNED, PM3
 from accuracy_metrics import METRICS
 from accuracy_results import Evaluation
 from accuracy_sets import OPEN
@@ -39,6 +39,7 @@ from report import Report, markdown
 
 from ase_mlseqm.models import model_file
 from ase_mlseqm.nn.weights import ModelFile
+from ase_mlseqm.workflows.transferability.methods import IPEA_SHIFT
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "model_card.md"

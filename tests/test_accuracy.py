@@ -22,6 +22,7 @@ from ase_mlseqm.nn.weights import save_model
 from ase_mlseqm.training.isolated import KNOWN
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL, HARTREE
+from ase_mlseqm.workflows.transferability.methods import GFN2 as Peer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -186,6 +187,16 @@ def test_gfn2_beside_the_calculator_of_tblite():
     assert found.atomization[0] == pytest.approx(atoms.get_potential_energy() - isolated, abs=1e-4)
     np.testing.assert_allclose(found.forces[0], forces, atol=1e-4)
     np.testing.assert_allclose(found.dipoles[0], dipole, atol=1e-4)
+
+
+def test_gfn2_of_ions_beside_the_workflow():
+    pytest.importorskip("tblite")
+    atoms = g2("CH4")
+    atoms.numbers[0] = 7
+    atoms.info["charge"] = 1
+    found = predict(GFN2, [Molecule(atoms.numbers, atoms.positions, 1, 1)], "")
+    (point,) = Peer().points([atoms])
+    assert found.converged[0] and found.atomization[0] == point.atomization
 
 
 FRAMES = 4

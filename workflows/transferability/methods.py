@@ -33,6 +33,9 @@ from .config import TransferabilityConfig
 PROPERTIES = ("energy", "forces", "dipole", "mulliken_charges", "mo_energies")
 ACCURACY = 0.02
 """Of tblite's SCF: forces to 1e-5 eV/Angstrom."""
+IPEA_SHIFT = 4.8455
+"""eV per charge that the program xtb itself takes off GFN2-xTB's energies of ions, when it
+computes ionization potentials and electron affinities."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +203,8 @@ class GFN2(Method):
                 "GFN2-xTB needs tblite: pip install 'ase-mlseqm[peers]', or leave out --peer gfn2"
             ) from None
         parts = (importlib.metadata.version(name) for name in ("tblite", "ase-mlseqm"))
-        self.identity = " ".join((self.name, *parts))
+        # kept results of before have another atomization energy of ions
+        self.identity = " ".join((self.name, *parts, f"{IPEA_SHIFT} eV per charge"))
 
     def calculator(self, **keywords: Any) -> BaseCalculator:
         """The calculator of tblite; it has no unrestricted singlets."""
@@ -229,31 +233,55 @@ class GFN2(Method):
         out = []
         for atoms in systems:
             try:
-                out.append(self._one(atoms))
+                charge, multiplicity = state(atoms)
+                out.append(gfn2_point(atoms.numbers, atoms.positions, charge, multiplicity - 1))
             except (InputError, RuntimeError, ValueError) as error:
                 out.append(Point(failed=str(error)))
             if done is not None:
                 done()
         return out
 
-    def _one(self, atoms: Atoms) -> Point:
-        charge, multiplicity = state(atoms)
-        found = _tblite(atoms.numbers, atoms.positions, charge, multiplicity - 1)
-        energy = found.get("energy") * HARTREE
-        isolated = sum(_isolated(int(z)) for z in atoms.numbers)
-        filled = found.get("orbital-occupations")
-        # spin channels, where there are several, are not comparable
-        levels = found.get("orbital-energies") if np.ndim(filled) == 1 else np.array([])
-        highest = int(np.flatnonzero(filled > 0.5)[-1]) if len(levels) else 0
-        gap = np.diff(levels[highest : highest + 2]) * HARTREE
-        return Point(
-            energy,
-            -found.get("gradient") * HARTREE / BOHR,
-            found.get("dipole") * BOHR,
-            found.get("charges"),
-            float(gap[0]) if len(gap) else np.nan,
-            energy - isolated,
-        )
+
+def gfn2_point(numbers: np.ndarray, positions: np.ndarray, charge: int, unpaired: int) -> Point:
+    """One structure with GFN2-xTB.
+
+    Parameters
+    ----------
+    numbers, positions : (A,) and (A, 3) arrays
+        Angstrom.
+    unpaired : int
+        Electrons.
+
+    Returns
+    -------
+    Point
+        With :data:`IPEA_SHIFT` taken off ``atomization``, but not off ``energy``.
+
+    Raises
+    ------
+    RuntimeError
+        When the SCF does not converge.
+    """
+    found = _tblite(numbers, positions, charge, unpaired)
+    energy = found.get("energy") * HARTREE
+    isolated = sum(_isolated(int(z)) for z in numbers)
+    return Point(
+        energy,
+        -found.get("gradient") * HARTREE / BOHR,
+        found.get("dipole") * BOHR,
+        found.get("charges"),
+        _gap(found.get("orbital-energies"), found.get("orbital-occupations")),
+        energy - isolated - IPEA_SHIFT * charge,
+    )
+
+
+def _gap(levels: np.ndarray, filled: np.ndarray) -> float:
+    """eV; NaN of spin channels, which are not comparable, and without an empty level."""
+    if np.ndim(filled) != 1:
+        return np.nan
+    highest = int(np.flatnonzero(filled > 0.5)[-1])
+    gap = np.diff(levels[highest : highest + 2]) * HARTREE
+    return float(gap[0]) if len(gap) else np.nan
 
 
 def _tblite(numbers: np.ndarray, positions: np.ndarray, charge: int, unpaired: int) -> Any:

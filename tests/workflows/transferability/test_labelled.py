@@ -100,6 +100,16 @@ def test_calculator_of_the_peer_knows_charge_and_spin(name):
     assert atoms.get_forces() == pytest.approx(found.forces, abs=1e-3)
 
 
+def test_ionization_potential_of_the_peer():
+    """From atomization energies; of water vertically 12.6 eV (NIST WebBook: 12.62 adiabatic)."""
+    pytest.importorskip("tblite")
+    water, ion = molecule("H2O"), molecule("H2O")
+    ion.info |= {"charge": 1, "multiplicity": 2}
+    neutral, charged = GFN2().points([water, ion])
+    assert charged.atomization - neutral.atomization == pytest.approx(12.6, abs=1.5)
+    assert charged.energy - neutral.energy > 15
+
+
 def by_hand(path):
     """Means over molecules of PM3's errors, without the readers and the metrics of the test."""
     found = defaultdict(list)
