@@ -38,7 +38,7 @@ def read_mapping(path: Path | str) -> dict[str, Any]:
 
     path = Path(path)
     try:
-        values = yaml.load(path.read_text(), _loader())
+        values = yaml.load(path.read_text("utf-8"), _loader())
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise InputError(f"{path}: {reason}") from None

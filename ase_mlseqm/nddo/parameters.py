@@ -78,7 +78,8 @@ class Elements:
 
 @functools.cache
 def _data() -> dict:
-    return json.loads(resources.files("ase_mlseqm").joinpath("data/nddo.json").read_text())
+    table = resources.files("ase_mlseqm").joinpath("data/nddo.json")
+    return json.loads(table.read_text("utf-8"))
 
 
 @functools.cache

@@ -254,7 +254,7 @@ def _describe(
     path = out / "config.json"
     if path.exists():
         try:
-            before = dict(json.loads(path.read_text()))
+            before = dict(json.loads(path.read_text("utf-8")))
         except ValueError:
             before = {}
         if not {"config", "data"} <= set(before):
@@ -277,7 +277,7 @@ def _describe(
     text = json.dumps(now | {"counts": counts, "versions": versions()}, indent=1)
     write_whole(path, text.encode())
     if data.skipped:
-        with open(out / "skipped.csv", "w", newline="") as file:
+        with open(out / "skipped.csv", "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("file", "record", "reason"))
             writer.writerows((s.file, s.record, s.reason) for s in data.skipped)
