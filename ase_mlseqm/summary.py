@@ -24,14 +24,17 @@ UNITS = {
     "positions": "Angstrom",
     "dipole": "e*Angstrom",
     "dipole_debye": "Debye",
+    "charge": "e",
     "charges": "e",
     "mulliken_charges": "e",
     "magmoms": "alpha minus beta electrons",
     "heat_of_formation": "eV",
     "heat_of_formation_kcal_mol": "kcal/mol",
     "atomization_energy": "eV",
+    "uncertainty": "eV",
     "dispersion": "eV",
     "mo_energies": "eV",
+    "occupations": "electrons",
     "gap": "eV",
     "stability": "eV",
     "ionization_potential": "eV",
@@ -39,7 +42,7 @@ UNITS = {
     "residual": "eV",
     "seconds": "s",
 }
-
+"""Of everything in results that has one."""
 
 ARGUMENTS: list[str] = []
 """What was typed after the program's name; set by the command line."""

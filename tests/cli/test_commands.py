@@ -14,7 +14,9 @@ from PIL import Image
 
 from ase_mlseqm import MLSEQM, Engine, SCFSettings, evaluate
 from ase_mlseqm.frames import output_stems, read_frames
+from ase_mlseqm.models import DEFAULT
 from ase_mlseqm.options import CalculatorOptions, field_docs
+from ase_mlseqm.singlepoint import PROPERTIES
 from ase_mlseqm.units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL
 from ase_mlseqm.workflows.relax import RelaxConfig
 
@@ -125,6 +127,21 @@ def test_sp_computes_what_is_asked(mlseqm):
     assert np.array(entry["bond_orders"]).shape == (3, 3)
     assert "forces" not in entry
     assert "forces" not in read("w_sp.extxyz").calc.results
+
+
+def test_every_number_has_a_unit(mlseqm):
+    write("w.xyz", molecule("H2O"))
+    pure = {"frame", "n_atoms", "multiplicity", "iterations", "density", "bond_orders"}
+    # those of the parameters are in the table of the method
+    pure |= {"spin_squared", "parameters"}
+    for model in (("--method", "PM3"), ("--model", DEFAULT)):
+        asked = ("--json", "--properties", ",".join(PROPERTIES))
+        _, out, _ = mlseqm("sp", "w.xyz", *model, *asked)
+        report = json.loads(out)
+        (entry,) = report["molecules"]
+        numbers = {k for k, v in entry.items() if not isinstance(v, str | bool)}
+        assert numbers - pure == numbers & set(report["units"])
+        assert ("uncertainty" in numbers) == (model[1] == DEFAULT)
 
 
 def test_sp_is_one_batch(mlseqm, engine_calls):
