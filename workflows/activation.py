@@ -15,13 +15,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.units import PLANCK
 
 from .thermochemistry import ThermoConfig, ThermoResult, ideal_gas
 from .ts_ends import bonds
 from .vibrations_config import VibrationsResult
 
-PLANCK = 2 * np.pi * units._hbar / units._e
-"""eV s."""
 COUNTED_TWICE = (
     "the energies of this method contain zero-point and thermal energies: barriers with them count "
     "them twice, use the electronic ones"

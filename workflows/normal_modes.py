@@ -8,16 +8,8 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from ase import units
 
-WAVENUMBER = units._hbar * 1e10 / np.sqrt(units._e * units._amu) / units.invcm
-"""cm-1 of the square root of an eigenvalue in eV/(u Angstrom^2)."""
-
-INTENSITY = 1e-3 * units._Nav * units._e**2 / (12 * units._eps0 * units._c**2 * units._amu)
-"""km/mol of the square of a dipole derivative in e/u^(1/2); 974.88."""
-
-NAPIERIAN = 100.0 / np.log(10.0)
-"""Area of a band of 1 km/mol, decadic, in L/(mol cm) times cm-1; 43.43."""
+from ase_mlseqm.units import INFRARED, NAPIERIAN, WAVENUMBER
 
 LINEAR = np.tan(np.radians(1.0))
 """Atoms off their axis by less than this share of half the length make a linear molecule: long
@@ -126,7 +118,7 @@ def infrared_intensities(modes: NormalModes, dipole_derivatives: np.ndarray) -> 
     """
     flat = modes.modes.reshape(len(modes.modes), len(dipole_derivatives))
     along = flat @ dipole_derivatives / np.sqrt(modes.reduced_masses)[:, None]
-    return INTENSITY * (along**2).sum(1)
+    return INFRARED * (along**2).sum(1)
 
 
 def spectrum(

@@ -15,13 +15,13 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.units import WAVENUMBER
 
 from .displacements import Displaced, Progress, default_step, displaced
 from .foreign import foreign_errors
 from .isotopes import check_masses
 from .journal import Journal
 from .md_config import has_field
-from .normal_modes import WAVENUMBER
 from .phonons_config import PhononsConfig, PhononsResult
 from .phonopy_cells import forward_moves, phonopy_object, require_phonopy, supercell
 from .relax import RelaxConfig, StepCallback

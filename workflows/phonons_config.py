@@ -12,9 +12,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_not_negative, require_positive
+from ase_mlseqm.units import WAVENUMBER
 
 from .computed import ComputedAtoms
-from .normal_modes import IMAGINARY, WAVENUMBER, normal_modes
+from .normal_modes import IMAGINARY, normal_modes
 from .phonopy_cells import phonopy_object
 
 if TYPE_CHECKING:

@@ -17,13 +17,10 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
+from ase_mlseqm.units import COULOMB
 
 FIELD = 0.05
 """V/Angstrom; 0.001 atomic units: the errors of differences and of higher orders are both small."""
-
-VOLUME = units.Hartree * units.Bohr
-"""Angstrom^3 of a polarizability of 1 e Angstrom^2/V; e^2/(4 pi eps0) in eV Angstrom."""
-
 
 SECTION = 1e-36
 """m^2/sr; unit of cross-sections."""
@@ -101,8 +98,8 @@ def polarizability(atoms: Atoms, calc: BaseCalculator, strength: float = FIELD) 
         mixed = respond(both)[0] + respond(-both)[0] - 2 * middle
         curves[:, i, j] = curves[:, j, i] = 0.5 * (mixed - sums[i] - sums[j])
     return Polarizability(
-        tensor=VOLUME * 0.5 * (tensor + tensor.T),
-        derivatives=VOLUME * curves / strength**2,
+        tensor=COULOMB * 0.5 * (tensor + tensor.T),
+        derivatives=COULOMB * curves / strength**2,
     )
 
 

@@ -18,13 +18,9 @@ from ase import units
 from scipy.fft import irfft, next_fast_len, rfft
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.units import INFRARED
+from ase_mlseqm.units import SPEED_OF_LIGHT as CM
 from ase_mlseqm.wholefile import named_errors
-
-CM = units._c * 100.0 * 1e-15
-"""Wavenumbers (1/cm) times this are frequencies in 1/fs."""
-KM_MOL = units._Nav * units._e**2 / (12.0 * units._eps0 * units._c**2 * units._amu) * 1e-3
-"""Integrated absorption coefficient, km/mol, of a squared dipole derivative of 1 e^2/amu:
-N_A / (12 eps0 c^2) (Wilson, Decius and Cross, Molecular Vibrations, ch. 7); 42.256 for D^2/A^2."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +135,7 @@ def ir_spectrum(
     x, y = x[keep], y[keep] / np.sinc(phase[keep] / np.pi) ** 2
     if timestep is not None:
         x, y = _undo_verlet(x, y, timestep)
-    return Spectrum(x, KM_MOL * y, "absorption", "km cm/mol", width)
+    return Spectrum(x, INFRARED * y, "absorption", "km cm/mol", width)
 
 
 def _density(

@@ -14,6 +14,7 @@ from ase.thermochemistry import IdealGasThermo
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_positive
+from ase_mlseqm.units import HBAR_SQUARED, MOMENT_OF_INERTIA
 
 from .several import Failure, attempt
 from .symmetry import point_group, require_pymatgen
@@ -22,7 +23,7 @@ from .vibrations import VibrationsConfig, VibrationsResult, vibrations
 REFERENCE = 298.15
 """K; temperature of heats of formation."""
 
-ROTOR = 1e-44 / (units._amu * 1e-20)
+ROTOR = 1e-44 * MOMENT_OF_INERTIA
 """Moment of inertia, u Angstrom^2, that bounds that of a slow mode (Grimme 2012: 1e-44 kg m^2)."""
 
 
@@ -261,10 +262,8 @@ def quasi_harmonic_change(
     x = energies / thermal
     with np.errstate(over="ignore"):
         oscillator = x / np.expm1(x) - np.log1p(-np.exp(-x))
-    # moments of inertia in u Angstrom^2; hbar^2/(u Angstrom^2) in eV
-    quantum = units._hbar**2 / (units._amu * 1e-20) / units._e
-    inertia = 0.5 * quantum / energies  # h/(8 pi^2 c w)
+    inertia = 0.5 * HBAR_SQUARED / energies  # h/(8 pi^2 c w)
     bounded = inertia * ROTOR / (inertia + ROTOR)
-    rotor = 0.5 + 0.5 * np.log(2 * np.pi * bounded * thermal / quantum)
+    rotor = 0.5 + 0.5 * np.log(2 * np.pi * bounded * thermal / HBAR_SQUARED)
     weight = 1.0 / (1.0 + (cutoff / frequencies) ** 4)
     return units.kB * ((1 - weight) * (rotor - oscillator)).sum(1)

@@ -12,8 +12,9 @@ from PIL import Image
 from scipy import constants
 
 from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm.units import COULOMB
 from ase_mlseqm.workflows.normal_modes import broadened
-from ase_mlseqm.workflows.raman import VOLUME, cross_sections, polarizability, raman_activities
+from ase_mlseqm.workflows.raman import cross_sections, polarizability, raman_activities
 from ase_mlseqm.workflows.vibrations import (
     VibrationsConfig,
     VibrationsResult,
@@ -68,7 +69,7 @@ def test_derivatives_are_differences_of_polarizabilities_and_of_dipoles(found):
         difference = (tensors[0] - tensors[1]) / (2 * step)
         np.testing.assert_allclose(slopes[index], difference, atol=1e-3)
         mixed = (dipoles[0] - dipoles[1] - dipoles[2] + dipoles[3]) / (4 * 0.05 * step)
-        np.testing.assert_allclose(slopes[index, 1], VOLUME * mixed, atol=1e-3)
+        np.testing.assert_allclose(slopes[index, 1], COULOMB * mixed, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["H2O", "CH3OH"])

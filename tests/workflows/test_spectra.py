@@ -7,10 +7,11 @@ from ase.build import molecule
 from PIL import Image
 
 from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.units import INFRARED, SPEED_OF_LIGHT
 from ase_mlseqm.workflows import MDConfig, dynamics
 from ase_mlseqm.workflows.md_figures import plot_spectrum
 from ase_mlseqm.workflows.replicas import replicas
-from ase_mlseqm.workflows.spectra import CM, KM_MOL, ir_spectrum, power_spectrum
+from ase_mlseqm.workflows.spectra import ir_spectrum, power_spectrum
 from ase_mlseqm.workflows.vibrations import vibrations
 
 LINES = (700.0, 1500.0, 3600.0)
@@ -22,7 +23,7 @@ SLOPE = 0.3  # of the dipole, e
 def oscillator():
     """Positions and velocities of one atom with kT in each of three lines."""
     time = INTERVAL * np.arange(20000)[:, None]
-    omega = 2.0 * np.pi * CM * np.array(LINES)
+    omega = 2.0 * np.pi * SPEED_OF_LIGHT * np.array(LINES)
     speed = np.sqrt(2.0 * units.kB * HEAT / MASS)
     return (
         speed * np.sin(omega * time) / (omega / units.fs),
@@ -48,7 +49,7 @@ def test_absorption_is_that_of_the_double_harmonic_approximation(oscillator):
     np.testing.assert_allclose(spectrum.peaks(), LINES, atol=0.1)
     # 42.256 km/mol for (1 Debye/Angstrom)^2 / amu
     expected = 42.2561 * (SLOPE / units.Debye) ** 2 / MASS
-    assert expected == pytest.approx(KM_MOL * SLOPE**2 / MASS, rel=1e-5)
+    assert expected == pytest.approx(INFRARED * SLOPE**2 / MASS, rel=1e-5)
     for line in LINES:
         near = abs(spectrum.wavenumbers - line) < 60
         area = np.trapezoid(spectrum.intensities[near], spectrum.wavenumbers[near])
@@ -57,7 +58,7 @@ def test_absorption_is_that_of_the_double_harmonic_approximation(oscillator):
 
 def test_lines_of_velocity_verlet_are_put_right():
     timestep, line = 0.5, 3600.0
-    omega = 2.0 * np.pi * CM * line
+    omega = 2.0 * np.pi * SPEED_OF_LIGHT * line
     x, v, found = 1.0, 0.0, []
     for _ in range(12000):
         v -= 0.5 * timestep * omega**2 * x

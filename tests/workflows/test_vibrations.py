@@ -16,12 +16,11 @@ from reactions import planar
 from ase_mlseqm import MLSEQM, InputError, displaced
 from ase_mlseqm.cli_vibrations import VibOptions
 from ase_mlseqm.options import field_docs
+from ase_mlseqm.units import INFRARED, NAPIERIAN
 from ase_mlseqm.workflows import harmonic as harmonic_module
 from ase_mlseqm.workflows import vibrations as vibrations_module
 from ase_mlseqm.workflows.hessians import second_derivatives
 from ase_mlseqm.workflows.normal_modes import (
-    INTENSITY,
-    NAPIERIAN,
     infrared_intensities,
     is_linear,
     normal_modes,
@@ -210,15 +209,15 @@ def test_intensity_in_other_units():
     esu = 4.80320471e-10
     amu = 1.66053906660e-24
     gaussian = np.pi * 6.02214076e23 / (3 * 2.99792458e10**2) * esu**2 / amu  # cm/mol
-    assert gaussian / 1e5 == pytest.approx(INTENSITY, rel=1e-7)
-    in_debye = INTENSITY / 4.80320471**2
+    assert gaussian / 1e5 == pytest.approx(INFRARED, rel=1e-7)
+    in_debye = INFRARED / 4.80320471**2
     assert in_debye == pytest.approx(42.256, abs=2e-3)
     modes = normal_modes(
         np.diag([0.0, 0, 5, 0, 0, 5]), np.array([[0, 0, 0], [0, 0, 1.0]]), np.ones(2)
     )
     slopes = np.zeros((6, 3))
     slopes[2, 2], slopes[5, 2] = 1.0, -1.0
-    assert infrared_intensities(modes, slopes)[0] == pytest.approx(2 * INTENSITY)
+    assert infrared_intensities(modes, slopes)[0] == pytest.approx(2 * INFRARED)
 
 
 @pytest.mark.parametrize("shape", ["lorentzian", "gaussian"])
