@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from scipy.sparse.csgraph import connected_components
 
+from ase_mlseqm.atoms import charge_and_multiplicity
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.units import EV_TO_KCAL
@@ -111,7 +112,7 @@ class Dissociation(TransferTest):
 
 def _singlets(series: Series) -> Series:
     """The series, made of a single structure where it is one."""
-    if any(_multiplicity(atoms) > 1 for atoms in series.systems):
+    if any((charge_and_multiplicity(atoms)[1] or 1) > 1 for atoms in series.systems):
         raise InputError("bonds are stretched in singlets: leave out the multiplicity")
     return stretched(series) if len(series) == 1 else series
 
@@ -144,10 +145,6 @@ def stretched(series: Series) -> Series:
         atoms.positions[side == side[j]] += (value - length) * along
         systems.append(atoms)
     return dataclasses.replace(series, systems=systems, x=x, energies=np.full(len(x), np.nan))
-
-
-def _multiplicity(atoms: Atoms) -> int:
-    return int(atoms.info.get("multiplicity", atoms.info.get("spin", 1)))
 
 
 def _jumps(

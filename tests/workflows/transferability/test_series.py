@@ -249,6 +249,18 @@ def test_a_curve_without_one_of_its_points_fails(tmp_path):
     ]
 
 
+def test_triplets_by_their_moments_are_not_stretched(tmp_path):
+    (atoms, *_) = hydrogen(tmp_path).systems
+    for moments in ((1.0, 1.0), (1.0, -1.0)):
+        atoms.set_initial_magnetic_moments(moments)
+        write_series(tmp_path / "h2.xyz", [atoms], (0, 1))
+        if sum(moments):
+            with pytest.raises(InputError, match="bonds are stretched in singlets"):
+                Dissociation().load([tmp_path / "h2.xyz"], PLAIN)
+        else:
+            assert len(Dissociation().load([tmp_path / "h2.xyz"], PLAIN)) == 1
+
+
 def test_triplets_are_not_stretched(tmp_path):
     hydrogen(tmp_path, multiplicity=3)
     with pytest.raises(InputError, match=r"h2\.xyz: the file: bonds are stretched in singlets"):
