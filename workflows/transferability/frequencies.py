@@ -23,6 +23,9 @@ from .records import Records, name_of, require_some
 from .statistics import Interval, bootstrap, by_molecule, mean
 from .style import colours, legend, markers, new_figure, plain, save
 
+FMAX = 0.005
+"""eV/Angstrom; largest force of the structures whose frequencies count."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Spectrum:
@@ -77,11 +80,11 @@ class Frequencies(TransferTest):
             advance(1, spectrum.name)
             forget(calc)
             try:
-                result = vibrations(spectrum.atoms, calc, VibrationsConfig(fmax=0.005))
+                result = vibrations(spectrum.atoms, calc, VibrationsConfig(fmax=FMAX))
             except (CalculatorError, InputError) as error:
                 outcome.fail(spectrum.name, error)
                 continue
-            if result.max_force > 0.005 or len(result.frequencies) != len(spectrum.frequencies):
+            if result.max_force > FMAX or len(result.frequencies) != len(spectrum.frequencies):
                 reason = "; ".join(result.messages) or "another number of modes: it became linear"
                 outcome.fail(spectrum.name, reason)
                 continue
