@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from .errors import InputError
+from .units import ISOTOPES
 
 if TYPE_CHECKING:
     from pymatgen.core import Molecule
-
-ISOTOPES = {"D": 2.01410177812, "T": 3.01604928199}
-"""Masses, u, of the isotopes that pymatgen has symbols for."""
 
 
 def as_atoms(system: Any) -> Atoms:
@@ -75,10 +74,10 @@ def _from_sites(system: Any) -> Atoms:
         symbols.append(getattr(species[0], "element", species[0]).name)
     if not symbols:
         raise InputError(f"{type(system).__name__} has no atoms: give a pymatgen Molecule")
-    atoms = Atoms([{"D": "H", "T": "H"}.get(s, s) for s in symbols], system.cart_coords)
+    atoms = Atoms(["H" if s in ISOTOPES else s for s in symbols], system.cart_coords)
     if not ISOTOPES.keys().isdisjoint(symbols):
         masses = zip(symbols, atoms.get_masses(), strict=True)
-        atoms.set_masses([ISOTOPES.get(symbol, mass) for symbol, mass in masses])
+        atoms.set_masses([ISOTOPES.get(symbol, (1, mass))[1] for symbol, mass in masses])
     lattice = getattr(system, "lattice", None)
     if lattice is not None:
         atoms.set_cell(lattice.matrix)
@@ -125,12 +124,7 @@ def to_molecule(system: Any) -> Molecule:
     found = _results(atoms)
     try:
         return Molecule(
-            [
-                next((s for s, m in ISOTOPES.items() if z == 1 and abs(mass - m) < 0.01), symbol)
-                for z, mass, symbol in zip(
-                    atoms.numbers, atoms.get_masses(), atoms.get_chemical_symbols(), strict=True
-                )
-            ],
+            [_symbol(z, mass) for z, mass in zip(atoms.numbers, atoms.get_masses(), strict=True)],
             atoms.positions,
             charge=charge,
             spin_multiplicity=multiplicity,
@@ -139,6 +133,13 @@ def to_molecule(system: Any) -> Molecule:
         )
     except ValueError as error:
         raise InputError(str(error)) from None
+
+
+def _symbol(number: int, mass: float) -> str:
+    for name, (z, known) in ISOTOPES.items():
+        if z == number and abs(mass - known) < 0.01:
+            return name
+    return chemical_symbols[number]
 
 
 def _results(atoms: Atoms) -> dict[str, Any]:

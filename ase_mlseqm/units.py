@@ -49,3 +49,6 @@ INFRARED = 1e-3 * _AVOGADRO * _CHARGE**2 / (12.0 * _VACUUM * _LIGHT**2 * _DALTON
 
 NAPIERIAN = 100.0 / math.log(10.0)
 """Area of a band of 1 km/mol, decadic, in L/(mol cm) times cm-1; 43.43."""
+
+ISOTOPES = {"D": (1, 2.01410177812), "T": (1, 3.01604928199)}
+"""Atomic number and mass, u, of isotopes that have symbols of their own."""

@@ -7,9 +7,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 
 from ase_mlseqm.errors import InputError
-
-NAMED_ISOTOPES = {"D": (1, 2.01410177812), "T": (1, 3.01604928199)}
-"""Atomic number and mass, u."""
+from ase_mlseqm.units import ISOTOPES
 
 
 def check_masses(atoms: Atoms) -> None:
@@ -27,7 +25,7 @@ def isotope_masses(atoms: Atoms, isotopes: tuple[str, ...]) -> np.ndarray:
     masses = atoms.get_masses()
     for text in isotopes:
         which, _, value = (part.strip() for part in text.partition("="))
-        number, mass = NAMED_ISOTOPES.get(value, (None, None))
+        number, mass = ISOTOPES.get(value, (None, None))
         try:
             mass = float(value) if mass is None else mass
             if which.isdigit():
@@ -48,7 +46,7 @@ def isotope_masses(atoms: Atoms, isotopes: tuple[str, ...]) -> np.ndarray:
 
 def isotope_name(number: int, mass: float) -> str:
     """Symbol of an atom; with its mass number where the mass is not the standard one."""
-    for name, (z, known) in NAMED_ISOTOPES.items():
+    for name, (z, known) in ISOTOPES.items():
         if z == number and abs(mass - known) < 0.01:
             return name
     standard = Atoms([number]).get_masses()[0]
