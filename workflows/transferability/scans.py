@@ -80,7 +80,7 @@ class Scan:
         return np.array([point.energy for point in points])
 
     def curves(self, rows: Sequence[Row], kind: str) -> dict[str, list[Row]]:
-        """Rows of every series that has a curve of this kind, in its order: the coordinate ascends."""
+        """Rows of every series that has a curve of this kind, in the order of the series."""
         out: dict[str, list[Row]] = {}
         for row in rows:
             if row[self.kind] == kind:
