@@ -44,18 +44,7 @@ class Errors:
         that loses frames is no better for it."""
         if self.unconverged == self.frames:
             return math.inf
-        share = config.rmse_share
-        energy = 2.0 * (share * self.energy_rmse + (1 - share) * self.energy_mae)
-        force = 2.0 * (share * self.force_rmse + (1 - share) * self.force_mae)
-        dipole = 2.0 * (share * self.dipole_rmse + (1 - share) * self.dipole_mae)
-        contact = 2.0 * (share * self.contact_rmse + (1 - share) * self.contact_mae)
-        loss = (
-            config.energy_weight * energy
-            + config.force_weight * force
-            + config.dipole_weight * dipole
-            + config.contact_weight * contact
-            + config.correction_weight * self.correction
-        )
+        loss = config.of(dataclasses.asdict(self))
         return loss * self.frames / (self.frames - self.unconverged)
 
 

@@ -8,12 +8,16 @@ differentiated.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
 from ..options import require_not_negative
+
+T = TypeVar("T", float, Tensor)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +43,32 @@ class LossConfig:
         require_not_negative(self, *weights, "correction_weight", "rmse_share")
         if self.rmse_share > 1.0:
             raise InputError(f"rmse_share is {self.rmse_share}: give a number from 0 to 1")
+
+    def of(self, errors: Mapping[str, float]) -> float:
+        """The loss.
+
+        Parameters
+        ----------
+        errors : mapping
+            RMSE and MAE of every quantity, as in ``force_rmse`` and ``force_mae``, and the mean
+            square ``correction``.
+        """
+        weights = {
+            "energy": self.energy_weight,
+            "force": self.force_weight,
+            "dipole": self.dipole_weight,
+            "contact": self.contact_weight,
+        }
+        terms = (
+            weight * term(errors[f"{name}_rmse"], errors[f"{name}_mae"], self.rmse_share)
+            for name, weight in weights.items()
+        )
+        return sum(terms) + self.correction_weight * errors["correction"]
+
+
+def term(rmse: T, mae: T, rmse_share: float) -> T:
+    """2 (share RMSE + (1 - share) MAE)."""
+    return 2.0 * (rmse_share * rmse + (1.0 - rmse_share) * mae)
 
 
 @dataclasses.dataclass
@@ -68,12 +98,8 @@ class ErrorSums:
         """Mean absolute error."""
         return self.absolute / self.count.clamp(min=1.0)
 
-    def term(self, rmse_share: float) -> Tensor:
-        """2 (share RMSE + (1 - share) MAE)."""
-        return 2.0 * (rmse_share * self.rmse + (1.0 - rmse_share) * self.mae)
-
     def slope(self, errors: Tensor, rmse_share: float) -> Tensor:
-        """Derivative of :meth:`term` with respect to the errors themselves."""
+        """Derivative of :func:`term` with respect to the errors themselves."""
         count = self.count.clamp(min=1.0)
         square = errors / (count * self.rmse.clamp(min=1e-12))
         return 2.0 * (rmse_share * square + (1.0 - rmse_share) * errors.sign() / count)

@@ -13,7 +13,7 @@ from .batches import chunk_size, chunks, collate, known_contacts
 from .config import TrainConfig
 from .dataset import Dataset
 from .densities import DensityCache
-from .loss import ErrorSums, LossConfig
+from .loss import ErrorSums
 from .parallel import Threads, World
 from .step import Frames, Pass
 
@@ -85,9 +85,10 @@ class BatchGradient:
                 flat[:-1].split([w.numel() for w in weights]), weights, strict=True
             )
         ]
+        errors = sums.errors()
         result = StepResult(
-            loss=float(sums.loss(loss)),
-            **sums.errors(),
+            loss=loss.of(errors),
+            **errors,
             unconverged=sums.unconverged,
             changed=int(flat[-1]),
         )
@@ -146,16 +147,6 @@ class BatchSums:
     def mean_square(self) -> Tensor:
         """Mean square correction."""
         return self.corrections.squares / self.corrections.count.clamp(min=1.0)
-
-    def loss(self, config: LossConfig) -> Tensor:
-        """The loss of the batch."""
-        return (
-            config.energy_weight * self.energies.term(config.rmse_share)
-            + config.force_weight * self.forces.term(config.rmse_share)
-            + config.dipole_weight * self.dipoles.term(config.rmse_share)
-            + config.contact_weight * self.contacts.term(config.rmse_share)
-            + config.correction_weight * self.mean_square
-        )
 
     def errors(self) -> dict[str, float]:
         """RMSE and MAE by the name of the quantity, and the mean square correction."""

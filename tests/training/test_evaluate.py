@@ -12,7 +12,7 @@ from small import CPU, batch_gradient, frames
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.training.batches import n_orbitals
 from ase_mlseqm.training.evaluate import Errors, evaluate_errors
-from ase_mlseqm.training.loss import ErrorSums, LossConfig
+from ase_mlseqm.training.loss import ErrorSums, LossConfig, term
 from ase_mlseqm.training.parallel import Threads, World
 
 NAMES = ("H2O", "CH3CONH2", "NH3", "H2CO", "HCN")
@@ -51,7 +51,7 @@ def test_slope_of_the_loss(share):
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(20, generator=generator, dtype=torch.float64).requires_grad_()
     sums = ErrorSums.of(values)
-    (expected,) = torch.autograd.grad(sums.term(share), values)
+    (expected,) = torch.autograd.grad(term(sums.rmse, sums.mae, share), values)
     torch.testing.assert_close(
         ErrorSums.of(values.detach()).slope(values.detach(), share), expected
     )
@@ -61,7 +61,7 @@ def test_no_errors():
     """A perfect fit, or nothing that converged: neither divides by zero."""
     for values in (torch.zeros(5, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)):
         sums = ErrorSums.of(values)
-        assert float(sums.term(0.5)) == 0.0 and not sums.slope(values, 0.5).any()
+        assert float(term(sums.rmse, sums.mae, 0.5)) == 0.0 and not sums.slope(values, 0.5).any()
 
 
 def test_frames_that_are_lost_make_no_model_better():
