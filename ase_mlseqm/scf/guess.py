@@ -7,6 +7,9 @@ from torch import Tensor
 
 from ..nddo.layout import Layout
 
+NOISE = 0.35
+"""Largest share by which the populations of a perturbed guess change."""
+
 
 def n_occupied(layout: Layout, charge: Tensor, multiplicity: Tensor, unrestricted: bool) -> Tensor:
     """Occupied orbitals of every spin, (S, B) int64."""
@@ -43,14 +46,14 @@ def diagonal(layout: Layout, occupied: Tensor) -> Tensor:
     return torch.diag_embed(populations)
 
 
-def perturbed(layout: Layout, occupied: Tensor, seed: int, strength: float = 0.35) -> Tensor:
+def perturbed(layout: Layout, occupied: Tensor, seed: int) -> Tensor:
     """The diagonal guess with reproducible noise that breaks spatial and spin symmetry."""
     density = diagonal(layout, occupied)
     generator = torch.Generator().manual_seed(seed)
     # orbital after orbital, so that it does not depend on the largest molecule of the batch
     shape = (layout.N, density.shape[0])
     noise = torch.rand(shape, generator=generator, dtype=density.dtype).T.unsqueeze(1)
-    noise = strength * (2.0 * noise - 1.0).to(density.device)
+    noise = NOISE * (2.0 * noise - 1.0).to(density.device)
     populations = density.diagonal(dim1=2, dim2=3)
     return torch.diag_embed(populations * (1.0 + noise))
 

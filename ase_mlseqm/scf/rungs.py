@@ -14,6 +14,11 @@ from torch import Tensor
 from .density import aufbau, fermi
 from .mixing import DIIS
 
+SHIFT = 8.0
+"""eV; by which empty orbitals are raised at a residual of 1 eV and above."""
+HOTTEST, COOLING, WARM_STEPS = 1.5, 0.92, 60
+"""First electronic temperature, eV, its factor from step to step, and how many are warm."""
+
 
 class Aid(Protocol):
     """One convergence aid for a batch; tensors are (S, B, N, N), ``residual`` is (B,)."""
@@ -102,28 +107,25 @@ class OptimalDamping(PlainDIIS):
 class LevelShift(PlainDIIS):
     """DIIS with the empty orbitals raised; the shift goes down with the residual."""
 
-    def __init__(self, occupied: Tensor, like: Tensor, size: int, shift: float = 8.0) -> None:
+    def __init__(self, occupied: Tensor, like: Tensor, size: int) -> None:
         super().__init__(occupied, like, size)
-        self.shift = shift
         self.unit = torch.eye(like.shape[-1], dtype=like.dtype, device=like.device)
 
     def effective_fock(
         self, fock: Tensor, density: Tensor, error: Tensor, residual: Tensor
     ) -> Tensor:
         extrapolated = super().effective_fock(fock, density, error, residual)
-        shift = (self.shift * residual.clamp(max=1.0) ** 0.5).clamp(min=0.0).view(1, -1, 1, 1)
+        shift = SHIFT * residual.clamp(max=1.0).sqrt().view(1, -1, 1, 1)
         return extrapolated + shift * (self.unit - density)
 
 
 class Annealing(PlainDIIS):
     """Fractional occupations at an electronic temperature that is lowered to zero."""
 
-    def __init__(
-        self, occupied: Tensor, like: Tensor, size: int, start: float = 1.5, steps: int = 60
-    ) -> None:
+    def __init__(self, occupied: Tensor, like: Tensor, size: int) -> None:
         super().__init__(occupied, like, size)
-        self.temperatures = (start * 0.92**k for k in range(steps))
-        self.temperature: float | None = start
+        self.temperatures = (HOTTEST * COOLING**k for k in range(WARM_STEPS))
+        self.temperature: float | None = HOTTEST
         self.mixed: Tensor | None = None
 
     def effective_fock(

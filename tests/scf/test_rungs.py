@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers import build, problem
 
-from ase_mlseqm.scf import guess
+from ase_mlseqm.scf import guess, rungs
 from ase_mlseqm.scf.density import aufbau, commutator
 from ase_mlseqm.scf.iterate import iterate
 from ase_mlseqm.scf.rungs import Annealing, LevelShift, OptimalDamping, PlainDIIS
@@ -100,10 +100,11 @@ def test_what_an_aid_remembers_survives_the_others_leaving(aid):
         torch.testing.assert_close(one, two[:, keep], rtol=0, atol=1e-8)
 
 
-def test_annealing_is_not_final_while_warm():
+def test_annealing_is_not_final_while_warm(monkeypatch):
+    monkeypatch.setattr(rungs, "WARM_STEPS", 5)
     part = problem([build("H2O")])
     start = guess.diagonal(part.layout, part.occupied)
-    aid = Annealing(part.occupied, start, 8, steps=5)
+    aid = Annealing(part.occupied, start, 8)
     fock = part.builder(start)
     seen = []
     for _ in range(8):
