@@ -19,7 +19,7 @@ DIAGONAL = (0, 4, 7, 9)  # ss, xx, yy, zz
 SP = slice(1, 4)
 
 
-def net_charges(layout: Layout, atoms: AtomDensities) -> Tensor:
+def net_charges(atoms: AtomDensities) -> Tensor:
     """Coulson charges (n,), e."""
     return atoms.net @ minus_trace(atoms.net.device)
 
@@ -33,7 +33,7 @@ def minus_trace(device: torch.device) -> Tensor:
     return weights
 
 
-def spin_populations(layout: Layout, atoms: AtomDensities) -> Tensor:
+def spin_populations(atoms: AtomDensities) -> Tensor:
     """Alpha minus beta populations (n,); zero when restricted."""
     if len(atoms.spin) == 1:
         return torch.zeros_like(atoms.net[:, 0])
@@ -55,7 +55,7 @@ def dipoles(
 
     Net charges and the sp hybridisation of every atom, whose transition dipole is D1.
     """
-    charges = net_charges(layout, atoms).unsqueeze(1)
+    charges = net_charges(atoms).unsqueeze(1)
     hybrid = BOHR * constants.multipoles.D[:, :1] * atoms.net[:, SP]
     return layout.molecule_sum(charges * about_center_of_mass(layout, positions) - hybrid)
 
@@ -75,7 +75,7 @@ def field_potential(
 
 def field_energy(layout: Layout, atoms: AtomDensities, potential: Tensor) -> Tensor:
     """Energy (n,), eV, of the atoms' electrons and cores in the field: minus field times dipole."""
-    charges = net_charges(layout, atoms)
+    charges = net_charges(atoms)
     return -charges * potential[:, 0] + (atoms.net[:, SP] * potential[:, 1:]).sum(1)
 
 
@@ -90,7 +90,7 @@ def field_gradient(layout: Layout, atoms: AtomDensities, field: Tensor) -> Tenso
     The dipole of an ion is taken about its centre of mass, so the force on the whole is zero.
     """
     mass = elements(field.device).mass[layout.numbers]
-    charges = net_charges(layout, atoms)
+    charges = net_charges(atoms)
     share = mass / layout.molecule_sum(mass)[layout.molecule]
     own = share * layout.molecule_sum(charges)[layout.molecule] - charges
     return own.unsqueeze(1) * field

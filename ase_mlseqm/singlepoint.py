@@ -157,11 +157,11 @@ def unpack(
     if result.forces is not None:
         atoms["forces"] = _array(result.forces)
     if "charges" in asked:
-        atoms["charges"] = _array(props.net_charges(layout, solution.atoms))
+        atoms["charges"] = _array(props.net_charges(solution.atoms))
     if result.mulliken_charges is not None:
         atoms["mulliken_charges"] = _array(result.mulliken_charges)
     if "magmoms" in asked:
-        atoms["magmoms"] = _array(props.spin_populations(layout, solution.atoms))
+        atoms["magmoms"] = _array(props.spin_populations(solution.atoms))
     parameters: dict[str, np.ndarray] = {}
     if "parameters" in asked:
         parameters = {k: _array(v) for k, v in solution.constants.parameters.items()}

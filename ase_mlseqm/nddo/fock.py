@@ -129,19 +129,18 @@ def build_maps(layout: Layout) -> Maps:
     level = torch.arange(n, device=device)
     real = level < layout.n_orbitals.unsqueeze(1)
     padding = torch.diag_embed(VIRTUAL_LEVEL * (~real).to(torch.float64))
-    w = _repulsion_map(layout, product_x, product_h)
+    w = _repulsion_map(layout)
     sizes = [len(weight), *(block.numel() for block, _ in pairs)]
     return Maps(gather, scatter, w, weight, padding, weight.new_zeros(1), sizes)
 
 
-def _repulsion_map(layout: Layout, product_x: Tensor, product_h: Tensor) -> Tensor:
+def _repulsion_map(layout: Layout) -> Tensor:
     """(B, M, M) indices into the concatenation made by :func:`repulsion_matrix`."""
-    device, m = product_x.device, layout.M
-    i, j = layout.first, layout.second
-    start = layout.product
+    i, j, m = layout.first, layout.second, layout.M
+    device, start = i.device, layout.product
     ladder = torch.arange(N_PRODUCTS, device=device)
-    sizes = [layout.n_xx * 100, layout.n_xh * 10, len(layout.hydrogen) * 0 + layout.n_pairs]
-    sizes[2] -= layout.n_xx + layout.n_xh
+    n_hh = layout.n_pairs - layout.n_xx - layout.n_xh
+    sizes = [layout.n_xx * 100, layout.n_xh * 10, n_hh]
     sizes += [len(layout.heavy) * 100, len(layout.hydrogen)]
     w = torch.full((layout.n_molecules * m * m,), sum(sizes), device=device)
 

@@ -78,7 +78,7 @@ def solve(
     attempt = iterate(builder, occupied, start, PlainDIIS(occupied, start, size), tol, steps)
     if not (with_orbitals or settings.ladder):
         return bare(attempt, tol)
-    result = finish(builder, occupied, attempt, tol, "diis")
+    result = finish(occupied, attempt, tol, "diis")
     if not settings.ladder:
         return result
     if len(occupied) == 2:

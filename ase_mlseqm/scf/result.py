@@ -62,9 +62,7 @@ def bare(attempt: Attempt, tolerance: float) -> SCFResult:
     )
 
 
-def finish(
-    builder: FockBuilder, occupied: Tensor, attempt: Attempt, tolerance: float, rung: str
-) -> SCFResult:
+def finish(occupied: Tensor, attempt: Attempt, tolerance: float, rung: str) -> SCFResult:
     """Orbitals, energies, and the check that the lowest orbitals are the filled ones."""
     energies, orbitals = eigh(attempt.fock)
     lowest = energies * aufbau(occupied, energies.shape[-1])

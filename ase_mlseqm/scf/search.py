@@ -115,13 +115,13 @@ def climb(
     tol, steps = settings.tolerance, settings.max_iterations
     aid = rung.aid(occupied, start, settings.diis_size)
     attempt = iterate(part, occupied, start, aid, tol, steps)
-    new = finish(part, occupied, attempt, tol, rung.name)
+    new = finish(occupied, attempt, tol, rung.name)
     merge(part, result, new, where)
     failed = (~new.converged & torch.isfinite(new.residual)).nonzero().squeeze(1)
     if len(failed):
         part, occupied, orbitals = part.select(failed), occupied[:, failed], new.orbitals[:, failed]
         attempt = minimise(part, occupied, orbitals, tol, steps)
-        new = finish(part, occupied, attempt, tol, "minimisation")
+        new = finish(occupied, attempt, tol, "minimisation")
         merge(part, result, new, where[failed])
 
 

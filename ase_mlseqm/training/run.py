@@ -226,11 +226,10 @@ def _check_lists(config: TrainConfig, files: int) -> None:
             f"contacts {list(config.contacts)} does not fit {files} data files: give at most one "
             "for each, true or false"
         )
-    if len(config.repeats) > files or any(times < 0 for times in config.repeats):
+    if len(config.repeats) > files:
         given = ", ".join(f"{times:g}" for times in config.repeats)
         raise InputError(
-            f"repeats [{given}] does not fit {files} data files: give at most one number for "
-            "each, 0 or more"
+            f"repeats [{given}] does not fit {files} data files: give at most one number for each"
         )
 
 

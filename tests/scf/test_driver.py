@@ -309,7 +309,7 @@ def test_an_excited_determinant_is_not_called_converged():
     residual = commutator(good.fock, density).abs().amax((0, 2, 3))
     assert bool((residual < 1e-6).all())
     attempt = Attempt(density, good.fock, residual, torch.tensor([1, 1]))
-    result = finish(part.builder, part.occupied, attempt, 1e-6, "diis")
+    result = finish(part.occupied, attempt, 1e-6, "diis")
     assert result.converged.tolist() == [False, True]
 
 

@@ -106,7 +106,7 @@ class Method(abc.ABC):
         """Every structure; charge and multiplicity are those in its ``info``."""
 
     @abc.abstractmethod
-    def calculator(self, **keywords: Any) -> BaseCalculator:
+    def calculator(self) -> BaseCalculator:
         """A calculator of ASE; failures are ASE's exceptions."""
 
 
@@ -137,9 +137,9 @@ class Semiempirical(Method):
             words.append(importlib.metadata.version(Dispersion.named(dispersion).package))
         self.identity = " ".join(words)
 
-    def calculator(self, **keywords: Any) -> BaseCalculator:
+    def calculator(self) -> BaseCalculator:
         """The calculator of this package."""
-        return MLSEQM(**(dataclasses.asdict(self.options) | keywords))
+        return MLSEQM(**dataclasses.asdict(self.options))
 
     def points(
         self,
@@ -206,7 +206,7 @@ class GFN2(Method):
         # kept results of before have another atomization energy of ions
         self.identity = " ".join((self.name, *parts, f"{IPEA_SHIFT} eV per charge"))
 
-    def calculator(self, **keywords: Any) -> BaseCalculator:
+    def calculator(self) -> BaseCalculator:
         """The calculator of tblite; it has no unrestricted singlets."""
         from tblite.ase import TBLite
 
@@ -219,8 +219,7 @@ class GFN2(Method):
                     self.set(charge=float(charge), multiplicity=multiplicity)
                 super().calculate(atoms, *given, **more)
 
-        keywords.pop("unrestricted", None)
-        return Stated(method="GFN2-xTB", accuracy=ACCURACY, verbosity=0, **keywords)
+        return Stated(method="GFN2-xTB", accuracy=ACCURACY, verbosity=0)
 
     def points(
         self,

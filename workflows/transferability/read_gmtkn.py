@@ -30,11 +30,6 @@ POINT = re.compile(r"(.+?)[_-](\d+\.\d+)$")
 """Name of a system that is a point of a curve, as ``01_0.95``."""
 
 
-def is_gmtkn(path: Path) -> bool:
-    """Whether a path is a folder in this layout."""
-    return (path / SCRIPT).is_file()
-
-
 def read_gmtkn(folder: Path) -> ReactionSet:
     """The reactions of a subset whose line and systems are sound; what is not is listed with it.
 

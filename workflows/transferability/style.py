@@ -42,9 +42,9 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def plain(axes: Any, grid: str = "both") -> None:
+def plain(axes: Any) -> None:
     """Light grid behind the data, no frame at the top and the right."""
-    axes.grid(True, axis=grid, which="major", color="0.92", linewidth=0.8)
+    axes.grid(True, which="major", color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -24,7 +24,7 @@ from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
 from ase_mlseqm.workflows.transferability.curves import minimum
 from ase_mlseqm.workflows.transferability.noncovalent import NonCovalent, curves
 from ase_mlseqm.workflows.transferability.read_comp6 import comp6_reactions, contacts, read_curves
-from ase_mlseqm.workflows.transferability.read_gmtkn import expand, is_gmtkn, read_gmtkn
+from ase_mlseqm.workflows.transferability.read_gmtkn import expand, read_gmtkn
 
 DISTANCES = (2.5, 2.7, 2.9, 3.1, 3.4, 4.0, 6.0)
 
@@ -119,7 +119,6 @@ def test_braces():
 
 def test_gmtkn_folder(tmp_path):
     folder = write_gmtkn(tmp_path / "S66")
-    assert is_gmtkn(folder) and not is_gmtkn(tmp_path)
     found = read_gmtkn(folder)
     (reaction,) = found.reactions
     # turned round: the interaction energy is negative
