@@ -55,6 +55,8 @@ class Engine:
         GPU.
     dispersion : Dispersion or str, optional
         Correction to add, as in ``"wb97x-d3bj"``.
+    committee : Committee, optional
+        Networks whose disagreement is the uncertainty.  Default: those beside the model's file.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Engine:
         scf: SCFSettings | None = None,
         max_memory: float | None = None,
         dispersion: Dispersion | str | None = None,
+        committee: Committee | None = None,
     ) -> None:
         self.device = find_device(device)
         self.dispersion = (
@@ -75,18 +78,22 @@ class Engine:
         if max_memory is not None:
             max_memory = _positive("max_memory", max_memory)
         self.max_memory = max_memory if max_memory is not None else default_memory(self.device)
+        self._given_committee = committee
         # not a bound method: an engine that is in a cycle would keep its memory for a while
         new = functools.partial(_new_topology, self.model, self.device)
         self._topology = functools.lru_cache(maxsize=8)(new)
 
     def with_scf(self, scf: SCFSettings) -> Engine:
         """The same with other settings of the SCF."""
-        return Engine(self.model, self.device, scf, self.max_memory, self.dispersion)
+        return Engine(
+            *(self.model, self.device, scf, self.max_memory, self.dispersion),
+            committee=self._given_committee,
+        )
 
     @functools.cached_property
     def committee(self) -> Committee:
-        """That of the model; InputError where it has none."""
-        return find_committee(self.model).on(self.device)
+        """That given, or of the model; InputError where there is none."""
+        return (self._given_committee or find_committee(self.model)).on(self.device)
 
     def run(
         self,

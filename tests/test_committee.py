@@ -37,9 +37,7 @@ def network(seed):
 
 
 def engine_of(*members, scale=1.0, limit=np.inf, scf=TIGHT):
-    engine = Engine(network(0), scf=scf)
-    engine.committee = Committee(members, scale, limit)
-    return engine
+    return Engine(network(0), scf=scf, committee=Committee(members, scale, limit))
 
 
 @pytest.fixture

@@ -163,8 +163,7 @@ def disagreement(
     report: Callable[[int, int], None] | None = None,
 ) -> Calibration:
     """Spread and error on the frames ``rows``; those without a solution are left out."""
-    engine = Engine(model.model)
-    engine.committee = Committee(tuple(members))
+    engine = Engine(model.model, committee=Committee(tuple(members)))
     done = 0
 
     def one(*_: object) -> None:
