@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,98 +132,131 @@ def unpack(
     properties: Sequence[str],
 ) -> list[SinglePoint]:
     """One :class:`SinglePoint` per molecule, on the CPU; NaN where the SCF did not converge."""
-    asked = set(properties)
-    solution = result.solution
-    scf = solution.scf
-    molecules: dict[str, np.ndarray] = {
-        "energy": _array(solution.energy),
-        "atomization_energy": _array(solution.atomization),
-        "residual": _array(scf.residual),
-    }
-    if not model.learned:
-        heat = elements(batch.numbers.device).heat_of_formation[layout.numbers]
-        formation = solution.atomization + layout.molecule_sum(heat) / EV_TO_KCAL
-        molecules["heat_of_formation"] = _array(formation)
-    if result.dipole is not None:
-        molecules["dipole"] = _array(result.dipole)
-    if result.stability is not None:
-        molecules["stability"] = _array(result.stability)
-    if result.uncertainty is not None:
-        molecules["uncertainty"] = _array(result.uncertainty)
-    if "magmoms" in asked:
-        molecules["spin_squared"] = _array(props.spin_squared(scf.density, result.occupied))
-    if "bond_orders" in asked:
-        bond_orders = _array(props.bond_orders(layout, scf.density))
-    atoms: dict[str, np.ndarray] = {}
-    if result.forces is not None:
-        atoms["forces"] = _array(result.forces)
-    if "charges" in asked:
-        atoms["charges"] = _array(props.net_charges(solution.atoms))
-    if result.mulliken_charges is not None:
-        atoms["mulliken_charges"] = _array(result.mulliken_charges)
-    if "magmoms" in asked:
-        atoms["magmoms"] = _array(props.spin_populations(solution.atoms))
-    parameters: dict[str, np.ndarray] = {}
-    if "parameters" in asked:
-        parameters = {k: _array(v) for k, v in solution.constants.parameters.items()}
-    if "mo_energies" in asked:
-        levels = _array(scf.mo_energies)
-    if "density" in asked:
-        density = _array(scf.density)
-    occupied, n_orbitals = _array(result.occupied), layout.n_orbitals.tolist()
+    scf = result.solution.scf
+    arrays = _arrays(model, layout, result, set(properties))
     converged, iterations = scf.converged.tolist(), scf.iterations.tolist()
     charge, multiplicity = batch.charge.tolist(), batch.multiplicity.tolist()
-    ordinary = None if result.ordinary is None else result.ordinary.tolist()
+    n_molecules, n_orbitals = len(converged), layout.n_orbitals.tolist()
+    ordinary = [True] * n_molecules if result.ordinary is None else result.ordinary.tolist()
 
     out, stop = [], 0
     for b, n_atoms in enumerate(layout.n_atoms.tolist()):
-        n, start, stop = n_orbitals[b], stop, stop + n_atoms
-        values: dict = {
-            name: array[b].copy() if array.ndim > 1 else float(array[b])
-            for name, array in molecules.items()
-        }
-        for name, array in atoms.items():
-            values[name] = array[start:stop].copy()
-        if "bond_orders" in asked:
-            values["bond_orders"] = bond_orders[b, :n_atoms, :n_atoms].copy()
-        if "mo_energies" in asked:
-            values |= orbital_results(levels[:, b, :n], occupied[:, b])
-        if "density" in asked:
-            values["density"] = density[:, b, :n, :n].copy()
-        finite = all(
-            np.isfinite(values.get(k, 0.0)).all() for k in ("energy", "residual", "forces")
-        )
-        ok = converged[b] and finite
-        uncertain = None if ordinary is None or not ok else not ordinary[b]
+        start, stop = stop, stop + n_atoms
+        values = arrays.of_molecule(b, slice(start, stop), n_orbitals[b])
         beyond = model.learned and (charge[b] != 0 or multiplicity[b] > 1)
-        status = (
-            Status.CONVERGED.or_rather(Status.UNSTABLE, values.get("stability", 0.0) < 0)
-            .or_rather(Status.UNCERTAIN, bool(uncertain))
-            .or_rather(Status.NOT_IN_TRAINING, beyond)
-            .or_rather(Status.UNCONVERGED, not ok)
-            .or_rather(Status.NOT_FINITE, not finite)
-        )
-        if not ok:
-            values = {
-                name: value if name == "residual" else _nan(value) for name, value in values.items()
-            }
-        if "parameters" in asked:
-            values["parameters"] = {k: array[start:stop].copy() for k, array in parameters.items()}
+        status = _status(values, converged[b], ordinary[b], beyond)
+        ok = status not in (Status.UNCONVERGED, Status.NOT_FINITE)
+        parameters = arrays.parameters
         out.append(
             SinglePoint(
                 method=model.name,
                 charge=charge[b],
                 multiplicity=multiplicity[b],
-                uncertain=uncertain,
+                uncertain=not ordinary[b] if ok and result.ordinary is not None else None,
                 unrestricted=unrestricted,
                 converged=ok,
                 status=status,
                 iterations=iterations[b],
                 rung=scf.rung[b],
-                **values,
+                parameters=parameters and {k: v[start:stop].copy() for k, v in parameters.items()},
+                **(values if ok else _without_numbers(values)),
             )
         )
     return out
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arrays:
+    """What was asked for of B molecules with n atoms, on the CPU; padded with what means nothing.
+
+    Attributes
+    ----------
+    molecules, atoms : dict
+        Arrays (B, ...) and (n, ...) by the names of :class:`SinglePoint`'s fields.
+    occupied : (S, B) array
+    bond_orders : (B, A, A) array or None
+    levels : (S, B, N) array or None
+        Orbital energies, eV.
+    density : (S, B, N, N) array or None
+    parameters : dict or None
+        Arrays (n, ...).
+    """
+
+    molecules: dict[str, np.ndarray]
+    atoms: dict[str, np.ndarray]
+    occupied: np.ndarray
+    bond_orders: np.ndarray | None
+    levels: np.ndarray | None
+    density: np.ndarray | None
+    parameters: dict[str, np.ndarray] | None
+
+    def of_molecule(self, b: int, atoms: slice, n_orbitals: int) -> dict[str, Any]:
+        """Copies of what belongs to a molecule with these atoms and orbitals, without padding."""
+        n, n_atoms = n_orbitals, atoms.stop - atoms.start
+        values: dict[str, Any] = {
+            name: array[b].copy() if array.ndim > 1 else float(array[b])
+            for name, array in self.molecules.items()
+        }
+        values |= {name: array[atoms].copy() for name, array in self.atoms.items()}
+        if self.bond_orders is not None:
+            values["bond_orders"] = self.bond_orders[b, :n_atoms, :n_atoms].copy()
+        if self.levels is not None:
+            values |= orbital_results(self.levels[:, b, :n], self.occupied[:, b])
+        if self.density is not None:
+            values["density"] = self.density[:, b, :n, :n].copy()
+        return values
+
+
+def _arrays(model: Model, layout: Layout, result: BatchResult, asked: set[str]) -> _Arrays:
+    """The results of a batch, and what follows from them, brought to the CPU."""
+    solution, scf = result.solution, result.solution.scf
+    molecules = {
+        "energy": solution.energy,
+        "atomization_energy": solution.atomization,
+        "residual": scf.residual,
+        "dipole": result.dipole,
+        "stability": result.stability,
+        "uncertainty": result.uncertainty,
+    }
+    atoms = {"forces": result.forces, "mulliken_charges": result.mulliken_charges}
+    if not model.learned:
+        heat = elements(scf.residual.device).heat_of_formation[layout.numbers]
+        formation = solution.atomization + layout.molecule_sum(heat) / EV_TO_KCAL
+        molecules["heat_of_formation"] = formation
+    if "charges" in asked:
+        atoms["charges"] = props.net_charges(solution.atoms)
+    if "magmoms" in asked:
+        molecules["spin_squared"] = props.spin_squared(scf.density, result.occupied)
+        atoms["magmoms"] = props.spin_populations(solution.atoms)
+    bonds = props.bond_orders(layout, scf.density) if "bond_orders" in asked else None
+    parameters = solution.constants.parameters if "parameters" in asked else None
+    return _Arrays(
+        {name: _array(found) for name, found in molecules.items() if found is not None},
+        {name: _array(found) for name, found in atoms.items() if found is not None},
+        _array(result.occupied),
+        None if bonds is None else _array(bonds),
+        _array(scf.mo_energies) if "mo_energies" in asked else None,
+        _array(scf.density) if "density" in asked else None,
+        None if parameters is None else {k: _array(v) for k, v in parameters.items()},
+    )
+
+
+def _status(values: dict[str, Any], converged: bool, ordinary: bool, beyond: bool) -> Status:
+    """The gravest of what applies; ``beyond`` says whether training data had no such molecule."""
+    told = ("energy", "residual", "forces")
+    finite = all(np.isfinite(values.get(name, 0.0)).all() for name in told)
+    return (
+        Status.CONVERGED.or_rather(Status.UNSTABLE, values.get("stability", 0.0) < 0)
+        .or_rather(Status.UNCERTAIN, not ordinary)
+        .or_rather(Status.NOT_IN_TRAINING, beyond)
+        .or_rather(Status.UNCONVERGED, not converged)
+        .or_rather(Status.NOT_FINITE, not finite)
+    )
+
+
+def _without_numbers(values: dict[str, Any]) -> dict[str, Any]:
+    """NaN in the place of all but the residual, which says how far the SCF came."""
+    return {name: value if name == "residual" else _nan(value) for name, value in values.items()}
 
 
 def orbital_results(levels: np.ndarray, occupied: np.ndarray) -> dict:
@@ -243,7 +277,7 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy()
 
 
-def _nan(value):
-    return (
-        np.full_like(value, np.nan, dtype=float) if isinstance(value, np.ndarray) else float("nan")
-    )
+def _nan(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return np.full_like(value, np.nan, dtype=float)
+    return float("nan")
