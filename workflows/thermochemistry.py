@@ -143,7 +143,29 @@ def thermochemistry(
     *,
     cache: str | Path | None = None,
 ) -> ThermoResult | list[ThermoResult | Failure]:
-    """Thermochemistry of one molecule, or of every one in a list; otherwise as ``vibrations``."""
+    """Thermochemistry of one molecule, or of every one in a list, as an ideal gas.
+
+    Parameters
+    ----------
+    atoms, calc, cache
+        As for :func:`~ase_mlseqm.workflows.vibrations.vibrations`, which comes first.
+    config : ThermoConfig, optional
+        Temperatures (K), pressure (Pa), and the settings of the vibrations.
+
+    Returns
+    -------
+    ThermoResult, or a list
+        In the order of the list; an exception, of those below, for a molecule that cannot be
+        computed.  The others are not affected.
+
+    Raises
+    ------
+    InputError
+        As for the vibrations, and when the symmetry number is not given and pymatgen not installed,
+        which is said before anything is computed, for a list as well.
+    ase.calculators.calculator.CalculatorError
+        When a structure cannot be computed.
+    """
     config = config or ThermoConfig()
     if config.symmetry_number is None:
         require_pymatgen()  # before anything is computed

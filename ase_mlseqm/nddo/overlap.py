@@ -23,7 +23,8 @@ from torch import Tensor
 from .constants import lasting
 
 CUTOFF = 45.0
-"""Bohr; all overlaps have fallen below 1e-13 there and are held constant beyond it."""
+"""Bohr; overlaps are held constant beyond it.  Those of the tables have fallen below 1e-13 there,
+that of hydrogens whose exponents a network lowers to their bound to 9e-10."""
 
 
 @functools.cache

@@ -15,7 +15,8 @@ def aufbau(n_occupied: Tensor, n_orbitals: int) -> Tensor:
 def fermi(energies: Tensor, n_occupied: Tensor, temperature: float | Tensor) -> Tensor:
     """Fermi occupations (S, B, N) of orbital ``energies`` at kT = ``temperature`` eV.
 
-    The chemical potential is found by bisection, so that every row sums to ``n_occupied``.
+    The chemical potential is found by bisection; what is left of its error is scaled away, so that
+    every row sums to ``n_occupied`` to rounding, and no occupation is above one.
     """
     low = energies.amin(-1, keepdim=True) - 50.0 * temperature
     high = energies.amax(-1, keepdim=True) + 50.0 * temperature
