@@ -8,9 +8,9 @@ import numpy as np
 
 from .batch import Molecule
 from .differences import HessianResult, coordinate_moves, differenced
-from .displaced import TIGHT, NotConvergedError, Pair, displaced, tightened
+from .displaced import TIGHT, NotConvergedError, Pair, displaced_pairs, tightened
 from .engine import Engine
-from .options import _positive
+from .options import positive
 from .results import SinglePoint
 from .validate import check
 
@@ -45,7 +45,7 @@ def hessian(
     """Hessian and dipole derivatives of a molecule, from central differences of forces and dipoles.
 
     The dipole of an ion is about its centre of mass.  All displaced molecules share batches:
-    :func:`ase_mlseqm.displaced.displaced`.
+    :func:`ase_mlseqm.displaced.displaced_pairs`.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def hessian(
     NotConvergedError
         When the SCF of any displaced molecule does not converge.
     """
-    _positive("step", step)
+    positive("step", step)
     check(molecule, engine.model, unrestricted)  # without atoms there is nothing to displace
     moves = coordinate_moves(len(molecule.numbers), step)
     settings: dict[str, Any] = {"unrestricted": unrestricted, "field": field}
     pairs: dict[int, Pair] = {}
-    for part in displaced(engine, [molecule], [moves], guesses=[guess], **settings):
+    for part in displaced_pairs(engine, [molecule], [moves], guesses=[guess], **settings):
         for _, place, found in part:
             if isinstance(found, NotConvergedError):
                 raise found

@@ -45,7 +45,7 @@ class Pair:
     dipoles: np.ndarray
 
 
-def displaced(
+def displaced_pairs(
     engine: Engine,
     molecules: Sequence[Molecule],
     moves: Sequence[Sequence[Move]],

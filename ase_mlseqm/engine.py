@@ -30,7 +30,7 @@ from .model import Model
 from .models import find_committee, find_model
 from .nddo.integrals import geometry, prepare
 from .nddo.layout import Layout
-from .options import _positive, vector
+from .options import positive, vector
 from .properties import bond_orders
 from .results import Callback, SinglePoint, Status
 from .scf import SCFSettings
@@ -76,7 +76,7 @@ class Engine:
         self.model = found.on(self.device)
         self.scf = scf or SCFSettings()
         if max_memory is not None:
-            max_memory = _positive("max_memory", max_memory)
+            max_memory = positive("max_memory", max_memory)
         self.max_memory = max_memory if max_memory is not None else default_memory(self.device)
         self._given_committee = committee
         # not a bound method: an engine that is in a cycle would keep its memory for a while

@@ -12,7 +12,8 @@ from .batch import Molecule
 from .engines import shared_engine
 from .errors import InputError
 from .models import find_model
-from .options import _truth, _whole
+from .options import truth as _truth
+from .options import whole as _whole
 from .results import Callback, SinglePoint
 from .scf import SCFSettings
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import InputError
 from .label_scf import aufbau, core_potential, load_pyscf, solve
-from .options import _positive, _positive_whole, _truth, _whole
+from .options import positive, positive_whole, truth, whole
 from .units import BOHR, HARTREE
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class LabelSettings:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         for name, check in (
-            ("grid", _whole),
-            ("density_fitting", _truth),
-            ("cartesian", _truth),
-            ("tolerance", _positive),
-            ("max_iterations", _positive_whole),
-            ("unrestricted", _truth),
+            ("grid", whole),
+            ("density_fitting", truth),
+            ("cartesian", truth),
+            ("tolerance", positive),
+            ("max_iterations", positive_whole),
+            ("unrestricted", truth),
         ):
             object.__setattr__(self, name, check(name, getattr(self, name)))
         if not 0 <= self.grid <= 9:

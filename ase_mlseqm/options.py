@@ -53,17 +53,17 @@ class CalculatorOptions:
         convert = {
             "method": lambda name, value: str(value).upper(),
             "model": lambda name, value: str(value),
-            "charge": _whole,
-            "multiplicity": _positive_whole,
-            "unrestricted": _truth,
+            "charge": whole,
+            "multiplicity": positive_whole,
+            "unrestricted": truth,
             "field": vector,
             "dispersion": lambda name, value: str(value).lower(),
-            "uncertainty": _truth,
+            "uncertainty": truth,
             "device": lambda name, value: str(value),
-            "tolerance": _positive,
-            "max_iterations": _positive_whole,
-            "max_memory": _positive,
-            "reuse_density": _truth,
+            "tolerance": positive,
+            "max_iterations": positive_whole,
+            "max_memory": positive,
+            "reuse_density": truth,
         }
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -71,7 +71,8 @@ class CalculatorOptions:
                 object.__setattr__(self, field.name, convert[field.name](field.name, value))
 
 
-def _whole(name: str, value: Any) -> int:
+def whole(name: str, value: Any) -> int:
+    """A whole number, or :class:`InputError`, which calls it ``name``."""
     try:
         if isinstance(value, bool):  # a truth value is no number, here as in files
             raise TypeError
@@ -84,15 +85,17 @@ def _whole(name: str, value: Any) -> int:
     return number
 
 
-def _positive_whole(name: str, value: Any) -> int:
-    number = _whole(name, value)
+def positive_whole(name: str, value: Any) -> int:
+    """A whole number of one or more, or :class:`InputError`."""
+    number = whole(name, value)
     if number < 1:
         hint = " (2S + 1, so 1 for a singlet)" if name == "multiplicity" else ""
         raise InputError(f"{name} is {number}: give 1 or more{hint}")
     return number
 
 
-def _positive(name: str, value: Any) -> float:
+def positive(name: str, value: Any) -> float:
+    """A positive finite number, or :class:`InputError`."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -134,7 +137,8 @@ def base_settings(settings: Any, cls: Any) -> Any:
     return cls(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(cls)})
 
 
-def _truth(name: str, value: Any) -> bool:
+def truth(name: str, value: Any) -> bool:
+    """A truth value, or :class:`InputError`."""
     try:
         known = value in (True, False)
     except ValueError:  # an array

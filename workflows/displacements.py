@@ -67,7 +67,7 @@ def displaced(
     """Results of displaced structures; constraints do not count.
 
     With :class:`ase_mlseqm.MLSEQM` those of all structures share batches
-    (:func:`ase_mlseqm.displaced.displaced`); another calculator takes them in turn.
+    (:func:`ase_mlseqm.displaced.displaced_pairs`); another calculator takes them in turn.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def _in_batches(
     known: Sequence[dict[Any, Entry]],
     densities: Sequence[np.ndarray | None],
 ) -> Iterator[Found]:
-    from ase_mlseqm.displaced import NotConvergedError, displaced  # torch comes with it
+    from ase_mlseqm.displaced import NotConvergedError, displaced_pairs  # torch comes with it
 
     given = calc.parameters
     molecules = [
@@ -133,7 +133,7 @@ def _in_batches(
     ]
     left = [[moves[k][place] for place in places] for k, places in enumerate(missing)]
     settings = {name: given[name] for name in ("unrestricted", "field")}
-    for part in displaced(engine_for(given), molecules, left, guesses=densities, **settings):
+    for part in displaced_pairs(engine_for(given), molecules, left, guesses=densities, **settings):
         for k, n, pair in part:
             if isinstance(pair, NotConvergedError):
                 yield k, 0, SCFError(f"{structures[k].get_chemical_formula()}: {pair}")

@@ -34,7 +34,7 @@ from .md_config import (
     set_velocities,
 )
 from .md_integrators import conserved, integrator, set_thermostat, thermostat
-from .md_log import Files, Log, StepCallback, about_center_of_mass, row, snapshot
+from .md_log import Files, Log, StepCallback, dipole_about_center_of_mass, row, snapshot
 from .several import Failure, attempt, forget, structure
 from .side_by_side import each
 from .states import stated
@@ -240,7 +240,7 @@ class _Simulation:
         dipole = atoms.calc.results.get("dipole") if hasattr(atoms.calc, "results") else None
         if isinstance(atoms.calc, MLSEQM):
             charge, _ = charge_and_multiplicity(atoms, atoms.calc.parameters["charge"])
-            dipole = about_center_of_mass(dipole, charge, atoms)
+            dipole = dipole_about_center_of_mass(dipole, charge, atoms)
         time_fs = step * self.config.timestep
         # without those of constraints, as the forces are
         energy = float(atoms.get_potential_energy(apply_constraint=False))

@@ -250,7 +250,9 @@ def snapshot(atoms: Atoms, step: int, time_fs: float, **results: Any) -> Atoms:
     return copy
 
 
-def about_center_of_mass(dipole: np.ndarray | None, charge: int, atoms: Atoms) -> np.ndarray | None:
+def dipole_about_center_of_mass(
+    dipole: np.ndarray | None, charge: int, atoms: Atoms
+) -> np.ndarray | None:
     """The dipole moment of an ion, e*Angstrom, about the centre of the masses that move.
 
     Results have it about that of the elements' masses, which isotopes turn about the other one.

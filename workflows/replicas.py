@@ -19,7 +19,7 @@ from ase_mlseqm.results import SinglePoint
 from .extrapolation import DensityHistory
 from .isotopes import check_masses
 from .md_config import End, MDConfig, MDResult, degrees_of_freedom, is_on, set_velocities
-from .md_log import Files, Log, about_center_of_mass, row, snapshot
+from .md_log import Files, Log, dipole_about_center_of_mass, row, snapshot
 from .md_system import System
 from .several import structure
 
@@ -184,7 +184,7 @@ class _Replica:
         earlier = np.array(self.history.densities)
         self.history.add(point.density)
         time_fs = self.step * self.config.timestep
-        dipole = about_center_of_mass(point.dipole, point.charge, atoms)
+        dipole = dipole_about_center_of_mass(point.dipole, point.charge, atoms)
         results = {"energy": point.energy, "forces": point.forces, "dipole": dipole}
         last = snapshot(atoms, self.step, time_fs, **results)
         state = {
