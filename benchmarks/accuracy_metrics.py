@@ -14,6 +14,7 @@ import numpy as np
 from accuracy_methods import Properties
 
 from ase_mlseqm.units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL
+from ase_mlseqm.workflows.transferability.statistics import pair_difference
 
 SAMPLES = 4000
 COVERED = 95.0
@@ -126,13 +127,7 @@ def interval(values: np.ndarray) -> Interval:
 
 def mean_pair_difference(errors: np.ndarray, molecule: np.ndarray, n: int) -> np.ndarray:
     """Mean |error of E_i - E_j| over all pairs of frames of every molecule, (M,); NaN without."""
-    out = np.full(n, np.nan)
-    for m in range(n):
-        own = errors[molecule == m]
-        i, j = np.triu_indices(len(own), 1)
-        if len(i):
-            out[m] = np.abs(own[i] - own[j]).mean()
-    return out
+    return np.array([pair_difference(errors[molecule == m]) for m in range(n)])
 
 
 class Sample:
