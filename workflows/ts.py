@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -24,7 +25,7 @@ from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult
 from .ts_ends import assigned, bonds, distance
 from .ts_minima import ends_with_energies, minima_of
 from .ts_refine import chosen_refiner, refine
-from .vibrations import harmonic
+from .vibrations import VibrationsResult, harmonic
 
 __all__ = ["Activation", "Minimum", "TSConfig", "TSResult", "bonds", "distance", "ts"]
 
@@ -109,14 +110,66 @@ def ts(
             return ts(start, own, config, **row)
 
         return each(one, guess, calc, reactant=reactant, product=product, checkpoint=checkpoint)
-    guess, reactant, product = (
+    config, say = config or TSConfig(), callback or (lambda sentence: None)
+    guess, both = _usable(guess, reactant, product, calc)
+    # with the reaction coordinate the minima are those at its ends
+    given = [] if config.irc else both
+    refiner = chosen_refiner(config)
+    file = None if checkpoint is None else Path(checkpoint)
+    kept = Checkpoint(file, guess, given, calc, config, refiner)
+    forget(calc)
+    saddle, top, problems = _saddle(guess, kept, calc, config, refiner, say)
+    imaginary, ends = _imaginary(top), _Ends()
+    if config.irc and imaginary:
+        ends = _followed(saddle, both, kept, calc, config, say)
+    elif given:
+        ends.minima, _ = minima_of(given, [[], []], kept, calc, config, say)
+    kept.tidy()
+    names = _names(config, ends.connects)
+    problems += ends.problems
+    problems += [
+        f"the {name} is not relaxed to a minimum"
+        for name, minimum in zip(names, ends.minima, strict=False)
+        if not minimum.converged
+    ]
+    barriers = None
+    if ends.minima and imaginary == 1:
+        bottoms = [minimum.vibrations for minimum in ends.minima]
+        conditions = config.temperature, config.pressure
+        barriers = activation(top, bottoms, *conditions, names, config.symmetry_numbers)
+    steps = kept.known.steps
+    verdict = "; ".join(problems) or f"refined in {steps} steps, one imaginary mode"
+    return TSResult(
+        atoms=saddle,
+        converged=not problems,
+        message="; ".join([verdict, *ends.remarks]),
+        steps=steps,
+        vibrations=top,
+        minima=ends.minima,
+        connects=ends.connects,
+        activation=barriers,
+        config=config,
+        remarks=tuple(ends.remarks),
+    )
+
+
+def _usable(
+    guess: Any, reactant: Any, product: Any, calc: BaseCalculator
+) -> tuple[Atoms, list[Atoms]]:
+    """Guess and, where both were given, the ends, with charge and multiplicity in ``info``.
+
+    Raises
+    ------
+    InputError
+        When they are not those of one molecule without constraints.
+    """
+    guess, *ends = (
         atoms if atoms is None else structure(atoms) for atoms in (guess, reactant, product)
     )
-    config = config or TSConfig()
-    for end in (reactant, product):
+    for end in ends:
         if end is not None and not np.array_equal(end.numbers, guess.numbers):
             raise InputError("the ends do not have the atoms of the guess in the same order")
-    for name, atoms in (("guess", guess), ("reactant", reactant), ("product", product)):
+    for name, atoms in zip(("guess", "reactant", "product"), (guess, *ends), strict=True):
         if atoms is not None and atoms.constraints:
             raise InputError(
                 "constraints do not hold along the reaction coordinate: remove them from the "
@@ -129,73 +182,83 @@ def ts(
     if len(guess) < 3:
         raise InputError(f"{len(guess)} atoms have no transition state: give three or more")
     guess = stated(guess, calc)
-    reactant, product = (end if end is None else stated(end, calc) for end in (reactant, product))
-    say = callback or (lambda sentence: None)
-    problems: list[str] = []
-    refiner = chosen_refiner(config)
-    both = [end for end in (reactant, product) if end is not None]
-    ends = both if len(both) == 2 and not config.irc else []
-    file = None if checkpoint is None else Path(checkpoint)
-    kept = Checkpoint(file, guess, ends, calc, config, refiner)
-    known = kept.known
-    forget(calc)
+    both = [stated(end, calc) for end in ends if end is not None]
+    return guess, both if len(both) == 2 else []
+
+
+def _saddle(
+    guess: Atoms,
+    kept: Checkpoint,
+    calc: BaseCalculator,
+    config: TSConfig,
+    refiner: str,
+    say: Callable[[str], None],
+) -> tuple[Atoms, VibrationsResult, list[str]]:
+    """The refined structure, its vibrations, and why it is no transition state."""
+    known, problems = kept.known, []
     if known.saddle is None:
         say(f"refinement with {refiner}")
         known.saddle = refine(guess, calc, config, refiner, kept)
         kept.write(now=True)
-    atoms, steps = known.saddle, known.steps
-    largest = largest_force(atoms)
+    largest = largest_force(known.saddle)
     if largest > config.fmax:
         problems.append(
-            f"not refined in {steps} steps: largest force {largest:.3g} eV/Angstrom, asked for "
-            f"{config.fmax:g}"
+            f"not refined in {known.steps} steps: largest force {largest:.3g} eV/Angstrom, asked "
+            f"for {config.fmax:g}"
         )
     if known.top is None:
         say("Hessian")
-        known.top = harmonic(atoms, calc, cache=kept.hessians)
+        known.top = harmonic(known.saddle, calc, cache=kept.hessians)
         kept.write(now=True)
-    top = known.top
-    count = int((top.frequencies < IMAGINARY).sum())
+    count = _imaginary(known.top)
     if count != 1:
         problems.append(f"{count} imaginary modes instead of one")
-    minima: list[Minimum] = []
-    connects, remarks = None, []
-    if config.irc and count >= 1:
-        if not known.followed:
-            _follow(kept, calc, config, say)
-        starts = [(path or [atoms])[-1] for path in known.sides]
-        pair = both if len(both) == 2 else []
-        minima, remarks = minima_of(starts, known.sides, kept, calc, config, say, pair)
-        if len(both) == 2:
-            minima, connects, why = assigned(minima, *ends_with_energies(both, kept, calc, config))
-            remarks += why
-            if not connects:
-                problems.append("it does not connect the reactant with the product")
-        problems += [
-            f"the reaction coordinate was given up after {len(path)} steps on the side of the "
-            f"{name} (irc_steps)"
-            for name, path in zip(_names(config, connects), (m.path for m in minima), strict=True)
-            if len(path) >= config.irc_steps
-        ]
-    elif ends:
-        minima, _ = minima_of(ends, [[], []], kept, calc, config, say)
-    kept.tidy()
-    names = _names(config, connects)
-    problems += [
-        f"the {name} is not relaxed to a minimum"
-        for name, minimum in zip(names, minima, strict=False)
-        if not minimum.converged
+    return known.saddle, known.top, problems
+
+
+def _imaginary(top: VibrationsResult) -> int:
+    return int((top.frequencies < IMAGINARY).sum())
+
+
+@dataclasses.dataclass
+class _Ends:
+    """The minima on both sides, whether they are those that were given (see :class:`TSResult`),
+    what is odd about them, and what is wrong with them."""
+
+    minima: list[Minimum] = dataclasses.field(default_factory=list)
+    connects: bool | None = None
+    remarks: list[str] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+
+def _followed(
+    saddle: Atoms,
+    both: list[Atoms],
+    kept: Checkpoint,
+    calc: BaseCalculator,
+    config: TSConfig,
+    say: Callable[[str], None],
+) -> _Ends:
+    """What the reaction coordinate leads to, compared with ``both`` ends where there are any."""
+    known, found = kept.known, _Ends()
+    if not known.followed:
+        _follow(kept, calc, config, say)
+    starts = [(path or [saddle])[-1] for path in known.sides]
+    found.minima, found.remarks = minima_of(starts, known.sides, kept, calc, config, say, both)
+    if both:
+        found.minima, found.connects, why = assigned(
+            found.minima, *ends_with_energies(both, kept, calc, config)
+        )
+        found.remarks += why
+        if not found.connects:
+            found.problems.append("it does not connect the reactant with the product")
+    found.problems += [
+        f"the reaction coordinate was given up after {len(minimum.path)} steps on the side of the "
+        f"{name} (irc_steps)"
+        for name, minimum in zip(_names(config, found.connects), found.minima, strict=True)
+        if len(minimum.path) >= config.irc_steps
     ]
-    barriers = None
-    if minima and count == 1:
-        ends = [minimum.vibrations for minimum in minima]
-        given = config.symmetry_numbers
-        barriers = activation(top, ends, config.temperature, config.pressure, names, given)
-    message = "; ".join(problems) or f"refined in {steps} steps, one imaginary mode"
-    message = "; ".join([message, *remarks])
-    return TSResult(
-        atoms, not problems, message, steps, top, minima, connects, barriers, config, tuple(remarks)
-    )
+    return found
 
 
 def _names(config: TSConfig, connects: bool | None) -> tuple[str, str]:
