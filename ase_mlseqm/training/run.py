@@ -8,19 +8,17 @@ import json
 import os
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..devices import find_device
 from ..errors import InputError
 from ..models import model_file
 from ..nn.hamiltonian import LearnedHamiltonian
-from ..nn.weights import save_model, seeded
+from ..nn.weights import ModelFile, save_model, seeded
 from ..summary import versions
 from ..wholefile import write_whole
 from .config import TrainConfig
@@ -30,8 +28,8 @@ from .evaluate import Errors
 from .history import files_behind, splits_behind, warn_of_changes
 from .parallel import find_world
 from .presets import start_from
-from .readers import BROKEN, OTHER_ELEMENTS, OTHER_STATES, kind_of, read
-from .split import on_both_sides, split
+from .readers import read
+from .sides import both_sides
 from .trainer import Progress, Trainer
 
 
@@ -86,73 +84,15 @@ def train(
     deadline = None if max_hours is None else time.monotonic() + 3600.0 * max_hours
     world = find_world()
     data = read(files, **dataclasses.asdict(options), elements=config.model.elements)
-    left_out = Counter(kind_of(skipped.reason) for skipped in data.skipped)
-    training, validation, dropped = split(data, *config.split)
-    if not len(training) or not len(validation):
-        what = "give more frames, "
-        if config.split_by == "fragment":
-            what = (
-                "a molecule is on one side only: give frames of more molecules, --split-by frame, "
-            )
-        gone = ", ".join(f"{number} {kind}" for kind, number in left_out.items() if number)
-        raise InputError(
-            f"{len(training)} frames are left for training and {len(validation)} for validation"
-            f"{f' (left out: {gone})' if gone else ''}: "
-            f"{what}or in a settings file another validation_fraction or split_seed"
-        )
-    if config.split_by == "fragment":
-        _warn_of_names(on_both_sides(data, config.validation_fraction, config.split_seed))
-    if config.loss.dipole_weight and data.dipoles is None:
-        warnings.warn(
-            "the data have no dipoles whose unit is known: dipole_weight changes nothing; state "
-            "the unit of those that there are, as in units 'hartree, angstrom, hartree/angstrom, "
-            "debye'",
-            stacklevel=2,
-        )
-    counts = {
-        "frames": len(data),
-        "training": len(training),
-        "validation": len(validation),
-        "between_both_sides": len(dropped),
-        "other_elements": left_out[OTHER_ELEMENTS],
-        "other_states": left_out[OTHER_STATES],
-        "skipped": left_out[BROKEN],
-    }
-    _check_lists(config, len(data.level))
-    training = _repeated(data, training, config)
-    if not len(training):
-        given = ", ".join(f"{times:g}" for times in config.repeats)
-        raise InputError(f"repeats [{given}] leave no frame for training: raise one")
+    sides = both_sides(data, config)
     model = seeded(config.model, config.seed, name or out.name)
-    source = None
-    if start is not None:
-        source = model_file(start)
-        start_from(model, source.model)
-        warn_of_changes(source, data)
-        known = set(files_behind(source.card).values()) & set(data.checksums.values())
-        if known and config.split not in splits_behind(source.card):
-            warnings.warn(
-                f"{start} was trained on some of these files with another split: some frames that "
-                "are kept for validation are not new to it; give its validation_fraction, "
-                "split_seed and split_by",
-                stacklevel=2,
-            )
+    source = None if start is None else _started_from(start, model, data, config)
     if world.chief:
-        _describe(out, config, options, data, counts, None if source is None else source.sha256)
-    report("data", counts | {"levels": sorted(set(data.level))})
+        _describe(out, config, options, data, sides.counts, source)
+    report("data", sides.counts | {"levels": sorted(set(data.level))})
 
     def keep(model: LearnedHamiltonian, errors: Errors, progress: Progress) -> None:
-        card = {
-            "training": {"levels": sorted(set(data.level)), "files": data.checksums} | counts,
-            "earlier_files": {} if source is None else files_behind(source.card),
-            "splits": sorted({config.split} | (splits_behind(source.card) if source else set())),
-            "validation": dataclasses.asdict(errors),
-            "epoch": progress.epoch + 1,
-            "step": progress.step,
-            "start": None if source is None else source.sha256,
-            "settings": {k: v for k, v in dataclasses.asdict(config).items() if k != "model"},
-            "versions": versions(),
-        }
+        card = _card(config, data, sides.counts, source, errors, progress)
         save_model(out / "model.safetensors", model, card)
 
     def rows(row: dict[str, Any]) -> None:
@@ -167,8 +107,8 @@ def train(
         trainer = Trainer(
             model,
             data,
-            training,
-            validation,
+            sides.training,
+            sides.validation,
             config,
             out,
             threads=threads if device is None or device.type == "cpu" else 1,
@@ -192,45 +132,44 @@ def train(
     return TrainOutcome(finished, trainer.progress, best if best.exists() else None)
 
 
-def _repeated(data: Dataset, indices: np.ndarray, config: TrainConfig) -> np.ndarray:
-    """The frames as often as the settings want those of their file."""
-    times = np.ones(len(data.level))
-    times[: len(config.repeats)] = config.repeats
-    generator = np.random.default_rng(config.split_seed)
-    taken = []
-    for source, often in enumerate(times):
-        frames = indices[data.source[indices] == source]
-        whole = int(often)
-        drawn = generator.permutation(len(frames))[: round((often - whole) * len(frames))]
-        counts = np.full(len(frames), whole)
-        counts[drawn] += 1
-        taken.append(np.repeat(frames, counts))
-    return np.concatenate(taken)
-
-
-def _warn_of_names(several: list[list[str]]) -> None:
-    """Say that molecules are on both sides of the split because they have several SMILES."""
-    if several:
+def _started_from(
+    start: Path | str, model: LearnedHamiltonian, data: Dataset, config: TrainConfig
+) -> ModelFile:
+    """The model file ``start``, whose weights ``model`` gets."""
+    source = model_file(start)
+    start_from(model, source.model)
+    warn_of_changes(source, data)
+    known = set(files_behind(source.card).values()) & set(data.checksums.values())
+    if known and config.split not in splits_behind(source.card):
         warnings.warn(
-            f"{len(several)} molecules have several SMILES, and are on both sides of the split, "
-            f"such as {' and '.join(several[0])}: write all of them with one program, as canonical "
-            "SMILES",
+            f"{start} was trained on some of these files with another split: some frames that "
+            "are kept for validation are not new to it; give its validation_fraction, "
+            "split_seed and split_by",
             stacklevel=3,
         )
+    return source
 
 
-def _check_lists(config: TrainConfig, files: int) -> None:
-    """Refuse settings that list more data files than there are."""
-    if len(config.contacts) > files:
-        raise InputError(
-            f"contacts {list(config.contacts)} does not fit {files} data files: give at most one "
-            "for each, true or false"
-        )
-    if len(config.repeats) > files:
-        given = ", ".join(f"{times:g}" for times in config.repeats)
-        raise InputError(
-            f"repeats [{given}] does not fit {files} data files: give at most one number for each"
-        )
+def _card(
+    config: TrainConfig,
+    data: Dataset,
+    counts: dict[str, int],
+    source: ModelFile | None,
+    errors: Errors,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What a model file tells of its training."""
+    return {
+        "training": {"levels": sorted(set(data.level)), "files": data.checksums} | counts,
+        "earlier_files": {} if source is None else files_behind(source.card),
+        "splits": sorted({config.split} | (splits_behind(source.card) if source else set())),
+        "validation": dataclasses.asdict(errors),
+        "epoch": progress.epoch + 1,
+        "step": progress.step,
+        "start": None if source is None else source.sha256,
+        "settings": {k: v for k, v in dataclasses.asdict(config).items() if k != "model"},
+        "versions": versions(),
+    }
 
 
 def _describe(
@@ -239,7 +178,7 @@ def _describe(
     options: DataOptions,
     data: Dataset,
     counts: dict[str, int],
-    start: str | None,
+    source: ModelFile | None,
 ) -> None:
     """Write settings and checksums; refuse a folder that holds a training with others."""
     out.mkdir(parents=True, exist_ok=True)
@@ -248,7 +187,7 @@ def _describe(
         "data": data.checksums,
         "files": list(data.checksums),  # repeats and contacts follow their order
         "options": dataclasses.asdict(options),
-        "start": start,
+        "start": None if source is None else source.sha256,
     }
     path = out / "config.json"
     if path.exists():
