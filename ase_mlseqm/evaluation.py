@@ -12,8 +12,7 @@ from .batch import Molecule
 from .engines import shared_engine
 from .errors import InputError
 from .models import find_model
-from .options import truth as _truth
-from .options import whole as _whole
+from .options import truth, whole
 from .results import Callback, SinglePoint
 from .scf import SCFSettings
 
@@ -89,7 +88,7 @@ def evaluate(
     if dispersion is not None and not isinstance(dispersion, str):
         raise InputError(f"dispersion is {dispersion!r}: give a name such as 'wb97x-d3bj'")
     if unrestricted is not None:
-        unrestricted = _truth("unrestricted", unrestricted)
+        unrestricted = truth("unrestricted", unrestricted)
     systems = list(systems)
     _check_counts(len(systems), charges=charges, multiplicities=multiplicities, guesses=guesses)
     molecules = []
@@ -97,10 +96,10 @@ def evaluate(
         try:
             given: dict[str, Any] = {}
             if charges is not None:
-                given["charge"] = _whole("charge", charges[index])
+                given["charge"] = whole("charge", charges[index])
             if multiplicities is not None:
                 spin = multiplicities[index]
-                given["multiplicity"] = None if spin is None else _whole("multiplicity", spin)
+                given["multiplicity"] = None if spin is None else whole("multiplicity", spin)
             molecule = system if isinstance(system, Molecule) else _from_atoms(system, given)
             molecules.append(dataclasses.replace(molecule, **given))
         except InputError as error:

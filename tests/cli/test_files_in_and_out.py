@@ -135,7 +135,8 @@ def test_ions_in_files_that_keep_no_info(name, capsys):
         ("Charge=-1", 'atoms.info["Charge"] is -1, but the name of the charge is "charge"'),
         ("total_charge=-1", 'the name of the charge is "charge": rename or remove it'),
         ("spin_multiplicity=3", 'the name of the multiplicity is "multiplicity"'),
-        ("total_charge=0 mult=1", None),
+        ("mult=1", 'the name of the multiplicity is "multiplicity": rename or remove it'),
+        ("total_charge=0 mult=2", None),
         ("total_charge=-1 charge=-1", None),
     ],
 )
