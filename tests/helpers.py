@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule as g2
+from ase.calculators.emt import EMT
 from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm import Engine, SCFSettings
@@ -193,6 +194,20 @@ def _maps(numbers: torch.Tensor):
 @functools.lru_cache(maxsize=4)
 def _cached_maps(numbers: tuple):
     return build_maps(build_layout(torch.tensor(numbers)))
+
+
+class Broken(EMT):
+    """A calculator whose forces are not numbers after the first ``good`` calls."""
+
+    def __init__(self, good=0):
+        super().__init__()
+        self.good = good
+
+    def calculate(self, *args, **keywords):
+        super().calculate(*args, **keywords)
+        self.good -= 1
+        if self.good < 0:
+            self.results["forces"][0, 0] = np.nan
 
 
 def interruptible() -> None:

@@ -12,6 +12,7 @@ from ase.calculators.calculator import CalculatorError, SCFError
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixInternals
 from ase.io import read, write
+from helpers import Broken
 from PIL import Image
 
 from ase_mlseqm import MLSEQM, InputError, cli
@@ -185,11 +186,6 @@ def test_failure_at_the_start_is_raised(copper):
 
 
 def test_numbers_that_are_not_finite_stop_it(copper):
-    class Broken(EMT):
-        def calculate(self, *args, **keywords):
-            super().calculate(*args, **keywords)
-            self.results["forces"][0, 0] = np.nan
-
     with pytest.raises(CalculatorError, match="not finite"):
         relax(copper, Broken())
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from ase.calculators.calculator import BaseCalculator, Calculator, SCFError
+from ase.calculators.calculator import BaseCalculator, Calculator, CalculatorError, SCFError
 from ase.calculators.emt import EMT
 from ase.io import read
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
+from helpers import Broken
 from PIL import Image
 from reactions import hop, inversion, isomerisation, rotation, torsion
 from scipy.optimize import minimize
@@ -378,6 +379,18 @@ def test_failure_on_the_way_keeps_the_last_path():
     assert np.isfinite(result.energies).all()
     with pytest.raises(SCFError):
         neb(*hop(), Failing(), settings)
+
+
+def test_numbers_that_are_not_finite_stop_it():
+    """Five images are computed at the start, three a step."""
+    settings = NEBConfig(images=5, relax_ends=False)
+    with pytest.raises(CalculatorError, match="structure 0: energy or forces are not finite"):
+        neb(*hop(), Broken(), settings)
+    result = neb(*hop(), Broken(9), settings)
+    assert not result.converged and result.steps == 1
+    assert "stopped after step 1: structure 2: energy or forces are not finite" in result.message
+    for image in result.images:
+        assert np.isfinite(image.get_forces()).all()
 
 
 class Bare(BaseCalculator):

@@ -10,6 +10,7 @@ from ase.calculators.calculator import CalculatorError
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixBondLength
 from ase.optimize import BFGS, FIRE, LBFGS
+from helpers import Broken
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
@@ -115,6 +116,16 @@ def test_one_bad_molecule_does_not_stop_the_others():
     assert isinstance(results[1], CalculatorError)
     assert "method='PM3'" in str(results[1])
     assert results[0].converged and results[2].converged
+
+
+def test_numbers_that_are_not_finite_stop_it():
+    """At the start there is no result, later the last structure with good ones."""
+    (found,) = relax_many([shaken("CH4")], Broken(), CONFIG)
+    assert isinstance(found, CalculatorError) and "not finite" in str(found)
+    (found,) = relax_many([shaken("CH4")], Broken(3), CONFIG)
+    assert not found.converged and found.steps == 2
+    assert found.message == "stopped after step 2: energy or forces are not finite"
+    assert np.isfinite(found.atoms.get_forces()).all() and np.isfinite(found.energies).all()
 
 
 def test_step_limit_and_reports():
