@@ -94,6 +94,21 @@ def test_batch_equals_single_and_a_result_that_is_assessed_later():
         assert engine.assess(one, bare).uncertainty == pytest.approx(alone.uncertainty, abs=1e-9)
 
 
+def test_a_member_without_a_solution():
+    """Nothing is known of a molecule for which one fails; the result itself stays."""
+    molecules = [build("C6H6"), build("H2O")]
+    absurd = learned(std=1e3, seed=1)
+    engine = engine_of(network(1), absurd)
+    ring, water = engine.run(molecules, ASKED)
+    assert np.isnan(ring.uncertainty) and ring.status is Status.UNCERTAIN
+    assert np.isfinite(water.uncertainty) and water.status is Status.CONVERGED
+    (alone,) = Engine(network(0), scf=TIGHT).run(molecules[:1])
+    assert ring.converged and ring.energy == pytest.approx(alone.energy, abs=1e-8)
+    (bare,) = engine.run(molecules[:1], ("energy", "density"))
+    later = engine.assess(molecules[0], bare)
+    assert np.isnan(later.uncertainty) and later.status is Status.UNCERTAIN
+
+
 def test_the_limit_grows_with_the_number_of_atoms():
     molecules = [build("C6H6"), build("H2O")]
     sizes = np.array([len(m.numbers) for m in molecules])
