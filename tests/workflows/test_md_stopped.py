@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.calculator import CalculatorError, SCFError
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -33,6 +33,30 @@ def test_what_heats_up_or_flies_apart_is_stopped(grid):
     assert result.message.startswith(f"stopped at step {result.steps}, ")
     assert widest_gap(result.atoms.positions) > 6.0 > result.table["widest_gap_A"][-2]
     json.dumps(result.to_dict())
+
+
+@pytest.mark.parametrize(("freedom", "limit"), [(72, 4.0), (8, 8.0), (2, 14.0), (0, 18.971)])
+def test_what_is_too_hot(freedom, limit):
+    """Twice the temperature and six times sqrt(2 / freedom) of that: fewer degrees, more noise."""
+    bounds = MDConfig(temperature=100.0, max_heating=2.0).bounds(freedom)
+    assert bounds.broken(100.0 * limit - 0.1, 1.0) is None
+    reason = f"too hot: {100 * limit:.0f} K, allowed are {100 * limit:.0f} K"
+    assert bounds.broken(100.0 * limit + 0.1, 1.0) == reason
+    assert bounds.broken(100.0, 6.01) and bounds.broken(100.0, 5.99) is None
+    assert bounds.broken(np.nan, 1.0) == "the velocities are not finite numbers"
+
+
+@pytest.mark.parametrize("excess", [-1e-3, 1e-3])
+def test_a_run_at_the_edge_of_what_is_too_hot(excess):
+    """One free atom: three degrees, all of them in one direction."""
+    atoms = Atoms("Ar", [(0, 0, 0)])
+    limit = 300.0 * 3.0 * (1.0 + 6.0 * np.sqrt(2.0 / 3.0)) * (1.0 + excess)
+    speed = np.sqrt(3.0 * units.kB * limit / atoms.get_masses()[0])
+    atoms.set_velocities([(speed, 0, 0)])
+    config = MDConfig(steps=1, keep_velocities=True)
+    result = dynamics(atoms, Springs(atoms.positions, k=1e-12), config)
+    assert result.table["temperature_K"][0] == pytest.approx(limit, rel=1e-9)
+    assert result.completed == (excess < 0) == ("too hot" not in result.message)
 
 
 def test_gap_is_that_of_fragments():
