@@ -148,6 +148,30 @@ def test_steps_of_the_reaction_coordinate():
     np.testing.assert_allclose(updated, updated.T)
 
 
+def test_update_of_the_hessian():
+    """Bofill, J. Comput. Chem. 15 (1994) 1: the share of Murtagh and Sargent's is phi.
+
+    With s moved, x = y - H s: phi = (s.x)^2 / (s.s x.x); Murtagh and Sargent: x x^T / (s.x);
+    Powell: (x s^T + s x^T) / (s.s) - (s.x) s s^T / (s.s)^2.
+    """
+    # phi = 1/2, [[1, 1], [1, 1]] and [[1, 1], [1, 0]]
+    found = bofill(np.diag([2.0, 1.0]), np.array([1.0, 0.0]), np.array([3.0, 1.0]))
+    np.testing.assert_allclose(found, [[1.0, 1.0], [1.0, 0.5]], atol=1e-14)
+    # s.s = 9, x = (2, 0, 1), s.x = 4, x.x = 5: phi = 16/45
+    murtagh = np.array([[4, 0, 2], [0, 0, 0], [2, 0, 1]]) / 4
+    symmetric = np.array([[4, 4, 5], [4, 0, 2], [5, 2, 4]])
+    powell = symmetric / 9 - 4 * np.array([[1, 2, 2], [2, 4, 4], [2, 4, 4]]) / 81
+    found = bofill(np.diag([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.0]), np.array([3.0, 4.0, 7.0]))
+    np.testing.assert_allclose(found, (16 * murtagh + 29 * powell) / 45, atol=1e-14)
+    # an error across the step: Powell's alone, the other has a pole
+    found = bofill(np.zeros((2, 2)), np.array([2.0, 0.0]), np.array([0.0, 3.0]))
+    np.testing.assert_allclose(found, [[0.0, 1.5], [1.5, 0.0]], atol=1e-14)
+    # what is right stays, and what did not move tells nothing
+    right = np.array([[2.0, 0.3], [0.3, -0.4]])
+    assert not bofill(right, right[0], right @ right[0]).any()
+    assert not bofill(right, np.zeros(2), np.ones(2)).any()
+
+
 def test_commands(tmp_path, monkeypatch, capsys):
     """Two reactions of which one is nonsense; then the transition state of the other."""
     monkeypatch.chdir(tmp_path)
