@@ -1,4 +1,4 @@
-"""The reference vibrations are what MOPAC says, where it is installed."""
+"""The reference vibrations and transition states are what MOPAC says, where it is installed."""
 
 import json
 import shutil
@@ -22,15 +22,36 @@ BOUNDS = {
 """How far another run, or version, of MOPAC may be from the file, in the units of the file."""
 
 
-@pytest.mark.skipif(shutil.which("mopac") is None, reason="mopac is not installed")
-def test_references_are_what_mopac_says(tmp_path):
-    line = [sys.executable, "make_vibrations.py", "--out", str(tmp_path / "new.json")]
+needs_mopac = pytest.mark.skipif(shutil.which("mopac") is None, reason="mopac is not installed")
+
+
+def made_again(name, out, key):
+    """Records of a file, and of the one that its script writes now."""
+    line = [sys.executable, f"make_{name}.py", "--out", str(out)]
     subprocess.run(line, cwd=FOLDER, check=True, capture_output=True)
-    files = (FOLDER / "vibrations.json", tmp_path / "new.json")
-    before, again = (json.loads(file.read_text())["molecules"] for file in files)
+    return (json.loads(file.read_text())[key] for file in (FOLDER / f"{name}.json", out))
+
+
+@needs_mopac
+def test_references_are_what_mopac_says(tmp_path):
+    before, again = made_again("vibrations", tmp_path / "new.json", "molecules")
     assert len(before) >= 20
     for then, now in zip(before, again, strict=True):
         assert then["name"] == now["name"] and then.keys() == now.keys()
         for name, bound in BOUNDS.items():
             where = f"{then['name']} {name}"
+            np.testing.assert_allclose(now[name], then[name], rtol=0, atol=bound, err_msg=where)
+
+
+@pytest.mark.slow
+@needs_mopac
+def test_stationary_points_are_what_mopac_says(tmp_path):
+    before, again = made_again("stationary", tmp_path / "new.json", "structures")
+    assert len(before) == 18
+    for then, now in zip(before, again, strict=True):
+        where = f"{then['reaction']} {then['place']}"
+        assert then.keys() == now.keys() and now["reaction"] == then["reaction"]
+        for name in ("start_heat_of_formation_kcal_mol", "heat_of_formation_kcal_mol"):
+            assert now[name] == pytest.approx(then[name], abs=1e-3), where
+        for name, bound in (("start", 1e-9), ("zero_point_energy_kcal_mol", 0.05)):
             np.testing.assert_allclose(now[name], then[name], rtol=0, atol=bound, err_msg=where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import h5py
@@ -58,6 +59,13 @@ def write_labels(path: Path, names=NAMES, method: str = "AM1", frames: int = 2) 
             group["homo"] = [-r.ionization_potential / HARTREE for r in found]
             group["lumo"] = [(r.gap - r.ionization_potential) / HARTREE for r in found]
     return path
+
+
+def stationary_points(reaction: str) -> dict[str, dict]:
+    """What MOPAC says about reactant, top and product of a reaction with PM3."""
+    file = Path(__file__).parents[2] / "reference" / "stationary.json"
+    found = json.loads(file.read_text())["structures"]
+    return {record["place"]: record for record in found if record["reaction"] == reaction}
 
 
 def table(path: Path) -> list[dict[str, str]]:
