@@ -225,9 +225,6 @@ def test_orbital_results(method):
         lumo = levels[filling == 0].min()
         assert result.ionization_potential == pytest.approx(-homo)
         assert result.gap == pytest.approx(lumo - homo)
-        if molecule.charge == 0:
-            assert 5 < result.ionization_potential < 20
-            assert result.gap > 2
 
 
 def test_a_full_shell_has_no_gap():

@@ -1,7 +1,7 @@
 """Every molecule and method against MOPAC (and Sparrow), read from ``reference/references.json``.
 
 Heats of formation within 0.01 kcal/mol + 0.001 per atom, gradients within 0.02 kcal/mol/Angstrom,
-dipoles within 0.005 D, orbital energies within 0.002 eV.
+dipoles within 0.005 D, orbital energies and ionization potentials within 0.002 eV.
 """
 
 from __future__ import annotations
@@ -149,6 +149,15 @@ def test_orbital_energies(results: list) -> None:
         if entry["multiplicity"] == 1:  # which spin of a polarised singlet comes first is chance
             deviation = min(deviation, np.abs(result.mo_energies - theirs[::-1]).max())
         deviations.append((entry, float(deviation), 0.002))
+    assert _misses(deviations) == []
+
+
+def test_ionization_potentials(results: list) -> None:
+    """MOPAC takes the highest orbital of either spin, too."""
+    deviations = [
+        (entry, abs(result.ionization_potential - mopac["ionization_potential_eV"]), 0.002)
+        for entry, mopac, result in _pairs(results)
+    ]
     assert _misses(deviations) == []
 
 
