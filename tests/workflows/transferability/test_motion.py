@@ -5,14 +5,16 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
+from ase import units
 from ase.build import molecule
-from ase.io import write
-from transfer import PLAIN, metrics, table, write_labels
+from ase.io import read, write
+from transfer import PLAIN, metrics, shaken, table, write_labels
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import BOHR
+from ase_mlseqm.workflows import MDConfig, dynamics
 from ase_mlseqm.workflows.transferability.frequencies import (
     Frequencies,
     read_spectra,
@@ -73,7 +75,19 @@ def test_imaginary_modes_do_not_enter_the_scale_factor():
     assert found.value == pytest.approx(0.9)
 
 
+def motion(atoms, steps, stem):
+    """Temperatures (K) and total energies (eV) of a run, from the velocities of its frames."""
+    config = MDConfig(steps=steps, timestep=0.5, interval=1)
+    dynamics(atoms, MLSEQM(method="PM3"), config, stem=stem)
+    frames = read(f"{stem}_md.extxyz", ":")
+    freedom = 3 * len(atoms) - 6
+    kinetic = [0.5 * (a.get_masses()[:, None] * a.get_velocities() ** 2).sum() for a in frames]
+    potential = [a.get_potential_energy() for a in frames]
+    return 2 * np.array(kinetic) / (freedom * units.kB), np.add(kinetic, potential)
+
+
 def test_dynamics(tmp_path):
+    """Of the two largest molecules, at 300 K: what the velocities of the same runs say."""
     write_labels(tmp_path / "dft_large.h5", ("CH4", "C2H6", "H2O"))
     config = dataclasses.replace(PLAIN, tests=("dynamics",), method=("PM3",), md_steps=40)
     assert transferability_run(config, tmp_path, tmp_path / "out") == 0
@@ -81,8 +95,16 @@ def test_dynamics(tmp_path):
     assert {row["molecule"] for row in rows} == {"c2h6", "ch4"}
     assert len(rows) == 2 * 41
     found = metrics(tmp_path / "out", "dynamics")
-    assert 0.01 < found["PM3", "fluctuation of the energy"] < 5  # meV
-    assert 50 < found["PM3", "temperature"] < 600
+    warm, spread = [], []
+    for name in ("C2H6", "CH4"):
+        temperature, total = motion(shaken(name)[0], 40, tmp_path / name)
+        assert temperature[0] == pytest.approx(300.0, abs=1e-3)
+        own = [float(row["temperature"]) for row in rows if row["molecule"] == name.lower()]
+        np.testing.assert_allclose(own, temperature, rtol=1e-5)
+        warm.append(temperature.mean())
+        spread.append(1000 * total.std() / len(shaken(name)[0]))
+    assert found["PM3", "temperature"] == pytest.approx(np.mean(warm), rel=1e-5)
+    assert found["PM3", "fluctuation of the energy"] == pytest.approx(np.mean(spread), rel=1e-3)
     assert found["PM3", "time per step"] > 0
     assert (tmp_path / "out" / "dynamics.png").exists()
 
