@@ -5,7 +5,8 @@
 
 Ac-Ser-Ala-Gly-NHMe (40 atoms) is brought to the temperature by Langevin dynamics; from there it
 runs without a thermostat, once in full and twice for a short time at the time step and at half of
-it.  Interrupted at any time, the same command goes on.
+it.  Interrupted at any time, the same command goes on.  A run whose SCF fails ends there; the
+tables are those of what was done, and the command fails.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from report import Report, machine, versions
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.workflows import MDConfig, MDResult, dynamics
+from ase_mlseqm.workflows.md_config import End
 from ase_mlseqm.workflows.md_figures import plot_energies
 
 TARGET = 0.1
@@ -64,13 +66,15 @@ def run(atoms: Atoms, config: MDConfig, stem: Path, options) -> tuple[MDResult, 
             )
 
     result = dynamics(atoms, calc, config, stem=stem, callback=progress)
-    if not result.completed:
+    if result.end not in (End.COMPLETED, End.FAILED):
         raise SystemExit(f"{stem.name} {result.message}")
     return result, calc
 
 
 def fluctuation(result: MDResult) -> float:
-    """Standard deviation of the total energy about its linear fit, meV/atom."""
+    """Standard deviation of the total energy about its linear fit, meV/atom; NaN of few steps."""
+    if result.steps < 2:
+        return float("nan")
     time_fs, energy = result.table["time_fs"], result.table["total_eV"]
     rest = energy - np.polyval(np.polyfit(time_fs, energy, 1), time_fs)
     return float(1e3 * rest.std() / len(result.atoms))
@@ -109,19 +113,24 @@ def main() -> None:
         max_heating=6.0,
     )
     start, _ = run(atoms, warm, options.out / "equilibration", options)
+    if start.end is End.FAILED:
+        raise SystemExit(f"equilibration {start.message}")
     nve = dataclasses.replace(warm, ensemble="nve", keep_velocities=True, steps=options.steps)
     result, calc = run(without_rotation(start.atoms), nve, options.out / "nve", options)
     short = min(options.steps, round(500.0 / options.timestep))
-    spread = {}
+    spread, failed = {}, {"nve": result} if result.end is End.FAILED else {}
     for part in (1, 2):
         step = options.timestep / part
         config = dataclasses.replace(nve, timestep=step, steps=short * part)
         name = f"nve_{step:g}fs"
-        spread[step] = fluctuation(
-            run(without_rotation(start.atoms), config, options.out / name, options)[0]
-        )
+        again, _ = run(without_rotation(start.atoms), config, options.out / name, options)
+        spread[step] = fluctuation(again)
+        if again.end is End.FAILED:
+            failed[name] = again
     plot_energies(result, options.out / "nve.png", f"{options.structure}, {level}")
-    write(options, level, result, calc, spread)
+    write(options, level, result, calc, spread, len(failed))
+    if failed:
+        raise SystemExit("; ".join(f"{name} {lost.message}" for name, lost in failed.items()))
 
 
 def without_rotation(atoms: Atoms) -> Atoms:
@@ -134,8 +143,15 @@ def without_rotation(atoms: Atoms) -> Atoms:
     return copy
 
 
-def write(options, level: str, result: MDResult, calc: Timed, spread: dict[float, float]) -> None:
-    """The tables, printed and in the folder."""
+def write(
+    options,
+    level: str,
+    result: MDResult,
+    calc: Timed,
+    spread: dict[float, float],
+    failures: int,
+) -> None:
+    """The tables, printed and in the folder; ``failures`` are runs that ended with one."""
     report = Report()
     report.text(f"{machine(options.device)}. {versions('ase-mlseqm', 'torch', 'numpy', 'ase')}.")
     slope, error = result.drift
@@ -152,7 +168,7 @@ def write(options, level: str, result: MDResult, calc: Timed, spread: dict[float
         [f"fluctuation at {whole:g} fs, meV/atom", f"{wide:.4f}", "", ""],
         [f"fluctuation at {half:g} fs, meV/atom", f"{narrow:.4f}", "", ""],
         ["their ratio", f"{ratio:.2f}", "{} to {}".format(*RATIO), reached["ratio"]],
-        ["SCF failures", "0", "0", "yes"],
+        ["SCF failures", f"{failures}", "0", "no" if failures else "yes"],
         ["mean temperature, K", f"{result.mean_temperature:.0f}", "", ""],
     ]
     if calc.seconds[1:]:  # nothing was left to do otherwise
