@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,10 @@ from ase_mlseqm.scf import SCFResult, solve
 from ase_mlseqm.scf.guess import n_occupied
 from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.validate import check
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""The project's reference data, beside the repository."""
+needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="no reference data")
 
 TIGHT = SCFSettings(tolerance=1e-10)
 FOLLOW = SCFSettings(tolerance=1e-10, max_iterations=300, ladder=False)

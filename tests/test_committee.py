@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import InputError as ASEInputError
-from helpers import TIGHT, build, torn
+from helpers import SHARED, TIGHT, build, needs_shared, torn
 from learned import learned
 
 from ase_mlseqm import MLSEQM, Engine, Status, committee, evaluate
@@ -27,7 +26,7 @@ from ase_mlseqm.training.history import files_behind
 from ase_mlseqm.training.readers import read as read_labels
 from ase_mlseqm.training.split import split
 
-DRUGS = Path(__file__).parents[2] / "shared" / "data" / "dft_large_val.h5"
+DRUGS = SHARED / "dft_large_val.h5"
 RING = list(enumerate(np.linspace(0, 2 * np.pi, 6, endpoint=False)))
 ASKED = ("energy", "density", "uncertainty")
 
@@ -389,7 +388,7 @@ def test_members_cost_a_few_iterations_and_no_gradient(model, monkeypatch):
     assert 0 < int(iterations.max()) <= 0.5 * found.iterations
 
 
-@pytest.mark.skipif(not DRUGS.exists(), reason="no reference data")
+@needs_shared
 def test_limit_of_the_shipped_model():
     """Drugs are not called unknown, odd molecules are, and errors are of the size of estimates."""
     cubane = np.array(list(itertools.product((-0.785, 0.785), repeat=3)))

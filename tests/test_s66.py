@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import SHARED
 
 from ase_mlseqm import evaluate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import s66
 
-FILE = Path(__file__).parents[2] / "shared" / "data" / "s66x8_half.h5"
+FILE = SHARED / "s66x8_half.h5"
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="needs the half of S66x8")
 
 

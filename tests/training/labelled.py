@@ -25,9 +25,6 @@ UNITS = "Hartree, Angstrom, Hartree/Angstrom"
 BINDING = -4.0
 """Atomization energy of the made-up labels, eV per atom."""
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="no reference data")
-
 SMILES = {"H2O": "O", "CH3CH2OH": "CCO", "C6H6": "c1ccccc1"}
 
 

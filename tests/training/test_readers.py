@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from helpers import SHARED, needs_shared
 from labelled import (
     BINDING,
     LEVEL,
-    SHARED,
     UNITS,
     Group,
     error,
     frames,
     group,
-    needs_shared,
     standard,
     write_h5,
     write_zhou,

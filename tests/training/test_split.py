@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from labelled import SHARED, group, needs_shared, standard
+from helpers import SHARED, needs_shared
+from labelled import group, standard
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.dataset import Dataset

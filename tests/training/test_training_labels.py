@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import read as read_atoms
-from labelled import SHARED, needs_shared
+from helpers import SHARED, needs_shared
 
 from ase_mlseqm.labelling import label
 from ase_mlseqm.training.dataset import Dataset

@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.io import read, write
+from helpers import SHARED
 from PIL import Image
 from reactions import bent as saddle_of_hcn
 from reactions import inversion, isomerisation, torsion
@@ -19,7 +20,7 @@ from ase_mlseqm.workflows.neb import NEBConfig, neb
 from ase_mlseqm.workflows.reaction_figures import plot_irc
 from ase_mlseqm.workflows.ts import TSConfig, bonds, distance, ts
 
-RDB7 = Path(__file__).parents[3] / "shared" / "data" / "rdb7_subset"
+RDB7 = SHARED / "rdb7_subset"
 
 
 def pm3():

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from transfer import PLAIN, SHARED, metrics, needs_shared, table, write_labels
+from helpers import SHARED, needs_shared
+from transfer import PLAIN, metrics, table, write_labels
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.runs_transferability import transferability_run

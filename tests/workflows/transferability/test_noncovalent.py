@@ -14,7 +14,8 @@ from ase.data.s22 import (
     s22,
 )
 from ase.io import write
-from transfer import PLAIN, SHARED, metrics, needs_shared, table
+from helpers import SHARED, needs_shared
+from transfer import PLAIN, metrics, table
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.errors import InputError

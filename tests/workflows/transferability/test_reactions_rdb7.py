@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import read, write
-from transfer import PLAIN, SHARED, metrics, needs_shared, stationary_points, table
+from helpers import SHARED, needs_shared
+from transfer import PLAIN, metrics, stationary_points, table
 
 from ase_mlseqm import MLSEQM, evaluate
 from ase_mlseqm.errors import InputError

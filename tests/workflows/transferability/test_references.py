@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from ase.constraints import FixInternals
 from ase.io import read
+from helpers import SHARED, needs_shared
 from scipy.interpolate import CubicSpline
-from transfer import SHARED, needs_shared
 
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.workflows.normal_modes import rigid_motions

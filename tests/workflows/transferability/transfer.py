@@ -8,7 +8,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pytest
 from ase import Atoms
 from ase.build import molecule
 
@@ -17,8 +16,6 @@ from ase_mlseqm.training.isolated import KNOWN
 from ase_mlseqm.units import HARTREE
 from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="no reference data")
 NAMES = ("CH4", "H2O", "CH3OH", "C2H6", "CH3CHO", "C3H8")
 PLAIN = TransferabilityConfig(
     method=("PM3", "AM1"), worst=2, samples=200, max_refined=0, max_paths=0
