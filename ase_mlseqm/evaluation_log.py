@@ -50,7 +50,7 @@ class EvaluationLog:
         self.columns = list(columns)
         self.path = path
         try:
-            with path.open("a+", newline="") as file:
+            with path.open("a+", newline="", encoding="utf-8") as file:
                 file.seek(0)
                 before = file.read()
         except (OSError, ValueError) as error:
@@ -79,7 +79,7 @@ class EvaluationLog:
         self._write([row.get(name, "") for name in self.columns])
 
     def _write(self, cells: Sequence[object]) -> None:
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             file.write(_line(cells))
             file.flush()
             os.fsync(file.fileno())
