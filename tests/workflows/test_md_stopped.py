@@ -8,6 +8,7 @@ from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.calculator import CalculatorError, SCFError
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 from ase.io import read, write
 from springs import SpringEngine, Springs, same
 
@@ -57,6 +58,15 @@ def test_a_run_at_the_edge_of_what_is_too_hot(excess):
     result = dynamics(atoms, Springs(atoms.positions, k=1e-12), config)
     assert result.table["temperature_K"][0] == pytest.approx(limit, rel=1e-9)
     assert result.completed == (excess < 0) == ("too hot" not in result.message)
+
+
+def test_what_cannot_move_is_cold(grid):
+    """All atoms are held: no degree of freedom is left that could have a temperature."""
+    grid.set_constraint(FixAtoms(range(8)))
+    grid.set_momenta(np.zeros((8, 3)))
+    result = dynamics(grid, Springs(grid.positions), MDConfig(steps=2, keep_velocities=True))
+    assert result.completed and (result.table["temperature_K"] == 0.0).all()
+    np.testing.assert_array_equal(result.atoms.positions, grid.positions)
 
 
 def test_gap_is_that_of_fragments():

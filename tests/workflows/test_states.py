@@ -110,6 +110,18 @@ def test_densities_of_lists_are_used_as_the_calculator_says(monkeypatch):
     assert guesses == [[False] * 2, [True] * 2, [False, True], *[[False] * 2] * 3]
 
 
+def test_densities_of_structures_far_away_or_of_others_are_not_used():
+    """Where an atom moved by half an Angstrom or more, as with the calculator itself."""
+    many, water = Many(pm3()), molecule("H2O")
+    many([water])
+    for shift, used in ((0.49, True), (0.51, False), (-0.51, False)):
+        positions = water.positions.copy()
+        positions[2, 1] += shift
+        assert (many.density(0, positions) is not None) == used
+    assert many.density(0, molecule("NH3").positions) is None
+    assert many.density(1, water.positions) is None
+
+
 def test_a_hessian_from_two_states_is_doubted(monkeypatch):
     atoms = relax(molecule("H2O"), pm3(), RelaxConfig(fmax=1e-3)).atoms
     assert harmonic(atoms, pm3()).messages == []
