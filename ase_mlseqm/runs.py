@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -170,7 +171,9 @@ class Run:
         unsure, unstable = [], []
         for frame, point in points:
             if point is not None and point.uncertain:
-                unsure.append(f"{frame.name} (± {point.uncertainty:.2f} eV)")
+                size = point.uncertainty
+                told = f"± {size:.2f} eV" if math.isfinite(size) else "a network has no solution"
+                unsure.append(f"{frame.name} ({told})")
             if point is not None and point.unstable:
                 unstable.append(frame.name)
         if unsure:

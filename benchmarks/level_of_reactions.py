@@ -22,7 +22,7 @@ from transferability_tables import cell
 from ase_mlseqm.workflows.transferability.statistics import correlation, mean
 
 SAMPLES, SEED = 2000, 0
-METHODS = ("hipnn-pm3", "GFN2-xTB", "PM3")
+METHODS = ("hipnn-pm3", "GFN2-xTB")
 
 
 def barriers(report: Path) -> dict[str, dict[str, tuple[float, float]]]:
@@ -45,7 +45,7 @@ def line(name: str, values: np.ndarray, reference: np.ndarray) -> list[str]:
 
 
 def main() -> None:
-    """Write the tables."""
+    """Write the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -55,21 +55,15 @@ def main() -> None:
     args = parser.parse_args()
     highest, own = barriers(args.ccsdt), barriers(args.level)
     names = sorted(set.intersection(*(set(one[m]) for one in (highest, own) for m in METHODS)))
-    columns = {
-        (of, method): np.array([found[method][name] for name in names]).T
-        for of, found in (("ccsdt", highest), ("level", own))
-        for method in METHODS
-    }
-    ccsdt, level = columns["ccsdt", METHODS[0]][1], columns["level", METHODS[0]][1]
-    rows = [line(method, columns["ccsdt", method][0], ccsdt) for method in METHODS]
-    for method in METHODS[:2]:
-        zero_point = columns["ccsdt", method][0] - columns["level", method][0]
-        rows.append(line(f"level, zero-point energies of {method}", level + zero_point, ccsdt))
-    header = ["", "MAE", "mean error", "correlation"]
+    rows = []
+    for method in METHODS:
+        with_zero, ccsdt = np.array([highest[method][name] for name in names]).T
+        without, level = np.array([own[method][name] for name in names]).T
+        title = f"wB97X/6-31G\\*, zero-point energies of {method}"
+        rows.append(line(title, level + with_zero - without, ccsdt))
+    title = f"Barriers of {len(names)} reactions against CCSD(T), kcal/mol"
     report = Report()
-    report.table(f"Barriers of {len(names)} reactions against CCSD(T), kcal/mol", header, rows)
-    rows = [line(method, columns["level", method][0], level) for method in METHODS]
-    report.table("The same against the level of the labels, without zero-point", header, rows)
+    report.table(title, ["", "MAE", "mean error", "correlation"], rows)
     report.write(args.out)
 
 

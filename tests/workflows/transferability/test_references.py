@@ -204,3 +204,37 @@ def test_a_label_is_what_pyscf_computes():
     frame = read(path, -1)
     found = label(frame, LabelSettings(unrestricted=True))
     assert found.energy == pytest.approx(frame.get_potential_energy(), abs=1e-5)
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return {int(row["rxn"]): row for row in csv.DictReader(file)}
+
+
+def test_closed_shells_are_never_below_states_that_may_break_symmetry():
+    """Of the five reactions that were labelled both ways; elsewhere both are the same."""
+    both = rows_of(FOLDER / "reactions" / "rdb7" / "data.csv")
+    closed = rows_of(FOLDER / "rdb7_level.csv")
+    assert len(closed) == 40 and set(both) < set(closed)
+    assert {row["level"] for row in closed.values()} == {f"{LEVEL}, grid level 3)"}
+    changes = [
+        float(closed[number][name]) - float(row[name])
+        for number, row in both.items()
+        for name in ("barrier", "reaction_energy")
+    ]
+    assert min(changes) > -0.005  # kcal/mol
+    assert sum(change < 0.005 for change in changes) == 6
+
+
+@needs_shared
+def test_the_level_is_near_coupled_clusters():
+    """Barriers of RDB7, those of the whole set with zero-point energies of a few kcal/mol."""
+    published, closed = (
+        rows_of(SHARED / "rdb7_subset" / "data.csv"),
+        rows_of(FOLDER / "rdb7_level.csv"),
+    )
+    assert set(published) == set(closed)
+    pairs = [(float(closed[n]["barrier"]), float(published[n]["dE0"])) for n in closed]
+    level, coupled = np.array(pairs).T
+    assert np.corrcoef(level, coupled)[0, 1] > 0.97
+    assert 5 < (level - coupled).mean() < 15
