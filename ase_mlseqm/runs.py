@@ -172,7 +172,8 @@ class Run:
         for frame, point in points:
             if point is not None and point.uncertain:
                 size = point.uncertainty
-                told = f"± {size:.2f} eV" if math.isfinite(size) else "a network has no solution"
+                known = size is not None and math.isfinite(size)
+                told = f"± {size:.2f} eV" if known else "a network has no solution"
                 unsure.append(f"{frame.name} ({told})")
             if point is not None and point.unstable:
                 unstable.append(frame.name)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from ase_mlseqm.committee import Committee
 from ase_mlseqm.committee_file import committee_path, read_committee, write_committee
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.nn.weights import load_model, save_model
+from ase_mlseqm.runs import Run
 from ase_mlseqm.training.calibration import calibrate, unseen
 from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.history import files_behind
@@ -299,6 +301,14 @@ def test_frames_that_were_trained_on_do_not_calibrate(tmp_path):
     save_model(tmp_path / "m.safetensors", network(2), {"training": card["training"]})
     with pytest.raises(InputError, match="does not tell what was kept"):
         unseen(data, [*networks, load_model(tmp_path / "m.safetensors")])
+
+
+def test_a_member_without_a_solution_is_named_in_words(capsys):
+    """In the place of the number that there is none of."""
+    engine = engine_of(network(1), learned(std=1e3, seed=1))
+    (point,) = engine.run([build("C6H6")], ASKED)
+    Run.doubt(SimpleNamespace(level="mine"), [(SimpleNamespace(name="ring.xyz"), point)])
+    assert "mine was trained on: ring.xyz (a network has no solution);" in capsys.readouterr().err
 
 
 def test_command_line(model, tmp_path, monkeypatch, capsys):
