@@ -339,12 +339,14 @@ def test_help_does_not_wait_for_torch():
 
 
 def test_radicals_with_the_learned_model_are_warned_of(tmp_path):
-    """In one line, and in what is written."""
+    """Of all in one line, of unsure ones by name, and in what is written."""
     write(tmp_path / "a.xyz", molecule("CH3"))
     line = [sys.executable, "-m", "ase_mlseqm.cli", "sp", "a.xyz"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stderr == (
+    of_all, by_name = done.stderr.splitlines()
+    assert of_all == (
         "mlseqm: warning: ions and radicals are not in the training data of hipnn-pm3: check "
-        "these results against another method\n"
+        "these results against another method"
     )
+    assert by_name.startswith("mlseqm: warning: unlike what hipnn-pm3 was trained on: a.xyz (± ")
     assert read(tmp_path / "a_sp.extxyz").info["status"] == "not_in_training"
