@@ -22,6 +22,7 @@ from .report import Outcome, console, titled_table
 from .results import SinglePoint
 from .runs import Run, complain, progress_bar
 from .summary import jsonable
+from .units import SPEED_OF_LIGHT
 from .workflows.interrupted import Interrupted
 from .workflows.md import dynamics
 from .workflows.md_config import MDResult
@@ -29,7 +30,7 @@ from .workflows.md_figures import plot_energies, plot_spectrum, with_error
 from .workflows.md_log import Files
 from .workflows.replicas import replicas
 from .workflows.side_by_side import side_by_side
-from .workflows.spectra import CM, Spectrum, ir_spectrum, power_spectrum
+from .workflows.spectra import Spectrum, ir_spectrum, power_spectrum
 from .workflows.trajectory import write_last
 
 UNITS = {
@@ -214,7 +215,7 @@ def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions)
     skip = 1e3 * settings.equilibration
     timestep = step if settings.ensemble == "nve" else None
     found: dict[str, list[Spectrum]] = {"power": [], "ir": []}
-    fastest = 0.5 / (spacing * CM)
+    fastest = 0.5 / (spacing * SPEED_OF_LIGHT)
     if results and fastest < HIGHEST:
         complain(
             f"{label}: no spectrum of the velocities, which every {settings.interval} steps show "

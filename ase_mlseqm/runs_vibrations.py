@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from ase import units
 from rich.table import Table
 
 from .cli_vibrations import ThermoOptions, VibOptions
@@ -16,6 +15,7 @@ from .runs import Run
 from .runs_chunks import Workflow
 from .runs_frames import Account, each_frame
 from .runs_spectra import write_csv, write_spectra
+from .units import EV_TO_KCAL
 from .workflows.thermochemistry import ThermoResult, ideal_gas
 from .workflows.vibrations import (
     VibrationsConfig,
@@ -39,7 +39,7 @@ UNITS = {
     "temperatures": "K",
     "pressure": "Pa",
 }
-KCAL = units.kcal / units.mol
+KCAL = 1.0 / EV_TO_KCAL
 
 
 LEFT_OUT = ("hessian", "dipole_derivatives", "modes", "config", "unprojected") + (

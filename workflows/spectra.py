@@ -18,8 +18,7 @@ from ase import units
 from scipy.fft import irfft, next_fast_len, rfft
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.units import INFRARED
-from ase_mlseqm.units import SPEED_OF_LIGHT as CM
+from ase_mlseqm.units import INFRARED, SPEED_OF_LIGHT
 from ase_mlseqm.wholefile import named_errors
 
 
@@ -130,7 +129,7 @@ def ir_spectrum(
     slopes = (dipoles[2:] - dipoles[:-2]) / (2.0 * step * np.sqrt(units.kB * temperature))
     x, y, width = _density(slopes, interval, resolution, None)
     # central differences shrink an oscillation by sin(w h) / (w h)
-    phase = 2.0 * np.pi * CM * interval * x
+    phase = 2.0 * np.pi * SPEED_OF_LIGHT * interval * x
     keep = phase < 0.9 * np.pi
     x, y = x[keep], y[keep] / np.sinc(phase[keep] / np.pi) ** 2
     if timestep is not None:
@@ -144,8 +143,8 @@ def _density(
     """Wavenumbers, spectral density summed over the columns of (T, k), and its line width."""
     signal = signal - signal.mean(0)
     # a Hann window of half-length L in time is 1/(L c) wide at half maximum in wavenumbers
-    longest = min(len(signal) // 2, max(1, round(1.0 / (resolution * CM * interval))))
-    width = 1.0 / (longest * CM * interval)
+    longest = min(len(signal) // 2, max(1, round(1.0 / (resolution * SPEED_OF_LIGHT * interval))))
+    width = 1.0 / (longest * SPEED_OF_LIGHT * interval)
     n = next_fast_len(2 * len(signal), real=True)
     power = (np.abs(rfft(signal, n, axis=0)) ** 2).sum(1)
     correlation = irfft(power, n)[: longest + 1] / (len(signal) - np.arange(longest + 1))
@@ -153,9 +152,9 @@ def _density(
     padded = np.zeros(next_fast_len(16 * longest, real=True))
     padded[: longest + 1] = correlation * window
     padded[-longest:] = padded[longest:0:-1]
-    spacing = 1.0 / (len(padded) * CM * interval)
+    spacing = 1.0 / (len(padded) * SPEED_OF_LIGHT * interval)
     # one side only, hence twice
-    density = 2.0 * rfft(padded).real * CM * interval
+    density = 2.0 * rfft(padded).real * SPEED_OF_LIGHT * interval
     x = spacing * np.arange(len(density))
     if timestep is not None:
         x, density = _undo_verlet(x, density, timestep)
@@ -166,7 +165,7 @@ def _undo_verlet(
     x: np.ndarray, density: np.ndarray, timestep: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wavenumbers and density of the exact motion from those of velocity Verlet's."""
-    half = np.pi * CM * timestep
+    half = np.pi * SPEED_OF_LIGHT * timestep
     keep = half * x < 0.45 * np.pi
     x, density = x[keep], density[keep]
     return np.sin(half * x) / half, density / np.cos(half * x)

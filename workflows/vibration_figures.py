@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from ase import units
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.wholefile import write_whole_picture
 
 from .thermochemistry import REFERENCE, ThermoResult
@@ -88,7 +88,7 @@ def _lines(
 
 def plot_thermochemistry(result: ThermoResult, path: str | Path, title: str = "") -> None:
     """Draw enthalpy, entropy and Gibbs energy against the temperature into a PNG."""
-    kcal = units.kcal / units.mol
+    kcal = 1.0 / EV_TO_KCAL
     order = np.argsort(result.temperatures)
     temperatures = result.temperatures[order]
     zero = result.enthalpies - result.enthalpy_changes
