@@ -130,14 +130,12 @@ def break_symmetry(
     occupied: Tensor,
     result: SCFResult,
     settings: SCFSettings,
-    followed: bool,
+    doubtful: Tensor,
 ) -> None:
     """Look for unrestricted solutions with other spins on the atoms.
 
-    Singlets without spins are started from several densities that have some; all that may be
-    another solution than the lowest also from spins that alternate from atom to atom.  That is
-    every molecule that was not ``followed`` from the density of another geometry, and of those
-    that were the singlets, and where the gap is small.
+    Singlets without spins are started from several densities that have some; all singlets, and
+    what is ``doubtful`` (B,), also from spins that alternate from atom to atom.
     """
     usable = torch.isfinite(result.residual) & (builder.layout.n_atoms > 1)
     singlet = occupied[0] == occupied[1]
@@ -156,9 +154,7 @@ def break_symmetry(
         starts.append(guesses.perturbed(part.layout, filling, seed=1))
         for start in starts:
             climb(BROKEN, start, part, filling, result, where, settings)
-    if followed:
-        usable = usable & (singlet | (gap(result.mo_energies, occupied) < MOVABLE_GAP))
-    where = usable.nonzero().squeeze(1)
+    where = (usable & (singlet | doubtful)).nonzero().squeeze(1)
     if len(where):
         part, filling = builder.select(where), occupied[:, where]
         start = guesses.alternating(part.layout, filling, part.hcore)

@@ -60,3 +60,18 @@ def test_a_radical_that_is_stretched_leaves_a_state_that_is_none_of_the_lowest()
     fresh = atoms.copy()
     fresh.calc = MLSEQM("PM3")
     assert energies[-1] == pytest.approx(fresh.get_potential_energy(), abs=0.01)
+
+
+@pytest.mark.parametrize(("name", "unrestricted"), [("CH3O", None), ("NO2", None), ("C2H6", True)])
+def test_molecules_that_are_followed_near_their_minima_are_not_searched(name, unrestricted):
+    """Further starts, or DIIS that is slow as of any radical, are no sign of another solution."""
+    atoms = molecule(name)
+    atoms.calc = MLSEQM("PM3", unrestricted=unrestricted)
+    atoms.get_potential_energy()
+    for seed in range(4):
+        atoms.rattle(0.01, seed=seed)
+        atoms.get_potential_energy()
+        assert atoms.calc.singlepoint.iterations < 130  # ten rungs take more than 250
+    fresh = atoms.copy()
+    fresh.calc = MLSEQM("PM3", unrestricted=unrestricted)
+    assert atoms.get_potential_energy() == pytest.approx(fresh.get_potential_energy(), abs=1e-5)
