@@ -8,7 +8,7 @@ from ase.io import read, write
 
 from ase_mlseqm import MLSEQM, cli, evaluate
 from ase_mlseqm.engine import Engine
-from ase_mlseqm.scf import search
+from ase_mlseqm.scf import driver, search
 from ase_mlseqm.workflows import harmonic as module
 from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
@@ -33,6 +33,7 @@ def pm3(**options):
 def test_a_relaxation_leaves_a_state_that_is_no_longer_the_lowest(stretched, monkeypatch):
     """At its end at the latest: here the SCF does not see it on the way."""
     monkeypatch.setattr(search, "MOVABLE_GAP", 0.0)
+    monkeypatch.setattr(driver, "FOLLOWED_GAP", 0.0)
     lowest = relax(molecule("NO2"), pm3(), CONFIG)
     seen = []
     alone = relax(stretched, pm3(), CONFIG, callback=lambda *row: seen.append(row))
