@@ -9,7 +9,6 @@ differences of its own heats of formation. Needs `mopac` on the path, scine-spar
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from molecules import Entry, entries_and_methods
 from mopac import FIXED_KEYWORDS, MopacJob, run_mopac_batch
+from records import write_records
 from sparrow import SETTINGS, run_sparrow
 
 DIGITS = {"positions": 10, "heat_of_formation_kcal_mol": 6, "total_energy_eV": 7, "energy_eV": 7}
@@ -45,7 +45,7 @@ def main() -> None:
         for (entry, method), mopac_result in zip(calculations, mopac_results, strict=True)
     ]
     write_references(records, out)
-    print(f"wrote {len(records)} calculations to {out}\n")
+    print()
     print_disagreements(records)
     print_gradient_check(calculations)
 
@@ -88,9 +88,7 @@ def write_references(records: list[dict], out: Path) -> None:
         "sparrow": {"package": f"scine-sparrow {version('scine-sparrow')}", **SETTINGS},
         "units": "Angstrom, eV, kcal/mol, kcal/mol/Angstrom, Debye, e",
     }
-    lines = [json.dumps(_rounded(record), separators=(",", ":")) for record in records]
-    head = f'{{"about": {json.dumps(about, indent=1)},\n"calculations": [\n'
-    out.write_text(head + ",\n".join(lines) + "\n]}\n")
+    write_records(out, about, "calculations", [_rounded(record) for record in records])
 
 
 def _rounded(value, digits: int = DEFAULT_DIGITS):

@@ -10,16 +10,15 @@ at each.  What MOPAC does not find is left out.  Needs `mopac` on the path and a
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.io import read
-from mopac import _aux_number, _aux_numbers, run_mopac
+from mopac import _aux_number, _aux_numbers, run_mopac, search_and_force
+from records import write_records
 
 BASE = "PM3 PRECISE NOMM GEO-OK XYZ NOREOR NOSYM SCFCRT=1.E-12 AUX(PRECISION=9) LET"
 SEARCH = {"reactant": "GNORM=0.01", "top": "TS GNORM=0.01", "product": "GNORM=0.01"}
@@ -43,10 +42,7 @@ def main() -> None:
         "keywords": f"{BASE} with {SEARCH}; then OLDGEO {BASE} FORCE",
         "units": "Angstrom, kcal/mol, cm-1 (imaginary ones are negative)",
     }
-    lines = [json.dumps(record, separators=(",", ":")) for record in records]
-    head = f'{{"about": {json.dumps(about, indent=1)},\n"structures": [\n'
-    out.write_text(head + ",\n".join(lines) + "\n]}\n")
-    print(f"wrote {len(records)} structures to {out}")
+    write_records(out, about, "structures", records)
 
 
 def version() -> str:
@@ -77,18 +73,7 @@ def record(atoms: Atoms, search: str) -> dict:
         "start": atoms.positions.round(10).tolist(),
         "start_heat_of_formation_kcal_mol": point["heat_of_formation_kcal_mol"],
     }
-    lines = (
-        f"{symbol:2s} " + " ".join(f"{x:.10f} 1" for x in position)
-        for symbol, position in zip(atoms.symbols, atoms.positions, strict=True)
-    )
-    move = [f"{BASE} {search}", "search", "", *lines, ""]
-    force = [f"OLDGEO {BASE} FORCE", "force", "", "", ""]
-    with tempfile.TemporaryDirectory(prefix="mopac-") as folder:
-        stem = Path(folder) / "job"
-        stem.with_suffix(".mop").write_text("\n".join(move + force))
-        subprocess.run(["mopac", str(stem.with_suffix(".mop"))], cwd=folder, capture_output=True)
-        out = stem.with_suffix(".out").read_text()
-        aux = stem.with_suffix(".aux").read_text().split("START OF MOPAC FILE")[-1]
+    out, aux = search_and_force(atoms, f"{BASE} {search}", f"{BASE} FORCE")
     zero_point_energy = re.search(r"ZERO_POINT_ENERGY:KCAL/MOL=\s*(\S+)", aux)
     if "GRADIENT NORM =" not in out or zero_point_energy is None:
         return found

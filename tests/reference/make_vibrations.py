@@ -10,15 +10,13 @@ translations and rotations behind the vibrations.  Needs `mopac` on the path and
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import subprocess
-import tempfile
 from pathlib import Path
 
 from ase import Atoms
 from ase.build import molecule
-from mopac import SPIN_KEYWORDS, _aux_number, _aux_numbers
+from mopac import SPIN_KEYWORDS, _aux_number, _aux_numbers, search_and_force
+from records import write_records
 
 BASE = "PM3 PRECISE NOMM GEO-OK XYZ NOREOR SCFCRT=1.E-12 AUX(PRECISION=9) LET"
 NAMES = (
@@ -41,10 +39,7 @@ def main() -> None:
         "keywords": f"{BASE} FORCE THERMO{TEMPERATURES} at a geometry of {BASE} GNORM=0.001",
         "units": "Angstrom, cm-1, e, u, kcal/mol, cal/mol, cal/mol/K; 1 atm",
     }
-    lines = [json.dumps(record, separators=(",", ":")) for record in records]
-    head = f'{{"about": {json.dumps(about, indent=1)},\n"molecules": [\n'
-    out.write_text(head + ",\n".join(lines) + "\n]}\n")
-    print(f"wrote {len(records)} molecules to {out}")
+    write_records(out, about, "molecules", records)
 
 
 def start(name: str) -> Atoms:
@@ -61,18 +56,9 @@ def record(name: str, charge: int, multiplicity: int) -> dict:
     state = f"CHARGE={charge}"
     if multiplicity > 1:
         state += f" UHF {SPIN_KEYWORDS[multiplicity - 1]}"
-    lines = (
-        f"{symbol:2s} " + " ".join(f"{x:.10f} 1" for x in position)
-        for symbol, position in zip(atoms.symbols, atoms.positions, strict=True)
-    )
-    relax = [f"{BASE} GNORM=0.001 {state}", name, "", *lines, ""]
     thermo = "THERMO({},{},{})".format(*TEMPERATURES)
-    force = [f"OLDGEO {BASE} FORCE {thermo} {state}", name, "", "", ""]
-    with tempfile.TemporaryDirectory(prefix="mopac-") as folder:
-        stem = Path(folder) / "job"
-        stem.with_suffix(".mop").write_text("\n".join(relax + force))
-        subprocess.run(["mopac", str(stem.with_suffix(".mop"))], cwd=folder, capture_output=True)
-        aux = stem.with_suffix(".aux").read_text().split("START OF MOPAC FILE")[-1]
+    relax, force = f"{BASE} GNORM=0.001 {state}", f"{BASE} FORCE {thermo} {state}"
+    _, aux = search_and_force(atoms, relax, force, name)
     n_atoms = len(atoms)
     zero_point_energy = re.search(r"ZERO_POINT_ENERGY:KCAL/MOL=\s*(\S+)", aux)
     assert zero_point_energy is not None

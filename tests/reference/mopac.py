@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from ase.data import chemical_symbols
 
 EV_IN_KCAL_MOL = 23.060547830619  # CODATA 2018, as in MOPAC
@@ -70,6 +71,30 @@ class MopacJob:
             for number, position in zip(self.numbers, self.positions, strict=True)
         )
         return "\n".join([self.keywords, title, "", *atoms, ""])
+
+
+def search_and_force(
+    atoms: Atoms, search: str, force: str, title: str = "search"
+) -> tuple[str, str]:
+    """Move to a stationary point, and vibrate there: MOPAC's ``.out``, and the last ``.aux`` part.
+
+    Parameters
+    ----------
+    search, force : str
+        Keywords of both jobs.
+    """
+    lines = (
+        f"{symbol:2s} " + " ".join(f"{x:.10f} 1" for x in position)
+        for symbol, position in zip(atoms.symbols, atoms.positions, strict=True)
+    )
+    move = [search, title, "", *lines, ""]
+    vibrate = [f"OLDGEO {force}", title, "", "", ""]
+    with tempfile.TemporaryDirectory(prefix="mopac-") as folder:
+        stem = Path(folder) / "job"
+        stem.with_suffix(".mop").write_text("\n".join(move + vibrate))
+        subprocess.run(["mopac", str(stem.with_suffix(".mop"))], cwd=folder, capture_output=True)
+        aux = stem.with_suffix(".aux").read_text()
+        return stem.with_suffix(".out").read_text(), aux.split("START OF MOPAC FILE")[-1]
 
 
 def mopac_available() -> bool:
