@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from .command import workflow_command
-from .errors import InputError
 from .workflows.relax import RelaxConfig
 
 if TYPE_CHECKING:
@@ -25,12 +24,9 @@ class PointOptions:
     """What to compute, separated by commas."""
 
     def __post_init__(self) -> None:
-        from .singlepoint import PROPERTIES, UNCERTAINTY  # torch comes with it
+        from .singlepoint import require_known  # torch comes with it
 
-        known = (*PROPERTIES, UNCERTAINTY)
-        for name in self.properties:
-            if name not in known:
-                raise InputError(f"unknown property {name!r}: choose from {', '.join(known)}")
+        require_known(self.properties)
         asked = tuple(dict.fromkeys(("energy", *self.properties)))
         object.__setattr__(self, "properties", asked)
 

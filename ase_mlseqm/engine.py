@@ -35,7 +35,7 @@ from .properties import bond_orders
 from .results import Callback, SinglePoint, Status
 from .scf import SCFSettings
 from .scf.guess import n_occupied
-from .singlepoint import PROPERTIES, UNCERTAINTY, compute, unpack
+from .singlepoint import UNCERTAINTY, compute, require_known, unpack
 from .solution import Topology, charges_of, set_up, stability_of, topology
 from .validate import check
 
@@ -112,12 +112,7 @@ class Engine:
             properties = tuple(properties)  # which may be used up by a first look
         except TypeError:
             raise InputError(f"properties is {properties!r}: give a list of names") from None
-        known = (*PROPERTIES, UNCERTAINTY)
-        unknown = set(properties) - set(known)
-        if unknown:
-            raise InputError(
-                f"unknown property {min(unknown, key=str)!r}: choose from {', '.join(known)}"
-            )
+        require_known(properties)
         if UNCERTAINTY in properties:
             _ = self.committee  # an error must come before the work
         jobs = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from . import properties as props
 from .batch import Batch
+from .errors import InputError
 from .model import Model
 from .nddo.layout import Layout
 from .nddo.parameters import elements
@@ -39,6 +40,14 @@ PROPERTIES = (
 ``magmoms`` the expectation value of S^2."""
 UNCERTAINTY = "uncertainty"
 """What may be asked for besides where the model has a committee."""
+
+
+def require_known(properties: Iterable[Any]) -> None:
+    """Raise :class:`InputError` unless all of them may be asked for."""
+    known = (*PROPERTIES, UNCERTAINTY)
+    for name in properties:
+        if name not in known:
+            raise InputError(f"unknown property {name!r}: choose from {', '.join(known)}")
 
 
 @dataclasses.dataclass

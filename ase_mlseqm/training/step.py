@@ -222,7 +222,7 @@ class Pass:
         own = energy_slope[layout.molecule].unsqueeze(1) * self.slope
         # what did not converge may be no number, which a weight of zero leaves as it is; any other
         # that is none must be seen
-        counts, moved = ((part[layout.molecule]).unsqueeze(1) for part in (self.ok, use))
+        counts, moved = (part[layout.molecule].unsqueeze(1) for part in (self.ok, use))
         own = own.where(counts, 0.0)
         up, down = up.where(moved, 0.0), down.where(moved, 0.0)
         with torch.enable_grad():
