@@ -18,13 +18,15 @@ from .validate import check, electron_counts
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A molecule to compute, the size of its matrices, and a starting density (S, N, N)."""
+    """A molecule to compute, the size of its matrices, whether its parameters are learned, and a
+    starting density (S, N, N)."""
 
     index: int
     molecule: Molecule
     unrestricted: bool
     n_orbitals: int
     n_products: int
+    learned: bool
     guess: np.ndarray | None
 
     @classmethod
@@ -52,7 +54,7 @@ class Job:
         if guess is not None and (guess.shape != shape or not np.isfinite(guess).all()):
             guess = None
         n_products = int(np.where(molecule.numbers > 1, 10, 1).sum())
-        return cls(index, molecule, spin, n_orbitals, n_products, guess)
+        return cls(index, molecule, spin, n_orbitals, n_products, model.learned, guess)
 
     @property
     def unpaired(self) -> bool:

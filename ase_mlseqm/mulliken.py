@@ -28,8 +28,10 @@ def overlap_matrices(layout: Layout, maps: Maps, constants: Constants, shape: Ge
     within[heavy] = -minus_trace(within.device)
     within[hydrogen] = 1.0
     values = torch.cat((within, *(block.flatten() for block in blocks), maps.zero))
-    matrices = values.index_select(0, maps.scatter).view(maps.padding.shape)
-    return matrices + (maps.padding != 0).to(matrices.dtype)
+    n_b, n = maps.padding.shape
+    matrices = values.index_select(0, maps.scatter).view(n_b, n, n)
+    matrices.diagonal(dim1=1, dim2=2).add_(maps.padding != 0)
+    return matrices
 
 
 def mulliken_charges(layout: Layout, density: Tensor, overlap: Tensor) -> Tensor:

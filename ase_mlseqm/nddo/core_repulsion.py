@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..units import BOHR
+from .chunks import in_chunks
 from .layout import Layout
 
 
@@ -28,20 +29,28 @@ class CoreConstants:
         Exponents of both atoms.
     scaled : (P, 2)
         1 where the atom's exponential carries a factor R, else 0.
-    gaussians : (P, 2, 3, 4), or None
-        K, L, M of both atoms; None when the method has none.
+    atoms : (P, 2)
+        Both atoms.
+    gaussians : (n, 3, 4), or None
+        K, L, M of every atom; None when the method has none.
     """
 
     zz: Tensor
     alpha: Tensor
     scaled: Tensor
+    atoms: Tensor
     gaussians: Tensor | None
 
 
+def _of_pairs(gaussians: Tensor, atoms: Tensor) -> tuple[Tensor, ...]:
+    """K, L, M of both ``atoms`` (P, 2) of pairs, (P, 2, 4) each: not kept, there are many pairs."""
+    return gaussians.index_select(0, atoms.view(-1)).unflatten(0, atoms.shape).unbind(2)
+
+
 def core_constants(layout: Layout, alpha: Tensor, gaussians: Tensor | None) -> CoreConstants:
-    """From exponents (P, 2) and Gaussians (P, 2, 3, 4) of the atoms of every pair."""
+    """From exponents (P, 2) of the atoms of every pair and Gaussians (n, 3, 4) of the atoms."""
     zz, scaled = layout.once("core", lambda: _fixed(layout))
-    return CoreConstants(zz, alpha, scaled, gaussians)
+    return CoreConstants(zz, alpha, scaled, layout.pairs, gaussians)
 
 
 def _fixed(layout: Layout) -> tuple[Tensor, Tensor]:
@@ -73,14 +82,19 @@ def core_slopes(
         f_A and f_B.
     """
     by_alpha = (screening * (-constants.zz * distance * ssss).unsqueeze(1)).unsqueeze(2)
-    if constants.gaussians is None:
+    gaussians = constants.gaussians
+    if gaussians is None:
         return by_alpha
-    K, L, M = constants.gaussians.unbind(2)
-    displacement = distance.view(-1, 1, 1) - M
-    stretched = L * displacement
-    by_K = torch.exp(-stretched * displacement) * (constants.zz / distance).view(-1, 1, 1)
-    by_M = 2.0 * K * by_K * stretched
-    return torch.cat((by_alpha, by_K, -K * by_K * displacement**2, by_M), 2)
+
+    def slopes(by_alpha: Tensor, distance: Tensor, zz: Tensor, atoms: Tensor) -> Tensor:
+        K, L, M = _of_pairs(gaussians, atoms)
+        displacement = distance.view(-1, 1, 1) - M
+        stretched = L * displacement
+        by_K = torch.exp(-stretched * displacement) * (zz / distance).view(-1, 1, 1)
+        by_M = 2.0 * K * by_K * stretched
+        return torch.cat((by_alpha, by_K, -K * by_K * displacement**2, by_M), 2)
+
+    return in_chunks(slopes, by_alpha, distance, constants.zz, constants.atoms)
 
 
 def core_repulsion(
@@ -97,14 +111,19 @@ def core_repulsion(
     decay, scale = decays(distance, constants)
     extra = ssss * (decay * scale).sum(1)
     steep = ssss[0] * (decay * (constants.scaled - constants.alpha * scale)).sum(1)
-    if constants.gaussians is not None:
-        K, L, M = constants.gaussians.unbind(2)
-        displacement = distance.view(-1, 1, 1) - M
-        stretched = L * displacement
-        terms = K * torch.exp(-stretched * displacement)
-        value = terms.sum((1, 2)) / distance
+    gaussians = constants.gaussians
+    if gaussians is not None:
+
+        def gaussian_part(distance: Tensor, atoms: Tensor) -> Tensor:
+            K, L, M = _of_pairs(gaussians, atoms)
+            displacement = distance.view(-1, 1, 1) - M
+            stretched = L * displacement
+            terms = K * torch.exp(-stretched * displacement)
+            return torch.stack((terms.sum((1, 2)), 2.0 * (stretched * terms).sum((1, 2))))
+
+        value, steeper = in_chunks(gaussian_part, distance, constants.atoms, axis=1) / distance
         extra[0] += value
-        steep = steep - (2.0 * (stretched * terms).sum((1, 2)) + value) / distance
+        steep = steep - (steeper + value / distance)
     if slopes:
         extra[1].add_(steep, alpha=BOHR)
     return constants.zz * extra

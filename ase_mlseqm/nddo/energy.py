@@ -18,6 +18,7 @@ import functools
 import torch
 from torch import Tensor
 
+from .chunks import in_chunks
 from .constants import lasting
 from .fock import DensityParts
 from .integrals import Constants, Integrals
@@ -89,10 +90,13 @@ def pair_coefficients(layout: Layout, parts: DensityParts) -> Integrals:
     net = parts.products().sum(0) * both - layout.core_products
     q_xx, r_xx, q_xh, r_xh, q_hh, r_hh = (net[index] for index in layout.pair_products)
     maps = _exchange_maps(net.device)
-    d_xx = parts.xx.index_select(2, maps.xx).view(n_spin, -1, 4, N_PRODUCTS**2).unbind(2)
-    exchange_xx = torch.addcmul(d_xx[0] * d_xx[1], d_xx[2], d_xx[3]).sum(0) * (
-        both * maps.xx_weight
-    )
+
+    def exchange(d: Tensor) -> Tensor:
+        d_xx = d.index_select(2, maps.xx).unflatten(2, (4, -1)).unbind(2)
+        products = torch.addcmul(d_xx[0] * d_xx[1], d_xx[2], d_xx[3]).sum(1)
+        return products * (both * maps.xx_weight)
+
+    exchange_xx = in_chunks(exchange, parts.xx.transpose(0, 1))
     d_xh = parts.xh.index_select(2, maps.xh).view(n_spin, -1, 2, N_PRODUCTS).unbind(2)
     exchange_xh = (d_xh[0] * d_xh[1]).sum(0) * (both * maps.xh_weight)
     return Integrals(

@@ -50,8 +50,8 @@ class Maps:
         The same for the repulsion matrix W.
     weight : (B * M,)
         1 or 2 for the products, 0 for padding.
-    padding : (B, N, N)
-        Diagonal level of the padding, eV.
+    padding : (B, N)
+        Level of the padding, eV, and zero where there is an orbital.
     zero : (1,)
         The element that padding is made of.
     sizes : list of int
@@ -128,9 +128,12 @@ def build_maps(layout: Layout) -> Maps:
 
     level = torch.arange(n, device=device)
     real = level < layout.n_orbitals.unsqueeze(1)
-    padding = torch.diag_embed(VIRTUAL_LEVEL * (~real).to(torch.float64))
+    padding = VIRTUAL_LEVEL * (~real).to(torch.float64)
     w = _repulsion_map(layout)
     sizes = [len(weight), *(block.numel() for block, _ in pairs)]
+    # no map is longer than twice W; half the memory where 32 bits can count that far
+    kind = torch.int32 if 2 * w.numel() < 2**31 else torch.int64
+    gather, scatter, w = gather.to(kind), scatter.to(kind), w.to(kind)
     return Maps(gather, scatter, w, weight, padding, weight.new_zeros(1), sizes)
 
 
@@ -311,14 +314,16 @@ def fock_builder(
     pairs = (integrals.h_xx.flatten(), integrals.h_xh.flatten(), integrals.h_hh)
     values = torch.cat((hcore, *pairs, hcore.new_zeros(1)))
     exchange_xx = integrals.w_xx.flatten(1).index_select(1, _exchange_map(hcore.device))
+    matrices = values.index_select(0, maps.scatter).view(n_b, n, n)
+    matrices.diagonal(dim1=1, dim2=2).add_(maps.padding)
     return FockBuilder(
         layout=layout,
         maps=maps,
-        hcore=values.index_select(0, maps.scatter).view(n_b, n, n) + maps.padding,
+        hcore=matrices,
         repulsion=repulsion_matrix(maps, integrals, one),
         minus_core=-layout.core_products,
-        exchange_xx=exchange_xx.view(-1, 16, 16).neg(),
-        exchange_xh=integrals.w_xh[:, PACK.to(hcore.device)].neg(),
+        exchange_xx=exchange_xx.view(-1, 16, 16).neg_(),
+        exchange_xh=integrals.w_xh[:, PACK.to(hcore.device)].neg_(),
         exchange_hh=integrals.w_hh.neg(),
         spin_exchange=one.half_exchange,
         spin_hydrogen=one.repulsion_hydrogen,

@@ -45,7 +45,10 @@ def _torque(blocks: Tensor, coefficients: Tensor, generators: Tensor) -> Tensor:
 
 def _one_sided(rows: Tensor, coefficients: Tensor, generators: Tensor) -> Tensor:
     """(P, 3) torques of vectors (P, k)."""
-    return (rows.unsqueeze(2) * coefficients.unsqueeze(1)).flatten(1) @ generators
+    k = rows.shape[1]
+    # turned first: pairs with hydrogen are many, and all products of their elements too large
+    turned = (rows @ generators.view(k, 3 * k)).view(-1, k, 3)
+    return torch.bmm(coefficients.unsqueeze(1), turned).squeeze(1)
 
 
 def position_gradient(

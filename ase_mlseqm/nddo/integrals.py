@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..units import BOHR
 from . import overlap
+from .chunks import in_chunks
 from .constants import lasting
 from .core_repulsion import CoreConstants, core_constants, core_repulsion
 from .layout import Layout
@@ -19,8 +20,8 @@ from .one_center import OneCenter, one_center
 from .overlap import OrbitalPairs, Overlaps
 from .parameters import Parameters
 from .products import N_PRODUCTS
-from .rotation import local_frames, product_rotation
-from .two_center import Terms, local_integrals, terms
+from .rotation import axial_parts, axial_products, from_axis, local_frames, product_rotation
+from .two_center import Terms, TermTable, local_integrals, term_table, terms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,52 +96,65 @@ def resonance_means(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     return tables[0], tables[1], tables[2]
 
 
+@functools.cache
+@lasting
+def _tables(device: torch.device) -> tuple[TermTable, TermTable, TermTable]:
+    """Terms of the three kinds of pairs; those of ``xh`` make the parts along the bond and across
+    it (``rotation.py``)."""
+    xh = term_table(N_PRODUCTS, 1, device)
+    along = dataclasses.replace(xh, coefficients=xh.coefficients @ axial_parts(device))
+    return term_table(N_PRODUCTS, N_PRODUCTS, device), along, term_table(1, 1, device)
+
+
 def prepare(layout: Layout, parameters: Parameters) -> Constants:
     """Everything that does not depend on the positions, differentiable in the parameters."""
     p = parameters
     atoms = multipoles(
         p.zeta_s, p.zeta_p, p.g_ss, p.g_pp, p.g_p2, p.h_sp, layout.shell, layout.heavy
     )
-    # one look-up for all that pairs need of their atoms, (P, 2, ...)
+    # what pairs need of their atoms, (P, 2, ...)
     own = torch.stack((p.beta_s, p.beta_p, p.alpha), 1)
-    both = torch.cat((atoms.D, atoms.rho, own, p.K, p.L, p.M), 1)[layout.pairs]
+    both = torch.cat((atoms.D, atoms.rho, own), 1)[layout.pairs]
     gaussians = None
     if p.K.requires_grad or bool((p.K != 0).any()):
-        gaussians = both[:, :, 8:].unflatten(2, (3, -1))
+        gaussians = torch.stack((p.K, p.L, p.M), 1)
     known = layout.overlapping
     zeta = torch.stack((p.zeta_s, p.zeta_p), 1).flatten()[known.orbitals]
     xx, xh, hh = layout.xx, layout.xh, layout.hh
 
-    def pairs(kind: slice, n1: int, n2: int) -> Terms:
-        return terms(both[kind, :, :5].flatten(1), n1, n2)
-
+    of_xx, of_xh, of_hh = (
+        terms(both[kind, :, :5].flatten(1), table)
+        for kind, table in zip((xx, xh, hh), _tables(both.device), strict=True)
+    )
     mean_xx, mean_xh, mean_hh = resonance_means(both.device)
     beta = both[:, :, 5:7].mT.flatten(1)
     return Constants(
         parameters=p,
         multipoles=atoms,
         one=one_center(p, layout),
-        xx=pairs(xx, N_PRODUCTS, N_PRODUCTS),
-        xh=pairs(xh, N_PRODUCTS, 1),
-        hh=pairs(hh, 1, 1),
+        xx=of_xx,
+        xh=of_xh,
+        hh=of_hh,
         orbitals=overlap.orbital_pairs(zeta, known.tables),
         orbital_pair=known.pair,
         beta_xx=(beta[xx] @ mean_xx).unflatten(1, (4, 4)),
         # what hydrogen has no orbital for may be not a number
         beta_xh=beta[xh, :3] @ mean_xh[:3],
         beta_hh=(beta[hh, :2] @ mean_hh[:2]).squeeze(1),
-        core=core_constants(layout, both[:, :, 7], gaussians),
+        core=core_constants(layout, both[:, :, 7].contiguous(), gaussians),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """Distances (P,) in Angstrom, unit vectors (P, 3) and, of pairs with a heavy atom, the
-    transformations (P_xx + P_xh, 10, 10) of orbital products from the local frame."""
+    """Distances (P,) in Angstrom, unit vectors (P, 3) and how orbital products get from the local
+    frame: of heavy-heavy pairs the transformations ``rotation`` (P_xx, 10, 10), of heavy-hydrogen
+    pairs the products ``axial`` (P_xh, 10) of the unit vectors."""
 
     distance: Tensor
     direction: Tensor
     rotation: Tensor
+    axial: Tensor
 
 
 def geometry(layout: Layout, positions: Tensor) -> Geometry:
@@ -148,8 +162,8 @@ def geometry(layout: Layout, positions: Tensor) -> Geometry:
     vectors = positions.index_select(0, layout.second) - positions.index_select(0, layout.first)
     distance = torch.linalg.vector_norm(vectors, dim=1)
     direction = vectors / distance.unsqueeze(1)
-    rotation = product_rotation(local_frames(direction[: layout.hh.start]))
-    return Geometry(distance, direction, rotation)
+    rotation = in_chunks(lambda z: product_rotation(local_frames(z)), direction[layout.xx])
+    return Geometry(distance, direction, rotation, axial_products(direction[layout.xh]))
 
 
 def overlap_blocks(
@@ -195,15 +209,18 @@ def integrals_and_slopes(
     """
     bohr = shape.distance * (1.0 / BOHR)
     xx, xh, hh = layout.xx, layout.xh, layout.hh
-    rotation = shape.rotation
-    local_xx = local_integrals(bohr[xx], constants.xx, slopes)
-    local_xx = local_xx.view(len(local_xx), -1, N_PRODUCTS, N_PRODUCTS)
-    local_xh = local_integrals(bohr[xh], constants.xh, slopes)
+    of_xx = constants.xx
+
+    def turned(distance: Tensor, turn: Tensor, atoms: Tensor, along: Tensor, b2: Tensor) -> Tensor:
+        local = local_integrals(distance, Terms(atoms, along, b2, of_xx.table), slopes)
+        # batched products by hand: @ would copy the rotations for integrals and slopes
+        blocks = local.unflatten(2, (N_PRODUCTS, N_PRODUCTS)).unbind(0)
+        return torch.stack([torch.bmm(torch.bmm(turn, block), turn.mT) for block in blocks])
+
+    parts = bohr[xx], shape.rotation, of_xx.atoms, of_xx.along, of_xx.b2
+    w_xx = in_chunks(turned, *parts, axis=1)
+    w_xh = from_axis(local_integrals(bohr[xh], constants.xh, slopes), shape.axial)
     w_hh = local_integrals(bohr[hh], constants.hh, slopes)[..., 0]
-    # batched products by hand: @ would copy the rotations for integrals and slopes
-    turn = rotation[xx]
-    w_xx = torch.stack([torch.bmm(torch.bmm(turn, part), turn.mT) for part in local_xx])
-    w_xh = torch.bmm(rotation[xh], local_xh.permute(1, 2, 0)).permute(2, 0, 1)
 
     distance = orbital_distances(constants, shape)
     if slopes:
@@ -214,7 +231,7 @@ def integrals_and_slopes(
     else:
         local = overlap.local_overlaps(distance, constants.orbitals).unsqueeze(0)
     s_xx, s_xh, s_hh = overlap_blocks(layout, local, shape.direction)
-    ssss = torch.cat((local_xx[..., 0, 0], local_xh[..., 0], w_hh), 1)
+    ssss = torch.cat((w_xx[..., 0, 0], w_xh[..., 0], w_hh), 1)  # the same in all frames
     return Integrals(
         w_xx,
         w_xh,

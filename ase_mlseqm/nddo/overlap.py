@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -142,22 +143,30 @@ def _polynomial(n_a: int, n_b: int, kind: int) -> np.ndarray:
     return table
 
 
+CHUNK = 32_768
+"""Pairs of orbitals that are computed at once: the auxiliary integrals of all pairs of a large
+molecule would take more memory than anything else, and this many stay in the cache."""
+
+
 @dataclasses.dataclass(frozen=True)
 class PairTables:
-    """What the kinds of Q pairs of orbitals alone determine.
+    """What the kinds of Q pairs of orbitals, U different ones, alone determine.
 
     Attributes
     ----------
-    exponents : (2, Q)
+    kind : (Q,)
+        Which of the U kinds a pair is.
+    exponents : (2, U)
         n + 1/2 of both, the power of 2 zeta in the normalisation.
-    factor : (Q,)
+    factor : (U,)
         The rest of the normalisation of both.
-    power : (Q,)
+    power : (U,)
         n_a + n_b + 1.
-    coefficients : (Q, K, K)
+    coefficients : (U, K, K)
         Of A_k B_l.
     """
 
+    kind: Tensor
     exponents: Tensor
     factor: Tensor
     power: Tensor
@@ -176,6 +185,8 @@ class OrbitalPairs:
         Half of their sum and of their difference.
     norms : (Q,)
         Product of the normalisation constants.
+    power : (Q,)
+        n_a + n_b + 1.
     tables : PairTables
     """
 
@@ -183,7 +194,19 @@ class OrbitalPairs:
     mean: Tensor
     difference: Tensor
     norms: Tensor
+    power: Tensor
     tables: PairTables
+
+    def parts(self, distance: Tensor) -> Iterator[tuple[Tensor, OrbitalPairs]]:
+        """At most :data:`CHUNK` pairs at a time, and how far apart they are."""
+        if len(distance) <= CHUNK:
+            yield distance, self
+            return
+        own = self.zeta, self.mean, self.difference, self.norms, self.power, self.tables.kind
+        parts = (tensor.split(CHUNK, -1) for tensor in (*own, distance))
+        for zeta, mean, difference, norms, power, kind, far in zip(*parts, strict=True):
+            tables = dataclasses.replace(self.tables, kind=kind)
+            yield far, OrbitalPairs(zeta, mean, difference, norms, power, tables)
 
 
 def pair_tables(shell_a: Tensor, shell_b: Tensor, kind: Tensor) -> PairTables:
@@ -195,23 +218,29 @@ def pair_tables(shell_a: Tensor, shell_b: Tensor, kind: Tensor) -> PairTables:
     for table, name in zip(tables, names, strict=True):
         polynomial = _polynomial(*name)
         table[: len(polynomial), : len(polynomial)] = polynomial
-    n_a, n_b = shell_a.to(torch.float64), shell_b.to(torch.float64)
+    n_a, n_b = (key // 100).to(torch.float64), (key // 10 % 10).to(torch.float64)
     # radial normalisation (2 zeta)^(n + 1/2) / sqrt((2 n)!)
     factorials = torch.lgamma(2 * n_a + 1) + torch.lgamma(2 * n_b + 1)
     return PairTables(
+        row,
         torch.stack((n_a, n_b)) + 0.5,
         torch.exp(-0.5 * factorials),
         n_a + n_b + 1.0,
-        torch.from_numpy(tables).to(shell_a.device)[row],
+        torch.from_numpy(tables).to(shell_a.device),
     )
 
 
 def orbital_pairs(zeta: Tensor, tables: PairTables) -> OrbitalPairs:
     """Prepare overlaps of Q pairs of exponents (2, Q), 1/bohr."""
-    radial = (2 * zeta) ** tables.exponents
+    radial = (2 * zeta) ** tables.exponents[:, tables.kind]
     half = 0.5 * zeta
     return OrbitalPairs(
-        zeta, half[0] + half[1], half[0] - half[1], radial[0] * radial[1] * tables.factor, tables
+        zeta,
+        half[0] + half[1],
+        half[0] - half[1],
+        radial[0] * radial[1] * tables.factor[tables.kind],
+        tables.power[tables.kind],
+        tables,
     )
 
 
@@ -234,7 +263,15 @@ class Overlaps:
 
 def overlaps(distance: Tensor, pairs: OrbitalPairs) -> Overlaps:
     """In the local frames of orbitals ``distance`` (Q,) bohr apart."""
-    coefficients = pairs.tables.coefficients
+    found = [_overlaps(*part) for part in pairs.parts(distance)]
+    if len(found) == 1:
+        return found[0]
+    tensors = ((part.value, part.steep_p, part.steep_x) for part in found)
+    return Overlaps(*(torch.cat(rows) for rows in zip(*tensors, strict=True)))
+
+
+def _overlaps(distance: Tensor, pairs: OrbitalPairs) -> Overlaps:
+    coefficients = pairs.tables.coefficients.index_select(0, pairs.tables.kind)
     size = coefficients.shape[-1]
     A = a_integrals(distance * pairs.mean, size)
     B = b_integrals(distance * pairs.difference, size)
@@ -245,13 +282,13 @@ def overlaps(distance: Tensor, pairs: OrbitalPairs) -> Overlaps:
 
 
 def _scale(distance: Tensor, pairs: OrbitalPairs) -> Tensor:
-    return pairs.norms * (0.5 * distance) ** pairs.tables.power
+    return pairs.norms * (0.5 * distance) ** pairs.power
 
 
 def distance_slopes(distance: Tensor, pairs: OrbitalPairs, found: Overlaps) -> Tensor:
     """Derivatives (Q,) of the overlaps per bohr."""
     steep = pairs.mean * found.steep_p + pairs.difference * found.steep_x
-    return pairs.tables.power * found.value / distance - steep
+    return pairs.power * found.value / distance - steep
 
 
 def exponent_slopes(distance: Tensor, pairs: OrbitalPairs, found: Overlaps) -> Tensor:
@@ -259,12 +296,17 @@ def exponent_slopes(distance: Tensor, pairs: OrbitalPairs, found: Overlaps) -> T
     half = 0.5 * distance
     by_p, by_x = half * found.steep_p, half * found.steep_x
     steep = torch.stack((by_p + by_x, by_p - by_x))
-    return found.value * (pairs.tables.exponents / pairs.zeta) - steep
+    exponents = pairs.tables.exponents.index_select(1, pairs.tables.kind)
+    return found.value * (exponents / pairs.zeta) - steep
 
 
 def local_overlaps(distance: Tensor, pairs: OrbitalPairs) -> Tensor:
     """Overlaps (Q,) alone, without the next higher integrals that only derivatives need."""
-    coefficients = pairs.tables.coefficients
+    return torch.cat([_local_overlaps(*part) for part in pairs.parts(distance)])
+
+
+def _local_overlaps(distance: Tensor, pairs: OrbitalPairs) -> Tensor:
+    coefficients = pairs.tables.coefficients.index_select(0, pairs.tables.kind)
     order = coefficients.shape[-1] - 1
     A = a_integrals(distance * pairs.mean, order)
     B = b_integrals(distance * pairs.difference, order)

@@ -25,6 +25,7 @@ from .multipoles import Multipoles, multipole_slopes
 from .one_center import isolated_atoms
 from .parameters import Parameters
 from .products import N_PRODUCTS
+from .rotation import to_axis
 from .two_center import term_slopes
 
 
@@ -56,10 +57,13 @@ def parameter_gradient(
     bohr = shape.distance * (1.0 / BOHR)
     by_beta, by_zeta = _resonance_slopes(layout, constants, shape, found, integrals, coefficients)
     by_terms, by_core = _repulsion_slopes(layout, constants, shape, bohr, integrals, coefficients)
-    of_pairs = torch.cat((by_terms, by_beta, by_core), 2)
-    size = of_pairs.shape[2]
+    of_pairs = torch.cat((by_terms, by_beta), 2)
+    alone = by_core.shape[2]
+    size = of_pairs.shape[2] + alone
+    both = layout.pairs.view(-1)
     own = of_pairs.new_zeros(len(layout.numbers), size)
-    own.index_add_(0, layout.pairs.flatten(), of_pairs.view(-1, size))
+    own[:, :-alone].index_add_(0, both, of_pairs.view(-1, size - alone))
+    own[:, -alone:].index_add_(0, both, by_core.view(-1, alone))
     if by_dipole is not None:
         own[:, 0] += by_dipole
     zeta, g = multipole_slopes(
@@ -92,8 +96,8 @@ def _repulsion_slopes(
     screening = decay * scale
     # the core repulsion is a multiple of (ss|ss)
     screened = constants.core.zz * screening.sum(1)
-    local_xx = shape.rotation[xx].mT @ c.w_xx @ shape.rotation[xx]
-    local_xh = (shape.rotation[xh].mT @ c.w_xh.unsqueeze(2)).squeeze(2)
+    local_xx = shape.rotation.mT @ c.w_xx @ shape.rotation
+    local_xh = to_axis(c.w_xh, shape.axial)
     local_xx[:, 0, 0] += screened[xx]
     local_xh[:, 0] += screened[xh]
     local_hh = (c.w_hh + screened[hh]).unsqueeze(1)

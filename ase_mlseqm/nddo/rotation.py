@@ -64,3 +64,50 @@ def product_rotation(frames: Tensor) -> Tensor:
     a, b, c, d = rows.index_select(0, maps.view(-1)).view(*maps.shape, -1).unbind(0)
     values = torch.cat((torch.addcmul(a * b, c, d), zeros))
     return values.index_select(0, where).T.contiguous().view(-1, N_PRODUCTS, N_PRODUCTS)
+
+
+@functools.cache
+@lasting
+def _axial_maps(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """(10, 11) of :func:`axial_parts`, (20,) both orbitals of products, (10,) 1 for p_i p_i."""
+    first, second = torch.tensor(PRODUCTS).T
+    inside = first > 0
+    diagonal = (inside & (first == second)).to(torch.float64)
+    ss, sz, xx, zz = (PRODUCTS.index(product) for product in ((0, 0), (0, 3), (1, 1), (3, 3)))
+    parts = torch.zeros(N_PRODUCTS, N_PRODUCTS + 1, dtype=torch.float64)
+    parts[ss, 0] = 1.0
+    parts[sz, :-1] = ((first == 0) & (second > 0)).to(torch.float64)
+    parts[zz, :-1] = inside.to(torch.float64)
+    parts[xx, :-1] = -inside.to(torch.float64)
+    parts[xx, -1] = 1.0
+    return parts.to(device), torch.cat((first, second)).to(device), diagonal.to(device)
+
+
+def axial_parts(device: torch.device) -> Tensor:
+    """(10, 11) from integrals of an atom's products with an s orbital, in the local frame, to the
+    factors of :func:`axial_products` and that of the unit matrix."""
+    return _axial_maps(device)[0]
+
+
+def axial_products(direction: Tensor) -> Tensor:
+    """Packed products (P, 10) of (1, x, y, z) of unit vectors (P, 3)."""
+    orbitals = _axial_maps(direction.device)[1]
+    unit = torch.cat((torch.ones_like(direction[:, :1]), direction), 1)
+    first, second = unit.index_select(1, orbitals).split(N_PRODUCTS, 1)
+    return first * second
+
+
+def from_axis(parts: Tensor, products: Tensor) -> Tensor:
+    """Integrals (..., P, 10) in the molecular frame from :func:`axial_parts` (..., P, 11).
+
+    Nothing but the bond has a direction: what is along it is made of its vector, the rest of the
+    unit matrix, and no frame is needed.
+    """
+    diagonal = _axial_maps(products.device)[2]
+    return torch.addcmul(parts[..., :-1] * products, parts[..., -1:], diagonal)
+
+
+def to_axis(coefficients: Tensor, products: Tensor) -> Tensor:
+    """Derivatives (P, 11) by :func:`axial_parts` from those (P, 10) by the integrals."""
+    diagonal = _axial_maps(products.device)[2]
+    return torch.cat((coefficients * products, (coefficients @ diagonal).unsqueeze(1)), 1)

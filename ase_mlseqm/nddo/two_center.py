@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..units import HARTREE
+from .chunks import in_chunks
 from .constants import lasting
 from .products import PRODUCTS
 
@@ -93,12 +94,17 @@ class TermTable:
     displacements : (10, 4 T)
         From D1, D2, rho_0, rho_1, rho_2 of the first and of the second atom to the displacements
         along z, x, y and the sum of the additive terms of all T terms.
-    coefficients : (T, n1 * n2)
-        From terms to integrals (eV * bohr).
+    coefficients : (T, K)
+        From terms to integrals (eV * bohr): K = n1 * n2, or what is made of these.
     """
 
     displacements: Tensor
     coefficients: Tensor
+
+    @property
+    def size(self) -> int:
+        """T."""
+        return len(self.coefficients)
 
 
 @functools.cache
@@ -133,42 +139,59 @@ class Terms:
 
     Attributes
     ----------
-    offsets : (P, 4, T)
-        Displacements along z, x, y and sums of the additive terms, bohr.
+    atoms : (P, 10)
+        D1, D2, rho_0, rho_1, rho_2 of the first and of the second atom, bohr.
+    along : (P, T)
+        Displacements along z, bohr.
     b2 : (P, T)
-        Sum of squares of the last three.
+        Sum of squares of those along x and y and of the sums of the additive terms.
     table : TermTable
     """
 
-    offsets: Tensor
+    atoms: Tensor
+    along: Tensor
     b2: Tensor
     table: TermTable
 
 
-def terms(atoms: Tensor, n1: int, n2: int) -> Terms:
-    """Prepare pairs of atoms with ``n1`` and ``n2`` products, whose D and rho are ``atoms``
-    (P, 10)."""
-    table = term_table(n1, n2, atoms.device)
-    offsets = (atoms @ table.displacements).unflatten(1, (4, -1))
-    return Terms(offsets, (offsets[:, 1:] ** 2).sum(1), table)
+def _across(atoms: Tensor, table: TermTable) -> Tensor:
+    """(P, 3, T) displacements along x and y and sums of the additive terms, bohr: not kept, since
+    one derivative alone needs them, and nothing takes more memory."""
+    return (atoms @ table.displacements[:, table.size :]).unflatten(1, (3, -1))
+
+
+def terms(atoms: Tensor, table: TermTable) -> Terms:
+    """Prepare pairs of atoms whose D and rho are ``atoms`` (P, 10)."""
+    along = atoms @ table.displacements[:, : table.size]
+    b2 = in_chunks(lambda some: (_across(some, table) ** 2).sum(1), atoms)
+    return Terms(atoms, along, b2, table)
 
 
 def term_slopes(distance: Tensor, pairs: Terms, weights: Tensor) -> Tensor:
     """Derivatives (P, 10) with respect to D and rho of both atoms of the integrals' sum with
-    ``weights`` (P, n1 * n2)."""
-    shifted = distance.unsqueeze(1) + pairs.offsets[:, 0]
-    inverse = torch.addcmul(pairs.b2, shifted, shifted).rsqrt()
-    steep = (weights @ pairs.table.coefficients.T) * -(inverse**3)
-    moved = torch.cat((shifted.unsqueeze(1), pairs.offsets[:, 1:]), 1) * steep.unsqueeze(1)
-    return moved.flatten(1) @ pairs.table.displacements.T
+    ``weights`` (P, K)."""
+    table = pairs.table
+
+    def slopes(distance: Tensor, weights: Tensor, atoms: Tensor, along: Tensor, b2: Tensor):
+        shifted = distance.unsqueeze(1) + along
+        inverse = torch.addcmul(b2, shifted, shifted).rsqrt()
+        steep = (weights @ table.coefficients.T) * -(inverse**3)
+        moved = torch.cat((shifted.unsqueeze(1), _across(atoms, table)), 1) * steep.unsqueeze(1)
+        return moved.flatten(1) @ table.displacements.T
+
+    return in_chunks(slopes, distance, weights, pairs.atoms, pairs.along, pairs.b2)
 
 
 def local_integrals(distance: Tensor, pairs: Terms, slopes: bool) -> Tensor:
-    """Integrals (1, P, n1 * n2) in eV of pairs ``distance`` (P,) bohr apart, in the local frame.
+    """Integrals (1, P, K) in eV of pairs ``distance`` (P,) bohr apart, in the local frame.
 
-    With ``slopes`` (2, P, n1 * n2): also their derivatives per bohr.
+    With ``slopes`` (2, P, K): also their derivatives per bohr.
     """
-    shifted = distance.unsqueeze(1) + pairs.offsets[:, 0]
-    inverse = torch.addcmul(pairs.b2, shifted, shifted).rsqrt()
-    rows = [inverse, -shifted * inverse**3] if slopes else [inverse]
-    return torch.stack(rows) @ pairs.table.coefficients
+
+    def values(distance: Tensor, along: Tensor, b2: Tensor) -> Tensor:
+        shifted = distance.unsqueeze(1) + along
+        inverse = torch.addcmul(b2, shifted, shifted).rsqrt()
+        rows = [inverse, -shifted * inverse**3] if slopes else [inverse]
+        return torch.stack(rows) @ pairs.table.coefficients
+
+    return in_chunks(values, distance, pairs.along, pairs.b2, axis=1)

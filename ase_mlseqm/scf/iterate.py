@@ -60,7 +60,7 @@ def iterate(
     n_b = density.shape[1]
     device = density.device
     check_every = 1 if device.type == "cpu" else 3
-    result = Attempt.nothing(density)
+    result: Attempt | None = None
     active = torch.arange(n_b, device=device)
     open_ = torch.ones(n_b, dtype=torch.bool, device=device)
     n_open = n_b
@@ -82,6 +82,7 @@ def iterate(
             done = (residual < tolerance) & final
             if n_open == n_b and bool(done.all()):
                 return Attempt(density, fock, residual, ended.clamp(max=iteration))
+            result = result or Attempt.nothing(density)
             store = open_ & (done | ~torch.isfinite(residual) | last)
             reached = residual if final else residual.clamp(min=tolerance)  # not converged
             count = ended[store].clamp(max=iteration)
@@ -105,7 +106,7 @@ def iterate(
         else:
             energies, vectors = eigh(effective)
             density = density_matrix(vectors, aid.occupations(energies))
-    return result
+    return result or Attempt.nothing(density)
 
 
 def _any_ended(residuals: list[float], tolerance: float, last: bool) -> bool:

@@ -1,6 +1,8 @@
 """Threads change nothing; batches that memory cannot hold are made smaller."""
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +16,9 @@ from mixture import MIXED, atoms_of, same
 from ase_mlseqm import Engine, Status, evaluate
 from ase_mlseqm import buckets as buckets_module
 from ase_mlseqm import engine as engine_module
-from ase_mlseqm.batch import padded_numbers
+from ase_mlseqm.batch import Molecule, padded_numbers
 from ase_mlseqm.jobs import Job
+from ase_mlseqm.workflows.transferability.scaling import alkane
 
 
 def test_callback_sees_every_molecule_once():
@@ -217,3 +220,33 @@ def test_a_system_that_does_not_tell_its_memory(monkeypatch):
     monkeypatch.delattr(buckets_module.os, "sysconf")
     assert buckets_module.default_memory(torch.device("cpu")) == buckets_module.UNKNOWN_MEMORY
     assert single(build("H2O"), "PM3").converged
+
+
+MEASURE = """
+import resource, sys
+import torch
+from ase_mlseqm import evaluate
+from ase_mlseqm.workflows.transferability.scaling import alkane
+
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+torch.set_num_threads(1)
+evaluate([alkane(1)], "PM3", ("energy", "forces"))
+before = peak()
+(point,) = evaluate([alkane(int(sys.argv[1]))], "PM3", ("energy", "forces"))
+print(peak() - before if point.converged else 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is that of Linux")
+def test_memory_of_a_large_molecule():
+    """The estimate by which batches are made is no less than what is taken, and not much more."""
+    command = [sys.executable, "-c", MEASURE, "100"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    measured = int(done.stdout)
+    atoms = alkane(100)
+    molecule = Molecule(atoms.numbers, atoms.positions, 0, 1)
+    job = Job.of(0, molecule, Engine("PM3").model, None, None)
+    estimate = buckets_module._memory(job, 8)
+    assert measured < estimate < buckets_module.OVERESTIMATE * measured

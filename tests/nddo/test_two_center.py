@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ase_mlseqm.nddo.multipoles import Multipoles
-from ase_mlseqm.nddo.two_center import local_integrals, terms
+from ase_mlseqm.nddo.two_center import local_integrals, term_table, terms
 from ase_mlseqm.units import HARTREE
 
 PAIRS = list(itertools.combinations_with_replacement("sxyz", 2))
@@ -71,7 +71,7 @@ def both(atoms):
 
 
 def package(distance, atoms, n1=10, n2=10):
-    pairs = terms(both(atoms), n1, n2)
+    pairs = terms(both(atoms), term_table(n1, n2, torch.device("cpu")))
     r = torch.tensor([distance], dtype=torch.float64)
     return local_integrals(r, pairs, slopes=False).view(n1, n2).numpy()
 
@@ -186,7 +186,7 @@ def test_no_integral_depends_on_the_azimuth(azimuth):
 def test_derivative_with_respect_to_the_distance():
     """Both the slope that the forces use and the graph."""
     atoms = random_atoms(6)
-    pairs = terms(both(atoms), 10, 10)
+    pairs = terms(both(atoms), term_table(10, 10, torch.device("cpu")))
     for distance in (0.5, 2.2, 7.0):
         r = torch.tensor([distance], dtype=torch.float64, requires_grad=True)
         values, slopes = local_integrals(r, pairs, slopes=True)[:, 0]

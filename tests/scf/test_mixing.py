@@ -6,6 +6,7 @@ import torch
 from helpers import build
 
 from ase_mlseqm.engine import Engine
+from ase_mlseqm.scf import mixing
 from ase_mlseqm.scf.mixing import DIIS
 
 GENERATOR = torch.Generator().manual_seed(5)
@@ -13,6 +14,17 @@ GENERATOR = torch.Generator().manual_seed(5)
 
 def noise(*shape):
     return torch.randn(*shape, dtype=torch.float64, generator=GENERATOR)
+
+
+@pytest.fixture(params=[0, mixing.FEW], ids=["triangles", "whole"], autouse=True)
+def few(request, monkeypatch):
+    monkeypatch.setattr(mixing, "FEW", request.param)
+
+
+def pair(*shape):
+    """A symmetric and an antisymmetric matrix, as Fock matrices and their commutators are."""
+    fock, error = noise(*shape), noise(*shape)
+    return fock + fock.mT, error - error.mT
 
 
 def add(diis, fock, error):
@@ -33,8 +45,9 @@ def test_extrapolation_is_the_constrained_least_squares_solution():
     diis = DIIS(6, torch.zeros(n_spin, n_b, n, n, dtype=torch.float64))
     focks, errors = [], []
     for _ in range(5):
-        focks.append(noise(n_spin, n_b, n, n))
-        errors.append(noise(n_spin, n_b, n, n))
+        fock, error = pair(n_spin, n_b, n, n)
+        focks.append(fock)
+        errors.append(error)
         mixed = add(diis, focks[-1], errors[-1])
     for b in range(n_b):
         expected = best_combination(
@@ -48,8 +61,9 @@ def test_errors_of_very_different_size():
     diis = DIIS(8, torch.zeros(1, 1, 5, 5, dtype=torch.float64))
     focks, errors = [], []
     for k in range(6):
-        focks.append(noise(1, 1, 5, 5))
-        errors.append(10.0 ** (-2 * k) * noise(1, 1, 5, 5))
+        fock, error = pair(1, 1, 5, 5)
+        focks.append(fock)
+        errors.append(10.0 ** (-2 * k) * error)
         mixed = add(diis, focks[-1], errors[-1])
     expected = best_combination([f.numpy() for f in focks], [e.numpy() for e in errors])
     np.testing.assert_allclose(mixed, expected, rtol=0, atol=1e-6)
@@ -60,9 +74,9 @@ def test_a_vanishing_error_counts_for_nothing():
     like = torch.zeros(1, 1, 5, 5, dtype=torch.float64)
     diis, without = DIIS(4, like), DIIS(4, like)
     zero = torch.zeros_like(like)
-    add(diis, noise(1, 1, 5, 5), zero)
+    add(diis, pair(1, 1, 5, 5)[0], zero)
     for _ in range(3):
-        fock, error = noise(1, 1, 5, 5), noise(1, 1, 5, 5)
+        fock, error = pair(1, 1, 5, 5)
         mixed, expected = add(diis, fock, error), add(without, fock, error)
     torch.testing.assert_close(mixed, expected, rtol=0, atol=1e-12)
     nothing = DIIS(4, like)
@@ -80,12 +94,12 @@ def test_hydrocarbons_from_the_guess(name, most):
 
 def test_the_first_matrix_is_returned_unchanged():
     diis = DIIS(4, torch.zeros(1, 2, 3, 3, dtype=torch.float64))
-    fock = noise(1, 2, 3, 3)
-    torch.testing.assert_close(add(diis, fock, noise(1, 2, 3, 3)), fock, rtol=0, atol=0)
+    fock, error = pair(1, 2, 3, 3)
+    torch.testing.assert_close(add(diis, fock, error), fock, rtol=0, atol=0)
 
 
 def test_only_the_newest_matrices_are_kept():
-    history = [(noise(1, 1, 4, 4), noise(1, 1, 4, 4)) for _ in range(7)]
+    history = [pair(1, 1, 4, 4) for _ in range(7)]
     short, fresh = (DIIS(3, torch.zeros(1, 1, 4, 4, dtype=torch.float64)) for _ in range(2))
     for fock, error in history:
         last = add(short, fock, error)
@@ -95,7 +109,7 @@ def test_only_the_newest_matrices_are_kept():
 
 
 def test_molecules_do_not_mix_and_may_leave():
-    history = [(noise(1, 3, 4, 4), noise(1, 3, 4, 4)) for _ in range(4)]
+    history = [pair(1, 3, 4, 4) for _ in range(4)]
     together = DIIS(5, torch.zeros(1, 3, 4, 4, dtype=torch.float64))
     alone = DIIS(5, torch.zeros(1, 1, 4, 4, dtype=torch.float64))
     for k, (fock, error) in enumerate(history):
