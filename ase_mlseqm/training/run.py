@@ -123,13 +123,20 @@ def train(
         if world.chief:
             draw_curves(out, model.name)
     best = out / "model.safetensors"
-    if finished and not best.exists():
+    # not whether there is a file, which the first of several processes may still be writing
+    known = trainer.progress.best_epoch >= 0
+    if finished and not known:
         raise InputError(
             "no model came out of the training: no frame of the validation converged; see "
             f"{out / 'epochs.csv'}, and lower the learning rate, or raise max_iterations of the "
             "gradient"
         )
-    return TrainOutcome(finished, trainer.progress, best if best.exists() else None)
+    if finished and world.chief and not best.exists():
+        raise InputError(
+            f"the training in {out} is finished, but {best.name} is gone: start again with another "
+            "--out"
+        )
+    return TrainOutcome(finished, trainer.progress, best if known else None)
 
 
 def _started_from(

@@ -17,6 +17,7 @@ from ase_mlseqm.nn.weights import load_model
 from ase_mlseqm.training.checkpoint import read_log
 from ase_mlseqm.training.config import TrainConfig
 from ase_mlseqm.training.history import files_behind
+from ase_mlseqm.training.parallel import World
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.training.run import default_threads, own_device
 from ase_mlseqm.training.split import split
@@ -173,6 +174,18 @@ def test_processes_on_a_machine_share_cores_and_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert own_device("cuda") == torch.device("cuda", 1)
     assert own_device("cuda:0") == torch.device("cuda", 0)
+
+
+def test_a_second_process_does_not_look_for_the_file_of_the_first(folder, monkeypatch):
+    """Which may still be writing it; here there is no first one."""
+
+    class Second(World):
+        chief = False
+
+    monkeypatch.setattr("ase_mlseqm.training.run.find_world", Second)
+    (folder / "run").mkdir()
+    assert train("small.yaml", "--data", "data.h5", "--out", "run", "--epochs", "1") == 0
+    assert not list((folder / "run").iterdir())
 
 
 def test_frames_of_a_file_taken_more_often(folder):
