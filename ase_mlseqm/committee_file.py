@@ -73,18 +73,27 @@ def read_committee(model: Path) -> Committee:
             raise ValueError(f"its format is {record['format']!r}")
         found = load_model(model)
         if record["model"] != found.sha256:
-            raise InputError(f"{path} belongs to another version of {model.name}: {again}")
-        members = [load_model(path.with_name(name)) for name in record["members"]]
-        for name, member in zip(record["members"], members, strict=True):
+            raise InputError(f"it belongs to another version of {model.name}")
+        members = {name: _member(path.with_name(name)) for name in record["members"]}
+        for name, member in members.items():
             if member.sha256 != record["members"][name]:
-                raise InputError(f"{path} belongs to another version of {name}: {again}")
-        check_members(found, dict(zip(record["members"], members, strict=True)))
-        models = tuple(member.model for member in members)
+                raise InputError(f"it belongs to another version of {name}")
+        check_members(found, members)
+        models = tuple(member.model for member in members.values())
         return Committee(models, float(record["scale"]), float(record["limit"]))
+    except InputError as error:
+        raise InputError(f"{path} is of no use: {error}; {again}, or remove it") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path} is not the description of a committee ({error}): {again}"
         ) from None
+
+
+def _member(path: Path) -> ModelFile:
+    """The model of a file that has to be beside the description."""
+    if not path.is_file():
+        raise InputError(f"there is no model file {path.name} beside it")
+    return load_model(path)
 
 
 def check_members(model: ModelFile, members: dict[str, ModelFile]) -> None:
