@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,31 @@ FORMAT = "ase-mlseqm committee 2"
 def committee_path(model: Path) -> Path:
     """Where the committee of the model in a file is described."""
     return model.with_suffix(".committee.json")
+
+
+def member_files(model: Path, contents: Sequence[bytes]) -> list[Path]:
+    """Where the files of members go: beside the model, with numbers whose files do not exist, are
+    the same, or were put there for an earlier committee of the model."""
+    try:
+        earlier = dict(json.loads(committee_path(model).read_text("utf-8"))["members"])
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = {}
+    numbered = (model.with_suffix(f".{k}.safetensors") for k in itertools.count(1))
+    return [
+        next(path for path in numbered if _may_hold(path, content, earlier.get(path.name)))
+        for content in contents
+    ]
+
+
+def _may_hold(path: Path, content: bytes, earlier: str | None) -> bool:
+    """Whether a file can get this content without the loss of another network; ``earlier`` is the
+    checksum of the member that was there."""
+    if not os.path.lexists(path):
+        return True
+    try:
+        return path.read_bytes() == content or load_model(path).sha256 == earlier
+    except (OSError, InputError):
+        return False
 
 
 def write_committee(

@@ -419,10 +419,15 @@ def test_limit_of_the_shipped_model():
     assert 0.3 < np.linalg.norm(errors) / np.linalg.norm(estimates) < 3
 
 
-def test_command_that_makes_one(files, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def made(files, monkeypatch):
+    """30 frames with labels of another network, in the place of what is read from files."""
     molecules = [build("CH3OH", seed=k) for k in range(30)]
     data = labelled(Engine(network(5)).run(molecules), molecules)
     monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_, **__: data)
+
+
+def test_command_that_makes_one(files, made, capsys):
     arguments = ["committee", *map(str, files), "--data", "made.h5"]
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 30
@@ -439,6 +444,38 @@ def test_command_that_makes_one(files, tmp_path, monkeypatch, capsys):
     save_model(files[1], learned(seed=1, n_features=4), {})
     assert main(arguments) == 2
     assert "another form" in capsys.readouterr().err
+
+
+def test_members_take_the_place_of_no_other_network(files, made):
+    """Not of one with a number of its own that is left out, or made again; members stay as they are
+    where they are, and copies of earlier ones make room."""
+    model, one, two = files
+    beside = [model.with_suffix(f".{k}.safetensors") for k in (1, 2, 3, 4)]
+    for k, path in enumerate(beside[:3]):
+        save_model(path, network(6 + k), {})
+    before = [load_model(path).sha256 for path in beside[:3]]
+    calibrate(model, beside[1:3], ["made.h5"])
+    assert [load_model(path).sha256 for path in beside[:3]] == before
+    members = json.loads(committee_path(model).read_text())["members"]
+    assert list(members) == [path.name for path in beside[1:3]]
+    # their places are free for others, but for what is not theirs any more
+    save_model(beside[1], network(9), {})
+    calibrate(model, (one, two), ["made.h5"])
+    members = json.loads(committee_path(model).read_text())["members"]
+    assert list(members) == [beside[2].name, beside[3].name]
+    assert load_model(beside[0]).sha256 == before[0]
+    assert len(read_committee(model).members) == 2
+
+
+def test_a_committee_of_a_model_that_is_a_link(files, made, tmp_path):
+    """Is beside the file itself, where calculators look for it."""
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "linked.safetensors"
+    link.symlink_to(files[0])
+    path, _ = calibrate(link, files[1:], ["made.h5"])
+    assert path == committee_path(files[0])
+    point = evaluate([molecule("H2O")], model=link, properties=("energy", "uncertainty"))[0]
+    assert point.uncertainty > 0
 
 
 @pytest.mark.gpu

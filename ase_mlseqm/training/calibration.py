@@ -11,7 +11,7 @@ import numpy as np
 
 from ..batch import Molecule
 from ..committee import Committee
-from ..committee_file import check_members, write_committee
+from ..committee_file import check_members, member_files, write_committee
 from ..engine import Engine
 from ..errors import InputError
 from ..nn.weights import ModelFile, load_model
@@ -113,7 +113,9 @@ def calibrate(
             "train them with other seeds"
         )
     contents = [member.read_bytes() for member in members]  # one may be where another's copy goes
-    copies = [model.with_suffix(f".{k}.safetensors") for k in range(1, len(members) + 1)]
+    if model.is_symlink():  # calculators look beside the file itself
+        model = model.resolve()
+    copies = member_files(model, contents)
     for content, copy in zip(contents, copies, strict=True):
         write_whole(copy, content)
     about = {
