@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from .blocks import SINGLE
 from .checks import Clean, absurd, leave_out
 from .dataset import Dataset, Skipped
 from .isolated import isolated_energies
@@ -53,8 +54,7 @@ def assemble(
     kept: list[tuple[Clean, np.ndarray]] = []
     for block in blocks:
         if len(block.numbers) == 1:
-            reason = "a single atom: nothing to learn from but its energy"
-            skipped += [Skipped(name, frame, reason) for frame in block.frames]
+            skipped += [Skipped(name, frame, SINGLE) for frame in block.frames]
             continue
         if relative:
             block = dataclasses.replace(block, energies=block.energies + table[block.numbers].sum())

@@ -84,6 +84,7 @@ class Broken:
 
 NOT_LEARNED = "it is an ion or has unpaired electrons: only neutral closed shells are learned from"
 PERIODIC = "it is periodic"
+SINGLE = "a single atom: nothing to learn from but its energy"
 
 
 class StateError(ValueError):

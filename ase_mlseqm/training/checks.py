@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers
 
-from .blocks import Block, Broken, Units
+from .blocks import NOT_LEARNED, Block, Broken, Units
 from .graph import bonds
 
 MIN_DISTANCE = 0.3
@@ -66,13 +66,12 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
         positions, forces = (
             np.asarray(v, dtype=np.float64) for v in (block.positions, block.forces)
         )
-        if len(numbers) > 1 and numbers.sum() % 2:
-            raise ValueError("it has unpaired electrons: only closed shells are learned from")
         _expect("energies", energies.ndim == 1, energies.shape, "(frames,)")
         _expect("coordinates", positions.shape == shape, positions.shape, shape)
         _expect("forces", forces.shape == shape, forces.shape, shape)
     except (TypeError, ValueError) as error:
-        return None, [Broken(block.name, " ".join(str(error).split()))]
+        reason = " ".join(str(error).split())
+        return None, [Broken(record, reason) for record in block.frames or [block.name]]
     if not len(energies):
         return None, [Broken(block.name, "there are no frames in it")]
     frames = block.frames or [f"{block.name}[{k}]" for k in range(len(energies))]
@@ -86,7 +85,9 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
         forces * units.force,
         _extras(block, units, len(energies), len(numbers)),
     )
+    odd = len(numbers) > 1 and numbers.sum() % 2 == 1
     reasons = (
+        (NOT_LEARNED, np.full(len(energies), odd)),
         ("the energy is not a number", ~np.isfinite(energies)),
         ("a position is not a number", ~np.isfinite(positions).all((1, 2))),
         ("a force is not a number", ~np.isfinite(forces).all((1, 2))),

@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from ..errors import InputError
 from . import readers_ase, readers_hdf5, readers_npy
 from .assemble import assemble
-from .blocks import NOT_LEARNED, PERIODIC, Block, Broken, Header, Units, parse_units
+from .blocks import NOT_LEARNED, PERIODIC, SINGLE, Block, Broken, Header, Units, parse_units
 from .checks import Clean, clean, isomers
 from .dataset import Dataset, Skipped
 from .signs import check_signs
@@ -90,6 +90,7 @@ def read(
 FOREIGN = "an element that is not wanted:"
 """How the reason begins why a frame was left out that is in order otherwise."""
 BROKEN, OTHER_ELEMENTS, OTHER_STATES = "broken", "of other elements", "ions, radicals or periodic"
+SINGLE_ATOMS = "single atoms"
 """Kinds of frames that are left out."""
 
 
@@ -97,6 +98,8 @@ def kind_of(reason: str) -> str:
     """What kind of frame was left out for that reason."""
     if reason.startswith(FOREIGN):
         return OTHER_ELEMENTS
+    if reason == SINGLE:
+        return SINGLE_ATOMS
     return OTHER_STATES if reason in (NOT_LEARNED, PERIODIC) else BROKEN
 
 

@@ -93,7 +93,8 @@ def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
     except RuntimeError as error:  # of HDF5, where the file is damaged
         yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
     except StateError as error:
-        yield Broken(name or "/", str(error))
+        for k in range(np.size(block.energies)):
+            yield Broken(f"{name or '/'}[{k}]", str(error))
     except (OSError, ValueError, TypeError) as error:
         yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
 

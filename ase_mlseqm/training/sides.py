@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from .config import TrainConfig
 from .dataset import Dataset
-from .readers import BROKEN, OTHER_ELEMENTS, OTHER_STATES, kind_of
+from .readers import BROKEN, OTHER_ELEMENTS, OTHER_STATES, SINGLE_ATOMS, kind_of
 from .split import on_both_sides, split
 
 
@@ -54,6 +54,7 @@ def both_sides(data: Dataset, config: TrainConfig) -> Sides:
         "between_both_sides": len(dropped),
         "other_elements": left_out[OTHER_ELEMENTS],
         "other_states": left_out[OTHER_STATES],
+        "single_atoms": left_out[SINGLE_ATOMS],
         "skipped": left_out[BROKEN],
     }
     _warn_of_data(data, config)

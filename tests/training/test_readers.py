@@ -25,7 +25,7 @@ from labelled import (
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.training.isolated import KNOWN
-from ase_mlseqm.training.readers import BROKEN, OTHER_STATES, kind_of, read
+from ase_mlseqm.training.readers import BROKEN, OTHER_STATES, SINGLE_ATOMS, kind_of, read
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
 
 
@@ -173,7 +173,7 @@ def test_broken_records_are_listed(tmp_path):
         "shape": "forces have shape (6, 2, 3), not (6, 3, 3)",
         "species": "unknown species 'Xq'",
         "number": "unknown species 0",
-        "odd": "it has unpaired electrons",
+        **{f"odd[{k}]": "has unpaired electrons" for k in range(6)},
         "empty": "there are no frames in it",
         "link": "there is no species in it",
         "rank": "energies have shape (6, 2), not (frames,)",
@@ -424,6 +424,26 @@ def test_what_is_in_order_but_not_learned_from_is_not_broken(tmp_path):
     assert [kind_of(s.reason) for s in found.skipped] == [OTHER_STATES, OTHER_STATES, BROKEN]
 
 
+def test_every_frame_of_an_ion_or_a_radical_counts(tmp_path):
+    """Whether the file says what they are or not; free atoms are neither, nor broken."""
+    radical = group("OH")
+    atom = Group(np.array([8]), np.zeros((1, 1, 3)), np.array([-2042.0]), np.zeros((1, 1, 3)))
+    groups = {"w": group("H2O"), "ion": group("H2O"), "said": radical, "silent": radical, "o": atom}
+    path = write_h5(tmp_path / "x.h5", groups, level=LEVEL, units=UNITS)
+    with h5py.File(path, "a") as file:
+        file["ion"].attrs["charge"], file["said"].attrs["multiplicity"] = 1, 2
+    data = read(path)
+    several = ("ion", "said", "silent")
+    expected = {f"{name}[{k}]": OTHER_STATES for name in several for k in range(4)}
+    kinds = {s.record: kind_of(s.reason) for s in data.skipped}
+    assert len(data) == 4 and kinds == {**expected, "o[0]": SINGLE_ATOMS}
+    ase.io.write(tmp_path / "a.xyz", [*frames(radical), *frames(group("H2O"))], format="extxyz")
+    skipped = read(tmp_path / "a.xyz", LEVEL).skipped
+    assert [(s.record, kind_of(s.reason)) for s in skipped] == [
+        (f"frame {k}", OTHER_STATES) for k in range(4)
+    ]
+
+
 def test_zhou(tmp_path):
     groups = [group("H2O"), group("CH3CH2OH"), group("C6H6")]
     folder = write_zhou(tmp_path / "zhou", groups)
@@ -455,7 +475,7 @@ def test_zhou_broken(tmp_path):
     np.save(folder / "Z.npy", numbers)
     data = read(folder, level=LEVEL)
     assert len(data) == 1
-    assert {s.record for s in data.skipped} == {"frame 1", "?"}
+    assert {s.record for s in data.skipped} == {"frame 1", "frame 2", "frame 3"}
     np.save(folder / "R.npy", positions[:, :2])
     assert "shapes do not belong together" in error(folder, level=LEVEL)
     (folder / "R.npy").write_bytes(b"hello")

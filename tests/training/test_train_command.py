@@ -81,6 +81,7 @@ def test_from_files_to_a_calculator(folder, capsys):
     assert len(described["data"]["data.h5"]) == 64
     counts = described["counts"]
     assert counts["training"] + counts["validation"] == counts["frames"] == 18
+    assert counts["single_atoms"] == 0
     assert [row["epoch"] for row in read_log(folder / "run" / "epochs.csv")] == ["0", "1"]
     found = load_model(folder / "run" / "model.safetensors")
     assert found.model.name == "mine"
