@@ -83,6 +83,8 @@ def train(
     options, report = options or DataOptions(), report or (lambda *_: None)
     deadline = None if max_hours is None else time.monotonic() + 3600.0 * max_hours
     world = find_world()
+    if world.chief:
+        _check_folder(out, start)
     data = read(files, **dataclasses.asdict(options), elements=config.model.elements)
     sides = both_sides(data, config)
     model = seeded(config.model, config.seed, name or out.name)
@@ -137,6 +139,22 @@ def train(
             "--out"
         )
     return TrainOutcome(finished, trainer.progress, best if known else None)
+
+
+def _check_folder(out: Path, start: Path | str | None) -> None:
+    """Refuse a folder in which a file that is no part of the training would be overwritten."""
+    model = out / "model.safetensors"
+    if start is not None and model.exists() and model.resolve() == Path(start).resolve():
+        raise InputError(
+            f"{start} would be overwritten by what is trained from it: give another --out"
+        )
+    if not (out / "config.json").exists():
+        for found in (model, out / "checkpoint.pt"):
+            if found.exists():
+                raise InputError(
+                    f"{found} would be overwritten, and is of no training that could go on (there "
+                    "is no config.json beside it): give another --out"
+                )
 
 
 def _started_from(

@@ -294,6 +294,26 @@ def test_what_is_odd_about_a_training_is_said(folder, capsys):
         assert "is not that of a training" in capsys.readouterr().err
 
 
+def test_models_of_others_are_not_overwritten(folder, capsys):
+    """Neither the one to start from nor another that happens to be in the folder."""
+    assert train("small.yaml", "--data", "data.h5", "--out", "run", "--epochs", "1") == 0
+    (folder / "tune.yaml").write_text("epochs: 1\nvalidation_fraction: 0.3\n")
+    for out in ("alone", "linked"):
+        (folder / out).mkdir()
+    kept = shutil.copy("run/model.safetensors", "alone")
+    (folder / "linked" / "model.safetensors").symlink_to("../run/model.safetensors")
+    before = (folder / kept).read_bytes()
+    capsys.readouterr()
+    for start, out in ((kept, "alone"), ("run/model.safetensors", "run"), (kept, "linked")):
+        assert train("tune.yaml", "--from", start, "--data", "data.h5", "--out", out) == 2
+        told = capsys.readouterr().err
+        assert "would be overwritten" in told and "give another --out" in told
+    assert train("small.yaml", "--data", "data.h5", "--out", "alone") == 2
+    assert "there is no config.json beside it" in capsys.readouterr().err
+    assert (folder / kept).read_bytes() == before
+    assert [path.name for path in (folder / "alone").iterdir()] == ["model.safetensors"]
+
+
 def test_a_settings_file_may_change_a_preset(folder):
     (folder / "few.yaml").write_text("split_seed: 4\noptimizer: {clip: 3.0}\n")
     settings = _settings(folder / "few.yaml", "fine-tune", "hipnn-pm3")
