@@ -83,6 +83,8 @@ def labels(run: Run, specs: list[str], out: Path) -> int:
         )
     jobs: list[tuple[Frame, str]] = []
     for frame in run.read(specs):
+        if Path(frame.file).resolve() == out.resolve():
+            raise InputError(f"{frame.file} is read and would be overwritten: give another --out")
         try:
             jobs.append((frame, fingerprint(prepare(frame.atoms, settings), settings)))
         except InputError as error:

@@ -94,6 +94,12 @@ def test_files_of_others_are_not_overwritten(mlseqm, tmp_path):
     assert (tmp_path / "in.xyz").read_bytes() == before
     code, _, err = mlseqm("label", "in.xyz", "--out", "labels.json")
     assert code == 2 and ".extxyz" in err
+    # nor are frames lost of a file that has a journal, being a run's own
+    write("two.xyz", hydrogens(0.7, 0.8))
+    assert mlseqm("label", "two.xyz", "--out", "labels.xyz")[0] == 0
+    code, _, err = mlseqm("label", "./labels.xyz@0:1", "--out", "labels.xyz")
+    assert code == 2 and "is read and would be overwritten" in err
+    assert len(read("labels.xyz", ":")) == 2
 
 
 # going on
