@@ -98,7 +98,7 @@ def train(
                     "finished": outcome.finished,
                     "model": str(outcome.model) if outcome.model else None,
                     "progress": jsonable(dataclasses.asdict(outcome.progress)),
-                    "validation": screen.last,
+                    "validation": jsonable(screen.last),
                 }
             )
         )

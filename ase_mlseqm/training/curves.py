@@ -39,7 +39,8 @@ def draw_curves(folder: Path, title: str = "") -> None:
                 x_epoch, valid, "o-", color="#b03a2e", markersize=3.5, label="validation, averaged"
             )
         axis.set_ylabel(label)
-        axis.set_yscale("log")
+        if any((line.get_ydata() > 0).any() for line in axis.get_lines()):
+            axis.set_yscale("log")
         axis.grid(True, which="both", color="0.92", linewidth=0.7)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=9)
@@ -49,8 +50,11 @@ def draw_curves(folder: Path, title: str = "") -> None:
 
 
 def _smooth(values: np.ndarray, width: int = 50) -> np.ndarray:
-    """Mean of the last ``width`` values, of fewer at the start."""
-    total = np.cumsum(np.concatenate(([0.0], values)))
+    """Mean of the last ``width`` values, of fewer at the start or where some are not known."""
+    known = ~np.isnan(values)
+    total = np.cumsum(np.concatenate(([0.0], np.where(known, values, 0.0))))
+    count = np.cumsum(np.concatenate(([0], known)))
     stop = np.arange(1, len(values) + 1)
     start = np.maximum(0, stop - width)
-    return (total[stop] - total[start]) / (stop - start)
+    with np.errstate(invalid="ignore"):
+        return (total[stop] - total[start]) / (count[stop] - count[start])

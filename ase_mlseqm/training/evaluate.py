@@ -24,7 +24,7 @@ class Errors:
     """RMSE and MAE of atomization energies (eV), force components (eV/Angstrom), dipole components
     (e*Angstrom) of the frames that have them, and forces on molecules as a whole (eV/Angstrom).
 
-    ``unconverged`` frames are counted, and not in the errors.
+    ``unconverged`` frames are counted, and not in the errors; what no frame has is NaN.
     """
 
     energy_rmse: float

@@ -8,6 +8,7 @@ differentiated.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -51,7 +52,7 @@ class LossConfig:
         ----------
         errors : mapping
             RMSE and MAE of every quantity, as in ``force_rmse`` and ``force_mae``, and the mean
-            square ``correction``.
+            square ``correction``.  Dipoles and contacts that no frame has are NaN, and add nothing.
         """
         weights = {
             "energy": self.energy_weight,
@@ -62,6 +63,7 @@ class LossConfig:
         terms = (
             weight * term(errors[f"{name}_rmse"], errors[f"{name}_mae"], self.rmse_share)
             for name, weight in weights.items()
+            if name in ("energy", "force") or not math.isnan(errors[f"{name}_rmse"])
         )
         return sum(terms) + self.correction_weight * errors["correction"]
 

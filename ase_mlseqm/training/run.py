@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..models import model_file
 from ..nn.hamiltonian import LearnedHamiltonian
 from ..nn.weights import ModelFile, save_model, seeded
-from ..summary import versions
+from ..summary import jsonable, versions
 from ..wholefile import write_whole
 from .config import TrainConfig
 from .curves import draw_curves
@@ -188,7 +188,7 @@ def _card(
         "training": {"levels": sorted(set(data.level)), "files": data.checksums} | counts,
         "earlier_files": {} if source is None else files_behind(source.card),
         "splits": sorted({config.split} | (splits_behind(source.card) if source else set())),
-        "validation": dataclasses.asdict(errors),
+        "validation": jsonable(dataclasses.asdict(errors)),
         "epoch": progress.epoch + 1,
         "step": progress.step,
         "start": None if source is None else source.sha256,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ from .step import Frames, Pass
 class StepResult:
     """Loss and errors of a batch before the step.
 
-    ``loss`` without the penalties' weight decay; RMSE and MAE in eV, eV/Angstrom and e*Angstrom;
+    ``loss`` without the penalties' weight decay; RMSE and MAE in eV, eV/Angstrom and e*Angstrom,
+    NaN of what no molecule has, as dipoles without labels, or where none converged;
     ``correction`` the mean square correction; ``unconverged`` counts the molecules left out because
     their SCF did not converge, ``changed`` those that count with their energy alone because the
     response of their density did not.
@@ -149,7 +151,8 @@ class BatchSums:
         return self.corrections.squares / self.corrections.count.clamp(min=1.0)
 
     def errors(self) -> dict[str, float]:
-        """RMSE and MAE by the name of the quantity, and the mean square correction."""
+        """RMSE and MAE by the name of the quantity, NaN where nothing is known of it, and the mean
+        square correction."""
         kinds = {
             "energy": self.energies,
             "force": self.forces,
@@ -158,7 +161,9 @@ class BatchSums:
         }
         out: dict[str, float] = {}
         for name, kind in kinds.items():
-            out |= {f"{name}_rmse": float(kind.rmse), f"{name}_mae": float(kind.mae)}
+            known = float(kind.count) > 0
+            out[f"{name}_rmse"] = float(kind.rmse) if known else math.nan
+            out[f"{name}_mae"] = float(kind.mae) if known else math.nan
         return {**out, "correction": float(self.mean_square)}
 
 

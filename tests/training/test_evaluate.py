@@ -1,6 +1,7 @@
 """Errors on labelled frames, against those of the engine."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from small import CPU, batch_gradient, frames
 
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.training.batches import n_orbitals
+from ase_mlseqm.training.curves import _smooth, draw_curves
 from ase_mlseqm.training.evaluate import Errors, evaluate_errors
 from ase_mlseqm.training.loss import ErrorSums, LossConfig, term
 from ase_mlseqm.training.parallel import Threads, World
+from ase_mlseqm.training.step import GradientSettings
 
 NAMES = ("H2O", "CH3CONH2", "NH3", "H2CO", "HCN")
 
@@ -62,6 +65,41 @@ def test_no_errors():
     for values in (torch.zeros(5, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)):
         sums = ErrorSums.of(values)
         assert float(term(sums.rmse, sums.mae, 0.5)) == 0.0 and not sums.slope(values, 0.5).any()
+
+
+def test_what_is_not_known_is_no_number():
+    """Dipoles that no frame has, forces between molecules where each is alone, and a batch of which
+    nothing converged, are not without errors."""
+    data, model, indices = frames(*NAMES), learned(), np.arange(3)
+    _, found = errors(data, model, indices)
+    result, _ = batch_gradient(model, data)(indices)
+    for known in (found, result):
+        assert np.isnan([known.dipole_rmse, known.dipole_mae]).all()
+        assert np.isnan([known.contact_rmse, known.contact_mae]).all()
+    weights = LossConfig(dipole_weight=2.0, contact_weight=3.0)
+    assert found.loss(weights) == found.loss(LossConfig()) > 0
+    given = dataclasses.replace(data, dipoles=np.full((len(data), 3), np.nan))
+    given.dipoles[1] = 0.3
+    (own,) = run([Molecule(data.numbers[1], data.positions[1])], model, ("energy", "dipole"))
+    _, found = errors(given, model, indices)
+    assert found.dipole_mae == pytest.approx(np.abs(own.dipole - 0.3).mean(), rel=1e-6)
+    lost, gradient = batch_gradient(model, data, gradient=GradientSettings(max_iterations=1))(
+        indices
+    )
+    assert lost.unconverged == 3
+    assert np.isnan([lost.loss, lost.energy_mae, lost.force_rmse]).all()
+    assert all(torch.isfinite(part).all() for part in gradient)
+
+
+def test_curves_leave_out_what_is_no_number(tmp_path):
+    rows = ["step,loss,force_mae,energy_mae"]
+    rows += [f"{k},{v},{v},nan" for k, v in enumerate(["3.0", "nan", "1.0", "2.0"], 1)]
+    (tmp_path / "steps.csv").write_text("\n".join(rows) + "\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_curves(tmp_path)
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    np.testing.assert_allclose(_smooth(np.array([3.0, np.nan, 1.0, 2.0]), 3), [3, 3, 2, 1.5])
 
 
 def test_frames_that_are_lost_make_no_model_better():

@@ -231,8 +231,8 @@ class TestLeftOut:
         assert (good.unconverged, result.unconverged, result.changed) == (0, 1, 0)
         for field in dataclasses.fields(result):
             if field.name not in ("unconverged", "correction"):
-                value = getattr(result, field.name)
-                assert value == pytest.approx(getattr(good, field.name), rel=1e-9), field.name
+                value = pytest.approx(getattr(good, field.name), rel=1e-9, nan_ok=True)
+                assert getattr(result, field.name) == value, field.name
         assert torch.isfinite(flat(gradient)).all()
         torch.testing.assert_close(flat(gradient), flat(expected), rtol=0, atol=1e-6)
 
@@ -240,7 +240,7 @@ class TestLeftOut:
         data = with_stretched_co(frames("H2O")).select([1])
         calculate = batch_gradient(learned(), data, loss=self.LOSS, gradient=self.FEW)
         result, gradient = calculate(np.arange(1))
-        assert result.loss == 0.0 and result.unconverged == 1
+        assert np.isnan(result.loss) and result.unconverged == 1
         assert not flat(gradient).any()
 
     def test_response_that_does_not_converge(self, monkeypatch):
