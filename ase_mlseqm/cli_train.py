@@ -89,8 +89,11 @@ def train(
         except KeyboardInterrupt:
             screen.say(f"interrupted; the same command goes on from {out / 'checkpoint.pt'}")
             return 130
+    best = _best(out, outcome.progress.best_epoch) if outcome.model and chief else {}
     if not outcome.finished:
         screen.say(f"the same command goes on from {out / 'checkpoint.pt'}")
+    elif best:
+        screen.say(f"finished: {outcome.model} is that of epoch {best['epoch'] + 1}")
     if json_ and chief:
         print(
             json.dumps(
@@ -98,7 +101,7 @@ def train(
                     "finished": outcome.finished,
                     "model": str(outcome.model) if outcome.model else None,
                     "progress": jsonable(dataclasses.asdict(outcome.progress)),
-                    "validation": jsonable(screen.last),
+                    "validation": jsonable(best),
                 }
             )
         )
@@ -142,6 +145,15 @@ def _settings(config: Path | None, preset: str | None, start: str | None) -> Any
     return settings
 
 
+def _best(out: Path, epoch: int) -> dict[str, Any]:
+    """The row of the log of epochs that has the errors of the model file."""
+    from .training.checkpoint import read_log
+
+    rows = (row for row in read_log(out / "epochs.csv") if int(row["epoch"]) == epoch)
+    whole = ("step", "epoch", "frames", "unconverged")
+    return {k: int(v) if k in whole else float(v) for k, v in next(rows, {}).items()}
+
+
 class _Screen:
     """A progress bar with losses, and a line for every epoch."""
 
@@ -151,7 +163,6 @@ class _Screen:
         from .report import console
 
         self.settings, self.quiet = settings, quiet
-        self.last: dict[str, Any] = {}
         self.output = console(stderr=True)
         columns = (
             TextColumn("epoch {task.fields[epoch]}", markup=False),
@@ -185,6 +196,7 @@ class _Screen:
         if kind == "data":
             self.say(
                 f"{values['training']} frames for training, {values['validation']} for validation"
+                + (f", {values['taken']} taken in an epoch" if self.settings.repeats else "")
             )
             self.say(
                 f"left out: {values['skipped']} broken, {values['between_both_sides']} between "
@@ -194,8 +206,7 @@ class _Screen:
             )
             if len(values["levels"]) > 1:
                 self.say(f"labels of several levels, learned as one: {'; '.join(values['levels'])}")
-            size = self.settings.batch_size
-            self.per_epoch = max(1, values["training"] // size)
+            self.per_epoch = max(1, values["taken"] // self.settings.batch_size)
             self.bar.update(self.task, total=self.per_epoch * self.settings.epochs)
         elif kind == "step":
             text = (
@@ -206,7 +217,6 @@ class _Screen:
                 self.task, completed=values["step"], text=text, epoch=str(values["epoch"] + 1)
             )
         else:
-            self.last = values
             self.say(
                 f"epoch {values['epoch'] + 1}: validation forces {values['force_mae']:.4f} eV/Å, "
                 f"energies {values['energy_mae']:.4f} eV (MAE), loss {values['loss']:.4f}"

@@ -91,7 +91,8 @@ def train(
     source = None if start is None else _started_from(start, model, data, config)
     if world.chief:
         _describe(out, config, options, data, sides.counts, source)
-    report("data", sides.counts | {"levels": sorted(set(data.level))})
+    taken = {"taken": len(sides.training), "levels": sorted(set(data.level))}
+    report("data", sides.counts | taken)
 
     def keep(model: LearnedHamiltonian, errors: Errors, progress: Progress) -> None:
         card = _card(config, data, sides.counts, source, errors, progress)

@@ -12,7 +12,7 @@ from ase import Atoms
 from labelled import LEVEL, UNITS, group, write_h5
 
 from ase_mlseqm import MLSEQM, cli
-from ase_mlseqm.cli_train import _settings
+from ase_mlseqm.cli_train import _Screen, _settings
 from ase_mlseqm.nn.weights import load_model
 from ase_mlseqm.training.checkpoint import read_log
 from ase_mlseqm.training.config import TrainConfig
@@ -114,6 +114,26 @@ def test_same_command_goes_on_and_another_is_refused(folder, capsys):
     assert "run holds a training with other settings (seed: 0 before, 3 now)" in error
 
 
+def test_what_is_reported_is_the_model_that_is_kept(folder, capsys):
+    """Not the last one; also by the same command once more."""
+    (folder / "still.yaml").write_text(
+        SETTINGS.replace("learning_rate: 5e-3", "learning_rate: 0, final_learning_rate: 0")
+    )
+    line = ("still.yaml", "--data", "data.h5", "--out", "run")
+    assert train(*line, "--json") == 0
+    first, _ = read_log(folder / "run" / "epochs.csv")
+    for _ in range(2):
+        report = json.loads(capsys.readouterr().out)
+        assert report["progress"]["best_epoch"] == report["validation"]["epoch"] == 0
+        assert report["validation"]["force_mae"] == pytest.approx(float(first["force_mae"]))
+        assert report["validation"]["frames"] == int(first["frames"])
+        assert report["validation"]["dipole_mae"] is None
+        assert train(*line, "--json") == 0
+    capsys.readouterr()
+    assert train(*line) == 0
+    assert "finished: run/model.safetensors is that of epoch 1" in capsys.readouterr().err
+
+
 def test_a_training_that_cannot_go_on_gives_the_threads_back(folder, capsys):
     line = ("small.yaml", "--data", "data.h5", "--out", "run")
     assert train(*line, "--max-hours", "1e-9") == 0
@@ -189,15 +209,25 @@ def test_a_second_process_does_not_look_for_the_file_of_the_first(folder, monkey
     assert not list((folder / "run").iterdir())
 
 
-def test_frames_of_a_file_taken_more_often(folder):
+def test_frames_of_a_file_taken_more_often(folder, monkeypatch, capsys):
     once = (folder / "small.yaml").read_text()
-    steps = []
+    steps, screens = [], []
+
+    class Screen(_Screen):
+        def __exit__(self, *_):
+            screens.append(self.bar.tasks[0])
+            super().__exit__()
+
+    monkeypatch.setattr("ase_mlseqm.cli_train._Screen", Screen)
     for times in (1, 3, 1.4, 0.4):
         (folder / "often.yaml").write_text(f"{once}repeats: [{times}]\n")
         assert train("often.yaml", "--data", "data.h5", "--out", f"run{times}") == 0
         steps.append(len(read_log(folder / f"run{times}" / "steps.csv")))
     # whole batches of 4, 2 epochs
     assert steps == [2 * (15 // 4), 2 * (45 // 4), 2 * (21 // 4), 2 * (6 // 4)]
+    assert [(bar.completed, bar.total) for bar in screens] == [(n, n) for n in steps]
+    told = capsys.readouterr().err
+    assert "15 frames for training, 3 for validation, 21 taken in an epoch" in told
 
 
 @pytest.mark.parametrize("frozen", [True, False])
