@@ -130,6 +130,9 @@ class ParameterHead:
         hydrogen = (layout.numbers == 1).unsqueeze(1)
         row = self._hydrogen.to(base.device)
         applies = torch.where(hydrogen, row, torch.ones_like(row))
+        for at, (name, k) in enumerate(self.columns):
+            if name in GAUSSIANS:  # MNDO has none, AM1's aluminium one
+                applies[:, at] *= table.K[:, k] != 0
         bound, slope, added = (
             t.to(base.device) for t in (self._bound, self._unit / self._bound, self._added)
         )

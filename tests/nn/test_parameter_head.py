@@ -9,6 +9,7 @@ from helpers import TIGHT, build, single
 from learned import ALL, PARAMETERS, atoms_of, learned
 
 from ase_mlseqm import Engine, InputError
+from ase_mlseqm.nddo.layout import build_layout
 from ase_mlseqm.nddo.multipoles import MIN_H_PP
 from ase_mlseqm.nddo.parameters import METHODS, table_parameters
 from ase_mlseqm.nn.hamiltonian import HamiltonianConfig, LearnedHamiltonian
@@ -68,6 +69,19 @@ def test_positive_and_bounded(method):
         assert (0.5 * (p.g_pp - p.g_p2)[heavy] > MIN_H_PP).all()
         for name in ("U_ss", "U_pp"):
             assert ((getattr(p, name) - getattr(table, name)).abs() <= 10.0).all()
+
+
+@pytest.mark.parametrize(("method", "number"), [("MNDO", 0), ("AM1", 1), ("PM3", 2)])
+def test_gaussians_that_an_element_lacks_are_not_learned(method, number):
+    """Centres and widths of Gaussians without a height would be numbers without a meaning."""
+    head, layout = ParameterHead(ALL, method), build_layout(torch.tensor([[13, 13]]))
+    outputs = torch.ones(2, head.n_outputs, dtype=torch.float64)
+    changed = head.corrections(layout, outputs) != 0
+    assert torch.equal(head.applies(layout) > 0, changed)
+    labels = [label for label, there in zip(head.labels(), changed[0], strict=True) if there]
+    expected = [name for name in ALL if name not in GAUSSIANS]
+    expected += [f"{name}_{k + 1}" for name in GAUSSIANS for k in range(number)]
+    assert labels == expected
 
 
 def test_correction_is_the_output_in_its_unit():
