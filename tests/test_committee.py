@@ -23,7 +23,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.nn.weights import load_model, save_model
 from ase_mlseqm.runs import Run
 from ase_mlseqm.training.calibration import calibrate, unseen
-from ase_mlseqm.training.dataset import Dataset
+from ase_mlseqm.training.dataset import Dataset, Skipped
 from ase_mlseqm.training.history import files_behind
 from ase_mlseqm.training.readers import read as read_labels
 from ase_mlseqm.training.split import split
@@ -425,6 +425,25 @@ def made(files, monkeypatch):
     molecules = [build("CH3OH", seed=k) for k in range(30)]
     data = labelled(Engine(network(5)).run(molecules), molecules)
     monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_, **__: data)
+    return data
+
+
+def test_frames_that_do_not_count_are_said(files, made, monkeypatch):
+    made.skipped.append(Skipped("made.h5", "x[0]", "the energy is not a number"))
+    with pytest.warns(UserWarning, match="left out of the files: 1 broken"):
+        calibrate(files[0], files[1:], ["made.h5"])
+
+    class Lost(Engine):
+        """Without a solution."""
+
+        def run(self, molecules, *_, **__):
+            point = SimpleNamespace(uncertainty=None, atomization_energy=None)
+            return [point] * len(molecules)
+
+    made.skipped.clear()
+    monkeypatch.setattr("ase_mlseqm.training.calibration.Engine", Lost)
+    with pytest.raises(InputError, match="have a solution for only 0 frames"):
+        calibrate(files[0], files[1:], ["made.h5"])
 
 
 def test_command_that_makes_one(files, made, capsys):

@@ -168,7 +168,7 @@ def explain_dataset(
     device: str,
 ) -> int:
     """Parameters by environment over a data set, and what they say about it."""
-    from ..training.readers import read
+    from ..training.readers import left_out, read
     from .correlation import correlations
     from .statistics import accuracies, distributions, require_sklearn
     from .survey import survey
@@ -176,6 +176,8 @@ def explain_dataset(
     require_sklearn()
     output_folder(run.out)
     data = read(list(files), **dataclasses.asdict(options), elements=run.model.supported())
+    if data.skipped:
+        complain(f"left out of the files: {left_out(data)}")
     run.summary.lap("read")
     total = min(len(data), max_frames or len(data))
     with progress_bar(total, "frames") as advance:

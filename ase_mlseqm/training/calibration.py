@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ..nn.weights import ModelFile, load_model
 from ..wholefile import write_whole
 from .dataset import Dataset
 from .history import files_behind, splits_behind, warn_of_changes
-from .readers import read
+from .readers import left_out, read
 from .split import split
 
 FEWEST = 20
@@ -103,11 +104,18 @@ def calibrate(
         gradients,
         elements=found.model.supported(),
     )
+    if data.skipped:
+        warnings.warn(f"left out of the files: {left_out(data)}", stacklevel=2)
     rows = np.random.default_rng(0).permutation(unseen(data, [found, *others.values()]))
     result = disagreement(
         found, [m.model for m in others.values()], data, rows[:max_frames], report
     )
-    if not result.spread.max(initial=0.0) > NOISE:
+    if len(result.error) < FEWEST:
+        raise InputError(
+            f"all networks have a solution for only {len(result.error)} frames: give at least "
+            f"{FEWEST}, or train the networks again"
+        )
+    if not result.spread.max() > NOISE:
         raise InputError(
             "the networks agree to rounding on these frames, which says nothing of their errors: "
             "train them with other seeds"

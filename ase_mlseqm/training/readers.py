@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -92,6 +93,12 @@ FOREIGN = "an element that is not wanted:"
 BROKEN, OTHER_ELEMENTS, OTHER_STATES = "broken", "of other elements", "ions, radicals or periodic"
 SINGLE_ATOMS = "single atoms"
 """Kinds of frames that are left out."""
+
+
+def left_out(data: Dataset) -> str:
+    """How many records are not in a data set, by their kinds, in words; empty for none."""
+    counts = Counter(kind_of(skipped.reason) for skipped in data.skipped)
+    return ", ".join(f"{number} {kind}" for kind, number in counts.items())
 
 
 def kind_of(reason: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from .config import TrainConfig
 from .dataset import Dataset
-from .readers import BROKEN, OTHER_ELEMENTS, OTHER_STATES, SINGLE_ATOMS, kind_of
+from .readers import BROKEN, OTHER_ELEMENTS, OTHER_STATES, SINGLE_ATOMS, kind_of, left_out
 from .split import on_both_sides, split
 
 
@@ -33,7 +33,7 @@ def both_sides(data: Dataset, config: TrainConfig) -> Sides:
     InputError
         When a side is empty, or the settings do not fit the data files.
     """
-    left_out = Counter(kind_of(skipped.reason) for skipped in data.skipped)
+    missing = Counter(kind_of(skipped.reason) for skipped in data.skipped)
     training, validation, dropped = split(data, *config.split)
     if not len(training) or not len(validation):
         what = "give more frames, "
@@ -41,7 +41,7 @@ def both_sides(data: Dataset, config: TrainConfig) -> Sides:
             what = (
                 "a molecule is on one side only: give frames of more molecules, --split-by frame, "
             )
-        gone = ", ".join(f"{number} {kind}" for kind, number in left_out.items() if number)
+        gone = left_out(data)
         raise InputError(
             f"{len(training)} frames are left for training and {len(validation)} for validation"
             f"{f' (left out: {gone})' if gone else ''}: "
@@ -52,10 +52,10 @@ def both_sides(data: Dataset, config: TrainConfig) -> Sides:
         "training": len(training),
         "validation": len(validation),
         "between_both_sides": len(dropped),
-        "other_elements": left_out[OTHER_ELEMENTS],
-        "other_states": left_out[OTHER_STATES],
-        "single_atoms": left_out[SINGLE_ATOMS],
-        "skipped": left_out[BROKEN],
+        "other_elements": missing[OTHER_ELEMENTS],
+        "other_states": missing[OTHER_STATES],
+        "single_atoms": missing[SINGLE_ATOMS],
+        "skipped": missing[BROKEN],
     }
     _warn_of_data(data, config)
     _check_lists(config, len(data.level))

@@ -12,7 +12,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule as g2
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import write
+from ase.io import read, write
 from learned import learned
 from PIL import Image
 from test_survey import MOLECULES
@@ -173,6 +173,18 @@ def test_dataset(explain, labelled, monkeypatch):
         "explain_bonds.png",
     ]
     assert min(colours(name) for name in pictures) > 100
+
+
+def test_what_is_left_out_of_a_dataset_is_said(explain, labelled, monkeypatch):
+    monkeypatch.setattr(statistics, "DRAWS", 2)
+    monkeypatch.setattr(correlation, "DRAWS", 2)
+    first, broken, other = read(labelled, "0:3")
+    broken.calc.results["energy"] = np.nan
+    other.numbers[other.numbers > 1] = 16
+    write("few.xyz", [first, broken, other], format="extxyz")
+    known = ("--isolated", "S=-398.0")
+    code, _, err = explain("--dataset", "few.xyz", "--level", LEVEL, *known)
+    assert (code, err) == (0, "mlseqm: left out of the files: 1 broken, 1 of other elements\n")
 
 
 def test_dataset_of_a_model_that_leaves_hydrogen_as_it_is(explain, labelled, monkeypatch):
