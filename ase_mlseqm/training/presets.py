@@ -69,10 +69,38 @@ def start_from(model: LearnedHamiltonian, source: LearnedHamiltonian) -> None:
 
     Tensor sensitivities of an order that ``source`` lacks get the weight zero: the results are the
     same until it is trained.
+
+    Raises
+    ------
+    InputError
+        When ``model`` has another form: what is trained for one element would stand for another.
     """
+    order = model.config.network.tensor_order
+    if order < source.config.network.tensor_order or _form(model) != _form(source):
+        raise InputError(
+            f"the settings have another model (network, parameters, elements or table) than "
+            f"{source.name}, which the training starts from: take starting_from(settings, "
+            "its config)"
+        )
     weights = source.network.state_dict()
     for name, new in model.network.state_dict().items():
         if name.endswith(".moment"):
             known = weights.get(name, new[:0])
             weights[name] = torch.cat((known, torch.zeros_like(new[len(known) :])))
     model.network.load_state_dict(weights)
+
+
+def _form(model: LearnedHamiltonian) -> HamiltonianConfig:
+    """What a training that starts from a model cannot change."""
+    usual = HIPNNConfig()
+    network = dataclasses.replace(
+        model.config.network, tensor_order=usual.tensor_order, smoothing=usual.smoothing
+    )
+    config = model.config
+    return dataclasses.replace(
+        config,
+        network=network,
+        parameters=tuple(config.parameters),
+        elements=tuple(config.elements),
+        learn_table=True,
+    )

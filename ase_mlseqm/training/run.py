@@ -87,7 +87,7 @@ def train(
         _check_folder(out, start)
     data = read(files, **dataclasses.asdict(options), elements=config.model.elements)
     sides = both_sides(data, config)
-    model = seeded(config.model, config.seed, name or out.name)
+    model = seeded(config.model, config.seed, name or out.resolve().name)
     source = None if start is None else _started_from(start, model, data, config)
     if world.chief:
         _describe(out, config, options, data, sides.counts, source)

@@ -10,6 +10,8 @@ from learned import atoms_of, learned
 from ase_mlseqm import InputError, evaluate
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.nn.hamiltonian import HamiltonianConfig
+from ase_mlseqm.nn.hipnn import HIPNNConfig
+from ase_mlseqm.nn.parameter_head import PAPER
 from ase_mlseqm.nn.weights import save_model, seeded
 from ase_mlseqm.training.config import TrainConfig
 from ase_mlseqm.training.presets import start_from, starting_from
@@ -35,6 +37,25 @@ def test_a_model_of_higher_order_begins_with_the_same_results(tmp_path, old, new
         found.append(evaluate([molecule("CH3CH2OH")], model=str(path))[0])
     assert found[1].energy == pytest.approx(found[0].energy, abs=1e-10)
     assert found[1].forces == pytest.approx(found[0].forces, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"elements": (1, 6, 7, 9)},
+        {"method": "AM1"},
+        {"parameters": PAPER[::-1]},
+        {"network": HIPNNConfig(n_features=8, n_sensitivities=5, n_atom_layers=2)},
+    ],
+)
+def test_another_form_is_refused(change):
+    """Even where the weights would fit: what was learned for oxygen is nothing for fluorine."""
+    source = learned(order=1)
+    other = seeded(dataclasses.replace(source.config, **change), 7)
+    with pytest.raises(InputError, match="another model"):
+        start_from(other, source)
+    with pytest.raises(InputError, match="another model"):
+        start_from(learned(order=0), source)
 
 
 def test_smoothing_can_be_changed():
