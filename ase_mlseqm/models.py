@@ -38,8 +38,12 @@ def model_file(name: str | Path) -> ModelFile:
             f"unknown model {str(name)!r}: give a file written by `mlseqm train`, or one of those "
             f"installed ({known})"
         )
-    stamp = path.stat().st_mtime_ns if path.is_file() else 0
+    from .committee_file import committee_path
+
     path = path.resolve()
+    # a committee is found once for each model
+    files = (path, committee_path(path))
+    stamp = tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
     _in_use[path] = _load(path, stamp)
     return _in_use[path]
 
@@ -49,8 +53,8 @@ _in_use: dict[Path, ModelFile] = {}
 
 
 @functools.lru_cache(maxsize=8)
-def _load(path: Path, stamp: int) -> ModelFile:
-    """Read a file once for every change of it."""
+def _load(path: Path, stamp: tuple[int, ...]) -> ModelFile:
+    """Read a file once for every change of it or of its committee."""
     from .nn.weights import load_model
 
     return load_model(path)

@@ -486,6 +486,23 @@ def test_members_take_the_place_of_no_other_network(files, made):
     assert len(read_committee(model).members) == 2
 
 
+def test_a_committee_that_is_made_anew_counts_at_once(files, made):
+    """In a session that has used the one before."""
+    model, *members = files
+    atoms, found = molecule("H2O"), []
+    for member in (*members, members[0]):
+        _, calibration = calibrate(model, [member], ["made.h5"])
+        asked = ("energy", "uncertainty")
+        found.append(evaluate([atoms], model=model, properties=asked)[0].uncertainty)
+        atoms.calc = MLSEQM(model=model, uncertainty=True)
+        atoms.get_potential_energy()
+        assert atoms.calc.singlepoint.uncertainty == pytest.approx(found[-1], rel=1e-6)
+        energies = [evaluate([atoms], model=path)[0].atomization_energy for path in (model, member)]
+        expected = calibration.scale * np.std(energies, ddof=1)
+        assert found[-1] == pytest.approx(expected, abs=1e-3)
+    assert abs(found[1] - found[0]) > 0.01 and found[2] == pytest.approx(found[0], rel=1e-6)
+
+
 def test_a_committee_of_a_model_that_is_a_link(files, made, tmp_path):
     """Is beside the file itself, where calculators look for it."""
     (tmp_path / "links").mkdir()
