@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import math
 import numbers
 import operator
 import textwrap
@@ -117,10 +118,12 @@ def require_positive(settings: Any, *names: str) -> None:
 
 
 def require_not_negative(settings: Any, *names: str) -> None:
-    """Raise :class:`InputError` for the first of these fields that is below zero."""
+    """Raise :class:`InputError` for the first of these fields that is below zero or infinite."""
     for name in names:
         if not getattr(settings, name) >= 0:
             raise InputError(f"{name} is {getattr(settings, name)}: give zero or more")
+        if getattr(settings, name) == math.inf:
+            raise InputError(f"{name} is {getattr(settings, name)}: give a finite number")
 
 
 def choose(settings: Any, name: str, known: Sequence[str]) -> None:

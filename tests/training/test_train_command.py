@@ -293,13 +293,17 @@ def test_a_training_in_which_nothing_converges_has_no_model(folder, capsys):
         "optimizer: {average: 2}",
         "optimizer: {clip: 0}",
         "optimizer: {learning_rate: .nan}",
+        "optimizer: {learning_rate: .inf}",
+        "loss: {force_weight: .inf}",
         "repeats: [.nan]",
     ],
 )
 def test_settings_that_lead_nowhere(folder, line, capsys):
     (folder / "odd.yaml").write_text(line + "\n")
     assert train("odd.yaml", "--data", "data.h5", "--out", "run") == 2
-    assert "give" in capsys.readouterr().err
+    name = line.rpartition(":")[0].rpartition("{")[-1]
+    told = capsys.readouterr().err
+    assert f"{name} is " in told.replace("holds", "is") and "give" in told
 
 
 def test_what_is_odd_about_a_training_is_said(folder, capsys):
