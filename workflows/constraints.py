@@ -22,7 +22,8 @@ def in_order(atoms: Atoms) -> Atoms:
     ASE applies one after the other, so that what is fixed in space comes last.  Constraints on no
     atom, as a file leaves where all of them may move, are left out.
     """
-    kept = [c for c in atoms.constraints if len(getattr(c, "index", [0]))]
+    # one number and, of all atoms, a slice are of size one
+    kept = [c for c in atoms.constraints if np.size(getattr(c, "index", 0))]
     kept.sort(key=lambda constraint: isinstance(constraint, FixAtoms | FixCartesian))
     if [id(c) for c in kept] == [id(c) for c in atoms.constraints]:
         return atoms

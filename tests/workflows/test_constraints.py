@@ -11,6 +11,7 @@ from ase.constraints import (
     FixAtoms,
     FixBondLengths,
     FixCartesian,
+    FixCom,
     FixedMode,
     FixInternals,
     Hookean,
@@ -90,6 +91,26 @@ def test_springs_on_the_command_line(tmp_path, monkeypatch):
     assert found.get_distance(0, 1) < found.get_distance(0, 2) - 0.005
     found.calc, energy = MLSEQM(method="PM3"), found.get_potential_energy()
     assert energy == pytest.approx(found.get_potential_energy(), abs=1e-5)  # without the spring
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [FixCom(), Hookean(0, (0.0, 0.0, 1.0), k=5.0, rt=0.2), Hookean(0, (0, 0, 1, 0.5), k=5.0)],
+    ids=["centre of mass", "point", "plane"],
+)
+def test_constraints_without_a_list_of_atoms(constraint):
+    """On all atoms, or on one that is tied to a place."""
+    atoms = molecule("H2O")
+    atoms.positions[1] += (0.0, 0.1, 0.05)
+    atoms.set_constraint(constraint)
+    alone, (together,) = relax(atoms, PM3), relax([atoms], PM3)
+    by_ase = atoms.copy()
+    by_ase.calc = MLSEQM(method="PM3")
+    BFGS(by_ase, logfile=None).run(fmax=0.01)
+    for result in (alone, together):
+        assert result.converged
+        np.testing.assert_allclose(result.atoms.positions, by_ase.positions, atol=1e-5)
+    assert dynamics(atoms, PM3, MDConfig(steps=1, timestep=0.25)).completed
 
 
 def test_energies_of_frames_are_without_springs():
