@@ -227,8 +227,8 @@ def degrees_of_freedom(atoms: Atoms, config: MDConfig, field: bool = False) -> i
         return 3 * len(atoms)
     if len(atoms) == 1 or atoms.pbc.any() or field:
         return 3 * len(atoms) - 3
-    moments = atoms.get_moments_of_inertia()
-    return 3 * len(atoms) - 3 - int((moments > 1e-4 * max(moments.max(), 1e-12)).sum())
+    # more than two atoms are on one line for an instant only: bent, they turn about three axes
+    return 3 * len(atoms) - (5 if len(atoms) == 2 else 6)
 
 
 def _moves_as_a_whole(atoms: Atoms) -> bool:

@@ -9,6 +9,7 @@ from springs import Network, SpringEngine
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.workflows import MDConfig, dynamics, md
+from ase_mlseqm.workflows.md_config import degrees_of_freedom
 from ase_mlseqm.workflows.replicas import replicas
 
 
@@ -96,3 +97,30 @@ def test_a_molecule_in_a_field_turns(run):
         kinetic, temperature = table["kinetic_eV"][0], table["temperature_K"][0]
         assert temperature == pytest.approx(300.0)
         assert kinetic == pytest.approx(0.5 * freedom * units.kB * 300.0)
+
+
+@pytest.mark.parametrize("name", ["N2", "CO2", "C2H2", "H2O"])
+def test_degrees_of_freedom_are_the_momenta_that_there_are(name):
+    """Momentum and rotation take six of them as soon as three atoms are not on a line."""
+    config = MDConfig(ensemble="bussi", steps=8)
+    result = dynamics(molecule(name), MLSEQM(method="PM3"), config)
+    places = result.atoms.positions
+    shifts = [np.tile(axis, (len(places), 1)) for axis in np.eye(3)]
+    turns = [np.cross(axis, places) for axis in np.eye(3)]
+    taken = np.reshape(shifts + turns, (6, -1))
+    free = 3 * len(places) - np.linalg.matrix_rank(taken, tol=1e-6)
+    kinetic = result.table["kinetic_eV"][0]
+    assert kinetic == pytest.approx(0.5 * free * units.kB * 300.0)
+    assert degrees_of_freedom(result.atoms, config) == free
+
+
+def test_linear_molecules_go_on_as_they_would_have(tmp_path):
+    """The thermostat must not find another number of degrees where the molecule is bent."""
+    atoms, calc = molecule("CO2"), MLSEQM(method="PM3")
+    config = MDConfig(ensemble="bussi", steps=30, coupling_time=10.0)
+    whole = dynamics(atoms, calc, config)
+    dynamics(
+        atoms, calc, MDConfig(ensemble="bussi", steps=15, coupling_time=10.0), stem=tmp_path / "a"
+    )
+    resumed = dynamics(atoms, calc, config, stem=tmp_path / "a")
+    np.testing.assert_array_equal(resumed.table["total_eV"], whole.table["total_eV"])
