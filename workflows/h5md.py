@@ -53,6 +53,8 @@ ATOMS = {"species": "numbers", "charge": "initial_charges", "magmom": "initial_m
 
 CHUNK = 2**14
 """Bytes of a chunk."""
+LARGEST = 2**15
+"""Bytes of an attribute; HDF5 has a limit of twice as much."""
 
 
 class H5MD:
@@ -180,7 +182,7 @@ def _create(file: Any, atoms: Atoms) -> None:
     group["mass"].attrs["unit"] = "u"
     parameters = file.create_group("parameters").attrs
     for key, value in atoms.info.items():
-        if key not in ("step", "time_fs") and isinstance(value, str | int | float):
+        if key not in ("step", "time_fs") and _is_attribute(value):
             parameters[key] = value
     clock = group.create_group("position")
     _empty(clock, "step", (), np.int64)
@@ -193,6 +195,17 @@ def _create(file: Any, atoms: Atoms) -> None:
         _empty(element, "value", np.shape(first), np.float64).attrs["unit"] = unit
         if element != clock:  # all are written at the same steps: hard links, as H5MD proposes
             element["step"], element["time"] = clock["step"], clock["time"]
+
+
+def _is_attribute(value: Any) -> bool:
+    """Whether HDF5 keeps it as an attribute: words and numbers, also those of numpy, which files of
+    structures bring, and arrays of them that are not large."""
+    if isinstance(value, str):
+        return True
+    if not isinstance(value, int | float | np.generic | np.ndarray):
+        return False
+    array = np.asarray(value)
+    return array.dtype.kind in "biuf" and array.nbytes < LARGEST
 
 
 def _empty(group: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -28,6 +28,8 @@ def water(tmp_path):
     """Trajectories of the same run in both formats."""
     atoms = molecule("H2O")
     atoms.info["charge"] = 0
+    # as files of structures bring them
+    atoms.info |= {"number": np.int64(7), "known": np.True_, "places": np.arange(3) / 4}
     paths = []
     for form in ("extxyz", "h5md"):
         config = MDConfig(steps=10, interval=3, format=form)
@@ -39,6 +41,7 @@ def water(tmp_path):
 
 def test_frames_are_those_of_extxyz(water):
     for one, other in zip(read(water[0], ":"), read_h5md(water[1]), strict=True):
+        np.testing.assert_array_equal(one.info.pop("places"), other.info.pop("places"))
         assert one.info == other.info
         assert list(one.symbols) == list(other.symbols)
         np.testing.assert_allclose(one.positions, other.positions, atol=1e-7)
@@ -47,7 +50,11 @@ def test_frames_are_those_of_extxyz(water):
         assert one.get_potential_energy() == pytest.approx(other.get_potential_energy(), abs=1e-6)
         np.testing.assert_allclose(one.get_dipole_moment(), other.get_dipole_moment(), atol=1e-6)
     assert [atoms.info["step"] for atoms in read_h5md(water[1], slice(1, 3))] == [3, 6]
-    assert read_h5md(water[1], -1)[0].info == {
+    last = read_h5md(water[1], -1)[0].info
+    assert last.pop("places").tolist() == [0.0, 0.25, 0.5]
+    assert last == {
+        "number": 7,
+        "known": True,
         "charge": 0,
         "multiplicity": 1,
         "method": "PM3",
