@@ -24,7 +24,7 @@ from .file_charges import state_charges
 from .file_structures import PACKED, structures
 from .results import SinglePoint
 from .unwrap import make_whole
-from .wholefile import named_errors
+from .wholefile import named_errors, readable
 
 NUMBERS = (
     "heat_of_formation",
@@ -101,7 +101,6 @@ def read_frames(spec: str, no_pbc: bool = False) -> tuple[list[Frame], str | Non
         problem = f"{file}: cannot be read{after} ({why_unreadable(file, error)})"
     state_charges(Path(file), found)
     for atoms in found:
-        _fill_words(atoms)
         if no_pbc:
             _without_cell(atoms, file)
     frames = [Frame(file, k, atoms, len(found) == 1) for k, atoms in enumerate(found)]
@@ -128,17 +127,6 @@ def _without_cell(atoms: Atoms, file: str) -> None:
             stacklevel=3,
         )
     atoms.pbc = False
-
-
-def _fill_words(atoms: Atoms) -> None:
-    """Make words out of what a column of words in extended XYZ cannot hold (in place).
-
-    PDB files may leave residue names and the like blank; such a line had a column too few.
-    """
-    for name, array in atoms.arrays.items():
-        if array.dtype.kind in "US":
-            words = ["_".join(str(word).split()) or "X" for word in array.ravel().tolist()]
-            atoms.arrays[name] = np.array(words).reshape(array.shape)
 
 
 def output_stems(files: Iterable[str], several: Collection[str] = ()) -> dict[str, str]:
@@ -227,7 +215,7 @@ def with_results(atoms: Atoms, point: SinglePoint, **info: Any) -> Atoms:
 def write_frames(path: Path, frames: Sequence[Atoms], append: bool = False) -> None:
     """Write extxyz; an OSError names the file."""
     with named_errors(path):
-        write(path, frames, format="extxyz", append=append)
+        write(path, readable(frames), format="extxyz", append=append)
 
 
 def output_folder(folder: Path) -> Path:

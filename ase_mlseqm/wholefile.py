@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from ase import Atoms
     from matplotlib.figure import Figure
@@ -54,8 +56,31 @@ def write_whole_frames(path: Path, frames: Sequence[Atoms]) -> None:
     from ase.io import write
 
     text = io.StringIO()
-    write(text, frames, format="extxyz")
+    write(text, readable(frames), format="extxyz")
     write_whole(path, text.getvalue().encode())
+
+
+def readable(frames: Sequence[Atoms]) -> list[Atoms]:
+    """Frames as extended XYZ can hold them, copies of those that have to change.
+
+    A line break in ``info`` would end the line of all properties.  Words of atoms must not be
+    blank, as residue names of PDB files may be: such a line had a column too few.
+    """
+    return [_readable(atoms) for atoms in frames]
+
+
+def _readable(atoms: Atoms) -> Atoms:
+    info = {k: v for k, v in atoms.info.items() if isinstance(v, str) and {"\n", "\r"} & set(v)}
+    words = {k: array for k, array in atoms.arrays.items() if array.dtype.kind in "US"}
+    if not (info or words):
+        return atoms
+    copy = atoms.copy()
+    copy.calc = atoms.calc
+    copy.info |= {name: " ".join(text.split()) for name, text in info.items()}
+    for name, array in words.items():
+        filled = ["_".join(str(word).split()) or "X" for word in array.ravel().tolist()]
+        copy.arrays[name] = np.array(filled).reshape(array.shape)
+    return copy
 
 
 def write_whole_picture(path: str | Path, figure: Figure) -> None:

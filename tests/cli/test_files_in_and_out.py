@@ -14,6 +14,7 @@ from ase.io import read, write
 
 from ase_mlseqm import MLSEQM, runs_relax
 from ase_mlseqm.cli import main
+from ase_mlseqm.workflows import MDConfig, dynamics
 
 PM3 = ["--method", "PM3"]
 ATOM = "HETATM{:5}  {}   {}     1    {:8.3f}{:8.3f}{:8.3f}  1.00  0.00          {:>2}{}\n"
@@ -176,6 +177,33 @@ def test_blank_words_can_be_read_again(capsys):
     assert main(["sp", "w.pdb", *PM3]) == 0
     assert main(["sp", "w_sp.extxyz", *PM3, "--out", "again"]) == 0
     assert read("again/w_sp_sp.extxyz").get_chemical_formula() == "HO"
+
+
+@pytest.mark.parametrize(
+    "line", ["sp", "relax", "vib", "phonons", "ts --no-irc", "md --steps 2", "neb b.traj"]
+)
+def test_notes_of_several_lines_can_be_read_again(line):
+    """A line break would begin the atoms of extended XYZ."""
+    atoms = molecule("HCN")
+    atoms.info["note"] = "two\r\nlines"
+    write("a.traj", atoms)
+    atoms.positions[atoms.symbols == "H"] = (0.0, 0.0, 1.7)  # beyond the nitrogen
+    write("b.traj", atoms)
+    command, *rest = line.split()
+    main([command, "a.traj", *rest, *PM3])
+    written = list(Path().glob("*.extxyz"))
+    assert written
+    for file in written:
+        assert {frame.info["note"] for frame in read(file, ":")} == {"two lines"}
+
+
+def test_words_of_dynamics_from_python_can_be_read_again():
+    atoms = molecule("H2O")
+    atoms.set_array("residuenames", np.array(["H O H", "", " "]))
+    found = dynamics(atoms, MLSEQM(method="PM3"), MDConfig(steps=1), stem="w")
+    frame = read(found.files.frames, 0)
+    assert frame.arrays["residuenames"].tolist() == ["H_O_H", "X", "X"]
+    assert found.atoms.arrays["residuenames"].tolist() == ["H O H", "", " "]
 
 
 def test_results_do_not_overwrite_what_is_read(capsys):
