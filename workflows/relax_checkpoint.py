@@ -55,7 +55,7 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return {}
         try:
-            frames = read(self.path, ":", format="extxyz")
+            frames = read(self.path, ":", format="extxyz", do_not_split_by_at_sign=True)
         except Exception:  # whatever it is, it is none of ours
             return {}
         known = {frame.info.get(KEY): frame for frame in frames}

@@ -133,7 +133,7 @@ def _continued(path: Path, energies: list[float]) -> TrajectoryWriter | None:
     if not energies:
         return None
     try:
-        frames = read(path, f":{len(energies)}", format="traj")
+        frames = read(path, f":{len(energies)}", format="traj", do_not_split_by_at_sign=True)
         if [atoms.get_potential_energy() for atoms in frames] != energies:
             return None
     except Exception:  # whatever it is, it is none of ours

@@ -54,7 +54,7 @@ class Extxyz:
         write_frames(self.path, frames, append=True)
 
     def velocities(self, first: int = 0) -> np.ndarray:
-        frames = read(self.path, index=slice(first, None), format="extxyz")
+        frames = read(self.path, slice(first, None), format="extxyz", do_not_split_by_at_sign=True)
         return np.array([atoms.get_velocities() for atoms in frames])
 
 

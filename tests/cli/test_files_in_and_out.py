@@ -206,6 +206,13 @@ def test_words_of_dynamics_from_python_can_be_read_again():
     assert found.atoms.arrays["residuenames"].tolist() == ["H O H", "", " "]
 
 
+def test_spectra_of_a_file_with_an_at_sign():
+    """To ASE what is behind it is the number of a frame."""
+    write("w@1.xyz", molecule("H2O"), format="xyz")
+    assert main(["md", "w@1.xyz", *PM3, "--steps", "70", "--interval", "1"]) == 0
+    assert Path("w@1_power.csv").exists()
+
+
 def test_results_do_not_overwrite_what_is_read(capsys):
     write("a.xyz", molecule("H2O"), format="xyz")
     assert main(["sp", "a.xyz", *PM3]) == 0

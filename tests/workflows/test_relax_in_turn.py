@@ -40,15 +40,15 @@ def counted(monkeypatch):
     return calls
 
 
-def cut_off(folder, config, left=8):
+def cut_off(folder, config, left=8, name="c"):
     """Copper whose relaxation stops after so many calls; the result until then."""
     with pytest.raises(Interrupted) as caught:
         relax(
             COPPER,
             Stopping(left),
             config,
-            checkpoint=folder / "c.extxyz",
-            trajectory=folder / "c.traj",
+            checkpoint=folder / f"{name}.extxyz",
+            trajectory=folder / f"{name}.traj",
         )
     return caught.value.result
 
@@ -75,6 +75,16 @@ def test_goes_on(tmp_path, every_step, optimizer):
     frames = read(tmp_path / "c.traj", ":")
     assert [atoms.get_potential_energy() for atoms in frames] == result.energies
     assert [path.name for path in tmp_path.iterdir()] == ["c.traj"]
+
+
+def test_goes_on_in_files_with_an_at_sign(tmp_path, every_step):
+    """To ASE what is behind it is the number of a frame."""
+    before, calc = cut_off(tmp_path, RelaxConfig(fmax=1e-3), name="c@1"), Stopping()
+    paths = {"checkpoint": tmp_path / "c@1.extxyz", "trajectory": tmp_path / "c@1.traj"}
+    result = relax(COPPER, calc, RelaxConfig(fmax=1e-3), **paths)
+    assert calc.calls == 1 + result.steps - before.steps
+    frames = read(tmp_path / "c@1.traj", ":", do_not_split_by_at_sign=True)
+    assert [atoms.get_potential_energy() for atoms in frames] == result.energies
 
 
 def test_steps_count_from_the_first_run(tmp_path, every_step):
