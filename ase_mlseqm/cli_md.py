@@ -49,6 +49,11 @@ class MDOptions(MDConfig):
                     raise InputError(f"temperatures holds {value}: give positive numbers")
         if self.batched and self.ensemble not in ("nve", "langevin"):
             raise InputError(f"many replicas run nve or langevin, not {self.ensemble}")
+        if self.batched and self.keep_velocities and self.ensemble == "nve":
+            raise InputError(
+                "keep_velocities makes all replicas and temperatures one trajectory: leave it out, "
+                "or use langevin"
+            )
 
     @property
     def batched(self) -> bool:

@@ -402,6 +402,21 @@ def test_command(tmp_path, capsys, monkeypatch):
     assert cli.main(["md", "empty.xyz", "--method", "PM3"]) == 2
 
 
+@pytest.mark.parametrize("copies", [["--replicas", "2"], ["--temperatures", "200,300"]])
+def test_velocities_that_are_kept_make_no_replicas(tmp_path, capsys, monkeypatch, copies):
+    """Without random forces they would all be the same trajectory."""
+    monkeypatch.chdir(tmp_path)
+    atoms = molecule("H2O")
+    atoms.set_momenta(0.1 * np.random.default_rng(0).normal(size=(3, 3)))
+    atoms.write("w.extxyz")
+    line = ["md", "w.extxyz", "--method", "PM3", "--steps", "2", "--keep-velocities", *copies]
+    assert cli.main(line) == 2
+    assert "keep_velocities makes all replicas and temperatures one" in capsys.readouterr().err
+    assert cli.main([*line, "--ensemble", "langevin", "--no-figure"]) == 0
+    ends = [json.loads(file.read_text())["result"] for file in tmp_path.glob("w_*.json")]
+    assert len(ends) == 2 and ends[0]["positions"] != ends[1]["positions"]
+
+
 def test_figure_of_a_run_that_was_stopped_at_once(grid, tmp_path):
     calc = Springs(grid.positions, fail={2: SCFError("lost")})
     plot_energies(dynamics(grid, calc, COLD), tmp_path / "e.png", "cube")
