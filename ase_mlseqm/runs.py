@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 PREFIX = "mlseqm: "
 MOST_NAMED = 5
 """Molecules in one warning."""
-OUTPUTS = {"relax": "relaxed", "thermo": "vib"}
-"""End of the name of the structures that a command writes, where it is not the command's own."""
+OUTPUTS = {"relax": ["relaxed"], "thermo": ["vib"], "md": ["md", "failed"]}
+"""Ends of the names of the structures that a command writes, where it is not the command's own."""
 
 
 @dataclasses.dataclass
@@ -97,10 +97,10 @@ class Run:
         self.summary.lap("read")
         found = list(frames.values())
         stems = frame_stems(found)
-        end = f"_{OUTPUTS.get(self.name, self.name)}.extxyz"
-        ours = {f"{stem}{end}": file for file, stem in stems.items()}
-        ours |= {f"{output_stem(frame, stems)}{end}": frame.file for frame in found}
-        self.keep_inputs(stems, ours)
+        names = {stem: file for file, stem in stems.items()}
+        names |= {output_stem(frame, stems): frame.file for frame in found}
+        for end in OUTPUTS.get(self.name, [self.name]):
+            self.keep_inputs(stems, {f"{stem}_{end}.extxyz": names[stem] for stem in names})
         return found
 
     def keep_inputs(self, files: Iterable[str], outputs: Mapping[str, str]) -> None:

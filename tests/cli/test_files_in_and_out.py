@@ -223,6 +223,16 @@ def test_results_do_not_overwrite_what_is_read(capsys):
     assert main(["sp", "a.xyz", "a_sp.extxyz", "--method", "AM1", "--out", "am1"]) == 0
 
 
+def test_a_structure_at_which_dynamics_stopped_stays_where_it_is_read(capsys):
+    """Dynamics that come to their end remove that of an earlier run."""
+    write("w.xyz", molecule("H2O"), format="xyz")
+    write("w_failed.extxyz", molecule("H2O"))
+    assert main(["md", "w.xyz", "w_failed.extxyz", *PM3, "--steps", "2"]) == 2
+    assert "w_failed.extxyz would be overwritten" in capsys.readouterr().err
+    assert Path("w_failed.extxyz").exists()
+    assert main(["md", "w.xyz", "w_failed.extxyz", *PM3, "--steps", "2", "--out", "o"]) == 0
+
+
 def test_a_trajectory_that_is_read_stays(capsys):
     """That of a relaxation has the name of the file without its kind."""
     write("w.traj", molecule("H2O"))
