@@ -43,10 +43,14 @@ def keywords(calc: BaseCalculator) -> dict[str, Any]:
         known = dict(calc.todict())
     except (AttributeError, NotImplementedError):
         known = {}
-    # a sum of calculators says nothing of its terms
-    terms = getattr(getattr(calc, "mixer", calc), "calcs", [])
+    # a calculator that is made of others says nothing of them, nor of their weights
+    made_of = vars(getattr(calc, "mixer", calc))
+    terms = [term for value in made_of.values() for term in _calculators(value)]
     if terms:
-        known["calcs"] = [[term.name, keywords(term)] for term in terms]
+        known["calcs"] = [[*_names(term), keywords(term)] for term in terms]
+        for name in ("weights", "selection"):
+            if name in made_of:
+                known[name] = np.asarray(made_of[name]).tolist()
     if isinstance(calc, MLSEQM):
         for name in ("device", "max_memory"):
             known.pop(name, None)
@@ -56,9 +60,20 @@ def keywords(calc: BaseCalculator) -> dict[str, Any]:
     return known
 
 
+def _calculators(value: Any) -> list[BaseCalculator]:
+    """Those that an attribute of a calculator is, or lists."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [one for one in values if isinstance(one, BaseCalculator)]
+
+
+def _names(calc: BaseCalculator) -> tuple[str, str]:
+    """A class that is made from another one has its name."""
+    return calc.name, type(calc).__name__
+
+
 def fingerprint(calc: BaseCalculator, structures: Sequence[Atoms], *settings: Any) -> str:
     """Equal where the same would be computed from the same structures, by the same version."""
-    parts: list[Any] = [__version__, calc.name, keywords(calc), *settings]
+    parts: list[Any] = [__version__, *_names(calc), keywords(calc), *settings]
     for atoms in structures:
         parts += [atoms.numbers.tolist(), atoms.positions.round(6).tolist()]
         parts += [atoms.cell.tolist(), atoms.pbc.tolist()]
