@@ -175,7 +175,7 @@ def _dipole(atoms: Atoms) -> Entry:
         return {}
     try:
         return {"dipole": atoms.get_dipole_moment()}
-    except PropertyNotImplementedError:
+    except (PropertyNotImplementedError, KeyError):  # those of a wrapper that claims everything
         return {}
 
 

@@ -163,7 +163,8 @@ class _History:
 
 
 def frozen(atoms: Atoms) -> Atoms:
-    """Copy of ``atoms`` with the results that its calculator has for it."""
+    """Copy of ``atoms`` with the results that its calculator has for it, its energy and forces
+    among them: some calculators keep only what they were asked for last."""
     calc, results = atoms.calc, {}
     if isinstance(calc, SinglePointCalculator) and not calc.check_state(atoms):
         results = dict(calc.results)  # each property below would compare the atoms again
@@ -175,6 +176,8 @@ def frozen(atoms: Atoms) -> Atoms:
                 continue
             if value is not None:
                 results[name] = value
+        for name in {"energy", "forces"} - results.keys():
+            results[name] = calc.get_property(name, atoms)
     copy = atoms.copy()
     copy.calc = SinglePointCalculator(copy, **results)
     return copy

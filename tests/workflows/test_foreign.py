@@ -5,8 +5,10 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.calculator import CalculatorError
+from ase.calculators.checkpoint import CheckpointCalculator
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from ase.calculators.loggingcalc import LoggingCalculator
 from ase.calculators.mixing import SumCalculator
 from ase.constraints import FixAtoms, FixBondLength, Hookean
 from ase.md.velocitydistribution import Stationary, ZeroRotation
@@ -41,6 +43,20 @@ def test_energy_of_a_constraint_counts_once():
     alone = relax(atoms, EMT(), RelaxConfig(fmax=0.01))
     (listed,) = relax([atoms], EMT(), RelaxConfig(fmax=0.01))
     assert listed.energy == pytest.approx(alone.energy, abs=1e-6)
+
+
+def test_calculators_that_keep_only_what_they_were_asked_for_last(tmp_path):
+    plain = relax(copper(), EMT())
+    modes = vibrations(copper(), EMT())
+    wrapped = (
+        LoggingCalculator(EMT()),
+        CheckpointCalculator(EMT(), db=str(tmp_path / "known.db")),
+    )
+    for calc in wrapped:
+        for found in (relax(copper(), calc), *relax([copper()], calc)):
+            assert found.atoms.get_potential_energy() == pytest.approx(plain.energy, abs=1e-9)
+            np.testing.assert_allclose(found.atoms.get_forces(), plain.atoms.get_forces())
+        assert vibrations(copper(), calc).energy == pytest.approx(modes.energy, abs=1e-9)
 
 
 @pytest.mark.parametrize("work", [vibrations, dynamics])
