@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from ase import Atoms
@@ -330,6 +330,14 @@ class MLSEQM(GetOutputsMixin, Calculator):
         middle = np.mean([edge for edge in edges if np.isfinite(edge)])
         bands = {"ibz_kpoints": np.zeros((1, 3)), "kpoint_weights": np.ones(1)}
         return self.results | bands | {"fermi_level": float(middle)}
+
+
+def batched(calc: Any) -> TypeGuard[MLSEQM]:
+    """Whether what a calculator gives is what its engine computes, so that many structures may be
+    one batch; a class made from MLSEQM that computes by itself, as for a bias, may add to it."""
+    names = ("calculate", "get_property")
+    own = any(getattr(type(calc), name, None) is not getattr(MLSEQM, name) for name in names)
+    return isinstance(calc, MLSEQM) and not own
 
 
 def _plain(atoms: Any) -> Atoms:

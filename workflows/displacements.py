@@ -17,6 +17,7 @@ from ase.calculators.calculator import (
 
 from ase_mlseqm import MLSEQM, __version__
 from ase_mlseqm.atoms import molecule_from_atoms
+from ase_mlseqm.calculator import batched
 from ase_mlseqm.differences import Move
 from ase_mlseqm.engines import engine_for
 
@@ -53,7 +54,7 @@ class Displaced:
 
 def default_step(calc: BaseCalculator) -> float:
     """Displacement for derivatives, Angstrom."""
-    return BATCHED_STEP if isinstance(calc, MLSEQM) else FOREIGN_STEP
+    return BATCHED_STEP if batched(calc) else FOREIGN_STEP
 
 
 def displaced(
@@ -91,7 +92,7 @@ def displaced(
     failed: dict[int, CalculatorError] = {}
     found = (
         _in_batches(structures, calc, moves, known, densities)
-        if isinstance(calc, MLSEQM)
+        if batched(calc)
         else _in_turn(structures, calc, moves, known)
     )
     for k, number, entry in found:

@@ -15,7 +15,7 @@ from ase.calculators.calculator import (
 )
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm.calculator import MAX_DISPLACEMENT, MLSEQM
+from ase_mlseqm.calculator import MAX_DISPLACEMENT, batched
 from ase_mlseqm.engines import engine_for
 
 from .foreign import foreign_errors
@@ -78,7 +78,7 @@ class Many:
         """
         self.evaluations += len(structures)
         places = range(len(structures)) if places is None else places
-        compute = self._batch if isinstance(self.calc, MLSEQM) else self._in_turn
+        compute = self._batch if batched(self.calc) else self._in_turn
         errors: list[CalculatorError | None] = []
         for atoms, found in zip(structures, compute(structures, places), strict=True):
             if isinstance(found, CalculatorError):

@@ -11,6 +11,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
+from ase_mlseqm.calculator import batched
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.molecule import Molecule
@@ -53,7 +54,7 @@ class System:
         field: Sequence[float] | None = None,
     ) -> System:
         """That of a calculator, with its keywords, or of an engine with these two."""
-        if isinstance(calc, MLSEQM):
+        if batched(calc):
             names = ("unrestricted", "field", "charge", "multiplicity")
             given = (calc.parameters[name] for name in names)
             return cls(engine_for(calc.parameters), *given, keywords(calc))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from ase_mlseqm import MLSEQM
+from ase_mlseqm.calculator import batched
 
 from .many import Many
 
@@ -21,7 +21,7 @@ def has_lower(structures: Sequence[Atoms], calc: BaseCalculator) -> list[bool]:
     With MLSEQM the SCF of a step starts from the density of the step before, and follows its state
     even where another one has become the lowest; other calculators are not asked.
     """
-    if not (isinstance(calc, MLSEQM) and calc.parameters["reuse_density"] and structures):
+    if not (batched(calc) and calc.parameters["reuse_density"] and structures):
         return [False] * len(structures)
     anew = [atoms.copy() for atoms in structures]
     errors = Many(calc).attempt(anew)

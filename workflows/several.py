@@ -23,7 +23,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
-from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results
+from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results, batched
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
@@ -82,7 +82,7 @@ def one_or_many(compute: Callable[[Sequence[Any]], list[Any]], atoms: Any, calc:
         if isinstance(found, Exception):
             raise found
         return found
-    if isinstance(calc, MLSEQM):
+    if batched(calc):
         return compute(atoms)
     # another calculator goes from one molecule to the next only once
     return [found for one in atoms for found in compute([one])]
@@ -156,7 +156,7 @@ def computed(structures: Sequence[Atoms], calc: BaseCalculator) -> list[Computed
     free = [atoms.copy() for atoms in structures]
     for atoms in free:
         atoms.set_constraint()
-    if isinstance(calc, MLSEQM) and len(free) > 1:
+    if batched(calc) and len(free) > 1:
         return _batch(free, calc)
     return attempt(lambda atoms: _alone(atoms, calc), free)
 
@@ -165,7 +165,7 @@ def _alone(atoms: Atoms, calc: BaseCalculator) -> Computed:
     atoms.calc = calc
     with foreign_errors():
         atoms.get_forces()
-    if isinstance(calc, MLSEQM):  # it may hold the density of a relaxation
+    if batched(calc):  # it may hold the density of a relaxation
         point = calc.unfinished
         assert point is not None
         return Computed(

@@ -18,6 +18,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.asking import Request, asking
+from ase_mlseqm.calculator import batched
 from ase_mlseqm.errors import InputError
 
 from .several import Failure
@@ -130,7 +131,7 @@ def side_by_side(
     """
     if at_once < 1:
         raise InputError(f"at_once is {at_once}: give a number of functions")
-    if not isinstance(calc, MLSEQM):
+    if not batched(calc):
         yield from _in_turn(work, items, calc)
         return
     waiting = deque(enumerate(items))

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, CalculationFailed, CalculatorError
 from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
 
-from ase_mlseqm import MLSEQM
+from ase_mlseqm.calculator import batched
 from ase_mlseqm.errors import InputError
 
 from .computed import largest_force
@@ -92,7 +92,7 @@ def _climb(
 def _sella(atoms: Atoms, calc: BaseCalculator) -> Any:
     from sella import Sella  # takes seconds
 
-    keywords = {"hessian_function": calc.get_hessian} if isinstance(calc, MLSEQM) else {}
+    keywords = {"hessian_function": calc.get_hessian} if batched(calc) else {}
     return Sella(atoms, order=1, internal=False, logfile=None, **keywords)
 
 

@@ -12,16 +12,20 @@ from ase.calculators.loggingcalc import LoggingCalculator
 from ase.calculators.mixing import SumCalculator
 from ase.constraints import FixAtoms, FixBondLength, Hookean
 from ase.md.velocitydistribution import Stationary, ZeroRotation
+from ase.optimize import BFGS
 
 from ase_mlseqm import MLSEQM, InputError
 from ase_mlseqm.workflows.h5md import read_h5md
 from ase_mlseqm.workflows.harmonic import harmonic
+from ase_mlseqm.workflows.hessians import second_derivatives
 from ase_mlseqm.workflows.md import dynamics
 from ase_mlseqm.workflows.md_config import MDConfig
 from ase_mlseqm.workflows.neb import neb
 from ase_mlseqm.workflows.phonons import phonons
 from ase_mlseqm.workflows.phonons_config import PhononsConfig
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
+from ase_mlseqm.workflows.replicas import replicas
+from ase_mlseqm.workflows.side_by_side import side_by_side
 from ase_mlseqm.workflows.ts import ts
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
@@ -43,6 +47,45 @@ def test_energy_of_a_constraint_counts_once():
     alone = relax(atoms, EMT(), RelaxConfig(fmax=0.01))
     (listed,) = relax([atoms], EMT(), RelaxConfig(fmax=0.01))
     assert listed.energy == pytest.approx(alone.energy, abs=1e-6)
+
+
+class Biased(MLSEQM):
+    """PM3 and a spring between the first two atoms."""
+
+    length, constant = 1.2, 20.0
+
+    def calculate(self, atoms=None, *args):
+        super().calculate(atoms, *args)
+        vector = atoms.positions[1] - atoms.positions[0]
+        distance = np.linalg.norm(vector)
+        pull = self.constant * (distance - self.length) * vector / distance
+        self.results["energy"] += 0.5 * self.constant * (distance - self.length) ** 2
+        self.results["forces"][[0, 1]] += [pull, -pull]
+
+
+def test_what_a_class_made_from_ours_adds_is_not_lost():
+    """The workflows do not ask the engine past it; the reference is ASE's."""
+    atoms, calc = molecule("H2O"), Biased(method="PM3")
+    atoms.calc = calc
+    BFGS(atoms, logfile=None).run(fmax=1e-3)
+    assert atoms.get_distance(0, 1) > 1.01  # of water without the spring 0.95
+    for start in ([molecule("H2O"), molecule("NH3")], [molecule("H2O")], molecule("H2O")):
+        found = relax(start, calc, RelaxConfig(fmax=1e-3))
+        found = found[0] if isinstance(start, list) else found
+        assert found.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
+        np.testing.assert_allclose(found.atoms.positions, atoms.positions, atol=1e-4)
+    forces = []
+    for sign in (1.0, -1.0):
+        moved = atoms.copy()
+        moved.positions[1, 2] += sign * 1e-2
+        moved.calc = calc
+        forces.append(moved.get_forces().ravel())
+    row = second_derivatives(atoms, calc).hessian[5]
+    np.testing.assert_allclose(row, (forces[1] - forces[0]) / 2e-2, atol=5e-3)
+    with pytest.raises(InputError, match="not Biased"):
+        replicas([atoms], calc)
+    bends = dict(side_by_side(lambda one, own: own.get_potential_energy(one), [atoms], calc))
+    assert bends[0] == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
 
 
 def test_calculators_that_keep_only_what_they_were_asked_for_last(tmp_path):
