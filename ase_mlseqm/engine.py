@@ -28,6 +28,7 @@ from .errors import InputError
 from .jobs import Job, starting_densities
 from .model import Model
 from .models import find_committee, find_model
+from .nddo.constants import undisturbed
 from .nddo.integrals import geometry, prepare
 from .nddo.layout import Layout
 from .options import positive, vector
@@ -142,9 +143,11 @@ class Engine:
                         callback(job.index, result)
 
         buckets = self._buckets(jobs, properties)
-        each_bucket(work, buckets, self.device, self._memory(properties), self.scf.diis_size)
+        with undisturbed():
+            each_bucket(work, buckets, self.device, self._memory(properties), self.scf.diis_size)
         return results  # type: ignore[return-value]
 
+    @undisturbed()
     def complete(
         self, molecule: Molecule, point: SinglePoint, field: Sequence[float] | None = None
     ) -> SinglePoint:
@@ -174,6 +177,7 @@ class Engine:
             status=status,
         )
 
+    @undisturbed()
     def assess(
         self, molecule: Molecule, point: SinglePoint, field: Sequence[float] | None = None
     ) -> SinglePoint:

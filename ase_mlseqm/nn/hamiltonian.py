@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..nddo.constants import lasting
 from ..nddo.layout import Layout
 from ..nddo.parameters import Parameters, supported, symbols
 from .hipnn import HIPNN, HIPNNConfig
@@ -80,6 +81,7 @@ class LearnedHamiltonian:
         self.head = ParameterHead(config.parameters, config.method)
         self.network = CorrectionNetwork(config, self.head.n_outputs)
 
+    @lasting
     def on(self, device: torch.device) -> LearnedHamiltonian:
         """The same on another device."""
         if self.network.table.device == device:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..nddo.constants import lasting
 from ..nddo.parameters import table_parameters
 from ..wholefile import write_whole
 from .hamiltonian import HamiltonianConfig, LearnedHamiltonian
@@ -95,6 +96,7 @@ class ModelFile:
     sha256: str
 
 
+@lasting
 def load_model(path: Path | str) -> ModelFile:
     """Read a model file.
 

@@ -1,8 +1,11 @@
 """Numbers are float64, whatever torch is set to, and the input stays as it was."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
+import pytest
 import torch
 from ase.build import molecule as g2
 from helpers import TIGHT, build, run, single
@@ -65,3 +68,27 @@ def test_input_is_not_changed():
     np.testing.assert_array_equal(molecule.numbers, numbers)
     np.testing.assert_array_equal(molecule.positions, positions)
     assert np.abs(single(molecule, "PM3", PROPERTIES).forces).max() > 0.1
+
+
+FIRST = """
+import torch
+from ase.build import molecule
+from ase_mlseqm import MLSEQM, evaluate
+atoms = molecule("CH3OH")
+with {surroundings}:
+    (first,) = evaluate([atoms])
+    atoms.calc = MLSEQM(uncertainty=True)
+    atoms.get_forces()
+    assert atoms.calc.singlepoint.uncertainty > 0
+(second,) = evaluate([atoms])
+assert abs(first.forces - second.forces).max() < 1e-9
+"""
+
+
+@pytest.mark.parametrize("surroundings", ["torch.inference_mode()", "torch.device('meta')"])
+def test_the_first_calculation_may_be_anywhere(surroundings):
+    """What is made in inference mode, or on a default device that others chose, and kept would
+    spoil the calculations to come."""
+    script = FIRST.format(surroundings=surroundings)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
