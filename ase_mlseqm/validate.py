@@ -12,6 +12,7 @@ from .batch import Molecule
 from .errors import InputError
 from .model import METHODS, Model
 from .nddo.parameters import elements, supported, symbols
+from .options import whole
 
 MIN_DISTANCE = 0.1
 """Angstrom; atoms closer than this are taken for duplicates."""
@@ -46,7 +47,12 @@ def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) ->
     InputError
         When it cannot be computed.
     """
-    numbers, positions = np.asarray(molecule.numbers), np.asarray(molecule.positions)
+    numbers, positions = _atomic_numbers(molecule), np.asarray(molecule.positions)
+    charge, given = whole("charge", molecule.charge), molecule.multiplicity
+    multiplicity = None if given is None else whole("multiplicity", given)
+    molecule = dataclasses.replace(
+        molecule, numbers=numbers, positions=positions, charge=charge, multiplicity=multiplicity
+    )
     check_geometry(numbers, positions)
     unknown = sorted(set(numbers.tolist()) - model.supported())
     if unknown:
@@ -75,9 +81,18 @@ def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) ->
             f"multiplicity {multiplicity} needs an unrestricted calculation: leave out "
             "unrestricted=False"
         )
-    return dataclasses.replace(
-        molecule, numbers=numbers, positions=positions, multiplicity=multiplicity
+    return dataclasses.replace(molecule, multiplicity=multiplicity)
+
+
+def _atomic_numbers(molecule: Molecule) -> np.ndarray:
+    """As integers, if they are that, and none is negative, which would count from the end."""
+    given = np.asarray(molecule.numbers)
+    whole_numbers = given.dtype.kind in "iu" or (
+        given.dtype.kind == "f" and bool((given == given.round()).all())
     )
+    if not whole_numbers or given.ndim != 1 or given.min(initial=0) < 0:
+        raise InputError(f"numbers is {molecule.numbers!r}: give a list of atomic numbers")
+    return given.astype(np.int64, copy=False)
 
 
 def _multiplicity(molecule: Molecule, n_electrons: int, n_orbitals: int) -> int:

@@ -1,6 +1,7 @@
 """What is asked for is what comes back, in order; what cannot be is refused."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -127,6 +128,24 @@ def test_requests_that_cannot_be_met(arguments, words):
         evaluate(molecules, **({"method": "PM3"} | arguments))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"charge": 0.5}, "molecule 1: charge is 0.5: give a whole number"),
+        ({"charge": "1"}, "molecule 1: charge is '1': give a whole number"),
+        ({"multiplicity": 1.5}, "molecule 1: multiplicity is 1.5: give a whole number"),
+        ({"numbers": np.array([8, 1, -1])}, "give a list of atomic numbers"),
+        ({"numbers": [8.5, 1, 1]}, "give a list of atomic numbers"),
+        ({"numbers": ["O", "H", "H"]}, "give a list of atomic numbers"),
+    ],
+)
+def test_molecules_that_are_none(changes, words):
+    """A charge of a half would be cut to zero."""
+    water = build("H2O")
+    with pytest.raises(InputError, match=words):
+        evaluate([water, dataclasses.replace(water, **changes)], "PM3")
+
+
 def test_one_molecule_is_no_list():
     for one in (build("H2O"), atoms_of(build("H2O"))):
         with pytest.raises(InputError, match="a single molecule: give a list"):
@@ -137,6 +156,9 @@ def test_one_molecule_is_no_list():
 
 def test_whole_numbers_of_any_kind_are_charges():
     water = [build("H2O")] * 2
+    ion = dataclasses.replace(water[0], charge=np.float32(-1), multiplicity=2.0)
+    (found,) = evaluate([ion], "PM3", ("energy",))
+    assert json.dumps([found.charge, found.multiplicity]) == "[-1, 2]"
     for charges in (np.array([1.0, -1.0], "f4"), np.array([1, -1], "i2"), [1.0, -1.0]):
         assert [r.charge for r in evaluate(water, "PM3", charges=charges)] == [1, -1]
 
