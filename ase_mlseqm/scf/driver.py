@@ -12,9 +12,9 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from ..nddo.fock import FockBuilder
 from ..nddo.layout import Layout
+from ..options import positive, positive_whole, truth
 from . import guess as guesses
 from .iterate import iterate
 from .result import SCFResult, bare, finish, gap
@@ -37,11 +37,10 @@ class SCFSettings:
     """Try the aids behind DIIS, and other starting points where several solutions are likely."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.tolerance < math.inf:
-            raise InputError(f"tolerance is {self.tolerance}: give a positive number")
+        object.__setattr__(self, "tolerance", positive("tolerance", self.tolerance))
         for name in ("max_iterations", "diis_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: give 1 or more")
+            object.__setattr__(self, name, positive_whole(name, getattr(self, name)))
+        object.__setattr__(self, "ladder", truth("ladder", self.ladder))
 
 
 SMALL_GAP = 3.0

@@ -170,6 +170,11 @@ def test_whole_numbers_of_any_kind_are_charges():
         ("tolerance", float("nan"), "tolerance is nan: give a positive number"),
         ("max_iterations", 0, "max_iterations is 0: give 1 or more"),
         ("diis_size", 0, "diis_size is 0: give 1 or more"),
+        ("tolerance", "tight", "tolerance is 'tight': give a positive number"),
+        ("max_iterations", 5.5, "max_iterations is 5.5: give a whole number"),
+        ("max_iterations", float("nan"), "max_iterations is nan: give a whole number"),
+        ("diis_size", "8", "diis_size is '8': give a whole number"),
+        ("ladder", "no", "ladder is 'no': give True or False"),
     ],
 )
 def test_settings_of_the_scf_that_make_no_sense(name, value, words):
