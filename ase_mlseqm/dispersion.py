@@ -84,7 +84,7 @@ class Dispersion:
     def added_to(self, point: SinglePoint, molecule: Molecule) -> SinglePoint:
         """The result with the correction in its energies and forces."""
         if not point.converged:
-            return point
+            return dataclasses.replace(point, dispersion=float("nan"))
         energy, forces = self.energy_and_forces(molecule)
         changes: dict[str, Any] = {"energy": point.energy + energy, "dispersion": energy}
         for field in ("atomization_energy", "heat_of_formation"):

@@ -225,14 +225,14 @@ class Engine:
     ) -> Iterator[tuple[list[Job], list[SinglePoint]]]:
         """Run a bucket, in halves where it does not fit into memory."""
         if len(bucket) == 1 and is_too_large(bucket[0], self.device, self.scf.diis_size):
-            yield bucket, [bucket[0].out_of_memory(self.model)]
+            yield bucket, [bucket[0].out_of_memory(self.model, properties)]
             return
         outcome = self._tried(bucket, properties, field)
         if outcome is None:
             self._free()
             if len(bucket) == 1:
                 outcome = self._tried(bucket, properties, field)
-                outcome = outcome or [bucket[0].out_of_memory(self.model)]
+                outcome = outcome or [bucket[0].out_of_memory(self.model, properties)]
         if outcome is not None:
             yield bucket, outcome
             return

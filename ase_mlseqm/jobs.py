@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,11 +62,37 @@ class Job:
         """Whether it has unpaired electrons."""
         return self.molecule.multiplicity != 1
 
-    def out_of_memory(self, model: Model) -> SinglePoint:
-        """Its result where it did not fit into memory."""
+    def out_of_memory(self, model: Model, properties: Sequence[str]) -> SinglePoint:
+        """Its result where it did not fit into memory: NaN for what was asked for, without
+        matrices, which would need more of it."""
         assert self.molecule.multiplicity is not None
+        n_atoms, nan = len(self.molecule.numbers), float("nan")
+        levels = (1 + self.unrestricted, self.n_orbitals)
+        shapes: dict[str, dict[str, tuple[int, ...]]] = {
+            "forces": {"forces": (n_atoms, 3)},
+            "charges": {"charges": (n_atoms,)},
+            "mulliken_charges": {"mulliken_charges": (n_atoms,)},
+            "dipole": {"dipole": (3,)},
+            "magmoms": {"magmoms": (n_atoms,), "spin_squared": ()},
+            "mo_energies": {
+                "mo_energies": levels,
+                "occupations": levels,
+                "gap": (),
+                "ionization_potential": (),
+            },
+            "stability": {} if self.unrestricted else {"stability": ()},
+            "uncertainty": {"uncertainty": ()},
+        }
+        found: dict[str, Any] = {
+            name: np.full(shape, nan) if shape else nan
+            for asked in properties
+            for name, shape in shapes.get(asked, {}).items()
+        }
+        if not model.learned:
+            found["heat_of_formation"] = nan
         return SinglePoint(
-            energy=float("nan"),
+            energy=nan,
+            atomization_energy=nan,
             method=model.name,
             charge=self.molecule.charge,
             multiplicity=self.molecule.multiplicity,
@@ -73,9 +100,9 @@ class Job:
             converged=False,
             status=Status.OUT_OF_MEMORY,
             iterations=0,
-            residual=float("nan"),
+            residual=nan,
             rung="none",
-            forces=np.full((len(self.molecule.numbers), 3), np.nan),
+            **found,
         )
 
 

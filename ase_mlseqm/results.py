@@ -44,7 +44,8 @@ class SinglePoint:
     Energies are in eV, lengths in Angstrom, charges in e.  S is 1 for a restricted and 2 for an
     unrestricted calculation (alpha first).  A field is None when it was not asked for; when
     ``converged`` is False ``message`` says why, and all results are NaN: numbers are left only in
-    ``iterations`` and ``residual``, which tell how far the SCF came, and ``parameters``.
+    ``iterations`` and ``residual``, which tell how far the SCF came, and ``parameters``.  What did
+    not fit into memory has no ``density``, ``bond_orders`` and ``parameters``.
 
     Attributes
     ----------

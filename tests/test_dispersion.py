@@ -27,6 +27,12 @@ def fragments(name):
     return dimer, dimer[:first], dimer[first:]
 
 
+def test_what_did_not_converge_has_no_correction():
+    settings = SCFSettings(max_iterations=2, ladder=False)
+    (point,) = evaluate([molecule("H2O")], "PM3", scf=settings, dispersion=D3)
+    assert not point.converged and np.isnan(point.dispersion)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_against_the_libraries_own_calculators(name):
     """Which convert the units themselves."""

@@ -1,5 +1,6 @@
 """Threads change nothing; batches that memory cannot hold are made smaller."""
 
+import dataclasses
 import gc
 import subprocess
 import sys
@@ -18,7 +19,10 @@ from ase_mlseqm import buckets as buckets_module
 from ase_mlseqm import engine as engine_module
 from ase_mlseqm.batch import Molecule, padded_numbers
 from ase_mlseqm.jobs import Job
+from ase_mlseqm.singlepoint import PROPERTIES
 from ase_mlseqm.workflows.transferability.scaling import alkane
+
+MATRICES = ("density", "bond_orders", "parameters")
 
 
 def test_callback_sees_every_molecule_once():
@@ -214,6 +218,24 @@ def test_a_molecule_larger_than_the_machine_is_not_begun(monkeypatch):
     small, big = Engine("PM3", max_memory=1e6).run([build("H2O"), build("C6H6")])
     assert small.converged
     assert big.status is Status.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize("unrestricted", [False, True])
+def test_what_was_asked_for_is_no_number_where_memory_was_too_small(unrestricted, monkeypatch):
+    """Whoever gathers a property of many molecules need not know which of them failed."""
+    asked = [name for name in PROPERTIES if name not in MATRICES]
+    settings = {"properties": asked, "unrestricted": unrestricted}
+    (expected,) = Engine("PM3").run([build("H2O")], **settings)
+    monkeypatch.setattr(buckets_module, "_physical_memory", lambda: 1.0)
+    (found,) = Engine("PM3").run([build("H2O")], **settings)
+    assert found.status is Status.OUT_OF_MEMORY
+    for field in dataclasses.fields(found):
+        before, after = getattr(expected, field.name), getattr(found, field.name)
+        assert type(before) is type(after), field.name
+        if isinstance(before, np.ndarray):
+            assert before.shape == after.shape and np.isnan(after).all(), field.name
+        elif isinstance(before, float):
+            assert np.isnan(after), field.name
 
 
 def test_a_system_that_does_not_tell_its_memory(monkeypatch):
