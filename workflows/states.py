@@ -14,13 +14,20 @@ from ase_mlseqm.frames import without_results
 def state(atoms: Atoms, calc: BaseCalculator | None = None) -> tuple[int, int]:
     """Charge and multiplicity that a calculator takes the atoms to have.
 
-    Of other calculators than MLSEQM the keywords are not known.
+    Keywords are known of MLSEQM, by itself or as a term of a sum or within a log, if all that are
+    in there agree.
     """
-    given = calc.parameters if isinstance(calc, MLSEQM) else {}
-    charge, multiplicity = charge_and_multiplicity(
-        atoms, given.get("charge"), given.get("multiplicity")
-    )
+    given = set(_keywords(calc))
+    charge, multiplicity = charge_and_multiplicity(atoms, *(given.pop() if len(given) == 1 else ()))
     return charge, multiplicity or 1 + (int(atoms.numbers.sum()) - charge) % 2
+
+
+def _keywords(calc: BaseCalculator | None) -> list[tuple[int | None, int | None]]:
+    """Charge and multiplicity of every MLSEQM that computes all atoms for a calculator."""
+    if isinstance(calc, MLSEQM):
+        return [(calc.parameters["charge"], calc.parameters["multiplicity"])]
+    inside = getattr(getattr(calc, "mixer", calc), "calcs", [getattr(calc, "calculator", None)])
+    return [found for one in inside if one is not None for found in _keywords(one)]
 
 
 def stated(atoms: Atoms, calc: BaseCalculator) -> Atoms:

@@ -10,6 +10,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.calculators.loggingcalc import LoggingCalculator
 from ase.calculators.mixing import SumCalculator
+from ase.calculators.qmmm import SimpleQMMM
 from ase.constraints import FixAtoms, FixBondLength, Hookean
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 from ase.optimize import BFGS
@@ -26,6 +27,7 @@ from ase_mlseqm.workflows.phonons_config import PhononsConfig
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.replicas import replicas
 from ase_mlseqm.workflows.side_by_side import side_by_side
+from ase_mlseqm.workflows.states import state
 from ase_mlseqm.workflows.ts import ts
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
@@ -86,6 +88,25 @@ def test_what_a_class_made_from_ours_adds_is_not_lost():
         replicas([atoms], calc)
     bends = dict(side_by_side(lambda one, own: own.get_potential_energy(one), [atoms], calc))
     assert bends[0] == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+
+
+def test_charge_and_spin_are_those_of_the_terms_of_a_sum():
+    """Entropies depend on them.  A term that sees a part of the atoms says nothing of all."""
+    atoms, ion = molecule("H2O"), MLSEQM(method="PM3", charge=1, multiplicity=4)
+    for calc in (
+        SumCalculator([EMT(), ion]),
+        LoggingCalculator(SumCalculator([ion, MLSEQM(charge=1, multiplicity=4)])),
+    ):
+        assert state(atoms, calc) == (1, 4)
+    for calc in (
+        SumCalculator([ion, MLSEQM()]),
+        SimpleQMMM([0, 1], ion, EMT(), EMT()),
+        EMT(),
+    ):
+        assert state(atoms, calc) == (0, 1)
+    atoms.info["charge"] = -1
+    with pytest.raises(InputError, match="given twice"):
+        state(atoms, SumCalculator([ion]))
 
 
 def test_calculators_that_keep_only_what_they_were_asked_for_last(tmp_path):
