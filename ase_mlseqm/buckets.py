@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -131,12 +132,25 @@ def is_out_of_memory(error: BaseException) -> bool:
 @contextlib.contextmanager
 def _threads(number: int) -> Iterator[None]:
     """Run with this many threads: short operations lose more by waiting for each other."""
+    if number > 1:
+        _mind_forks()
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@functools.cache
+def _mind_forks() -> None:
+    """Let copies of this process compute with one thread.
+
+    A fork, as multiprocessing makes on Linux, has none of the threads that torch has begun, and
+    would wait for them without end.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=functools.partial(torch.set_num_threads, 1))
 
 
 def each_bucket(

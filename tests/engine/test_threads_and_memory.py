@@ -212,6 +212,33 @@ def test_threads_that_start_later_have_as_many_as_before():
         torch.set_num_threads(before)
 
 
+FORKED = """
+import multiprocessing
+import torch
+from ase.build import molecule
+from ase_mlseqm import buckets, evaluate
+
+def work():
+    torch.ones(1_000_000).exp()  # enough for more than one thread
+    evaluate([molecule("CH4")], "PM3")
+
+buckets.THREADED_ORBITALS = 0
+torch.set_num_threads(2)
+work()
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join(20.0)
+print("done" if child.exitcode == 0 else "waits")
+child.kill()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not fork")
+def test_a_copy_of_a_process_does_not_wait_for_its_threads():
+    run = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True)
+    assert run.stdout.split() == ["done"], run.stderr
+
+
 def test_a_molecule_larger_than_the_machine_is_not_begun(monkeypatch):
     """Linux would end the process, and lose the others."""
     monkeypatch.setattr(buckets_module, "_physical_memory", lambda: 3e5)
