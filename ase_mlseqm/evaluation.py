@@ -87,6 +87,8 @@ def evaluate(
         raise InputError(f"scf is {scf!r}: give SCFSettings(...)")
     if dispersion is not None and not isinstance(dispersion, str):
         raise InputError(f"dispersion is {dispersion!r}: give a name such as 'wb97x-d3bj'")
+    if callback is not None and not callable(callback):
+        raise InputError(f"callback is {callback!r}: give a function of an index and a result")
     if unrestricted is not None:
         unrestricted = truth("unrestricted", unrestricted)
     systems = list(systems)

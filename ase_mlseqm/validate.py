@@ -47,6 +47,11 @@ def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) ->
     InputError
         When it cannot be computed.
     """
+    if not isinstance(molecule, Molecule):
+        raise InputError(
+            f"{type(molecule).__name__} is no Molecule: give Molecule.from_atoms(atoms), or give "
+            "atoms to evaluate"
+        )
     numbers, positions = _atomic_numbers(molecule), np.asarray(molecule.positions)
     charge, given = whole("charge", molecule.charge), molecule.multiplicity
     multiplicity = None if given is None else whole("multiplicity", given)

@@ -119,6 +119,7 @@ def test_status_of_every_molecule():
         ({"scf": "tight"}, r"scf is 'tight': give SCFSettings\(...\)"),
         ({"scf": {"tolerance": 1e-9}}, r"give SCFSettings\(...\)"),
         ({"dispersion": 4}, "dispersion is 4: give a name such as 'wb97x-d3bj'"),
+        ({"callback": 3}, "callback is 3: give a function"),
         ({"unrestricted": "yes"}, "unrestricted is 'yes': give True or False"),
     ],
 )
@@ -144,6 +145,11 @@ def test_molecules_that_are_none(changes, words):
     water = build("H2O")
     with pytest.raises(InputError, match=words):
         evaluate([water, dataclasses.replace(water, **changes)], "PM3")
+
+
+def test_an_engine_takes_molecules():
+    with pytest.raises(InputError, match="Atoms is no Molecule"):
+        Engine("PM3").run([atoms_of(build("H2O"))])
 
 
 def test_one_molecule_is_no_list():
