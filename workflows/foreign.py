@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from ase.calculators.calculator import CalculatorError
 
 from ase_mlseqm.errors import InputError
+
+
+def require_calculator(calc: Any) -> None:
+    """InputError for None, a name, or a class in the place of a calculator."""
+    if isinstance(calc, type) or not hasattr(calc, "get_forces"):
+        name = calc.__name__ if isinstance(calc, type) else repr(calc)
+        raise InputError(f"{name} is no calculator: give one, such as MLSEQM(method='PM3')")
 
 
 @contextlib.contextmanager

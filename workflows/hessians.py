@@ -15,6 +15,7 @@ from ase_mlseqm.differences import HessianResult, coordinate_moves, differenced,
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .displacements import Displaced, Progress, default_step, displaced
+from .foreign import require_calculator
 from .journal import Journal
 from .several import Failure, attempt
 
@@ -38,6 +39,7 @@ def second_derivatives(
     callback : callable, optional
         Called with (done, all) displaced calculations.
     """
+    require_calculator(calc)
     atoms, density = as_atoms(atoms), None
     if isinstance(calc, MLSEQM):
         calc.get_property("energy", atoms)  # the density to start from

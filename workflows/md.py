@@ -22,7 +22,7 @@ from ase_mlseqm.summary import jsonable
 from .computed import keywords
 from .constraints import check_moves, impose
 from .extrapolation import DensityHistory
-from .foreign import foreign_errors
+from .foreign import foreign_errors, require_calculator
 from .interrupted import Interrupted
 from .isotopes import check_masses
 from .md_config import (
@@ -110,6 +110,7 @@ def dynamics(
         On Ctrl-C after the first structure; for a list KeyboardInterrupt.  The checkpoints are up
         to date.
     """
+    require_calculator(calc)
     if isinstance(atoms, list | tuple):
         if callback is not None:
             raise InputError("a callback is for one molecule: call dynamics in side_by_side")

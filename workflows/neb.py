@@ -16,7 +16,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import write_whole_frames
 
 from .constraints import in_order
-from .foreign import foreign_errors
+from .foreign import foreign_errors, require_calculator
 from .many import Many
 from .neb_band import Band
 from .neb_checkpoint import Checkpoint, Known
@@ -99,6 +99,7 @@ def neb(
     ase.calculators.calculator.CalculatorError
         When the ends or the first path cannot be computed.
     """
+    require_calculator(calc)
     if isinstance(reactant, list | tuple):
         if callback is not None:
             raise InputError("a callback is for one path: call neb in side_by_side")

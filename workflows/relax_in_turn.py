@@ -15,7 +15,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import replacement
 
 from .constraints import impose, in_order
-from .foreign import foreign_errors
+from .foreign import foreign_errors, require_calculator
 from .interrupted import Interrupted
 from .relax import RelaxConfig, RelaxResult, StepCallback, _History
 from .relax_checkpoint import Checkpoint, restore
@@ -45,6 +45,7 @@ class InTurn:
         config: RelaxConfig,
         checkpoint: str | Path | None = None,
     ) -> None:
+        require_calculator(calc)
         self.starts = [in_order(as_atoms(atoms)) for atoms in systems]
         self.calc, self.config = calc, config
         path = None if checkpoint is None else Path(checkpoint)

@@ -16,6 +16,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm.errors import InputError
 
 from .constraints import impose
+from .foreign import require_calculator
 from .interrupted import Interrupted
 from .many import Many
 from .relax import RelaxConfig, RelaxResult, _History
@@ -95,6 +96,7 @@ def relax_many(
             f"{config.optimizer} relaxes one molecule at a time: choose one of "
             f"{', '.join(ONE_FORCE_A_STEP)} for many"
         )
+    require_calculator(calc)
     starts = attempt(structure, systems)
     begun = attempt(lambda atoms: _Relaxation(atoms, config), starts)
     results: list[RelaxResult | Failure | None] = [

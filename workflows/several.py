@@ -29,7 +29,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .constraints import in_order
-from .foreign import foreign_errors
+from .foreign import foreign_errors, require_calculator
 from .relax import frozen
 from .states import state
 
@@ -77,6 +77,7 @@ def one_or_many(compute: Callable[[Sequence[Any]], list[Any]], atoms: Any, calc:
     InputError, ase.calculators.calculator.CalculatorError
         When one structure cannot be computed; in a list the error is at its place.
     """
+    require_calculator(calc)
     if not isinstance(atoms, list | tuple):
         (found,) = compute([atoms])
         if isinstance(found, Exception):

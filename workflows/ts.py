@@ -15,6 +15,7 @@ from ase_mlseqm.errors import InputError
 
 from .activation import Activation, activation
 from .computed import largest_force
+from .foreign import require_calculator
 from .irc import irc
 from .many import Many
 from .several import Failure, forget, structure
@@ -102,6 +103,7 @@ def ts(
     ase.calculators.calculator.CalculatorError
         When the guess or a displaced structure cannot be computed, or the refinement breaks down.
     """
+    require_calculator(calc)
     if isinstance(guess, list | tuple):
         if callback is not None:
             raise InputError("a callback is for one guess: call ts in side_by_side")

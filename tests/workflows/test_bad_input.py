@@ -190,3 +190,15 @@ def test_path_that_flies_apart():
     result = neb(start, end, Repulsion(), settings)
     assert "the molecule falls apart at image 1, where parts are" in result.message
     assert result.to_dict()["apart"] == [1]
+
+
+@pytest.mark.parametrize("work", [relax, vibrations, thermochemistry, dynamics, ts, neb])
+@pytest.mark.parametrize(
+    ("calc", "words"), [(MLSEQM, "MLSEQM is no"), ("PM3", "'PM3' is no"), (None, "None is no")]
+)
+def test_what_is_no_calculator(work, calc, words):
+    water, lists = molecule("H2O"), ([molecule("H2O")], [molecule("H2O")])
+    pairs = [(water, water), lists] if work is neb else [(water,), lists[:1]]
+    for systems in pairs:
+        with pytest.raises(InputError, match=f"{words} calculator: give one"):
+            work(*systems, calc)
