@@ -113,22 +113,32 @@ def require_positive(settings: Any, *names: str) -> None:
     """
     for name in names:
         value = getattr(settings, name)
-        if value is not None and not 0.0 < value < float("inf"):
-            raise InputError(f"{name} is {value}: give a positive number")
+        if value is not None and not (_ordered(value) and 0.0 < value < float("inf")):
+            raise InputError(f"{name} is {value!r}: give a positive number")
 
 
 def require_not_negative(settings: Any, *names: str) -> None:
     """Raise :class:`InputError` for the first of these fields that is below zero or infinite."""
     for name in names:
-        if not getattr(settings, name) >= 0:
-            raise InputError(f"{name} is {getattr(settings, name)}: give zero or more")
-        if getattr(settings, name) == math.inf:
-            raise InputError(f"{name} is {getattr(settings, name)}: give a finite number")
+        value = getattr(settings, name)
+        if not (_ordered(value) and value >= 0):
+            raise InputError(f"{name} is {value!r}: give zero or more")
+        if value == math.inf:
+            raise InputError(f"{name} is {value!r}: give a finite number")
+
+
+def _ordered(value: Any) -> bool:
+    """Whether something can be compared with a number, as words and lists cannot."""
+    try:
+        bool(value > 0)
+        return True
+    except (TypeError, ValueError):
+        return False
 
 
 def choose(settings: Any, name: str, known: Sequence[str]) -> None:
     """Replace a field of frozen settings by the one of ``known`` it is, whatever its case."""
-    value = getattr(settings, name)
+    value = str(getattr(settings, name))
     names = {one.lower(): one for one in known}
     if value.lower() not in names:
         raise InputError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")

@@ -46,7 +46,13 @@ class ThermoConfig(VibrationsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "pressure", "symmetry_tolerance", "cutoff")
-        if not self.temperatures or not all(0 < t < float("inf") for t in self.temperatures):
+        given: Any = self.temperatures
+        try:  # arrays have no truth value
+            known = tuple(float(t) for t in given if not isinstance(given, str))
+        except (TypeError, ValueError):
+            known = ()
+        object.__setattr__(self, "temperatures", known)
+        if not known or not all(0 < t < float("inf") for t in known):
             raise InputError("temperatures: give one or more positive numbers, K")
         if self.symmetry_number is not None and self.symmetry_number < 1:
             raise InputError(f"symmetry_number is {self.symmetry_number}: give 1 or more")

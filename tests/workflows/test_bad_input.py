@@ -16,9 +16,9 @@ from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.workflows.md import dynamics
 from ase_mlseqm.workflows.neb import NEBConfig, neb
 from ase_mlseqm.workflows.phonons import phonons
-from ase_mlseqm.workflows.relax import relax
+from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.replicas import replicas
-from ase_mlseqm.workflows.thermochemistry import thermochemistry
+from ase_mlseqm.workflows.thermochemistry import ThermoConfig, thermochemistry
 from ase_mlseqm.workflows.ts import TSConfig, ts
 from ase_mlseqm.workflows.vibrations import vibrations
 
@@ -190,6 +190,27 @@ def test_path_that_flies_apart():
     result = neb(start, end, Repulsion(), settings)
     assert "the molecule falls apart at image 1, where parts are" in result.message
     assert result.to_dict()["apart"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "words"),
+    [
+        (RelaxConfig, {"fmax": "0.1"}, "fmax is '0.1': give a positive number"),
+        (RelaxConfig, {"fmax": [0.1, 0.2]}, "give a positive number"),
+        (RelaxConfig, {"max_steps": "3"}, "max_steps is '3': give zero or more"),
+        (RelaxConfig, {"optimizer": None}, "unknown optimizer 'None': choose"),
+        (ThermoConfig, {"temperatures": 298.15}, "temperatures: give one or more"),
+        (ThermoConfig, {"temperatures": "298"}, "temperatures: give one or more"),
+        (ThermoConfig, {"temperatures": np.zeros(2)}, "temperatures: give one or more"),
+    ],
+)
+def test_settings_that_are_no_numbers(settings, given, words):
+    with pytest.raises(InputError, match=words):
+        settings(**given)
+
+
+def test_temperatures_of_an_array():
+    assert ThermoConfig(temperatures=np.array([200.0, 300.0])).temperatures == (200.0, 300.0)
 
 
 @pytest.mark.parametrize("work", [relax, vibrations, thermochemistry, dynamics, ts, neb])
