@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 
 import torch
 from torch import Tensor
 
 from ..nddo.fock import FockBuilder
+from .orbitals import eigh
 
 SAME_LEVEL = 0.1
 """eV; orbitals closer than this are looked at together: of degenerate ones any mixture is as good,
 and a molecule that vibrates must not lose a sign that it has at its minimum."""
 APART = 1e4
 """eV; on the diagonal of what does not belong to a molecule's block."""
+MANY = 25
+"""Pairs of orbitals up to which the block is made; many molecules that do not feel each other have
+thousands, of which Lanczos's method sees a few combinations."""
+MAX_COMBINATIONS = 60
+ACCURATE = 1e-5
+"""eV; what is left of the equation of the lowest eigenvalue, whose error goes with the square."""
 
 
 def triplet_curvature(
@@ -43,52 +49,73 @@ def triplet_curvature(
     energies, orbitals : (1, B, N), (1, B, N, N)
     occupied : (1, B)
     """
-    pairs = _frontier(energies[0], orbitals[0], occupied[0], builder.layout.n_orbitals)
-    bare = builder(torch.zeros_like(orbitals))[0]
-    block = torch.stack([_response(builder, bare, one, pairs) for one in pairs], 2)
-    gaps = torch.stack([pair.gap for pair in pairs], 1)
-    members = torch.stack([pair.member for pair in pairs], 1)
-    exists = members.any(1)
-    both = members.unsqueeze(1) & members.unsqueeze(2) & exists[:, None, None]
-    block = torch.where(both, 0.5 * (block + block.mT), 0.0)
-    block = block + torch.diag_embed(torch.where(members, gaps, APART))
-    exists &= torch.isfinite(block).flatten(1).all(1)
-    lowest = torch.linalg.eigvalsh(torch.where(exists[:, None, None], block, 0.0))[:, 0]
+    frontier = _frontier(builder, energies[0], orbitals[0], occupied[0])
+    exists = frontier.members.flatten(1).any(1)
+    many = frontier.members[0].numel() > MANY
+    lowest = _lanczos(frontier) if many else _explicit(frontier)
     return torch.where(exists, lowest, torch.nan)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pair:
-    """An orbital of the highest occupied level and one of the lowest empty level of B molecules.
+class _Frontier:
+    """The highest occupied and the lowest empty level of B molecules.
 
-    ``filled`` and ``empty`` (B, N), their ``gap`` (B,), eV, and whether a molecule has so many
-    orbitals in these levels, ``member`` (B,).
+    Attributes
+    ----------
+    builder, bare : FockBuilder, (B, N, N)
+        That of the SCF, and what it makes of no electrons.
+    filled, empty : (B, N, F), (B, N, E)
+        Orbitals of both levels, as many as the molecule with the most has.
+    gaps : (B, F, E)
+        Differences of their energies, eV.
+    members : (B, F, E) bool
+        Which of these pairs a molecule has.
     """
 
+    builder: FockBuilder
+    bare: Tensor
     filled: Tensor
     empty: Tensor
-    gap: Tensor
-    member: Tensor
+    gaps: Tensor
+    members: Tensor
+
+    def curvature(self, mixing: Tensor) -> Tensor:
+        """The block times mixtures (B, F, E) of the pairs.
+
+        Where alpha electrons go from i to a and beta electrons the other way nobody feels anything
+        but the exchange.
+        """
+        mixed = self.filled @ mixing @ self.empty.mT
+        mixed = (mixed + mixed.mT).unsqueeze(0)
+        change = self.builder(torch.cat((mixed, -mixed)))[0] - self.bare
+        response = self.filled.mT @ change @ self.empty
+        return torch.where(self.members, self.gaps * mixing + response, 0.0)
 
 
 def _frontier(
-    energies: Tensor, orbitals: Tensor, n_filled: Tensor, n_orbitals: Tensor
-) -> list[_Pair]:
-    """All pairs of orbitals of both levels, as many as the molecule with the most has."""
+    builder: FockBuilder, energies: Tensor, orbitals: Tensor, n_filled: Tensor
+) -> _Frontier:
+    """Both levels of molecules with ``n_filled`` (B,) of their orbitals filled."""
     size, device = energies.shape[1], energies.device
-    level, each = torch.arange(size, device=device), torch.arange(len(n_filled), device=device)
+    level = torch.arange(size, device=device)
     homo, lumo = (n_filled - 1).clamp(min=0), n_filled.clamp(max=size - 1)
     highest, lowest = (energies.gather(1, at.unsqueeze(1)) for at in (homo, lumo))
     below = level < n_filled.unsqueeze(1)
     filled = below & (energies > highest - SAME_LEVEL)
-    empty = ~below & (energies < lowest + SAME_LEVEL) & (level < n_orbitals.unsqueeze(1))
-    pairs = []
-    for i, a in itertools.product(range(_most(filled)), range(_most(empty))):
-        at_i, at_a = (homo - i).clamp(min=0), (lumo + a).clamp(max=size - 1)
-        member = filled[each, at_i] & empty[each, at_a] & (homo >= i) & (lumo + a < size)
-        gap = energies[each, at_a] - energies[each, at_i]
-        pairs.append(_Pair(orbitals[each, :, at_i], orbitals[each, :, at_a], gap, member))
-    return pairs
+    empty = ~below & (energies < lowest + SAME_LEVEL)
+    empty &= level < builder.layout.n_orbitals.unsqueeze(1)
+    at_i = homo.unsqueeze(1) - torch.arange(_most(filled), device=device)
+    at_a = lumo.unsqueeze(1) + torch.arange(_most(empty), device=device)
+    there_i, there_a = at_i >= 0, at_a < size
+    at_i, at_a = at_i.clamp(min=0), at_a.clamp(max=size - 1)
+    there_i, there_a = there_i & filled.gather(1, at_i), there_a & empty.gather(1, at_a)
+    orbitals_i, orbitals_a = (
+        orbitals.gather(2, at.unsqueeze(1).expand(-1, size, -1)) for at in (at_i, at_a)
+    )
+    gaps = energies.gather(1, at_a).unsqueeze(1) - energies.gather(1, at_i).unsqueeze(2)
+    members = there_i.unsqueeze(2) & there_a.unsqueeze(1)
+    bare = builder(torch.zeros_like(orbitals).unsqueeze(0))[0]
+    return _Frontier(builder, bare, orbitals_i, orbitals_a, gaps, members)
 
 
 def _most(members: Tensor) -> int:
@@ -96,14 +123,46 @@ def _most(members: Tensor) -> int:
     return max(1, int(members.sum(1).max()))
 
 
-def _response(builder: FockBuilder, bare: Tensor, one: _Pair, pairs: list[_Pair]) -> Tensor:
-    """-(ij|ab) - (ib|ja) of the pair i, a and all pairs j, b: (B, n).
+def _explicit(frontier: _Frontier) -> Tensor:
+    """Lowest eigenvalues (B,) of blocks that are made pair by pair."""
+    members = frontier.members.flatten(1)
+    units = torch.eye(members.shape[1], dtype=frontier.gaps.dtype, device=members.device)
+    rows = [frontier.curvature(one.view_as(frontier.gaps[0])).flatten(1) for one in units]
+    block = torch.where(members.unsqueeze(1), torch.stack(rows, 2), 0.0)
+    block = 0.5 * (block + block.mT) + torch.diag_embed(torch.where(members, 0.0, APART))
+    return eigh(block)[0][:, 0]
 
-    Where alpha electrons go from i to a and beta electrons the other way nobody feels anything but
-    the exchange.
-    """
-    mixed = one.filled.unsqueeze(2) * one.empty.unsqueeze(1)
-    mixed = (mixed + mixed.mT).unsqueeze(0)
-    change = builder(torch.cat((mixed, -mixed)))[0] - bare
-    rows = [torch.einsum("bm,bmn,bn->b", pair.filled, change, pair.empty) for pair in pairs]
-    return torch.stack(rows, 1)
+
+def _lanczos(frontier: _Frontier) -> Tensor:
+    """The same without the blocks (Lanczos, J. Res. Natl. Bur. Stand. 45 (1950) 255): in the space
+    of a random mixture and what the block makes of it, again and again, orthonormal throughout."""
+    members = frontier.members
+    generator = torch.Generator("cpu").manual_seed(1)
+    start = torch.rand(
+        members.shape[1:], generator=generator, dtype=torch.float64, device="cpu"
+    ).to(members.device)
+    ahead = torch.where(members, start - 0.5, 0.0).flatten(1)
+    length = torch.linalg.vector_norm(ahead, dim=1, keepdim=True)
+    basis, diagonal, beside = ahead.new_zeros(len(ahead), 0, ahead.shape[1]), [], []
+    lowest = length.squeeze(1)
+    for _ in range(MAX_COMBINATIONS):
+        # a molecule with fewer pairs is at its end before the others are
+        goes_on = length > 1e-9
+        ahead = torch.where(goes_on, ahead / length, 0.0)
+        beside.append(torch.where(goes_on, length, 0.0))
+        basis = torch.cat((basis, ahead.unsqueeze(1)), 1)
+        image = frontier.curvature(ahead.view_as(frontier.gaps)).flatten(1)
+        own = (ahead * image).sum(1, keepdim=True)
+        diagonal.append(torch.where(goes_on, own, APART))
+        for _ in range(2):
+            image = image - (basis.mT @ (basis @ image.unsqueeze(2))).squeeze(2)
+        ahead, length = image, torch.linalg.vector_norm(image, dim=1, keepdim=True)
+        small = torch.diag_embed(torch.cat(diagonal, 1))
+        if len(beside) > 1:
+            neighbours = torch.diag_embed(torch.cat(beside[1:], 1), 1)
+            small = small + neighbours + neighbours.mT
+        levels, vectors = eigh(small)
+        lowest = levels[:, 0]
+        if not bool((length.squeeze(1) * vectors[:, -1, 0].abs() > ACCURATE).any()):
+            break
+    return lowest

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from ase_mlseqm import MLSEQM, Engine, Status, engine, evaluate
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.cli import main
+from ase_mlseqm.nddo.fock import FockBuilder
 from ase_mlseqm.scf.stability import SAME_LEVEL
 
 ASKED = ("energy", "stability")
@@ -173,6 +174,23 @@ def test_degenerate_orbitals_have_no_direction(keywords):
     gain = [p.energy - u.energy for p, u in zip(alone, lower, strict=True)]
     assert [p.status is Status.UNSTABLE for p in alone] == [g > 1e-3 for g in gain]
     assert sum(p.status is Status.UNSTABLE for p in alone) == 1
+
+
+@pytest.mark.parametrize(("name", "factor"), [("CH4", 1.0), ("N2", 1.3), ("H2O", 1.0)])
+def test_many_molecules_apart_are_as_stable_as_one(monkeypatch, name, factor):
+    """Their levels hold all their orbitals, hundreds of pairs, of which not every one is tried."""
+    alone = molecule(name)
+    alone.positions *= factor
+    many = alone.copy()
+    for k in range(1, 12):
+        many += Atoms(alone.numbers, alone.positions + (100.0 * k, 0, 0))
+    calls, build = [], FockBuilder.__call__
+    (expected,) = evaluate([alone], method="PM3", properties=ASKED)
+    monkeypatch.setattr(FockBuilder, "__call__", lambda *a: calls.append(None) or build(*a))
+    found, beside = evaluate([many, alone], method="PM3", properties=ASKED, scf=TIGHT)
+    assert found.stability == pytest.approx(expected.stability, abs=1e-4)
+    assert beside.stability == pytest.approx(expected.stability, abs=1e-4)
+    assert found.status is expected.status and len(calls) < 100
 
 
 @pytest.mark.parametrize("field", [None, (0.1, 0.0, -0.2)])
