@@ -11,10 +11,12 @@ PRODUCTS = tuple(itertools.combinations_with_replacement(range(4), 2))
 
 N_PRODUCTS = len(PRODUCTS)
 
-PACK = torch.zeros(4, 4, dtype=torch.int64)
+PACK = torch.zeros(4, 4, dtype=torch.int64, device="cpu")
 """(4, 4) position of a pair of orbitals in the packed order."""
 for _position, (_mu, _nu) in enumerate(PRODUCTS):
     PACK[_mu, _nu] = PACK[_nu, _mu] = _position
 
-WEIGHT = torch.tensor([1.0 if mu == nu else 2.0 for mu, nu in PRODUCTS], dtype=torch.float64)
+WEIGHT = torch.tensor(
+    [1.0 if mu == nu else 2.0 for mu, nu in PRODUCTS], dtype=torch.float64, device="cpu"
+)
 """(10,) how often a packed product occurs in the full sum."""
