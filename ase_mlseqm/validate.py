@@ -22,7 +22,7 @@ def _symbol(number: int) -> str:
     try:
         from ase.data import chemical_symbols
 
-        return chemical_symbols[number]
+        return chemical_symbols[number] if number >= 0 else f"Z={number}"
     except (ImportError, IndexError):
         return symbols().get(number, f"Z={number}")
 
@@ -52,13 +52,14 @@ def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) ->
             f"{type(molecule).__name__} is no Molecule: give Molecule.from_atoms(atoms), or give "
             "atoms to evaluate"
         )
-    numbers, positions = _atomic_numbers(molecule), np.asarray(molecule.positions)
-    charge, given = whole("charge", molecule.charge), molecule.multiplicity
-    multiplicity = None if given is None else whole("multiplicity", given)
-    molecule = dataclasses.replace(
-        molecule, numbers=numbers, positions=positions, charge=charge, multiplicity=multiplicity
-    )
+    numbers, positions = _arrays(molecule)
     check_geometry(numbers, positions)
+    charge, spin = whole("charge", molecule.charge), molecule.multiplicity
+    if spin is not None:
+        spin = whole("multiplicity", spin)
+    molecule = dataclasses.replace(
+        molecule, numbers=numbers, positions=positions, charge=charge, multiplicity=spin
+    )
     unknown = sorted(set(numbers.tolist()) - model.supported())
     if unknown:
         names = ", ".join(_symbol(z) for z in unknown)
@@ -89,15 +90,18 @@ def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) ->
     return dataclasses.replace(molecule, multiplicity=multiplicity)
 
 
-def _atomic_numbers(molecule: Molecule) -> np.ndarray:
-    """As integers, if they are that, and none is negative, which would count from the end."""
-    given = np.asarray(molecule.numbers)
-    whole_numbers = given.dtype.kind in "iu" or (
-        given.dtype.kind == "f" and bool((given == given.round()).all())
-    )
-    if not whole_numbers or given.ndim != 1 or given.min(initial=0) < 0:
-        raise InputError(f"numbers is {molecule.numbers!r}: give a list of atomic numbers")
-    return given.astype(np.int64, copy=False)
+def _arrays(molecule: Molecule) -> tuple[np.ndarray, np.ndarray]:
+    """Atomic numbers, int64, and positions, float64."""
+    numbers, positions = np.asarray(molecule.numbers), np.asarray(molecule.positions)
+    for name, array in (("numbers", numbers), ("positions", positions)):
+        if array.size and array.dtype.kind not in "fiu":
+            raise InputError(f"{name} are {array.dtype} values: give an array of real numbers")
+    if numbers.ndim != 1:
+        raise InputError(f"numbers have shape {numbers.shape}: give one for each atom")
+    found = numbers.astype(np.int64)
+    if (found != numbers).any():
+        raise InputError(f"numbers are {numbers.tolist()}: give whole atomic numbers")
+    return found, positions.astype(np.float64, copy=False)
 
 
 def _multiplicity(molecule: Molecule, n_electrons: int, n_orbitals: int) -> int:

@@ -51,6 +51,34 @@ REFUSED = {
     "iron": (spread(26, 8), "PM3", "PM3 has no parameters for Fe"),
     "two elements": (spread(2, 92), "AM1", "AM1 has no parameters for He, U"),
     "dummy": (spread(0, 1), "PM3", "PM3 has no parameters for X"),
+    "negative number": (spread(-1, 1), "PM3", "PM3 has no parameters for Z=-1"),
+    "half an atom": (
+        dataclasses.replace(WATER, numbers=[8.5, 1.0, 1.0]),
+        "PM3",
+        "numbers are [8.5, 1.0, 1.0]: give whole atomic numbers",
+    ),
+    "column": (
+        dataclasses.replace(WATER, numbers=[[8], [1], [1]]),
+        "PM3",
+        "numbers have shape (3, 1): give one for each atom",
+    ),
+    "symbols": (dataclasses.replace(WATER, numbers=list("OHH")), "PM3", "numbers are <U1 values"),
+    "complex": (
+        dataclasses.replace(WATER, positions=WATER.positions + 0j),
+        "PM3",
+        "positions are complex128 values: give an array of real numbers",
+    ),
+    "half a charge": (
+        dataclasses.replace(WATER, charge=0.5),
+        "PM3",
+        "charge is 0.5: give a whole number",
+    ),
+    "word": (dataclasses.replace(WATER, charge="one"), "PM3", "charge is 'one': give a whole"),
+    "half a spin": (
+        dataclasses.replace(WATER, multiplicity=1.5),
+        "PM3",
+        "multiplicity is 1.5: give a whole number",
+    ),
     "boron": (spread(5, 1), "PM3", "PM3 has no parameters for B"),
     "boron elsewhere": (spread(5, 1), "AM1", "method='MNDO' has them all"),
     "no electrons": (
@@ -113,6 +141,17 @@ def test_refusals(name):
     # the engine refuses it as well, with the same sentence
     with pytest.raises(InputError, match=re.escape(words)):
         Engine(method).run([molecule])
+
+
+def test_positions_that_are_whole_numbers():
+    """Lists and arrays of integers are positions, too, and numbers may be floats that are whole."""
+    engine, places = Engine("PM3"), [[0, 0, 0], [0, 0, 1]]
+    (expected,) = engine.run([at([1, 1], places)])
+    for numbers in ([1, 1], [1.0, 1.0], np.array([1, 1], dtype=np.uint8)):
+        for positions in (places, np.array(places)):
+            (found,) = engine.run([Molecule(numbers, positions, 0.0, 1.0)])
+            assert found.energy == expected.energy
+            assert (type(found.charge), type(found.multiplicity)) == (int, int)
 
 
 def test_a_restricted_radical_is_refused():
