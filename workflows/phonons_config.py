@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from scipy.integrate import trapezoid
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_not_negative, require_positive
@@ -151,7 +152,8 @@ class PhononsResult(ComputedAtoms):
         phonon.run_mesh(mesh, is_mesh_symmetry=not isotopes)
         phonon.run_total_dos()
         found = phonon.total_dos
-        if abs(np.trapezoid(found.dos, found.frequency_points) / len(self.frequencies) - 1) > 0.02:
+        number = trapezoid(found.dos, found.frequency_points)
+        if abs(number / len(self.frequencies) - 1) > 0.02:
             pitch = found.frequency_points[1] - found.frequency_points[0]
             phonon.run_total_dos(sigma=1.5 * pitch, use_tetrahedron_method=False)
             found = phonon.total_dos
