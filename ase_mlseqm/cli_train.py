@@ -180,11 +180,13 @@ class _Screen:
         self.per_epoch = 1
 
     def __enter__(self) -> _Screen:
-        self.bar.start()
+        if not self.bar.disable:
+            self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if not self.bar.disable:  # older versions of rich would end it with an empty line
+            self.bar.stop()
 
     def say(self, sentence: str) -> None:
         """A line above the bar."""
