@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -55,13 +56,24 @@ def point_group(atoms: Atoms, tolerance: float = 0.1) -> tuple[str, int]:
         mirrored = _is_its_mirror_image(labels, atoms.positions, tolerance)
         return ("D∞h", 2) if mirrored else ("C∞v", 1)
     known = Molecule(labels, atoms.positions)
-    symbols = [
-        str(PointGroupAnalyzer(known, tolerance, equal).sch_symbol) for equal in NEARLY_SYMMETRIC
-    ]
+    symbols = [_symbol(PointGroupAnalyzer(known, tolerance, equal)) for equal in NEARLY_SYMMETRIC]
     # what is long and thin is linear to pymatgen, with the same number
     symbols = [each for each in symbols if "*" not in each] or ["C1"]
     symbol = max(symbols, key=lambda each: _orders(each)[1])
     return symbol, _orders(symbol)[0]
+
+
+def _symbol(analyzer: Any) -> str:
+    """What pymatgen calls the group.
+
+    Before September 2026 it took the axis of inertia of a symmetric top for one of symmetry in any
+    case, and what has one axis at right angles to it for a dihedral group.
+    """
+    symbol = str(analyzer.sch_symbol)
+    orders = [order for _, order in analyzer.rot_sym if order > 1]
+    if symbol.startswith("D") and len(orders) == 1:
+        return f"C{orders[0]}"
+    return symbol
 
 
 def _is_its_mirror_image(labels: list[int], positions: np.ndarray, tolerance: float) -> bool:

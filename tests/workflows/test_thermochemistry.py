@@ -120,6 +120,25 @@ def test_long_and_thin_is_not_linear(ends, group, number):
     assert point_group(thin(*ends)) == (group, number)
 
 
+def test_no_axis_of_order_one(monkeypatch):
+    """Which pymatgen before September 2026 counts: that of inertia of a long and thin molecule."""
+    pymatgen = pytest.importorskip("pymatgen.symmetry.analyzer").PointGroupAnalyzer
+    check = pymatgen._check_rot_sym
+
+    def with_identity(self, axis):
+        before = len(self.rot_sym)
+        order = check(self, axis)
+        if len(self.rot_sym) == before:
+            self.rot_sym.append((axis, 1))
+        return order
+
+    monkeypatch.setattr(pymatgen, "_check_rot_sym", with_identity)
+    assert point_group(thin("S", "S")) == ("C2", 2)
+    names = ("CH4", "C6H6", "NH3", "C2H6", "C2H4", "H2O", "H2O2", "CH3Cl", "C3H4_D2d")
+    expected = [12, 12, 3, 6, 4, 2, 2, 3, 4]
+    assert [point_group(molecule(name))[1] for name in names] == expected
+
+
 @pytest.mark.parametrize("masses", [(12.0, 12.0), (12.0, 13.0)])
 def test_linear_molecules_with_a_bend_in_the_noise(masses):
     pytest.importorskip("pymatgen")
