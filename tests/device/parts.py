@@ -22,7 +22,7 @@ from ase_mlseqm.batch import Molecule  # noqa: E402
 from ase_mlseqm.training.config import OptimizerConfig  # noqa: E402
 
 ALL = ["energy", "forces", "charges", "mulliken_charges", "dipole", "mo_energies", "density"]
-ALL += ["bond_orders", "magmoms", "parameters"]
+ALL += ["bond_orders", "magmoms", "parameters", "stability"]
 
 ADAM = OptimizerConfig("adamw", 5e-3, warm_up=3, average=0.9)
 
@@ -42,6 +42,8 @@ def compare(device: str, molecules, **options) -> list:
         assert abs(one.bond_orders - two.bond_orders).max() < 1e-6
         for name, values in one.parameters.items():
             np.testing.assert_allclose(values, two.parameters[name], rtol=1e-9, atol=1e-12)
+        if two.stability is not None:
+            assert abs(one.stability - two.stability) < 1e-6
         if two.uncertainty is not None:
             # the members' SCF is a loose one, which is looked at more rarely on a device
             assert abs(one.uncertainty - two.uncertainty) < 1e-4
@@ -54,6 +56,12 @@ def plain(device: str) -> None:
     for method in ("MNDO", "AM1", "PM3"):
         compare(device, molecules[:3] if method == "AM1" else molecules[2:], method=method)
     compare(device, [build("CH3OH"), build("HCN")], method="PM3", field=(0.1, -0.2, 0.3))
+    ammonia = build("NH3")
+    places = [ammonia.positions + (20.0 * k, 0.0, 0.0) for k in range(6)]
+    apart = Molecule(np.tile(ammonia.numbers, 6), np.concatenate(places))
+    there = evaluate([apart], "PM3", ["energy", "stability"], device)[0]
+    here = evaluate([apart], "PM3", ["energy", "stability"])[0]
+    assert abs(there.stability - here.stability) < 1e-6
 
 
 def difficult(device: str) -> None:
