@@ -176,7 +176,10 @@ def _reaction(subset: str, found: dict[str, float], reference: float) -> Reactio
 
 
 def _with_curves(found: ReactionSet) -> ReactionSet:
-    """Reactions whose product is a point of a curve, with the closest contact in it."""
+    """Reactions whose product is a point of a curve, with the closest contact in it.
+
+    Systems of other atoms that have such names, as ``alkane_1.0``, are no curve.
+    """
     curves: dict[str, list[tuple[float, str, int]]] = {}
     for k, reaction in enumerate(found.reactions):
         formed = [name for name, c in reaction.coefficients.items() if c > 0]
@@ -185,6 +188,8 @@ def _with_curves(found: ReactionSet) -> ReactionSet:
             curves.setdefault(match[1], []).append((float(match[2]), formed[0], k))
     reactions = list(found.reactions)
     for curve, members in curves.items():
+        if len({found.systems[name].numbers.tobytes() for _, name, _ in members}) > 1:
+            continue
         members.sort()
         apart = contacts([found.systems[name] for _, name, _ in members])
         for x, (_, _, k) in zip(apart, members, strict=True):

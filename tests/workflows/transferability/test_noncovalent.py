@@ -195,6 +195,19 @@ def test_points_of_curves_in_a_gmtkn_folder(tmp_path):
     assert [r.x for r in found.reactions] == pytest.approx(np.array(DISTANCES) - 0.96)
 
 
+def test_systems_whose_names_look_like_points_of_a_curve(tmp_path):
+    """Of other atoms: every reaction stands for itself."""
+    folder = write_gmtkn(tmp_path / "own")
+    for name, kind in (("alkane_1.0", "CH4"), ("alkane_2.0", "C2H6")):
+        (folder / name).mkdir()
+        write(folder / name / "struc.xyz", molecule(kind), format="xyz")
+    lines = [f"$tmer 01 {name} x -1 1 $w 5.0" for name in ("alkane_1.0", "alkane_2.0")]
+    (folder / ".res").write_text("\n".join(lines))
+    found = read_gmtkn(folder)
+    assert [r.curve for r in found.reactions] == [r.name for r in found.reactions]
+    assert all(r.x is None for r in found.reactions)
+
+
 def test_minimum_of_a_parabola():
     x = np.array([1.0, 1.4, 2.0, 3.0])
     found = minimum(x, 2 * (x - 1.7) ** 2 - 3)
