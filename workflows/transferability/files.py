@@ -20,15 +20,15 @@ READ = (".h5", ".hdf5", ".xyz", ".extxyz")
 def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Path]]:
     """Files and folders of every test.
 
-    Those whose names match the patterns of a test, archives and notes beside them left out; where
-    the folder holds a manifest ``transferability.yaml`` (name of a test: list of names or
+    Those whose names match the patterns of a test, archives, notes and what is hidden left out;
+    where the folder holds a manifest ``transferability.yaml`` (name of a test: list of names or
     patterns), what that says of a test replaces its patterns.
 
     Raises
     ------
     InputError
-        When there is no such folder, the manifest names what does not exist, or two files of a
-        test have the same name.
+        When there is no such folder, the manifest names what does not exist or is no pattern, or
+        two files of a test have the same name.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give that of the data (--data)")
@@ -48,7 +48,10 @@ def find_files(folder: Path, tests: Iterable[TransferTest]) -> dict[str, list[Pa
                 f"{manifest}: {test.name} is {said[test.name]!r}: give names or patterns of files "
                 "in the folder, such as [drugs.h5, more/*.h5]"
             )
-        matches = {str(p): sorted(folder.glob(str(p))) for p in patterns}
+        try:
+            matches = {str(p): _matching(folder, str(p)) for p in patterns}
+        except ValueError as error:  # such as **.h5
+            raise InputError(f"{manifest}: {test.name}: {error}") from None
         missing = [pattern for pattern, paths in matches.items() if not paths]
         if test.name in said and missing:
             raise InputError(f"{manifest}: {test.name}: there is no {missing[0]!r} in {folder}")
@@ -63,8 +66,15 @@ def _is_inside(pattern: object) -> bool:
     return isinstance(pattern, str) and bool(pattern) and not Path(pattern).is_absolute()
 
 
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """What has this name, which may contain brackets, or else matches the pattern."""
+    exact = folder / pattern
+    return [exact] if exact.exists() else sorted(folder.glob(pattern))
+
+
 def _can_be_data(path: Path) -> bool:
-    return path.is_dir() or path.suffix in READ
+    """Hidden files and folders are those of other programs."""
+    return not path.name.startswith(".") and (path.is_dir() or path.suffix in READ)
 
 
 def _check_names(paths: Sequence[Path], folder: Path, test: str) -> None:

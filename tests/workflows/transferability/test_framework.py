@@ -207,9 +207,19 @@ def test_manifest(tmp_path):
         manifest.write_text(f"large: {wrong}\n")
         with pytest.raises(InputError, match="give names or patterns of files in the folder"):
             find_files(tmp_path, TESTS)
+    manifest.write_text("large: '**.h5'\n")
+    with pytest.raises(InputError, match=r"transferability\.yaml: large: .*\*\*"):
+        find_files(tmp_path, TESTS)
     manifest.write_text("big: [mine.h5]\n")
     with pytest.raises(InputError, match="unknown test 'big'"):
         find_files(tmp_path, TESTS)
+
+
+def test_manifest_names_files_with_brackets(tmp_path):
+    """Which are patterns otherwise."""
+    (tmp_path / "drugs[1].h5").write_text("")
+    (tmp_path / "transferability.yaml").write_text("large: ['drugs[1].h5']\n")
+    assert [p.name for p in find_files(tmp_path, TESTS)["large"]] == ["drugs[1].h5"]
 
 
 def test_checksums_see_what_readers_see(tmp_path):
@@ -248,9 +258,11 @@ def test_two_files_of_a_name(tmp_path):
 
 
 def test_archives_and_notes_beside_the_data_are_left_out(tmp_path):
-    for name in ("rdb7", "noncovalent/S22"):
+    hidden = ("noncovalent/.git", "reactions/.ipynb_checkpoints", "torsions")
+    for name in ("rdb7", "noncovalent/S22", *hidden):
         (tmp_path / name).mkdir(parents=True)
     for name in (
+        "torsions/._of_a_Mac.xyz",
         "rdb7.zip",
         "rdb7.tar.gz",
         "S66.md",
@@ -261,6 +273,7 @@ def test_archives_and_notes_beside_the_data_are_left_out(tmp_path):
     found = find_files(tmp_path, TESTS)
     assert found["reactions"] == [tmp_path / "rdb7"]
     assert found["noncovalent"] == [tmp_path / "noncovalent" / "S22"]
+    assert not found["torsions"]
     (tmp_path / "transferability.yaml").write_text("reactions: rdb7.zip\n")  # asked for by name
     assert find_files(tmp_path, TESTS)["reactions"] == [tmp_path / "rdb7.zip"]
 
