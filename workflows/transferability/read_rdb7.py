@@ -1,8 +1,8 @@
 """Reactions in the layout of RDB7 (Spiekermann, Pattanaik, Green, Sci. Data 9 (2022) 417).
 
-``data.csv`` with a line a reaction: ``rxn`` its number, and references in kcal/mol; a folder
-``rxnNNNNNN`` a reaction with ``rNNNNNN.xyz``, ``tsNNNNNN.xyz`` and, for reaction energies,
-``pNNNNNN.xyz``.
+``data.csv`` with a line a reaction: ``rxn`` its number, references in kcal/mol, and ``charge`` and
+``multiplicity`` of ions and radicals; a folder ``rxnNNNNNN`` a reaction with ``rNNNNNN.xyz``,
+``tsNNNNNN.xyz`` and, for reaction energies, ``pNNNNNN.xyz``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ COLUMNS = {
     "reaction_energy": ("reaction energy", False),
 }
 """Column, what it holds, and whether zero-point energies are in it."""
+STATE = ("charge", "multiplicity")
+"""Columns that say what all structures of a reaction are; empty: neutral, lowest multiplicity."""
 SIDES = {"barrier": ("r", "ts"), "reaction energy": ("r", "p")}
 
 
@@ -110,7 +112,8 @@ def _lines(folder: Path, where: str) -> list[str]:
         head = [name.strip() for name in _fields(lines[0])]
     except ValueError:
         head = []
-    twice = [name for k, name in enumerate(head) if name in head[:k] and name in (*COLUMNS, "rxn")]
+    own = (*COLUMNS, *STATE, "rxn")
+    twice = [name for k, name in enumerate(head) if name in head[:k] and name in own]
     if twice:
         raise InputError(f"{where}: there are two columns {twice[0]}: keep one")
     if "rxn" not in head or not set(head) & set(COLUMNS):
@@ -138,6 +141,7 @@ class _Folder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.structures: dict[str, Atoms] = {}
+        self.states: dict[str, dict[str, int]] = {}
         self.differences: list[Difference] = []
         self.skipped: list[Skipped] = []
         self.broken: dict[str, RecordError] = {}
@@ -151,10 +155,7 @@ class _Folder:
         ValueError
             When the line says nothing of use.
         """
-        try:
-            reaction = f"rxn{int(row['rxn']):06d}"
-        except ValueError:
-            raise ValueError(f"rxn is {row['rxn']!r}: give a whole number") from None
+        reaction = f"rxn{_whole(row, 'rxn'):06d}"
         given = {key: row[key] for key in COLUMNS if row.get(key, "").strip()}
         if "barrier" in given:  # the same barrier twice would count twice
             given.pop("dE0", None)
@@ -162,6 +163,7 @@ class _Folder:
             raise ValueError(f"there is no reference of {reaction} in it")
         if reaction in self.seen:
             raise ValueError(f"{reaction} is given twice")
+        self.states[reaction] = {key: _whole(row, key) for key in STATE if row.get(key, "").strip()}
         self.seen.add(reaction)
         before = len(self.differences)
         for key, text in given.items():
@@ -208,11 +210,19 @@ class _Folder:
     def _checked(self, name: str, reaction: str) -> Atoms:
         file = f"{self.folder.name}/{name}.xyz"
         atoms = read_structure(self.folder / f"{name}.xyz", file)
+        atoms.info |= self.states[reaction]
         reactant = self.structures.get(member(reaction, "r"))
         if reactant is not None and not np.array_equal(reactant.numbers, atoms.numbers):
             what = "in another order than" if _same_atoms(reactant, atoms) else "others than"
             raise RecordError(file, f"its atoms are {what} those of the reactant")
         return atoms
+
+
+def _whole(row: dict[str, str], key: str) -> int:
+    try:
+        return int(row[key])
+    except ValueError:
+        raise ValueError(f"{key} is {row[key]!r}: give a whole number") from None
 
 
 def _same_atoms(first: Atoms, second: Atoms) -> bool:

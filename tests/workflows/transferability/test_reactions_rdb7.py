@@ -14,6 +14,7 @@ from ase_mlseqm import MLSEQM, evaluate
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.workflows.states import state
 from ase_mlseqm.workflows.transferability.methods import Semiempirical
 from ase_mlseqm.workflows.transferability.reaction_data import load_reactions
 from ase_mlseqm.workflows.transferability.reactions import ReactionEnergies
@@ -49,6 +50,19 @@ def test_reader(tmp_path):
         False,
     )
     assert structures[barrier.last].positions == pytest.approx(hcn(75).positions, abs=1e-6)
+
+
+def test_charge_and_multiplicity_are_those_of_the_table(tmp_path):
+    """Of all structures of a reaction; nothing else tells an ion from a radical."""
+    head = "rxn,charge, multiplicity ,dE0,reaction_energy"
+    folder = write_rdb7(tmp_path / "rdb7", head, "7,-1,3,45.0,15.0")
+    structures = read_rdb7(folder).structures.values()
+    assert len(structures) == 3
+    assert all(state(atoms) == (-1, 3) for atoms in structures)
+    empty = write_rdb7(tmp_path / "empty", head, "7,, ,45.0,15.0")
+    assert all(not atoms.info for atoms in read_rdb7(empty).structures.values())
+    with pytest.raises(InputError, match=r"charge is '1\.5': give a whole number"):
+        read_rdb7(write_rdb7(tmp_path / "wrong", head, "7,1.5,2,45.0,15.0"))
 
 
 def test_one_barrier_of_a_reaction_counts(tmp_path):
