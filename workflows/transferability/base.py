@@ -94,11 +94,11 @@ class Outcome:
         self.failures.append(Failure(case, " ".join(str(reason).split())))
 
     def keep_worst(self, number: int) -> None:
-        """Drop all but the worst cases, at most one of every name."""
+        """Drop all but the worst cases, at most one of every molecule."""
+        names = {row["case"]: row["molecule"] for row in self.rows if "molecule" in row}
         best: dict[str, Case] = {}
         for case in sorted(self.worst, key=lambda c: -abs(c.error)):
-            name = case.case.rpartition("[")[0] if case.case.endswith("]") else case.case
-            best.setdefault(name or case.case, case)
+            best.setdefault(names.get(case.case, case.case), case)
         self.worst = list(best.values())[:number]
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from ase_mlseqm.evaluation_log import LEARNED, METHODS
 from ase_mlseqm.models import model_file
 
+from .labelled import LabelledTest
 from .methods import Method, Semiempirical
 from .run import Section
 
@@ -37,8 +38,10 @@ def log_rows(section: Section, methods: Sequence[Method]) -> Iterator[dict[str, 
             continue
         outcome, metrics = section.outcomes[method.name], section.metrics[method.name]
         cases = {row["case"]: str(row.get("molecule", row["case"])) for row in outcome.rows}
+        framed = isinstance(section.test, LabelledTest)  # cases are frames, as in nicotine[0]
         for failure in outcome.failures:
-            cases.setdefault(failure.case, failure.case.rpartition("[")[0] or failure.case)
+            name = failure.case.rpartition("[")[0] if framed else failure.case
+            cases.setdefault(failure.case, name)
         model = method.options.model if isinstance(method, Semiempirical) else None
         known = [m for m in metrics if np.isfinite(m.interval.value)]
         found = [f"{m.name} {m.interval.value:.6g} {m.unit}".strip() for m in known]

@@ -236,12 +236,20 @@ def test_checksums_see_what_readers_see(tmp_path):
 def test_worst_cases_are_of_different_molecules():
     """SMILES have brackets of their own."""
     smiles = ("C[N+](=O)[O-]", "C[N-]C", "[H][H]", "[C-]#[O+]", "C")
-    worst = [
-        Case(f"{s}[{k}]", "off", 1.0 + k, "eV", [1], [[0, 0, 0]]) for s in smiles for k in (0, 1)
-    ]
-    outcome = Outcome(worst=worst)
+    rows = [{"case": f"{s}[{k}]", "molecule": s} for s in smiles for k in (0, 1)]
+    worst = [Case(row["case"], "off", 1.0 + k % 2, "", [1], [[0]]) for k, row in enumerate(rows)]
+    outcome = Outcome(rows, worst=worst)
     outcome.keep_worst(9)
     assert {case.case for case in outcome.worst} == {f"{s}[1]" for s in smiles}
+
+
+def test_structures_without_a_name_are_different_molecules():
+    """Also where they are called by their places in a file."""
+    names = ["spectra[0]", "spectra[1]", "[H][H]", "[H][D]"]
+    rows = [{"case": name, "molecule": name} for name in names]
+    outcome = Outcome(rows, worst=[Case(name, "off", 1.0, "", [1], [[0]]) for name in names])
+    outcome.keep_worst(9)
+    assert [case.case for case in outcome.worst] == names
 
 
 def test_two_files_of_a_name(tmp_path):

@@ -1,13 +1,17 @@
 """`mlseqm transferability --log`: a row for every method, test and data file."""
 
 import csv
+import dataclasses
 import hashlib
 
 import pytest
-from transfer import metrics, write_labels
+from ase import Atoms
+from ase.io import write
+from transfer import PLAIN, metrics, write_labels
 
 from ase_mlseqm import cli
 from ase_mlseqm.evaluation_log import COLUMNS
+from ase_mlseqm.runs_transferability import transferability_run
 
 
 @pytest.fixture
@@ -68,3 +72,15 @@ def test_nothing_is_evaluated_without_a_log(mlseqm, tmp_path, capsys):
     assert mlseqm("--log", tmp_path / "nowhere" / "log.csv") == 2
     assert "log.csv: cannot be written" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_molecules_that_failed_are_counted_one_by_one(tmp_path):
+    """Structures without a name, which are called by their places in the file."""
+    inside = tmp_path / "frequencies.extxyz"
+    write(inside, [Atoms("XeF", [[0, 0, 0], [0, 0, d]]) for d in (2.0, 2.1, 2.2)], format="extxyz")
+    inside.write_text(inside.read_text().replace("Properties", "frequencies=500.0 Properties"))
+    config = dataclasses.replace(PLAIN, tests=("frequencies",), method=("PM3",))
+    log = tmp_path / "log.csv"
+    assert transferability_run(config, tmp_path, tmp_path / "out", log=log) == 1
+    rows = list(csv.DictReader(log.open()))
+    assert [(row["molecules"], row["unconverged"]) for row in rows] == [("3", "3")]
