@@ -20,6 +20,7 @@ from ase_mlseqm.workflows.transferability.frequencies import (
     read_spectra,
     scale_factor,
 )
+from ase_mlseqm.workflows.transferability.methods import Semiempirical
 from ase_mlseqm.workflows.transferability.stability import Stability
 from ase_mlseqm.workflows.vibrations import vibrations
 
@@ -44,6 +45,20 @@ def test_spectra_from_a_file(tmp_path):
     write(tmp_path / "bad.extxyz", atoms, format="extxyz")
     with pytest.raises(InputError, match="frame 0: give all 3 frequencies"):
         Frequencies().load([tmp_path / "bad.extxyz"], PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "reason"),
+    [("H2O", "1 2 3 4", "not linear with 3 modes"), ("CO2", "1 2 3", "linear with 4 modes")],
+)
+def test_spectra_with_another_number_of_modes(tmp_path, name, given, reason):
+    atoms = molecule(name)
+    atoms.info["frequencies"] = given
+    write(tmp_path / "frequencies.extxyz", atoms, format="extxyz")
+    test = Frequencies()
+    data = test.load([tmp_path / "frequencies.extxyz"], PLAIN)
+    found = test.compute(Semiempirical("PM3", None), data, PLAIN, lambda *_: None)
+    assert [reason in failure.reason for failure in found.failures] == [True]
 
 
 def test_frequencies(tmp_path):
