@@ -36,9 +36,9 @@ def committee(
     json_: JSON = False,
 ) -> int:
     """Let the disagreement of several trainings tell how sure a model is."""
-    from .cli_train import given_energies
     from .runs import progress_bar
     from .training.calibration import calibrate
+    from .training.isolated import given_energies
 
     with progress_bar(1, "calibration") as advance:
         path, found = calibrate(

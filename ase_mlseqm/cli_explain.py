@@ -50,10 +50,10 @@ def explain(
     json_: JSON = False,
 ) -> int:
     """Show the parameters that a learned model gives to atoms, and what they have to do with."""
-    from .cli_train import given_energies
     from .devices import find_device
     from .explain.run import ExplainRun, explain_dataset, explain_files
     from .summary import ARGUMENTS, RunSummary
+    from .training.isolated import given_energies
     from .training.run import DataOptions
 
     if seed < 0:

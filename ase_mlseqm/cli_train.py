@@ -60,6 +60,7 @@ def train(
 ) -> int:
     """Train a Hamiltonian on energies and forces; the same command goes on where it stopped."""
     from .training import run
+    from .training.isolated import given_energies
 
     if not data:
         raise InputError("there is nothing to train on: give labelled structures with --data FILE")
@@ -106,18 +107,6 @@ def train(
             )
         )
     return 0
-
-
-def given_energies(given: list[str] | None) -> dict[str, float] | None:
-    """From H=-0.4993 and the like."""
-    energies = {}
-    for text in given or []:
-        element, _, value = text.partition("=")
-        try:
-            energies[element.strip()] = float(value)
-        except ValueError:
-            raise InputError(f"--isolated {text}: give it as in --isolated H=-0.4993") from None
-    return energies or None
 
 
 def _settings(config: Path | None, preset: str | None, start: str | None) -> Any:

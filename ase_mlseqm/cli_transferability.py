@@ -13,7 +13,7 @@ from .configfile import from_dict
 from .workflows.transferability.config import TransferabilityConfig
 
 NAME = "transferability"
-LISTS = ("tests", "model", "method", "peer", "dispersion")
+LISTS = ("tests", "model", "method", "peer", "dispersion", "isolated")
 """Options that may be given several times."""
 OTHERS: dict[str, Any] = {
     "data": Annotated[Path, typer.Option("--data", help="Folder with the reference data.")],

@@ -36,6 +36,8 @@ UNITS = Annotated[
         "not state them.",
     ),
 ]
+METAVARS = {"isolated": "EL=E"}
+"""Of options that are given several times and take no name."""
 ISOLATED = Annotated[
     list[str] | None,
     typer.Option(
@@ -195,7 +197,7 @@ def options_of(
         if field.name in repeated:
             flag = typer.Option(
                 f"--{field.name.replace('_', '-')}",
-                metavar="NAME",
+                metavar=METAVARS.get(field.name, "NAME"),
                 help=f"{doc} May be given several times.",
             )
             out[field.name] = Annotated[list[str] | None, flag]

@@ -29,6 +29,24 @@ def known_level(level: str) -> dict[str, float]:
     return {}
 
 
+def given_energies(given: Iterable[str] | None) -> dict[str, float] | None:
+    """Energies (Hartree) by symbol from words such as H=-0.4993; None without any.
+
+    Raises
+    ------
+    InputError
+        When a word is not of this kind.
+    """
+    energies = {}
+    for text in given or ():
+        element, _, value = text.partition("=")
+        try:
+            energies[element.strip()] = float(value)
+        except ValueError:
+            raise InputError(f"--isolated {text}: give it as in --isolated H=-0.4993") from None
+    return energies or None
+
+
 def isolated_energies(
     elements: Iterable[int],
     level: str,

@@ -29,6 +29,9 @@ class TransferabilityConfig:
     units: str | None = None
     """Labelled frames: units of files that do not state them: hartree or ev, or all of them as in
     'hartree, bohr, hartree/bohr'."""
+    isolated: tuple[str, ...] = ()
+    """Labelled frames: energies of isolated atoms, Hartree, as in F=-99.7, where they are not known
+    of the level."""
     gradients: bool = False
     """Labelled frames: the files hold gradients instead of forces."""
     device: str = "cpu"
@@ -81,6 +84,10 @@ class TransferabilityConfig:
         require_not_negative(self, "worst", "seed", "max_reactions", "max_refined", "max_paths")
         if self.path_images < 3:
             raise InputError(f"path_images is {self.path_images}: give 3 or more, with both ends")
+        if self.isolated:
+            from ase_mlseqm.training.isolated import given_energies  # --help does not need it
+
+            given_energies(self.isolated)
         for name in self.peer:
             if name.lower() not in PEERS:
                 raise InputError(f"unknown peer {name!r}: choose from {', '.join(PEERS)}")

@@ -12,6 +12,7 @@ from ase import Atoms
 
 from ase_mlseqm.training.blocks import as_text
 from ase_mlseqm.training.dataset import Dataset, Skipped
+from ase_mlseqm.training.isolated import given_energies
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.units import EV_TO_KCAL
 
@@ -72,7 +73,8 @@ def load_frames(files: Sequence[Path], config: TransferabilityConfig | None = No
     where groups of several files have one name.
     """
     config = config or TransferabilityConfig()
-    data = read(list(files), config.level, config.units, gradients=config.gradients)
+    isolated = given_energies(config.isolated)
+    data = read(list(files), config.level, config.units, isolated, config.gradients)
     names = _names(files)
     short = Counter(group.partition("/")[2] for group in set(data.names))
     labels = [
@@ -94,7 +96,7 @@ def load_frames(files: Sequence[Path], config: TransferabilityConfig | None = No
 class LabelledTest(TransferTest):
     """A test whose data are labelled frames."""
 
-    settings = ("level", "units", "gradients")
+    settings = ("level", "units", "isolated", "gradients")
 
     def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Frames:
         """Labelled frames."""

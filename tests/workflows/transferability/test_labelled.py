@@ -15,9 +15,10 @@ from helpers import SHARED, needs_shared
 from transfer import PLAIN, metrics, table, write_labels
 
 from ase_mlseqm import evaluate
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.training.isolated import KNOWN
-from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.units import EV_TO_KCAL, HARTREE
 from ase_mlseqm.workflows.transferability.extensibility import element_constants, per_molecule
 from ase_mlseqm.workflows.transferability.labelled import load_frames
 from ase_mlseqm.workflows.transferability.methods import GFN2
@@ -83,6 +84,26 @@ def test_level_and_units_that_a_file_does_not_state(tmp_path, capsys):
     config = dataclasses.replace(config, level=level, units=units)
     assert transferability_run(config, tmp_path, tmp_path / "out") == 0
     assert metrics(tmp_path / "out", "large")["AM1", "force MAE"] < 1e-6
+
+
+def test_isolated_atoms_of_a_level_that_is_not_known(tmp_path, capsys):
+    """Raw atomization energies move with what is given, by so much for every atom."""
+    path = write_labels(tmp_path / "extensibility_a.h5", ("CH4",))
+    with h5py.File(path, "a") as content:
+        content.attrs["level"] = "HF/STO-3G"
+    config = dataclasses.replace(PLAIN, tests=("extensibility",), method=("AM1",))
+    transferability_run(config, tmp_path, tmp_path / "out")
+    assert "--isolated H=-0.5" in capsys.readouterr().err
+    energies = KNOWN["wB97X/6-31G*"]
+    for shift in (0.0, 0.001):
+        given = (f"C={energies['C']}", f"H={energies['H'] - shift}")
+        own = dataclasses.replace(config, isolated=given)
+        assert transferability_run(own, tmp_path, tmp_path / "out") == 0
+        wrong = metrics(tmp_path / "out", "extensibility")
+        error = wrong["AM1", "raw atomization MAE per heavy atom"]
+        assert error == pytest.approx(4 * shift * HARTREE * EV_TO_KCAL, abs=1e-4)
+    with pytest.raises(InputError, match="--isolated H: give it as in"):
+        dataclasses.replace(config, isolated=("H",))
 
 
 @pytest.mark.parametrize("name", ["NH4+", "O2", "CH3", "H2O"])
