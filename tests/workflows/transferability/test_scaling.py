@@ -2,6 +2,9 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +56,17 @@ def test_a_process_that_dies_at_once_is_a_failure():
     found = test.compute(Dead("PM3", None), test.load([], config), config, lambda *_: None)
     assert not found.rows
     assert "code 7" in found.failures[0].reason
+
+
+def test_a_script_is_not_run_by_its_own_processes(tmp_path):
+    """The block of the documentation, as a file."""
+    page = Path(__file__).parents[3] / "docs" / "transferability.md"
+    code = page.read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "script.py").write_text(code.replace('("PM3",)', '("PM3",), max_atoms=8'))
+    (tmp_path / "data").mkdir()
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True)
+    (row,) = table(tmp_path / "out" / "scaling.csv")
+    assert row["atoms"] == "8"
 
 
 def test_run(tmp_path):
