@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 import sys
+import threading
 import time
 import types
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -65,30 +68,13 @@ class Scaling(TransferTest):
         child = context.Process(
             target=_measure, args=(theirs, method, systems, config.max_seconds), daemon=True
         )
-        with _without_script():
+        with _on_its_own():
             child.start()
         theirs.close()
-        base = np.nan
-        for k, atoms in enumerate(systems):
-            case = f"{len(atoms)} atoms"
-            try:
-                seconds, memory, failed = ours.recv()
-            except EOFError:
-                child.join()
-                if child.exitcode != 0:
-                    outcome.fail(case, f"the process ended with code {child.exitcode}")
-                break
-            if failed:
-                outcome.fail(case, failed)
-                continue
-            if k == 0:
-                base = memory
-                continue
-            advance(1, f"{case}: {seconds:.2f} s")
-            outcome.rows.append(
-                {"case": case, "atoms": len(atoms), "seconds": seconds, "memory": memory - base}
-            )
-        child.join()
+        try:
+            _collect(outcome, child, ours, systems, advance)
+        finally:
+            child.terminate()  # nothing happens to one that has ended
         return outcome
 
     def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
@@ -129,14 +115,50 @@ class Scaling(TransferTest):
 
 
 @contextlib.contextmanager
-def _without_script() -> Iterator[None]:
-    """A process that starts here would run a script without a guard once more, tests and all."""
+def _on_its_own() -> Iterator[None]:
+    """A process that starts here leaves Ctrl-C to its parent, and does not run a script without a
+    guard once more, tests and all."""
     script = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
+    in_charge = threading.current_thread() is threading.main_thread()  # of signals
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_charge else None
     try:
         yield
     finally:
         sys.modules["__main__"] = script
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+
+
+def _collect(
+    outcome: Outcome,
+    child: BaseProcess,
+    results: Connection,
+    systems: Sequence[Atoms],
+    advance: Advance,
+) -> None:
+    """What the process sends of every system, until it ends."""
+    base = np.nan
+    for k, atoms in enumerate(systems):
+        case = f"{len(atoms)} atoms"
+        try:
+            seconds, memory, failed = results.recv()
+        except EOFError:
+            child.join()
+            if child.exitcode != 0:
+                outcome.fail(case, f"the process ended with code {child.exitcode}")
+            return
+        if failed:
+            outcome.fail(case, failed)
+            continue
+        if k == 0:
+            base = memory
+            continue
+        advance(1, f"{case}: {seconds:.2f} s")
+        outcome.rows.append(
+            {"case": case, "atoms": len(atoms), "seconds": seconds, "memory": memory - base}
+        )
+    child.join()
 
 
 def _measure(

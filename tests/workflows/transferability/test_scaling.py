@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,41 @@ def test_a_script_is_not_run_by_its_own_processes(tmp_path):
     subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True)
     (row,) = table(tmp_path / "out" / "scaling.csv")
     assert row["atoms"] == "8"
+
+
+class Waiting(Semiempirical):
+    """A method whose process says that it is there, and never ends."""
+
+    def points(self, *_, **__):
+        print("computing", flush=True)
+        time.sleep(60)
+
+
+def test_ctrl_c_ends_the_process_without_a_word(tmp_path):
+    """A terminal sends it to all processes of a command."""
+    code = "\n".join(
+        (
+            "from ase_mlseqm.workflows.transferability.scaling import Scaling",
+            "from test_scaling import PLAIN, Waiting",
+            "try:",
+            "    Scaling().compute(Waiting('PM3', None), [], PLAIN, None)",
+            "except KeyboardInterrupt:",
+            "    print('interrupted', flush=True)",
+        )
+    )
+    path = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[2])))
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as command:
+        assert command.stdout.readline() == "computing\n"
+        os.killpg(command.pid, signal.SIGINT)
+        found = command.communicate(timeout=30)
+    assert found == ("interrupted\n", "")
 
 
 def test_run(tmp_path):
