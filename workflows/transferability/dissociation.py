@@ -25,6 +25,7 @@ from .series import Series, coordinate, load_series
 from .statistics import mean
 
 SPINS = {"restricted": False, "unrestricted": True}
+DASHES = {"restricted": "-", "unrestricted": "--"}
 SCAN = Scan("spin", "length", "{:.2f} Å")
 STRETCH = (0.75, 3.5)
 """Shortest and longest bond of a series that is made here, in lengths of the bond."""
@@ -107,7 +108,7 @@ class Dissociation(TransferTest):
                     curve = (column(v, "length"), column(v, "energy"), column(v, "reference"))
                     found[method].setdefault(name, {})[spin] = curve
         note = "solid: restricted, dashed: unrestricted"
-        return draw_profiles(found, path, "bond length (Å)", "energy (kcal/mol)", 0.6, note)
+        return draw_profiles(found, path, "bond length (Å)", "energy (kcal/mol)", 0.6, note, DASHES)
 
 
 def _singlets(series: Series) -> Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from .style import REFERENCE, colours, legend, markers, new_figure, plain, save
 
 SHOWN = 12
 """Series in a picture, spread over all."""
-DASHES = ("-", "--", ":")
 MARKED = 20
 """Points of a curve up to which each is marked."""
 
@@ -25,11 +25,16 @@ def draw_profiles(
     y_label: str,
     above: float = 1.0,
     note: str | None = None,
+    dashes: Mapping[str, str] | None = None,
 ) -> bool:
-    """Draw curves by method, series and variant (a dash pattern each, which ``note`` explains).
+    """Draw curves by method, series and variant.
 
     Parameters
     ----------
+    note : str, optional
+        What the dash patterns of the variants mean.
+    dashes : mapping, optional
+        Dash pattern by variant; solid without.
     above : float
         The axis ends so many spans of the first reference (or curve) above it: a wall must not
         hide the rest.
@@ -47,7 +52,7 @@ def draw_profiles(
         low, high = np.inf, -np.inf
         for method, own in curves.items():
             variants = own.get(name, {})
-            for dash, (x, y, reference) in zip(DASHES, variants.values(), strict=False):
+            for number, (variant, (x, y, reference)) in enumerate(variants.items()):
                 if np.isfinite(reference).any() and not any(
                     line.get_label() == "reference" for line in axes.lines
                 ):
@@ -59,8 +64,8 @@ def draw_profiles(
                     marker=marker[method] if len(x) <= MARKED else "",
                     markersize=3,
                     linewidth=1.2,
-                    linestyle=dash,
-                    label=method if dash == DASHES[0] else None,
+                    linestyle=(dashes or {}).get(variant, "-"),
+                    label=None if number else method,
                 )
         if np.isfinite(high):
             span = max(high - low, 0.1)

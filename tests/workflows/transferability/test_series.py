@@ -15,6 +15,7 @@ from ase_mlseqm import evaluate
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.workflows.transferability import panels
 from ase_mlseqm.workflows.transferability.dissociation import Dissociation, _jumps, stretched
 from ase_mlseqm.workflows.transferability.methods import Point, methods
 from ase_mlseqm.workflows.transferability.scans import Scan
@@ -260,6 +261,17 @@ def test_a_curve_without_one_of_its_points_fails(tmp_path):
     assert [(f.case, f.reason) for f in found.failures] == [
         ("h2 a", "2 of 3 points, the first at 0.75 Å: no SCF")
     ]
+
+
+def test_curves_that_are_unrestricted_only_are_dashed(tmp_path, monkeypatch):
+    """Where the restricted one failed; the method is in the legend all the same."""
+    drawn = []
+    monkeypatch.setattr(panels, "save", lambda figure, _: drawn.append(figure) or True)
+    start = {"series": "oh", "spin": "unrestricted", "reference": np.nan}
+    rows = [start | {"length": x, "energy": x**2} for x in (1.0, 2.0)]
+    Dissociation().draw({"PM3": rows}, tmp_path / "a.png", PLAIN)
+    (line,) = drawn[0].axes[0].lines
+    assert (line.get_linestyle(), line.get_label()) == ("--", "PM3")
 
 
 def test_triplets_by_their_moments_are_not_stretched(tmp_path):
