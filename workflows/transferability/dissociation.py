@@ -15,6 +15,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.units import EV_TO_KCAL
 
+from ..states import state
 from .base import Advance, Metric, Outcome, Row, TransferTest, column
 from .config import TransferabilityConfig
 from .methods import Method
@@ -115,6 +116,8 @@ def _singlets(series: Series) -> Series:
     """The series, made of a single structure where it is one."""
     if any((charge_and_multiplicity(atoms)[1] or 1) > 1 for atoms in series.systems):
         raise InputError("bonds are stretched in singlets: leave out the multiplicity")
+    if any(state(atoms)[1] > 1 for atoms in series.systems):
+        raise InputError("bonds are stretched in singlets: this has an odd number of electrons")
     return stretched(series) if len(series) == 1 else series
 
 

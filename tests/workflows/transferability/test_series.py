@@ -286,6 +286,17 @@ def test_triplets_by_their_moments_are_not_stretched(tmp_path):
             assert len(Dissociation().load([tmp_path / "h2.xyz"], PLAIN)) == 1
 
 
+def test_radicals_are_not_stretched(tmp_path):
+    """Also those that do not state it."""
+    atoms = Atoms("OH", [[0, 0, 0], [0, 0, 0.97]], info={"scan_atoms": np.array([0, 1])})
+    write(tmp_path / "oh.xyz", atoms, format="extxyz")
+    with pytest.raises(InputError, match="in singlets: this has an odd number of electrons"):
+        Dissociation().load([tmp_path / "oh.xyz"], PLAIN)
+    atoms.info["charge"] = -1
+    write(tmp_path / "oh.xyz", atoms, format="extxyz")
+    assert len(Dissociation().load([tmp_path / "oh.xyz"], PLAIN)) == 1
+
+
 def test_triplets_are_not_stretched(tmp_path):
     hydrogen(tmp_path, multiplicity=3)
     with pytest.raises(InputError, match=r"h2\.xyz: the file: bonds are stretched in singlets"):
