@@ -95,11 +95,23 @@ class Torsions(TransferTest):
             found = SCAN.curves(own, "rigid") | SCAN.curves(own, "relaxed")
             curves[method] = {
                 f"{name} ({v[0]['scan']})": {
-                    "": (column(v, "angle"), column(v, "energy"), column(v, "reference"))
+                    "": _in_a_row(column(v, "angle"), column(v, "energy"), column(v, "reference"))
                 }
                 for name, v in found.items()
             }
         return draw_profiles(curves, path, "dihedral (°)", "energy (kcal/mol)")
+
+
+def _in_a_row(
+    angle: np.ndarray, energy: np.ndarray, label: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The points, ascending, the widest gap not among them: from -60 to 60, not from 0 to 330."""
+    gaps = np.diff(angle)
+    last = int(gaps.argmax())
+    if gaps[last] > 1.0 + angle[0] + 360.0 - angle[-1]:  # of equal gaps any will do
+        angle = np.where(np.arange(len(angle)) > last, angle - 360.0, angle)
+    order = np.argsort(angle, kind="stable")
+    return angle[order], energy[order], label[order]
 
 
 def _labelled(series: Series) -> Series:

@@ -20,7 +20,7 @@ from ase_mlseqm.workflows.transferability.dissociation import Dissociation, _jum
 from ase_mlseqm.workflows.transferability.methods import Point, methods
 from ase_mlseqm.workflows.transferability.scans import Scan
 from ase_mlseqm.workflows.transferability.series import read_series
-from ase_mlseqm.workflows.transferability.torsions import _relaxed
+from ase_mlseqm.workflows.transferability.torsions import Torsions, _relaxed
 
 ANGLES = (0, 30, 60, 90, 120, 180)
 PEROXIDE = (2, 0, 1, 3)
@@ -83,6 +83,23 @@ def test_torsions(tmp_path):
     # relaxing lowers every point, by up to 0.1 eV here
     assert found["AM1", "profile MAE, relaxed"] > 0.01
     assert (tmp_path / "out" / "torsions.png").exists()
+
+
+@pytest.mark.parametrize(
+    "angles", [(-60, -30, 0, 30, 60), (0, 60, 120, 180), (0, 90, 180, 270), (10, 20, 350)]
+)
+def test_pictures_of_torsions_have_no_line_across_the_gap(tmp_path, monkeypatch, angles):
+    drawn = []
+    monkeypatch.setattr(panels, "save", lambda figure, _: drawn.append(figure) or True)
+    known = sorted((float(a % 360), float(a)) for a in angles)
+    rows = [
+        {"series": "a", "scan": "rigid", "angle": x, "energy": a, "reference": a} for x, a in known
+    ]
+    Torsions().draw({"PM3": rows}, tmp_path / "a.png", PLAIN)
+    for line in drawn[0].axes[0].lines:
+        x = line.get_xdata()
+        assert np.diff(x).min() > 0 and x[-1] - x[0] <= 270
+        assert x % 360 == pytest.approx(np.array(line.get_ydata()) % 360)
 
 
 def test_relaxed_energy_is_the_lowest_with_the_dihedral_held(tmp_path):
