@@ -215,7 +215,7 @@ class GFN2(Method):
 
             def calculate(self, atoms: Atoms | None = None, *given: Any, **more: Any) -> None:
                 if atoms is not None:
-                    charge, multiplicity = state(atoms)
+                    charge, multiplicity = _possible_state(atoms)
                     self.set(charge=float(charge), multiplicity=multiplicity)
                 super().calculate(atoms, *given, **more)
 
@@ -232,13 +232,31 @@ class GFN2(Method):
         out = []
         for atoms in systems:
             try:
-                charge, multiplicity = state(atoms)
+                charge, multiplicity = _possible_state(atoms)
                 out.append(gfn2_point(atoms.numbers, atoms.positions, charge, multiplicity - 1))
             except (InputError, RuntimeError, ValueError) as error:
                 out.append(Point(failed=str(error)))
             if done is not None:
                 done()
         return out
+
+
+def _possible_state(atoms: Atoms) -> tuple[int, int]:
+    """Charge and multiplicity; tblite would take another spin where there is no such state.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    charge, multiplicity = state(atoms)
+    electrons = int(atoms.numbers.sum()) - charge
+    if electrons % 2 == multiplicity % 2:
+        raise InputError(
+            f"multiplicity {multiplicity} is impossible with {electrons} electrons (charge "
+            f"{charge:+d})"
+        )
+    return charge, multiplicity
 
 
 def gfn2_point(numbers: np.ndarray, positions: np.ndarray, charge: int, unpaired: int) -> Point:

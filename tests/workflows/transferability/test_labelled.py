@@ -123,6 +123,21 @@ def test_calculator_of_the_peer_knows_charge_and_spin(name):
     assert atoms.get_forces() == pytest.approx(found.forces, abs=1e-3)
 
 
+def test_states_that_do_not_exist_are_failures_of_the_peer():
+    """tblite itself gives the energy of another spin."""
+    pytest.importorskip("tblite")
+    method = GFN2()
+    for name, charge, multiplicity in (("H2O", 1, 1), ("OH", 0, 3), ("CH4", 0, 2)):
+        atoms = molecule(name)
+        atoms.set_initial_magnetic_moments(None)
+        atoms.info |= {"charge": charge, "multiplicity": multiplicity}
+        (point,) = method.points([atoms])
+        assert f"multiplicity {multiplicity} is impossible" in point.failed
+        atoms.calc = method.calculator()
+        with pytest.raises(InputError, match="is impossible"):
+            atoms.get_potential_energy()
+
+
 def test_ionization_potential_of_the_peer():
     """From atomization energies; of water vertically 12.6 eV (NIST WebBook: 12.62 adiabatic)."""
     pytest.importorskip("tblite")
