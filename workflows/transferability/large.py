@@ -124,7 +124,8 @@ class LargeMolecules(LabelledTest):
             axes.set_ylim(-0.6, len(sizes) - 0.4)
             plain(axes)
         panels[3].set(xlabel="gap of the label (eV)", ylabel="gap (eV)")
-        ends = [f(row["reference_gap"] for own in rows.values() for row in own) for f in (min, max)]
+        label = np.concatenate([column(own, "reference_gap") for own in rows.values()])
+        ends = [f.reduce(label, initial=np.nan) for f in (np.fmin, np.fmax)]  # some have none
         panels[3].plot(ends, ends, color="0.6", linewidth=0.9, zorder=0)
         plain(panels[3])
         legend(figure, panels[0])

@@ -19,6 +19,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.training.isolated import KNOWN
 from ase_mlseqm.units import EV_TO_KCAL, HARTREE
+from ase_mlseqm.workflows.transferability import large
 from ase_mlseqm.workflows.transferability.extensibility import element_constants, per_molecule
 from ase_mlseqm.workflows.transferability.labelled import load_frames
 from ase_mlseqm.workflows.transferability.methods import GFN2
@@ -72,6 +73,16 @@ def test_molecules_without_smiles_and_names_are_not_mixed(tmp_path):
     frames = load_frames([tmp_path / "a.h5", tmp_path / "b.h5"])
     assert frames.names == ["a/mol1"] * 2 + ["b/mol1"] * 2
     assert load_frames([tmp_path / "a.h5"]).names == ["mol1"] * 2
+
+
+def test_diagonal_of_gaps_where_some_have_no_label(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(large, "save", lambda figure, _: drawn.append(figure) or True)
+    row = dict.fromkeys(("force_mae", "dipole_error", "charge_mae"), 0.1) | {"atoms": 3}
+    labels = {"a": np.nan, "b": 8.0, "c": 9.0}
+    rows = [row | {"molecule": m, "gap": 8.5, "reference_gap": x} for m, x in labels.items()]
+    large.LargeMolecules().draw({"PM3": rows}, tmp_path / "a.png", PLAIN)
+    assert drawn[0].axes[3].lines[-1].get_xdata() == pytest.approx([8.0, 9.0])
 
 
 def test_level_and_units_that_a_file_does_not_state(tmp_path, capsys):
