@@ -111,9 +111,11 @@ def _names(files: Sequence[Path]) -> dict[str, str]:
             continue
         import h5py
 
+        found: list[str] = []
         with h5py.File(path, "r") as file:
-            for key, group in file.items():
-                name = group.attrs.get("name")
+            file.visit(found.append)  # groups may be within others
+            for key in found:
+                name = file[key].attrs.get("name")
                 if name is not None:
                     out[f"{path.stem}/{key}"] = as_text(name)
     return out

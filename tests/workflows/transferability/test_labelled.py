@@ -63,6 +63,17 @@ def test_frames_have_the_names_of_their_molecules(tmp_path):
     assert frames.force_size(2) == pytest.approx(forces.mean()) and frames.force_size(2) > 1.0
 
 
+def test_names_of_groups_within_groups(tmp_path):
+    """Which are one molecule where they have one name."""
+    path = write_labels(tmp_path / "a.h5", ("CH4", "CH3OH"), frames=1)
+    with h5py.File(path, "a") as content:
+        for place in ("m_CH4", "m_CH3OH"):
+            del content[place].attrs["smiles"]
+            content[place].attrs["name"] = "nicotine"
+            content.move(place, f"drugs/{place}")
+    assert load_frames([path]).cases == ["nicotine[0]", "nicotine[1]"]
+
+
 def test_molecules_without_smiles_and_names_are_not_mixed(tmp_path):
     for file, name in (("a", "H2O"), ("b", "CH3OH")):
         write_labels(tmp_path / f"{file}.h5", (name,))
