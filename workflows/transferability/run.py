@@ -109,6 +109,8 @@ def _section(
     cases = {row["case"] for found in rows.values() for row in found}
     figure = out / f"{test.name}.png"
     done = any(drawn.values()) and test.draw(drawn, figure, config)
+    if not done:
+        figure.unlink(missing_ok=True)  # that of an earlier run shows other numbers than the table
     write_rows(out / f"{test.name}.csv", test, outcomes)
     return Section(
         test,

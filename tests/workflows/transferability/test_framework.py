@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import molecule
 from ase.data.s22 import create_s22_system
+from ase.io import write
 from transfer import PLAIN, metrics, table, write_labels
 
 from ase_mlseqm import cli
@@ -139,6 +142,18 @@ def test_failures_are_counted_and_in_no_mean(data, done, tmp_path, monkeypatch, 
         metrics(done, "large")["PM3", "force MAE"], abs=1e-9
     )
     assert "1 failures" in (tmp_path / "transferability.html").read_text()
+
+
+def test_a_picture_of_an_earlier_run_does_not_stay_where_there_is_none(tmp_path):
+    """Of methods that have no case in common any more."""
+    write(tmp_path / "dynamics.xyz", molecule("HF"), format="extxyz")
+    (tmp_path / "transferability.yaml").write_text("dynamics: dynamics.xyz\n")
+    config = TransferabilityConfig(tests=("dynamics",), method=("PM3",), md_steps=5)
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    assert (tmp_path / "out" / "dynamics.png").exists()
+    write(tmp_path / "dynamics.xyz", Atoms("XeF", [[0, 0, 0], [0, 0, 2.0]]), format="extxyz")
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 1
+    assert not (tmp_path / "out" / "dynamics.png").exists()
 
 
 def test_common_cases():
