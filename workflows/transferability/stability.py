@@ -57,20 +57,25 @@ class Stability(TransferTest):
         found: dict[str, Atoms] = {}
         skipped: list[Skipped] = []
         for path in files:
+            own: dict[str, Atoms] = {}
             if path.suffix.lower() in (".h5", ".hdf5"):
                 frames = load_frames([path], config)
                 skipped += frames.skipped
                 for name, atoms in zip(frames.names, frames.systems, strict=True):
-                    found.setdefault(name, atoms)
-                continue
-            for record in read_extxyz(path):
-                if isinstance(record, Skipped):
-                    skipped.append(record)
-                    continue
-                _, atoms = record
-                atoms.calc = None
-                found.setdefault(path.stem, atoms)
-                break
+                    own.setdefault(name, atoms)
+            else:
+                for record in read_extxyz(path):
+                    if isinstance(record, Skipped):
+                        skipped.append(record)
+                        continue
+                    _, atoms = record
+                    atoms.calc = None
+                    own[path.stem] = atoms
+                    break
+            for name in sorted(own.keys() & found.keys()):
+                reason = "another structure has this name: rename one"
+                skipped.append(Skipped(path.name, name, reason))
+            found = own | found
         require_some(list(found), name_of(files), skipped)
         order = sorted(found, key=lambda name: (-len(found[name]), name))
         return Records([(name, found[name]) for name in order[: config.md_molecules]], skipped)

@@ -139,6 +139,15 @@ def test_dynamics_of_a_file_without_level_and_units(tmp_path):
     assert {"level", "units", "gradients"} <= set(Stability.settings)
 
 
+def test_molecules_of_two_files_with_one_name(tmp_path):
+    """The second is not left out without a word."""
+    write(tmp_path / "ch4.xyz", molecule("C2H6"), format="extxyz")
+    files = [tmp_path / "ch4.xyz", write_labels(tmp_path / "dft_large.h5", ("CH4", "H2O"))]
+    found = Stability().load(files, dataclasses.replace(PLAIN, md_molecules=9))
+    assert [(name, len(atoms)) for name, atoms in found] == [("ch4", 8), ("h2o", 3)]
+    assert [(s.file, s.record) for s in found.skipped] == [("dft_large.h5", "ch4")]
+
+
 def test_structures_of_a_folder(tmp_path):
     (tmp_path / "a.extxyz").write_text("nothing")
     with pytest.raises(InputError, match=r"a\.extxyz: frame 0: cannot be read"):
