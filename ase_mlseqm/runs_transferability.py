@@ -91,8 +91,9 @@ def transferability_run(
     names = [method.name for method in chosen]
     models = {method.name: method.checksum for method in chosen if method.checksum}
     summary.results = {"models": models}
-    _write(sections, names, config, out, summary, problems, interrupted)
-    _show(sections, names, summary, json_)
+    if sections:  # otherwise the report of an earlier run stays
+        _write(sections, names, config, out, summary, problems, interrupted)
+        _show(sections, names, summary, json_)
     for problem in problems:
         complain(problem)
     if interrupted:

@@ -348,6 +348,14 @@ def test_broken_file(data, tmp_path, capsys):
     assert "large: dft_large.h5: cannot be read" in capsys.readouterr().err
 
 
+def test_a_run_that_is_refused_leaves_the_report_of_an_earlier_one(done, data, tmp_path):
+    out = shutil.copytree(done, tmp_path / "out")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    (tmp_path / "dft_large.h5").write_text("nothing")
+    assert run(tmp_path, out) == 2
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
 def test_settings_from_a_file(data, tmp_path, capsys):
     file = tmp_path / "settings.yaml"
     file.write_text("method: [MNDO]\ntests: [large]\nworst: 0\n")
