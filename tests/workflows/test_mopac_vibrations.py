@@ -23,7 +23,8 @@ BOUNDS = {
 FREE = "CH3NO2"
 """Its methyl group turns freely (15 cm-1): where a search stops, and so all but the energy, depends
 on the processor and the number of threads."""
-
+UNSURE = {("rxn000184", "product"), ("rxn002873", "top"), ("rxn005450", "top")}
+"""So do these, on flat surfaces: up to 0.7 kcal/mol between processors."""
 
 needs_mopac = pytest.mark.skipif(shutil.which("mopac") is None, reason="mopac is not installed")
 
@@ -56,7 +57,8 @@ def test_stationary_points_are_what_mopac_says(tmp_path):
     for then, now in zip(before, again, strict=True):
         where = f"{then['reaction']} {then['place']}"
         assert then.keys() == now.keys() and now["reaction"] == then["reaction"]
-        for name in ("start_heat_of_formation_kcal_mol", "heat_of_formation_kcal_mol"):
-            assert now[name] == pytest.approx(then[name], abs=1e-3), where
-        for name, bound in (("start", 1e-9), ("zero_point_energy_kcal_mol", 0.05)):
+        bounds = {"start": 1e-9, "start_heat_of_formation_kcal_mol": 1e-3}
+        if (then["reaction"], then["place"]) not in UNSURE:
+            bounds |= {"heat_of_formation_kcal_mol": 1e-3, "zero_point_energy_kcal_mol": 0.05}
+        for name, bound in bounds.items():
             np.testing.assert_allclose(now[name], then[name], rtol=0, atol=bound, err_msg=where)
