@@ -48,6 +48,17 @@ def test_every_package_is_installed() -> None:
     assert sorted(found) == sorted(PROJECT["tool"]["setuptools"]["packages"])
 
 
+def test_every_data_file_is_there() -> None:
+    """py.typed, too, without which type checkers take nothing of the package for typed."""
+    tools = PROJECT["tool"]["setuptools"]
+    for package, patterns in tools["package-data"].items():
+        outer = max((name for name in tools["package-dir"] if package.startswith(name)), key=len)
+        folder = ROOT / tools["package-dir"][outer] / package[len(outer) + 1 :].replace(".", "/")
+        for pattern in patterns:
+            assert any(folder.glob(pattern)), f"{folder}/{pattern}"
+    assert "Typing :: Typed" in PROJECT["project"]["classifiers"]
+
+
 def test_messages_name_extras_that_there_are() -> None:
     files = [*(ROOT / "ase_mlseqm").rglob("*.py"), *(ROOT / "workflows").rglob("*.py")]
     files += (ROOT / "docs").glob("*.md")
