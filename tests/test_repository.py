@@ -59,6 +59,11 @@ def test_every_data_file_is_there() -> None:
     assert "Typing :: Typed" in PROJECT["project"]["classifiers"]
 
 
+def test_sources_have_no_part_of_the_tests() -> None:
+    """setuptools adds tests/test_*.py, which do not run without the other files of tests/."""
+    assert "prune tests" in (ROOT / "MANIFEST.in").read_text().splitlines()
+
+
 def test_messages_name_extras_that_there_are() -> None:
     files = [*(ROOT / "ase_mlseqm").rglob("*.py"), *(ROOT / "workflows").rglob("*.py")]
     files += (ROOT / "docs").glob("*.md")
