@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import tomllib
@@ -106,6 +107,22 @@ def test_what_is_run_before_a_change_is_merged() -> None:
         assert re.search(rf"^{command}$", ours, re.MULTILINE), command
         assert re.search(rf"^{command}$", theirs, re.MULTILINE), command
     assert "mkdocs build --strict" in (ROOT / "Makefile").read_text()
+
+
+def test_roles_of_docstrings_in_the_pages() -> None:
+    """The name of what they point to, not the markup, which mkdocstrings knows nothing of."""
+    hook = "docs/hooks/roles.py"
+    assert hook in re.findall(r"^  - (docs/.*)", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = runpy.run_path(str(ROOT / hook))["on_page_content"]
+    text = "With :class:<code>~ase_mlseqm.MLSEQM</code>: see :meth:<code>Engine.run</code>."
+    assert pages(text) == "With <code>MLSEQM</code>: see <code>Engine.run</code>."
+    # all that docstrings have is known
+    folders = (ROOT / "ase_mlseqm", ROOT / "workflows")
+    files = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
+    roles = {role for text in files for role in re.findall(r":\w+:`[^`\n]+`", text)}
+    assert len(roles) > 50
+    for role in roles:
+        assert ":" not in pages(re.sub(r"`(.*)`", r"<code>\1</code>", role)), role
 
 
 def test_citation() -> None:
