@@ -109,6 +109,14 @@ def test_what_is_run_before_a_change_is_merged() -> None:
     assert "mkdocs build --strict" in (ROOT / "Makefile").read_text()
 
 
+def test_set_up_of_a_contributor() -> None:
+    """Hooks that are not found on the path refuse every commit."""
+    (hooks,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert {hook["language"] for hook in hooks["hooks"]} == {"system"}
+    steps = (ROOT / "CONTRIBUTING.md").read_text().split("```")[1].splitlines()
+    assert steps.index("source .venv/bin/activate") < steps.index("pre-commit install")
+
+
 def test_roles_of_docstrings_in_the_pages() -> None:
     """The name of what they point to, not the markup, which mkdocstrings knows nothing of."""
     hook = "docs/hooks/roles.py"
