@@ -127,6 +127,15 @@ def require_not_negative(settings: Any, *names: str) -> None:
             raise InputError(f"{name} is {value!r}: give a finite number")
 
 
+def require_whole(settings: Any, *names: str) -> None:
+    """Replace these fields of frozen settings by the whole numbers that they are, such as 1e4.
+
+    Anything else is an :class:`InputError`.
+    """
+    for name in names:
+        object.__setattr__(settings, name, whole(name, getattr(settings, name)))
+
+
 def _ordered(value: Any) -> bool:
     """Whether something can be compared with a number, as words and lists cannot."""
     try:

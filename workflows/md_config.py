@@ -12,7 +12,7 @@ from ase import Atoms, units
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import require_positive
+from ase_mlseqm.options import require_positive, require_whole
 from ase_mlseqm.results import SinglePoint
 from ase_mlseqm.summary import jsonable
 
@@ -65,6 +65,7 @@ class MDConfig:
         require_positive(self, "timestep", "temperature", "friction", "coupling_time", "max_gap")
         if not self.max_heating > 1.0:
             raise InputError(f"max_heating is {self.max_heating}: give a number above 1")
+        require_whole(self, "steps", "interval", "seed")
         for name, least in (("steps", 1), ("interval", 1), ("seed", 0)):
             value = getattr(self, name)
             if value < least:

@@ -12,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.integrate import trapezoid
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import require_not_negative, require_positive
+from ase_mlseqm.options import require_not_negative, require_positive, require_whole
 from ase_mlseqm.units import WAVENUMBER
 
 from .computed import ComputedAtoms
@@ -51,6 +51,7 @@ class PhononsConfig:
     def __post_init__(self) -> None:
         require_positive(self, "fmax", "step", "vacuum")
         require_not_negative(self, "max_steps")
+        require_whole(self, "max_steps")
         try:
             counts = tuple(operator.index(count) for count in self.supercell)
         except TypeError:

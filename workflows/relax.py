@@ -13,7 +13,12 @@ from ase.calculators.calculator import BaseCalculator, CalculatorError, all_prop
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import choose, require_not_negative, require_positive
+from ase_mlseqm.options import (
+    choose,
+    require_not_negative,
+    require_positive,
+    require_whole,
+)
 
 if TYPE_CHECKING:
     from .several import Failure
@@ -40,6 +45,7 @@ class RelaxConfig:
         choose(self, "optimizer", OPTIMIZERS)
         require_positive(self, "fmax", "max_step_length")
         require_not_negative(self, "max_steps")
+        require_whole(self, "max_steps")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import require_not_negative, require_positive
+from ase_mlseqm.options import require_not_negative, require_positive, require_whole, whole
 
 from .activation import Activation
 from .normal_modes import IMAGINARY
@@ -52,18 +52,27 @@ class TSConfig:
             )
         require_positive(self, "fmax", "irc_step", "ends_fmax", "temperature", "pressure")
         require_not_negative(self, "max_steps")
+        require_whole(self, "max_steps", "irc_steps")
         if self.irc_steps < 1:
             raise InputError(
                 f"irc_steps is {self.irc_steps}: give 1 or more, or leave the reaction coordinate "
                 "out (irc=False, --no-irc)"
             )
-        given = tuple(self.symmetry_numbers)
-        object.__setattr__(self, "symmetry_numbers", given)
-        if given and (len(given) != 3 or min(given) < 1):
+        numbers: Any = self.symmetry_numbers
+        try:
+            given = tuple(whole("symmetry_numbers", number) for number in numbers)
+            if given and (len(given) != 3 or min(given) < 1):
+                raise InputError
+        except (InputError, TypeError):
             raise InputError(
-                f"symmetry_numbers are {', '.join(map(str, given))}: give three, of the transition "
-                "state and of both minima, each 1 or more"
-            )
+                f"symmetry_numbers are {_listed(numbers)}: give three, of the transition state and "
+                "of both minima, each 1 or more"
+            ) from None
+        object.__setattr__(self, "symmetry_numbers", given)
+
+
+def _listed(values: Any) -> str:
+    return ", ".join(map(str, values)) if isinstance(values, list | tuple) else repr(values)
 
 
 @dataclasses.dataclass(frozen=True)

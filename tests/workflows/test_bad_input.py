@@ -13,14 +13,14 @@ from ase.calculators.emt import EMT
 from ase.io import write
 
 from ase_mlseqm import MLSEQM, InputError, cli
-from ase_mlseqm.workflows.md import dynamics
+from ase_mlseqm.workflows.md import MDConfig, dynamics
 from ase_mlseqm.workflows.neb import NEBConfig, neb
-from ase_mlseqm.workflows.phonons import phonons
+from ase_mlseqm.workflows.phonons import PhononsConfig, phonons
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.replicas import replicas
 from ase_mlseqm.workflows.thermochemistry import ThermoConfig, thermochemistry
 from ase_mlseqm.workflows.ts import TSConfig, ts
-from ase_mlseqm.workflows.vibrations import vibrations
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
 COMMANDS = ("relax", "vib", "thermo", "ts", "md", "phonons", "neb")
 
@@ -207,6 +207,37 @@ def test_path_that_flies_apart():
 def test_settings_that_are_no_numbers(settings, given, words):
     with pytest.raises(InputError, match=words):
         settings(**given)
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "words"),
+    [
+        (MDConfig, {"steps": np.nan}, "steps is nan: give a whole number"),  # was without end
+        (MDConfig, {"steps": 2.5}, "steps is 2.5: give a whole number"),
+        (MDConfig, {"interval": "4"}, "interval is '4': give a whole number"),
+        (MDConfig, {"seed": None}, "seed is None: give a whole number"),
+        (RelaxConfig, {"max_steps": 1.5}, "max_steps is 1.5: give a whole number"),
+        (NEBConfig, {"images": 7.5}, "images is 7.5: give a whole number"),
+        (NEBConfig, {"max_steps": True}, "max_steps is True: give a whole number"),
+        (VibrationsConfig, {"follow": 0.5}, "follow is 0.5: give a whole number"),
+        (ThermoConfig, {"symmetry_number": 1.5}, "symmetry_number is 1.5: give a whole number"),
+        (PhononsConfig, {"max_steps": 0.1}, "max_steps is 0.1: give a whole number"),
+        (TSConfig, {"irc_steps": "many"}, "irc_steps is 'many': give a whole number"),
+        (TSConfig, {"symmetry_numbers": 2}, "symmetry_numbers are 2: give three"),
+        (TSConfig, {"symmetry_numbers": (1, 1.5, 2)}, "symmetry_numbers are 1, 1.5, 2: give three"),
+        (TSConfig, {"symmetry_numbers": (1, 2)}, "symmetry_numbers are 1, 2: give three"),
+    ],
+)
+def test_counts_that_are_not_whole(settings, given, words):
+    with pytest.raises(InputError, match=words):
+        settings(**given)
+
+
+def test_counts_as_they_come_from_arithmetic():
+    config = MDConfig(steps=1e4, interval=np.float64(2.0), seed=np.int64(3))
+    counts = (config.steps, config.interval, config.seed)
+    assert counts == (10000, 2, 3) and {type(count) for count in counts} == {int}
+    assert TSConfig(symmetry_numbers=np.array([1, 1, 2])).symmetry_numbers == (1, 1, 2)
 
 
 def test_temperatures_of_an_array():
