@@ -25,7 +25,7 @@ def require_pymatgen() -> None:
     except ImportError:
         raise InputError(
             "the symmetry number needs pymatgen: pip install 'ase-mlseqm[thermo]', or give it "
-            "(symmetry_number=1 for a molecule without rotational symmetry)"
+            "(1 for a molecule without rotational symmetry)"
         ) from None
 
 

@@ -140,6 +140,7 @@ def test_without_pymatgen(hcn, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     found = activation(*hcn)
     assert "symmetry numbers are taken for one" in found.messages[0]
+    assert "symmetry_number=" not in found.messages[0]  # which is a setting of thermochemistry
     np.testing.assert_allclose(found.gibbs_energies, expected)  # HCN has none
 
 
