@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -35,6 +36,13 @@ def test_info(mlseqm):
     assert "B" not in found["methods"]["PM3"]
     assert set(found["versions"]) >= {"python", "torch", "ase", "ase-mlseqm"}
     assert "cpu" in found["devices"]
+
+
+def test_version_of_the_package(mlseqm):
+    told = f"mlseqm {metadata.version('ase-mlseqm')}\n"
+    assert mlseqm("--version") == (0, told, "")
+    line = [sys.executable, "-m", "ase_mlseqm", "--version"]
+    assert subprocess.run(line, capture_output=True, text=True, check=True).stdout == told
 
 
 def test_help_is_made_of_the_field_docs(mlseqm, monkeypatch):
