@@ -62,6 +62,11 @@ def explain(
         raise InputError(f"--max-frames is {max_frames}: give a positive number, or 0 for all")
     if dataset and parameter is not None:
         raise InputError("--parameter colours the pictures of single structures: omit --dataset")
+    if dataset and no_pbc:
+        raise InputError(
+            "--no-pbc is for single structures: labels of a crystal are not those of molecules, "
+            "so omit it with --dataset"
+        )
     found = _model(model)
     settings = {
         "method": found.model.name,

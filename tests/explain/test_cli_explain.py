@@ -113,6 +113,7 @@ def test_what_cannot_be_computed_is_refused_in_one_sentence(explain):
     for arguments, sentence in (
         (("good.xyz", "--parameter", "U_dd"), "does not learn 'U_dd': choose from U_ss"),
         (("good.xyz", "--dataset", "--parameter", "U_pp"), "omit --dataset"),
+        (("good.xyz", "--dataset", "--no-pbc"), "omit it with --dataset"),
         (("good.xyz", "--dataset", "--max-frames", "-1"), "--max-frames is -1"),
         (("nowhere.h5", "--dataset"), "no such file"),
         (("nowhere.xyz",), "no such file"),
