@@ -65,7 +65,7 @@ CAUSES = {
     "small frequencies": "training",
     "motion dynamics time per step": "the program: issuing operations",
     "motion dynamics": "two molecules, which differ more than the methods",
-    "motion scaling its memory": "the program: integrals, index maps and eight Fock matrices are kept",
+    "motion scaling its memory": "the program: integrals, index maps and Fock matrices are kept",
     "motion scaling its time": "the program",
 }
 """Why a metric is worse, as far as there is evidence, by how report, test and metric begin; the
