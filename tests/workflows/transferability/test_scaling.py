@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import interruptible
 from scipy.stats import linregress
 from transfer import PLAIN, metrics, table
 
@@ -99,6 +100,7 @@ def test_ctrl_c_ends_the_process_without_a_word(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=interruptible,
     ) as command:
         assert command.stdout.readline() == "computing\n"
         os.killpg(command.pid, signal.SIGINT)
