@@ -295,4 +295,4 @@ def test_memory_of_a_large_molecule():
     molecule = Molecule(atoms.numbers, atoms.positions, 0, 1)
     job = Job.of(0, molecule, Engine("PM3").model, None, None)
     estimate = buckets_module._memory(job, 8)
-    assert measured < estimate < buckets_module.OVERESTIMATE * measured
+    assert measured < estimate < 1.8 * measured  # 1.3 to 1.55 with what malloc may be told
