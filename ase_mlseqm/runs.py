@@ -100,7 +100,8 @@ class Run:
         names = {stem: file for file, stem in stems.items()}
         names |= {output_stem(frame, stems): frame.file for frame in found}
         for end in OUTPUTS.get(self.name, [self.name]):
-            self.keep_inputs(stems, {f"{stem}_{end}.extxyz": names[stem] for stem in names})
+            ours = {f"{stem}_{end}.extxyz": file for stem, file in names.items()}
+            self.keep_inputs(stems, ours)
         return found
 
     def keep_inputs(self, files: Iterable[str], outputs: Mapping[str, str]) -> None:

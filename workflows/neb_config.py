@@ -10,12 +10,7 @@ from ase import Atoms
 from ase.utils.forcecurve import ForceFit, fit_images
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import (
-    choose,
-    require_not_negative,
-    require_positive,
-    require_whole,
-)
+from ase_mlseqm.options import choose, require_not_negative, require_positive, require_whole
 
 from .md_log import widest_gap
 

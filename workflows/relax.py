@@ -13,12 +13,7 @@ from ase.calculators.calculator import BaseCalculator, CalculatorError, all_prop
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import (
-    choose,
-    require_not_negative,
-    require_positive,
-    require_whole,
-)
+from ase_mlseqm.options import choose, require_not_negative, require_positive, require_whole
 
 if TYPE_CHECKING:
     from .several import Failure

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 8192
-"""Pairs of atoms at once."""
+"""Pairs of atoms, or of orbitals, at once."""
 
 
 def in_chunks(function: Callable[..., Tensor], *rows: Tensor, axis: int = 0) -> Tensor:

@@ -141,6 +141,7 @@ def prepare(layout: Layout, parameters: Parameters) -> Constants:
         # what hydrogen has no orbital for may be not a number
         beta_xh=beta[xh, :3] @ mean_xh[:3],
         beta_hh=(beta[hh, :2] @ mean_hh[:2]).squeeze(1),
+        # a copy, which does not keep all the rest
         core=core_constants(layout, both[:, :, 7].contiguous(), gaussians),
     )
 

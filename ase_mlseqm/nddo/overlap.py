@@ -14,13 +14,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.polynomial import polynomial as poly
 from torch import Tensor
 
+from .chunks import in_chunks
 from .constants import lasting
 
 CUTOFF = 45.0
@@ -143,11 +143,6 @@ def _polynomial(n_a: int, n_b: int, kind: int) -> np.ndarray:
     return table
 
 
-CHUNK = 32_768
-"""Pairs of orbitals that are computed at once: the auxiliary integrals of all pairs of a large
-molecule would take more memory than anything else, and this many stay in the cache."""
-
-
 @dataclasses.dataclass(frozen=True)
 class PairTables:
     """What the kinds of Q pairs of orbitals, U different ones, alone determine.
@@ -197,16 +192,11 @@ class OrbitalPairs:
     power: Tensor
     tables: PairTables
 
-    def parts(self, distance: Tensor) -> Iterator[tuple[Tensor, OrbitalPairs]]:
-        """At most :data:`CHUNK` pairs at a time, and how far apart they are."""
-        if len(distance) <= CHUNK:
-            yield distance, self
-            return
-        own = self.zeta, self.mean, self.difference, self.norms, self.power, self.tables.kind
-        parts = (tensor.split(CHUNK, -1) for tensor in (*own, distance))
-        for zeta, mean, difference, norms, power, kind, far in zip(*parts, strict=True):
-            tables = dataclasses.replace(self.tables, kind=kind)
-            yield far, OrbitalPairs(zeta, mean, difference, norms, power, tables)
+    def rows(self, distance: Tensor) -> tuple[Tensor, ...]:
+        """What the overlaps of pairs ``distance`` (Q,) bohr apart are made of, each (Q,): p, x, the
+        normalisation, and the kind."""
+        norms = self.norms * (0.5 * distance) ** self.power
+        return distance * self.mean, distance * self.difference, norms, self.tables.kind
 
 
 def pair_tables(shell_a: Tensor, shell_b: Tensor, kind: Tensor) -> PairTables:
@@ -263,26 +253,17 @@ class Overlaps:
 
 def overlaps(distance: Tensor, pairs: OrbitalPairs) -> Overlaps:
     """In the local frames of orbitals ``distance`` (Q,) bohr apart."""
-    found = [_overlaps(*part) for part in pairs.parts(distance)]
-    if len(found) == 1:
-        return found[0]
-    tensors = ((part.value, part.steep_p, part.steep_x) for part in found)
-    return Overlaps(*(torch.cat(rows) for rows in zip(*tensors, strict=True)))
-
-
-def _overlaps(distance: Tensor, pairs: OrbitalPairs) -> Overlaps:
-    coefficients = pairs.tables.coefficients.index_select(0, pairs.tables.kind)
+    coefficients = pairs.tables.coefficients
     size = coefficients.shape[-1]
-    A = a_integrals(distance * pairs.mean, size)
-    B = b_integrals(distance * pairs.difference, size)
-    left = A.unfold(1, size, 1) @ coefficients  # of A_k and of A_{k+1}
-    scale = _scale(distance, pairs)
-    value, steep_p = ((left * B[:, None, :-1]).sum(-1) * scale.unsqueeze(1)).unbind(1)
-    return Overlaps(value, steep_p, scale * (left[:, 0] * B[:, 1:]).sum(-1))
 
+    def values(p: Tensor, x: Tensor, norms: Tensor, kind: Tensor) -> Tensor:
+        A, B = a_integrals(p, size), b_integrals(x, size)
+        # of A_k and of A_{k+1}
+        left = A.unfold(1, size, 1) @ coefficients.index_select(0, kind)
+        value, steep_p = (left * B[:, None, :-1]).sum(-1).unbind(1)
+        return torch.stack((value, steep_p, (left[:, 0] * B[:, 1:]).sum(-1))) * norms
 
-def _scale(distance: Tensor, pairs: OrbitalPairs) -> Tensor:
-    return pairs.norms * (0.5 * distance) ** pairs.power
+    return Overlaps(*in_chunks(values, *pairs.rows(distance), axis=1).unbind(0))
 
 
 def distance_slopes(distance: Tensor, pairs: OrbitalPairs, found: Overlaps) -> Tensor:
@@ -302,13 +283,12 @@ def exponent_slopes(distance: Tensor, pairs: OrbitalPairs, found: Overlaps) -> T
 
 def local_overlaps(distance: Tensor, pairs: OrbitalPairs) -> Tensor:
     """Overlaps (Q,) alone, without the next higher integrals that only derivatives need."""
-    return torch.cat([_local_overlaps(*part) for part in pairs.parts(distance)])
-
-
-def _local_overlaps(distance: Tensor, pairs: OrbitalPairs) -> Tensor:
-    coefficients = pairs.tables.coefficients.index_select(0, pairs.tables.kind)
+    coefficients = pairs.tables.coefficients
     order = coefficients.shape[-1] - 1
-    A = a_integrals(distance * pairs.mean, order)
-    B = b_integrals(distance * pairs.difference, order)
-    left = (A.unsqueeze(1) @ coefficients).squeeze(1)
-    return _scale(distance, pairs) * (left * B).sum(-1)
+
+    def values(p: Tensor, x: Tensor, norms: Tensor, kind: Tensor) -> Tensor:
+        A, B = a_integrals(p, order), b_integrals(x, order)
+        left = (A.unsqueeze(1) @ coefficients.index_select(0, kind)).squeeze(1)
+        return norms * (left * B).sum(-1)
+
+    return in_chunks(values, *pairs.rows(distance))

@@ -6,7 +6,7 @@ from ase import Atoms
 from helpers import TIGHT, build, run
 
 from ase_mlseqm import evaluate
-from ase_mlseqm.nddo import chunks, overlap
+from ase_mlseqm.nddo import chunks
 from ase_mlseqm.nddo.chunks import in_chunks
 
 MOLECULES = [build(n, 0, 1) for n in ("CH3CONH2", "CHFBrI", "H2", "HCl", "CH3SiH3")]
@@ -38,7 +38,6 @@ def test_molecules(method, monkeypatch):
 
     expected = results()
     monkeypatch.setattr(chunks, "CHUNK", 5)
-    monkeypatch.setattr(overlap, "CHUNK", 7)
     for found, whole in zip(results(), expected, strict=True):
         assert found.energy == pytest.approx(whole.energy, rel=0, abs=1e-10)
         assert found.forces == pytest.approx(whole.forces, rel=0, abs=1e-9)
