@@ -123,3 +123,18 @@ def error(*args, **options) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def assert_frames(dataset, groups: list[Group], tolerance=1e-9):
+    """The frames of the data set are those of the groups, in order."""
+    flat = [(g, k) for g in groups for k in range(len(g.energies))]
+    assert len(dataset) == len(flat)
+    for row, (data, k) in enumerate(flat):
+        np.testing.assert_array_equal(dataset.numbers[row], data.numbers)
+        np.testing.assert_allclose(dataset.positions[row], data.positions[k], atol=tolerance)
+        np.testing.assert_allclose(dataset.forces[row], data.forces[k], atol=tolerance)
+        assert dataset.energies[row] == pytest.approx(data.energies[k], abs=tolerance)
+        expected = len(data.numbers) * (BINDING + 0.01 * k)
+        assert dataset.atomization[row] == pytest.approx(expected, abs=max(tolerance, 1e-9))
+        assert dataset.numbers[row].dtype == np.int64
+        assert dataset.positions[row].dtype == dataset.forces[row].dtype == np.float64

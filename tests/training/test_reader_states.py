@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from labelled import LEVEL, UNITS, group, standard, write_h5
-from test_readers import assert_frames, error
+from labelled import LEVEL, UNITS, assert_frames, error, group, standard, write_h5
 
 from ase_mlseqm.training.isolated import known_level
 from ase_mlseqm.training.readers import read

@@ -11,40 +11,21 @@ from ase import Atoms
 from ase.build import molecule
 from helpers import SHARED, needs_shared
 from labelled import (
-    BINDING,
     LEVEL,
     UNITS,
     Group,
+    assert_frames,
     error,
     frames,
     group,
     standard,
     write_h5,
-    write_zhou,
 )
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.training.isolated import KNOWN
-from ase_mlseqm.training.readers import BROKEN, OTHER_STATES, SINGLE_ATOMS, kind_of, read
+from ase_mlseqm.training.readers import OTHER_STATES, SINGLE_ATOMS, kind_of, read
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
-
-
-def assert_frames(dataset, groups: list[Group], tolerance=1e-9):
-    """The frames of the data set are those of the groups, in order."""
-    flat = [(g, k) for g in groups for k in range(len(g.energies))]
-    assert len(dataset) == len(flat)
-    for row, (data, k) in enumerate(flat):
-        np.testing.assert_array_equal(dataset.numbers[row], data.numbers)
-        np.testing.assert_allclose(dataset.positions[row], data.positions[k], atol=tolerance)
-        np.testing.assert_allclose(dataset.forces[row], data.forces[k], atol=tolerance)
-        assert dataset.energies[row] == pytest.approx(data.energies[k], abs=tolerance)
-        expected = len(data.numbers) * (BINDING + 0.01 * k)
-        assert dataset.atomization[row] == pytest.approx(expected, abs=max(tolerance, 1e-9))
-        assert dataset.numbers[row].dtype == np.int64
-        assert dataset.positions[row].dtype == dataset.forces[row].dtype == np.float64
-
-
-# --- HDF5
 
 
 def test_hdf5(tmp_path):
@@ -124,9 +105,6 @@ def test_extras(tmp_path):
     assert data.lumo is None
 
 
-# --- broken records
-
-
 def test_broken_records_are_listed(tmp_path):
     names = ("good", "keys", "shape", "species", "number", "odd", "empty", "rank", "link")
     path = write_h5(
@@ -183,32 +161,12 @@ def test_broken_records_are_listed(tmp_path):
         assert reason in found[record]
 
 
-# --- refusals
-
-
 def test_units_and_level_must_be_stated(tmp_path):
     path = write_h5(tmp_path / "n.h5", {"m": group("H2O")})
     assert "--level" in error(path, units="hartree") and "--units" in error(path, level=LEVEL)
     assert "unknown unit 'rydberg'" in error(path, level=LEVEL, units="rydberg")
     assert "unknown unit 'feet'" in error(path, level=LEVEL, units="ev, feet")
     assert "unknown unit of forces 'newton'" in error(path, level=LEVEL, units="ev,bohr,newton")
-
-
-def test_extxyz_may_state_its_level(tmp_path):
-    """As `mlseqm label` writes it; a frame at another level is left out."""
-    found = frames(group("H2O"))
-    for atoms, level in zip(found, [LEVEL, LEVEL, "PM6", LEVEL], strict=True):
-        atoms.info["level"] = level
-    ase.io.write(tmp_path / "a.extxyz", found, format="extxyz")
-    data = read(tmp_path / "a.extxyz", level="another")
-    assert data.level == [LEVEL] and len(data) == 3
-    (skipped,) = data.skipped
-    assert skipped.record == "frame 2" and "level of theory is PM6" in skipped.reason
-    for atoms in found:
-        atoms.info["level"] = "5"  # which ASE reads as a number
-    ase.io.write(tmp_path / "b.extxyz", found, format="extxyz")
-    data = read(tmp_path / "b.extxyz", isolated={"H": -0.5, "O": -75.0})
-    assert data.level == ["5"] and not [s for s in data.skipped if "level" in s.reason]
 
 
 def test_wrong_units_leave_nothing(tmp_path):
@@ -236,80 +194,6 @@ def test_files_that_cannot_be_read(tmp_path):
     assert "given twice" in error([path, tmp_path / "." / "set.h5"])
 
 
-# --- isolated atoms
-
-
-# --- extended XYZ and databases
-
-
-def test_extxyz(tmp_path):
-    """Frames of two molecules in turn, one with SMILES; dipoles where there are any."""
-    water, ethanol = frames(group("H2O")), frames(group("CH3CH2OH"), smiles="CCO")
-    water[0].calc.results["dipole"] = np.arange(3.0)
-    mixed = [atoms for pair in zip(water, ethanol, strict=True) for atoms in pair]
-    ase.io.write(tmp_path / "a.xyz", mixed, format="extxyz")
-    data = read(tmp_path / "a.xyz", level=LEVEL)
-    assert data.molecule.tolist() == [0, 1] * 4
-    assert data.names == ["a/H2O-1", "a/CCO"] and data.smiles == [None, "CCO"]
-    order = np.argsort(data.molecule, kind="stable")
-    assert_frames(data.select(order), [group("H2O"), group("CH3CH2OH")], 1e-7)
-    np.testing.assert_array_equal(data.dipoles[0], np.arange(3.0))
-    assert np.isnan(data.dipoles[1:]).all()
-    assert "--level" in error(tmp_path / "a.xyz")
-
-
-def test_isomers_are_molecules_of_their_own(tmp_path):
-    ether, ethanol = group("CH3OCH3", 2), group("CH3CH2OH", 2)
-    both = []
-    for data in (ether, ethanol):
-        order = np.argsort(-data.numbers, kind="stable")
-        both.append(
-            Group(
-                data.numbers[order], data.positions[:, order], data.energies, data.forces[:, order]
-            )
-        )
-    assert (both[0].numbers == both[1].numbers).all()
-    ase.io.write(tmp_path / "a.xyz", [*frames(both[0]), *frames(both[1])], format="extxyz")
-    data = read(tmp_path / "a.xyz", level=LEVEL)
-    assert data.molecule.tolist() == [0, 0, 1, 1] and data.names == ["a/C2H6O-1", "a/C2H6O-2"]
-
-
-def test_broken_frames_do_not_end_the_file(tmp_path):
-    atoms = frames(group("H2O", 6))
-    atoms[1].info["charge"] = 1
-    atoms[2].info["multiplicity"] = 3
-    atoms[3].pbc = True
-    del atoms[4].calc.results["forces"]
-    ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz")
-    text = (tmp_path / "a.xyz").read_text().splitlines()
-    text[2] = text[2].replace("O", "O  what", 1)
-    (tmp_path / "a.xyz").write_text("\n".join([*text, "3", "comment", "O 0 0 0"]))
-    data = read(tmp_path / "a.xyz", level=LEVEL)
-    assert len(data) == 1 and data.energies[0] == pytest.approx(group("H2O", 6).energies[5])
-    found = {s.record: s.reason for s in data.skipped}
-    assert list(found) == [f"frame {k}" for k in (0, 1, 2, 3, 4, 6)]
-    for record, reason in (
-        ("frame 0", "cannot be read"),
-        ("frame 1", "ion"),
-        ("frame 2", "unpaired"),
-        ("frame 3", "periodic"),
-        ("frame 4", "there is no forces in it"),
-        ("frame 6", "cannot be read"),
-    ):
-        assert reason in found[record]
-
-
-def test_lost_lines_do_not_take_the_frames_behind_them(tmp_path):
-    ase.io.write(tmp_path / "a.xyz", frames(group("H2O")), format="extxyz")
-    lines = (tmp_path / "a.xyz").read_text().splitlines()
-    del lines[7]  # an atom of the second frame
-    (tmp_path / "a.xyz").write_text("\n".join([*lines, "garbage", *lines[:5], "3"]))
-    data = read(tmp_path / "a.xyz", level=LEVEL)
-    assert len(data) == 4
-    assert [s.record for s in data.skipped] == ["frame 1", "frame 4", "frame 6"]
-    assert "line 6 should say how many atoms follow" in data.skipped[0].reason
-
-
 def test_isomers_in_one_group(tmp_path):
     """Butane and isobutane with their atoms in one order, in a file without SMILES."""
     chain, branched = molecule("trans-butane"), molecule("isobutane")
@@ -332,29 +216,6 @@ def test_isomers_in_one_group(tmp_path):
         found["forces"] = [p.forces for p in points]
     data = read(tmp_path / "a.h5")
     assert data.molecule.tolist() == [0, 0, 0, 1, 1, 1]
-
-
-def test_frames_of_another_level_than_the_one_given(tmp_path):
-    atoms = frames(group("H2O"))
-    atoms[1].info["level"] = "PBE/def2-SVP"
-    ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz")
-    data = read(tmp_path / "a.xyz", level=LEVEL)
-    assert len(data) == len(atoms) - 1
-    assert "its level of theory is PBE/def2-SVP" in data.skipped[0].reason
-
-
-def test_database(tmp_path):
-    with ase.db.connect(tmp_path / "a.db") as db:
-        for atoms in frames(group("CH3CH2OH")):
-            db.write(atoms, smiles="CCO")
-        db.write(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]))
-    data = read(tmp_path / "a.db", level=LEVEL)
-    assert_frames(data, [group("CH3CH2OH")])
-    assert data.names == ["a/CCO"] and data.smiles == ["CCO"]
-    assert [(s.record, s.reason) for s in data.skipped] == [("row 5", "there is no energy in it")]
-
-
-# --- the set of Zhou et al.
 
 
 def test_names_of_ani1x(tmp_path):
@@ -407,23 +268,6 @@ def test_smiles_that_a_parser_takes_for_something_else(tmp_path):
     assert read(path).smiles == [None, "CCO"]
 
 
-def test_byte_order_mark(tmp_path):
-    ase.io.write(tmp_path / "a.xyz", frames(group("H2O")), format="extxyz")
-    text = (tmp_path / "a.xyz").read_bytes()
-    (tmp_path / "a.xyz").write_bytes(b"\xef\xbb\xbf" + text)
-    found = read(tmp_path / "a.xyz", LEVEL)
-    assert len(found) == 4 and not found.skipped
-
-
-def test_what_is_in_order_but_not_learned_from_is_not_broken(tmp_path):
-    whole, ion, solid, broken = frames(group("H2O"))
-    ion.info["charge"], solid.pbc, solid.cell = 1, True, [9, 9, 9]
-    broken.calc.results["energy"] = np.nan
-    ase.io.write(tmp_path / "a.xyz", [whole, ion, solid, broken], format="extxyz")
-    found = read(tmp_path / "a.xyz", LEVEL)
-    assert [kind_of(s.reason) for s in found.skipped] == [OTHER_STATES, OTHER_STATES, BROKEN]
-
-
 def test_every_frame_of_an_ion_or_a_radical_counts(tmp_path):
     """Whether the file says what they are or not; free atoms are neither, nor broken."""
     radical = group("OH")
@@ -442,47 +286,6 @@ def test_every_frame_of_an_ion_or_a_radical_counts(tmp_path):
     assert [(s.record, kind_of(s.reason)) for s in skipped] == [
         (f"frame {k}", OTHER_STATES) for k in range(4)
     ]
-
-
-def test_zhou(tmp_path):
-    groups = [group("H2O"), group("CH3CH2OH"), group("C6H6")]
-    folder = write_zhou(tmp_path / "zhou", groups)
-    data = read(folder, level=LEVEL)
-    order = np.argsort([len(n) for n in data.numbers], kind="stable")
-    assert_frames(data.select(order), groups)
-    assert sorted(data.names) == ["zhou/C2H6O-1", "zhou/C6H6-1", "zhou/H2O-1"]
-    assert len(set(zip(data.molecule, map(len, data.numbers), strict=True))) == 3
-    assert set(data.checksums) == {f"zhou/{n}.npy" for n in ("EtEi", "Gradient_ev", "R", "Z")}
-    assert "--level" in error(folder)
-    assert "isolated atom H" in error(folder, level="B3LYP")
-
-
-def test_single_atoms_of_zhou_are_no_references(tmp_path):
-    """Their relative energy is zero by definition."""
-    atom = Group(np.array([8]), np.zeros((1, 1, 3)), np.array([-75.0]), np.zeros((1, 1, 3)))
-    hydrogen = Group(np.array([1]), np.zeros((1, 1, 3)), np.array([-0.5]), np.zeros((1, 1, 3)))
-    folder = write_zhou(tmp_path / "zhou", [group("H2O"), atom, hydrogen])
-    assert "isolated atom H" in error(folder, level="B3LYP")
-    assert len(read(folder, level=LEVEL)) == 4
-
-
-def test_zhou_broken(tmp_path):
-    folder = write_zhou(tmp_path / "zhou", [group("H2O")])
-    positions, numbers = np.load(folder / "R.npy"), np.load(folder / "Z.npy")
-    positions[1, 0] = np.nan
-    numbers[2, 0], numbers[3] = 200, 0
-    np.save(folder / "R.npy", positions)
-    np.save(folder / "Z.npy", numbers)
-    data = read(folder, level=LEVEL)
-    assert len(data) == 1
-    assert {s.record for s in data.skipped} == {"frame 1", "frame 2", "frame 3"}
-    np.save(folder / "R.npy", positions[:, :2])
-    assert "shapes do not belong together" in error(folder, level=LEVEL)
-    (folder / "R.npy").write_bytes(b"hello")
-    assert "R.npy: cannot be read" in error(folder, level=LEVEL)
-
-
-# --- several files, real files
 
 
 def test_several_files(tmp_path):
