@@ -26,6 +26,7 @@ from .devices import find_device
 from .dispersion import Dispersion
 from .errors import InputError
 from .jobs import Job, starting_densities
+from .memory import LARGE, give_back
 from .model import Model
 from .models import find_committee, find_model
 from .nddo.constants import undisturbed
@@ -145,6 +146,8 @@ class Engine:
         buckets = self._buckets(jobs, properties)
         with undisturbed():
             each_bucket(work, buckets, self.device, self._memory(properties), self.scf.diis_size)
+        if any(job.n_orbitals >= LARGE for job in jobs):
+            give_back()
         return results  # type: ignore[return-value]
 
     @undisturbed()

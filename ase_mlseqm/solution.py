@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import properties as props
+from .memory import LARGE, give_back
 from .model import LearnedModel, Model
 from .mulliken import mulliken_charges, overlap_matrices
 from .nddo import energy as energies
@@ -166,8 +167,17 @@ def solve_at(
     density's coefficients.
     """
     layout = known.layout
-    problem = set_up(known, constants, positions, with_gradient=with_gradient, field=field)
+    late = with_gradient and layout.N >= LARGE
+
+    def posed(slopes: bool) -> Problem:
+        return set_up(known, constants, positions, with_gradient=slopes, field=field)
+
+    problem = posed(with_gradient and not late)
     scf = solve(problem.builder, occupied, guess, settings, with_orbitals)
+    if late:
+        del problem
+        give_back()
+        problem = posed(True)
     found = populations(known, scf.density)
     coefficients, atoms = found.coefficients, found.atoms
     pair = energies.pair_energy(problem.stacked, coefficients)
@@ -239,7 +249,8 @@ def solve_learned(
     """
     layout, learned = known.layout, cast(LearnedModel, model)
     at = positions.detach().requires_grad_(with_gradient)
-    with torch.set_grad_enabled(with_gradient):
+    late = with_gradient and layout.N >= LARGE
+    with torch.set_grad_enabled(with_gradient and not late):
         values = learned.values(layout, at)
     with torch.inference_mode():
         constants = prepare(layout, learned.assemble(layout, values))
@@ -255,7 +266,13 @@ def solve_learned(
         )
         solution.energy = solution.atomization + _isolated(layout, model.method)
     if solution.gradient is not None:
+        if late:
+            give_back()
         slope = value_gradient(learned, layout, solution.problem, solution.populations, field)
+        if late:
+            give_back()
+            with torch.enable_grad():
+                values = learned.values(layout, at)
         (response,) = torch.autograd.grad(values, at, slope)
         solution.gradient = solution.gradient + response
     return solution

@@ -40,6 +40,7 @@ from training_molecules import (
     LEFT_OUT,
     MEDIUM,
     PARTNERS,
+    PARTS,
     REACTANTS,
     RINGS,
     SCANNED,
@@ -238,6 +239,11 @@ def rings(rng: np.random.Generator) -> Iterator[Atoms]:
     yield from moved(RINGS, (400,), rng)
 
 
+def parts(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Two structures of a trajectory at 300 and 600 K."""
+    yield from moved(PARTS, (300, 600), rng)
+
+
 def moved(
     names: Sequence[str], temperatures: Sequence[int], rng: np.random.Generator
 ) -> Iterator[Atoms]:
@@ -318,6 +324,13 @@ def walls(rng: np.random.Generator) -> Iterator[Atoms]:
         yield from relaxed_pair(first, PARTNERS, 18, rng, moves)
 
 
+def faces(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Three points of the curve of a relaxed pair of aromatic rings: inside, there, and outside."""
+    moves = ((-0.4, -0.1), (-0.1, 0.25), (0.25, 1.5))
+    for _ in range(3000):
+        yield from relaxed_pair(AROMATICS, AROMATICS, 24, rng, moves)
+
+
 def relaxed_pairs(
     first: Sequence[str], second: Sequence[str], most: int, rng: np.random.Generator
 ) -> Iterator[Atoms]:
@@ -396,6 +409,7 @@ KINDS = {
     "torsions": torsions,
     "groups": groups,
     "rings": rings,
+    "parts": parts,
     "contacts": contacts,
     "small": small,
     "transfers": transfers,
@@ -403,6 +417,7 @@ KINDS = {
     "stacks": stacks,
     "curves": curves,
     "walls": walls,
+    "faces": faces,
     "stiff": stiff,
 }
 OF_A_FILE = {"survey": survey, "rearrangements": rearrangements}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..units import BOHR
-from .chunks import in_chunks
+from .chunks import chunks, in_chunks
 from .layout import Layout
 
 
@@ -69,10 +69,10 @@ def decays(distance: Tensor, constants: CoreConstants) -> tuple[Tensor, Tensor]:
 
 
 def core_slopes(
-    distance: Tensor, ssss: Tensor, screening: Tensor, constants: CoreConstants
+    distance: Tensor, ssss: Tensor, screening: Tensor, constants: CoreConstants, n_atoms: int
 ) -> Tensor:
-    """Derivatives (P, 2, 13) of the extra repulsion with respect to the exponent and K, L, M of
-    both atoms; without Gaussians (P, 2, 1).
+    """Derivatives (n, 13) of the extra repulsion with respect to the exponent and K, L, M of every
+    atom; without Gaussians (n, 1).
 
     Parameters
     ----------
@@ -83,18 +83,19 @@ def core_slopes(
     """
     by_alpha = (screening * (-constants.zz * distance * ssss).unsqueeze(1)).unsqueeze(2)
     gaussians = constants.gaussians
-    if gaussians is None:
-        return by_alpha
-
-    def slopes(by_alpha: Tensor, distance: Tensor, zz: Tensor, atoms: Tensor) -> Tensor:
-        K, L, M = _of_pairs(gaussians, atoms)
-        displacement = distance.view(-1, 1, 1) - M
-        stretched = L * displacement
-        by_K = torch.exp(-stretched * displacement) * (zz / distance).view(-1, 1, 1)
-        by_M = 2.0 * K * by_K * stretched
-        return torch.cat((by_alpha, by_K, -K * by_K * displacement**2, by_M), 2)
-
-    return in_chunks(slopes, by_alpha, distance, constants.zz, constants.atoms)
+    # added up at once: those of all pairs would be the largest array of a large molecule's gradient
+    out = distance.new_zeros(n_atoms, 1 if gaussians is None else 13)
+    for alpha, R, zz, atoms in chunks(by_alpha, distance, constants.zz, constants.atoms):
+        slopes = alpha
+        if gaussians is not None:
+            K, L, M = _of_pairs(gaussians, atoms)
+            displacement = R.view(-1, 1, 1) - M
+            stretched = L * displacement
+            by_K = torch.exp(-stretched * displacement) * (zz / R).view(-1, 1, 1)
+            by_M = 2.0 * K * by_K * stretched
+            slopes = torch.cat((alpha, by_K, -K * by_K * displacement**2, by_M), 2)
+        out.index_add_(0, atoms.flatten(), slopes.flatten(0, 1))
+    return out
 
 
 def core_repulsion(

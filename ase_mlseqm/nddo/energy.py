@@ -97,10 +97,11 @@ def pair_coefficients(layout: Layout, parts: DensityParts) -> Integrals:
         return products * (both * maps.xx_weight)
 
     exchange_xx = in_chunks(exchange, parts.xx.transpose(0, 1))
+    w_xx = exchange_xx.view(-1, N_PRODUCTS, N_PRODUCTS).neg_()
     d_xh = parts.xh.index_select(2, maps.xh).view(n_spin, -1, 2, N_PRODUCTS).unbind(2)
     exchange_xh = (d_xh[0] * d_xh[1]).sum(0) * (both * maps.xh_weight)
     return Integrals(
-        w_xx=q_xx.unsqueeze(2) * r_xx.unsqueeze(1) - exchange_xx.view(-1, N_PRODUCTS, N_PRODUCTS),
+        w_xx=w_xx.addcmul_(q_xx.unsqueeze(2), r_xx.unsqueeze(1)),
         w_xh=q_xh * r_xh - exchange_xh,
         w_hh=q_hh * r_hh - both * (parts.hh**2).sum(0),
         h_xx=2 * both * parts.xx.sum(0).view(-1, 4, 4),

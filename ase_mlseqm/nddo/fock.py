@@ -5,35 +5,26 @@ share it, S = 2 for alpha and beta.  With q the packed populations minus the cor
 
     F = h + W q - K,
 
-where W holds the repulsion of all orbital products of a molecule as one symmetric matrix (its
-one-centre blocks already contain half of the one-centre exchange), so the Coulomb part of all
-molecules is one batched matrix-vector product.
+where W holds the repulsion of all orbital products of a molecule and K is the exchange of pairs
+(``two_electron.py``).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import torch
 from torch import Tensor
 
-from .constants import lasting
 from .integrals import Constants, Integrals
 from .layout import Layout, select
-from .one_center import OneCenter
-from .products import N_PRODUCTS, PACK, WEIGHT
+from .products import PACK, WEIGHT
+from .two_electron import Matrices, Pairs, repulsion_map
 
 VIRTUAL_LEVEL = 1000.0
 """Orbital energy (eV) of padding: above everything, never occupied."""
-
-
-@functools.cache
-@lasting
-def _exchange_map(device: torch.device) -> Tensor:
-    """(256,) where (mu k, nu m) of the exchange matrix is found in packed (mu nu, k m)."""
-    mu, k, nu, m = torch.meshgrid(*[torch.arange(4)] * 4, indexing="ij")
-    return (PACK[mu, nu] * N_PRODUCTS + PACK[k, m]).flatten().to(device)
+LARGE = 2000
+"""Products of orbitals of a molecule from which on a CPU keeps no matrices of their repulsion."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +37,8 @@ class Maps:
         Elements of a density that enter the Fock matrix: packed products, then the pair blocks.
     scatter : (B * N * N,)
         Which computed element (or, last, zero) a Fock matrix element is.
-    w : (B, M, M)
-        The same for the repulsion matrix W.
+    w : (B, M, M) or None
+        The same for the repulsion matrix W; None where there is none.
     weight : (B * M,)
         1 or 2 for the products, 0 for padding.
     padding : (B, N)
@@ -60,7 +51,7 @@ class Maps:
 
     gather: Tensor
     scatter: Tensor
-    w: Tensor
+    w: Tensor | None
     weight: Tensor
     padding: Tensor
     zero: Tensor
@@ -129,41 +120,12 @@ def build_maps(layout: Layout) -> Maps:
     level = torch.arange(n, device=device)
     real = level < layout.n_orbitals.unsqueeze(1)
     padding = VIRTUAL_LEVEL * (~real).to(torch.float64)
-    w = _repulsion_map(layout)
+    w = None if m >= LARGE and device.type == "cpu" else repulsion_map(layout)
     sizes = [len(weight), *(block.numel() for block, _ in pairs)]
     # no map is longer than twice W; half the memory where 32 bits can count that far
-    kind = torch.int32 if 2 * w.numel() < 2**31 else torch.int64
-    gather, scatter, w = gather.to(kind), scatter.to(kind), w.to(kind)
+    kind = torch.int32 if 2 * n_b * max(n, m) ** 2 < 2**31 else torch.int64
+    gather, scatter, w = gather.to(kind), scatter.to(kind), None if w is None else w.to(kind)
     return Maps(gather, scatter, w, weight, padding, weight.new_zeros(1), sizes)
-
-
-def _repulsion_map(layout: Layout) -> Tensor:
-    """(B, M, M) indices into the concatenation made by :func:`repulsion_matrix`."""
-    i, j, m = layout.first, layout.second, layout.M
-    device, start = i.device, layout.product
-    ladder = torch.arange(N_PRODUCTS, device=device)
-    n_hh = layout.n_pairs - layout.n_xx - layout.n_xh
-    sizes = [layout.n_xx * 100, layout.n_xh * 10, n_hh]
-    sizes += [len(layout.heavy) * 100, len(layout.hydrogen)]
-    w = torch.full((layout.n_molecules * m * m,), sum(sizes), device=device)
-
-    def fill(first: Tensor, second: Tensor, n1: int, n2: int, offset: int) -> None:
-        row = (start[first].unsqueeze(1) + ladder[:n1]).unsqueeze(2)
-        column = (start[second].unsqueeze(1) + ladder[:n2]).unsqueeze(1)
-        base = layout.molecule[first].view(-1, 1, 1) * m
-        values = torch.arange(row.shape[0] * n1 * n2, device=device).view(-1, n1, n2) + offset
-        w[(base + row) * m + column] = values
-        w[(base + column) * m + row] = values
-
-    offset = 0
-    for s, n1, n2, size in zip(
-        (layout.xx, layout.xh, layout.hh), (10, 10, 1), (10, 1, 1), sizes[:3], strict=True
-    ):
-        fill(i[s], j[s], n1, n2, offset)
-        offset += size
-    fill(layout.heavy, layout.heavy, 10, 10, offset)
-    fill(layout.hydrogen, layout.hydrogen, 1, 1, offset + sizes[3])
-    return w.view(-1, m, m)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,14 +135,14 @@ class FockBuilder:
     Attributes
     ----------
     hcore : (B, N, N)
-        One-electron part without the attraction to other cores, which is in ``repulsion``; its
-        one-centre blocks are shifted so that W acts on p - Z on the atom itself, too.
-    repulsion : (B, M, M)
-        W.
+        One-electron part without the attraction to other cores, which is in W; its one-centre
+        blocks are shifted so that W acts on p - Z on the atom itself, too.
+    two : Matrices or Pairs
+        W and the exchange of pairs.
     minus_core : (B * M,)
         Minus the core charges, at the ss product of every atom.
-    exchange_xx, exchange_xh, exchange_hh
-        Exchange matrices of the pairs (P, 16, 16), (P, 4, 4), (P, 1).
+    exchange_hh : (P,)
+        Exchange of pairs of hydrogens.
     spin_exchange : (n_heavy, 10, 10), spin_hydrogen : (n_hydrogen,)
         Half of the one-centre exchange, for the spin density of unrestricted calculations.
     """
@@ -188,10 +150,8 @@ class FockBuilder:
     layout: Layout
     maps: Maps
     hcore: Tensor
-    repulsion: Tensor
+    two: Matrices | Pairs
     minus_core: Tensor
-    exchange_xx: Tensor
-    exchange_xh: Tensor
     exchange_hh: Tensor
     spin_exchange: Tensor
     spin_hydrogen: Tensor
@@ -204,13 +164,12 @@ class FockBuilder:
         parts = split(self.layout, self.maps, density)
         products = parts.products()
         charges = products.sum(0) + self.minus_core
-        coulomb = torch.bmm(self.repulsion, charges.view(n_b, -1, 1)).view(1, -1)
-        coulomb = coulomb + self._spin_part(products)
+        coulomb = self.two.coulomb(charges) + self._spin_part(products)
         values = torch.cat(
             (
                 coulomb,
-                _apply(self.exchange_xx, parts.xx),
-                _apply(self.exchange_xh, parts.xh),
+                _rows(self.two.exchange_xx(parts.xx.permute(1, 2, 0))),
+                _rows(self.two.exchange_xh(parts.xh.permute(1, 2, 0))),
                 parts.hh * self.exchange_hh,
                 self.maps.zero.expand(n_spin, 1),
             ),
@@ -220,15 +179,15 @@ class FockBuilder:
 
     def _restricted(self, density: Tensor) -> Tensor:
         """The same for S = 1, with as few operations as possible: most molecules are restricted."""
-        maps, n_b = self.maps, density.shape[1]
+        maps = self.maps
         elements = density.reshape(-1).index_select(0, maps.gather)
         populations, xx, xh, hh = elements.split_with_sizes(maps.sizes)
         charges = torch.addcmul(self.minus_core, populations, maps.weight, value=2)
         values = torch.cat(
             (
-                torch.bmm(self.repulsion, charges.view(n_b, -1, 1)).view(-1),
-                torch.bmm(self.exchange_xx, xx.view(-1, 16, 1)).view(-1),
-                torch.bmm(self.exchange_xh, xh.view(-1, 4, 1)).view(-1),
+                self.two.coulomb(charges),
+                self.two.exchange_xx(xx.view(-1, 16, 1)).view(-1),
+                self.two.exchange_xh(xh.view(-1, 4, 1)).view(-1),
                 hh * self.exchange_hh,
                 maps.zero,
             )
@@ -243,17 +202,13 @@ class FockBuilder:
         layout, atoms, pairs = select(old, keep)
         in_heavy = torch.isin(old.heavy, atoms)
         in_hydrogen = torch.isin(old.hydrogen, atoms)
-        xx = pairs[: layout.n_xx]
-        xh = pairs[layout.n_xx : layout.n_xx + layout.n_xh] - old.xh.start
         hh = pairs[layout.n_xx + layout.n_xh :] - old.hh.start
         return FockBuilder(
             layout=layout,
             maps=build_maps(layout),
             hcore=self.hcore[keep],
-            repulsion=self.repulsion[keep],
+            two=self.two.select(layout, keep, pairs, old),
             minus_core=self.minus_core.view(old.n_molecules, -1)[keep].flatten(),
-            exchange_xx=self.exchange_xx[xx],
-            exchange_xh=self.exchange_xh[xh],
             exchange_hh=self.exchange_hh[hh],
             spin_exchange=self.spin_exchange[in_heavy],
             spin_hydrogen=self.spin_hydrogen[in_hydrogen],
@@ -274,25 +229,9 @@ class FockBuilder:
         return torch.stack((-out, out))
 
 
-def _apply(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """Matrices (P, k, k) times vectors (S, P, k), flattened to (S, P k)."""
-    out = torch.bmm(matrices, vectors.permute(1, 2, 0))
-    return out.permute(2, 0, 1).reshape(len(vectors), -1)
-
-
-def repulsion_matrix(maps: Maps, w: Integrals, one: OneCenter) -> Tensor:
-    """W (B, M, M) from the integrals of the pairs and within the atoms."""
-    values = torch.cat(
-        (
-            w.w_xx.flatten(),
-            w.w_xh.flatten(),
-            w.w_hh,
-            one.repulsion_heavy.flatten(),
-            one.repulsion_hydrogen,
-            w.w_hh.new_zeros(1),
-        )
-    )
-    return values.index_select(0, maps.w.view(-1)).view(maps.w.shape)
+def _rows(values: Tensor) -> Tensor:
+    """(S, P k) of (P, k, S)."""
+    return values.permute(2, 0, 1).flatten(1)
 
 
 def fock_builder(
@@ -313,17 +252,18 @@ def fock_builder(
         hcore = hcore + _field_products(layout, field_potential)
     pairs = (integrals.h_xx.flatten(), integrals.h_xh.flatten(), integrals.h_hh)
     values = torch.cat((hcore, *pairs, hcore.new_zeros(1)))
-    exchange_xx = integrals.w_xx.flatten(1).index_select(1, _exchange_map(hcore.device))
     matrices = values.index_select(0, maps.scatter).view(n_b, n, n)
     matrices.diagonal(dim1=1, dim2=2).add_(maps.padding)
     return FockBuilder(
         layout=layout,
         maps=maps,
         hcore=matrices,
-        repulsion=repulsion_matrix(maps, integrals, one),
+        two=(
+            Pairs.of(layout, integrals, one)
+            if maps.w is None
+            else Matrices.of(maps.w, integrals, one)
+        ),
         minus_core=-layout.core_products,
-        exchange_xx=exchange_xx.view(-1, 16, 16).neg_(),
-        exchange_xh=integrals.w_xh[:, PACK.to(hcore.device)].neg_(),
         exchange_hh=integrals.w_hh.neg(),
         spin_exchange=one.half_exchange,
         spin_hydrogen=one.repulsion_hydrogen,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..units import BOHR
 from . import overlap
+from .chunks import in_chunks
 from .core_repulsion import core_slopes, decays
 from .energy import AtomDensities
 from .integrals import (
@@ -58,12 +59,8 @@ def parameter_gradient(
     by_beta, by_zeta = _resonance_slopes(layout, constants, shape, found, integrals, coefficients)
     by_terms, by_core = _repulsion_slopes(layout, constants, shape, bohr, integrals, coefficients)
     of_pairs = torch.cat((by_terms, by_beta), 2)
-    alone = by_core.shape[2]
-    size = of_pairs.shape[2] + alone
-    both = layout.pairs.view(-1)
-    own = of_pairs.new_zeros(len(layout.numbers), size)
-    own[:, :-alone].index_add_(0, both, of_pairs.view(-1, size - alone))
-    own[:, -alone:].index_add_(0, both, by_core.view(-1, alone))
+    own = of_pairs.new_zeros(len(layout.numbers), 7)
+    own.index_add_(0, layout.pairs.view(-1), of_pairs.view(-1, 7))
     if by_dipole is not None:
         own[:, 0] += by_dipole
     zeta, g = multipole_slopes(
@@ -72,12 +69,14 @@ def parameter_gradient(
     )
     one = atoms.one_center - isolated_atoms(layout)
     # in the order of ATOMIC
-    columns = (one[:, :2], by_zeta, own[:, 5:7], one[:, 2:], own[:, 7:8])
+    columns = (one[:, :2], by_zeta, own[:, 5:7], one[:, 2:], by_core[:, :1])
     atomic = torch.cat(columns, 1)
     atomic[:, 2:4].index_add_(0, heavy, zeta)
     atomic[:, 6] -= own[:, 2] * constants.multipoles.rho[:, 0] / p.g_ss  # rho_0 is 1 / (2 g_ss)
     atomic[:, 8:11].index_add_(0, heavy, g)
-    gaussians = own[:, 8:].unflatten(1, (3, -1)) if size > 8 else own.new_zeros(len(own), 3, 4)
+    gaussians = own.new_zeros(len(own), 3, 4)
+    if by_core.shape[1] > 1:
+        gaussians = by_core[:, 1:].unflatten(1, (3, -1))
     return Parameters(*atomic.unbind(1), *gaussians.unbind(1))
 
 
@@ -90,13 +89,13 @@ def _repulsion_slopes(
     c: Integrals,
 ) -> tuple[Tensor, Tensor]:
     """With respect to D and rho of both atoms, (P, 2, 5), and to the parameters of the core
-    repulsion, (P, 2, ...)."""
+    repulsion of every atom, (n, ...)."""
     xx, xh, hh = layout.xx, layout.xh, layout.hh
     decay, scale = decays(shape.distance, constants.core)
     screening = decay * scale
     # the core repulsion is a multiple of (ss|ss)
     screened = constants.core.zz * screening.sum(1)
-    local_xx = shape.rotation.mT @ c.w_xx @ shape.rotation
+    local_xx = in_chunks(lambda turn, w_xx: turn.mT @ w_xx @ turn, shape.rotation, c.w_xx)
     local_xh = to_axis(c.w_xh, shape.axial)
     local_xx[:, 0, 0] += screened[xx]
     local_xh[:, 0] += screened[xh]
@@ -110,7 +109,7 @@ def _repulsion_slopes(
     )
     # which is the same in all frames
     ssss = torch.cat((w.w_xx[:, 0, 0], w.w_xh[:, 0], w.w_hh))
-    by_core = core_slopes(shape.distance, ssss, screening, constants.core)
+    by_core = core_slopes(shape.distance, ssss, screening, constants.core, len(layout.numbers))
     return by_terms.unflatten(1, (2, 5)), by_core
 
 

@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..memory import LARGE, give_back
 from ..nddo.fock import FockBuilder
 from .density import commutator, density_matrix
 from .orbitals import Orbitals, eigh
@@ -106,6 +107,9 @@ def iterate(
         else:
             energies, vectors = eigh(effective)
             density = density_matrix(vectors, aid.occupations(energies))
+        del fock, error, effective  # or those of two iterations would be there at once
+        if density.shape[-1] >= LARGE and iteration % 4 == 0:
+            give_back()
     return result or Attempt.nothing(density)
 
 
