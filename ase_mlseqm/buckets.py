@@ -25,7 +25,7 @@ LIKE, NEAR = 0.85, 8
 """Share of the orbitals of the largest molecule of a batch that the smallest has, or by how many
 orbitals it may be smaller: padding costs small molecules less than another batch."""
 OVERESTIMATE = 1.6
-"""Estimated memory over what was measured, at most; 1.3 and 1.4 for alkanes of 200 and 800 atoms."""
+"""Estimated memory over what was measured, at most; 1.3 to 1.4 for alkanes of 200 to 800 atoms."""
 NETWORK = 25_000
 """Numbers that a network keeps of an atom until its gradient, with many neighbours."""
 THREADED_ORBITALS = 300
