@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from ase.formula import Formula
 
+from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.training.split import LARGE
 from ase_mlseqm.units import EV_TO_KCAL
 
@@ -15,7 +17,7 @@ from .base import Advance, Case, Metric, Outcome, Row, column
 from .config import TransferabilityConfig
 from .labelled import Frames, LabelledTest
 from .methods import Method
-from .statistics import Interval, by_molecule, mean, pair_difference, slope
+from .statistics import Interval, by_molecule, mean, pair_difference, slope, slope_within
 from .style import colours, legend, markers, new_figure, plain, save
 
 BINS = 8
@@ -50,6 +52,7 @@ class Extensibility(LabelledTest):
         "force_mae": "mean |error| of the 3A force components, kcal/mol/Angstrom",
         "force_size": "mean |force component| of the label, kcal/mol/Angstrom",
         "atomization_error": "signed error of the atomization energy, kcal/mol",
+        "kinds": "kinds of atoms (element, bonds/heavy neighbours), their number and force MAE",
     }
 
     def compute(
@@ -75,6 +78,7 @@ class Extensibility(LabelledTest):
                     "force_size": data.force_size(k),
                     "atomization_error": float(point.atomization - data.data.atomization[k])
                     * EV_TO_KCAL,
+                    "kinds": _kinds(systems[k], np.abs(wrong).mean(1)),
                 }
             )
             atoms = np.linalg.norm(wrong, axis=1)
@@ -96,6 +100,11 @@ class Extensibility(LabelledTest):
             out.append(
                 Metric(f"slope from {LARGE} heavy atoms on of {name}", per_atom, steep, 3, None)
             )
+        within = Interval(np.nan)
+        if rows and "kinds" in rows[0]:
+            within = _slope_of_kinds(rows, config)
+        name = f"slope from {LARGE} heavy atoms on of force MAE, same kinds of atoms"
+        out.append(Metric(name, "kcal/mol/Å per heavy atom", within, 3, None))
         return out
 
     def draw(self, rows: dict[str, list[Row]], path: Path, config: TransferabilityConfig) -> bool:
@@ -158,6 +167,40 @@ def per_molecule(rows: list[Row]) -> dict[str, np.ndarray]:
         "raw atomization": np.abs(offset) / np.maximum(size, 1),
         "atomization": np.abs(fitted) / np.maximum(size, 1),
     }
+
+
+def _kinds(atoms: Atoms, errors: np.ndarray) -> str:
+    """Number and mean error of all kinds of atoms, as in ``C4/2:3:1.25 H1/1:6:0.61``."""
+    linked = bonds(atoms.numbers, atoms.positions[None])[0]
+    heavy = linked[:, atoms.numbers > 1].sum(1)
+    names = [f"{s}{n}/{x}" for s, n, x in zip(atoms.symbols, linked.sum(1), heavy, strict=True)]
+    found: dict[str, list[float]] = {}
+    for name, error in zip(names, errors, strict=True):
+        found.setdefault(name, []).append(float(error))
+    return " ".join(f"{k}:{len(v)}:{np.mean(v):.5g}" for k, v in sorted(found.items()))
+
+
+def _slope_of_kinds(rows: list[Row], config: TransferabilityConfig) -> Interval:
+    """Slope of the errors of forces of atoms of the same kind against the size of the molecule."""
+    molecules: dict[str, tuple[float, dict[str, list[float]]]] = {}
+    for row in rows:
+        if row["heavy_atoms"] >= LARGE:
+            _, sums = molecules.setdefault(row["molecule"], (row["heavy_atoms"], {}))
+            for part in row["kinds"].split():
+                kind, number, error = part.rsplit(":", 2)
+                total = sums.setdefault(kind, [0.0, 0.0])
+                total[0] += int(number)
+                total[1] += int(number) * float(error)
+    kinds = sorted({kind for _, sums in molecules.values() for kind in sums})
+    shape = len(molecules), len(kinds)
+    share, errors = np.zeros(shape), np.zeros(shape)
+    for m, (_, sums) in enumerate(molecules.values()):
+        atoms = sum(number for number, _ in sums.values())
+        for kind, (number, total) in sums.items():
+            k = kinds.index(kind)
+            share[m, k], errors[m, k] = number / atoms, total / number
+    size = np.array([heavy for heavy, _ in molecules.values()])
+    return slope_within(size, errors, share, config.samples, config.seed)
 
 
 def _percent(error: np.ndarray, size: np.ndarray) -> float:

@@ -70,6 +70,35 @@ def slope(x: np.ndarray, y: np.ndarray, samples: int, seed: int) -> Interval:
     return bootstrap(fitted, len(x), samples, seed)
 
 
+def slope_within(
+    x: np.ndarray, y: np.ndarray, share: np.ndarray, samples: int, seed: int
+) -> Interval:
+    """Slope of y against x within kinds: that of lines of one slope and an intercept of each kind.
+
+    Parameters
+    ----------
+    x : (M,)
+        Of molecules, finite.
+    y, share : (M, K)
+        Of K kinds of parts of a molecule, and what these are of its whole; what has no share counts
+        for nothing.
+    """
+    if len(x) == 0 or np.ptp(x) == 0:
+        return Interval(np.nan, count=len(x))
+    x, y = x[:, None] - x.mean(), np.where(share > 0, y, 0.0)
+    sums = np.stack((share, share * x, share * y, share * x * x, share * x * y))
+
+    def fitted(index: np.ndarray) -> np.ndarray:
+        drawn = np.stack([np.bincount(row, minlength=len(x)) for row in index])
+        weight, of_x, of_y, of_xx, of_xy = drawn @ sums  # (S, K) each
+        with np.errstate(invalid="ignore", divide="ignore"):
+            square = np.where(weight > 0, of_xx - of_x * of_x / weight, 0.0).sum(1)
+            product = np.where(weight > 0, of_xy - of_x * of_y / weight, 0.0).sum(1)
+            return np.where(square > 1e-12, product / square, np.nan)
+
+    return bootstrap(fitted, len(x), samples, seed)
+
+
 def correlation(x: np.ndarray, y: np.ndarray, samples: int, seed: int) -> Interval:
     """Pearson's correlation of M pairs; NaN when one side does not vary."""
     known = np.isfinite(x + y)

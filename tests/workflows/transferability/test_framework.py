@@ -30,6 +30,7 @@ from ase_mlseqm.workflows.transferability.statistics import (
     mean,
     pair_difference,
     slope,
+    slope_within,
 )
 
 ONLY = ("--tests", "extensibility", "--tests", "large")
@@ -71,7 +72,7 @@ def test_files(done):
     assert len(rows) == 2 * 2 * 6
     assert set(rows[0]) == {
         *("method", "case", "molecule", "formula", "heavy_atoms"),
-        *("force_mae", "force_size", "atomization_error"),
+        *("force_mae", "force_size", "atomization_error", "kinds"),
     }
     summary = json.loads((done / "mlseqm_transferability.json").read_text())
     assert set(summary["results"]["large"]["PM3"]["metrics"]) >= {"force MAE", "gap MAE"}
@@ -181,6 +182,23 @@ def test_outcome_to_json_and_back():
 
 
 # statistics
+
+
+def test_slope_within_kinds_is_that_of_a_regression_with_dummies():
+    rng = np.random.default_rng(3)
+    x = rng.integers(4, 20, 60).astype(float)
+    share = rng.dirichlet(np.ones(3), 60) * (rng.random((60, 3)) > 0.2)
+    y = np.array([1.0, 4.0, 9.0]) + 0.3 * x[:, None] + rng.standard_normal((60, 3))
+    y[share == 0] = np.nan  # which nobody may look at
+    molecule, kind = np.nonzero(share)
+    root = np.sqrt(share[molecule, kind])
+    matrix = np.column_stack((x[molecule], np.eye(3)[kind])) * root[:, None]
+    expected = np.linalg.lstsq(matrix, y[molecule, kind] * root, rcond=None)[0][0]
+    found = slope_within(x, y, share, 500, 0)
+    assert found.value == pytest.approx(expected, rel=1e-9)
+    assert found.low < 0.3 < found.high and found.high - found.low < 0.2 and found.count == 60
+    assert np.isnan(slope_within(np.ones(5), np.ones((5, 2)), np.ones((5, 2)), 10, 0).value)
+    assert np.isnan(slope_within(np.ones(0), np.ones((0, 2)), np.ones((0, 2)), 10, 0).value)
 
 
 def test_slope_and_its_interval():

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from ase.build import molecule
 from transfer import PLAIN
 
 from ase_mlseqm.workflows.transferability.dissociation import Dissociation
-from ase_mlseqm.workflows.transferability.extensibility import Extensibility
+from ase_mlseqm.workflows.transferability.extensibility import Extensibility, _kinds
 from ase_mlseqm.workflows.transferability.noncovalent import NonCovalent
 from ase_mlseqm.workflows.transferability.stability import Stability
 from ase_mlseqm.workflows.transferability.torsions import Torsions
@@ -40,6 +41,37 @@ def test_slopes_are_those_of_the_errors_against_size():
     assert found[name] == pytest.approx(np.mean(relative))
     slope = np.polyfit(list(errors)[3:], relative[3:], 1)[0]
     assert found[f"slope from 4 heavy atoms on of {name}"] == pytest.approx(slope)
+
+
+def test_errors_that_grow_as_there_are_more_atoms_of_a_bad_kind_do_not_grow_within_kinds():
+    """Carbon errs by 3 and hydrogen by 1 whatever the size, or by 0.2 more a heavy atom."""
+
+    def rows(growth):
+        for n in range(1, 12):
+            carbon, hydrogen = 3.0 + growth * n, 1.0 + growth * n
+            for frame, shift in enumerate((-0.1, 0.1)):
+                yield {
+                    "case": f"{n}[{frame}]",
+                    "molecule": str(n),
+                    "formula": f"C{n}H4",
+                    "heavy_atoms": n,
+                    "force_mae": (n * carbon + 4 * hydrogen) / (n + 4) + shift,
+                    "force_size": 10.0,
+                    "atomization_error": 0.0,
+                    "kinds": f"C4/1:{n}:{carbon + shift} H1/1:4:{hydrogen + shift}",
+                }
+
+    whole = "slope from 4 heavy atoms on of force MAE"
+    for growth in (0.0, 0.2):
+        found = values(Extensibility(), list(rows(growth)))
+        assert found[f"{whole}, same kinds of atoms"] == pytest.approx(growth, abs=1e-9)
+        assert found[whole] > growth + 0.03
+
+
+def test_kinds_of_atoms():
+    ethanol = molecule("CH3CH2OH")
+    text = _kinds(ethanol, np.where(ethanol.numbers == 8, 5.0, 1.0))
+    assert text == "C4/1:1:1 C4/2:1:1 H1/1:6:1 O2/1:1:5"
 
 
 def test_contact_and_well_of_a_parabola():
