@@ -216,8 +216,9 @@ def limits(run: Evaluation) -> list[str]:
         "`unrestricted=True`, and check barriers against another method "
         "([how far they are off](transferability.md)).",
         f"**Larger molecules**: force MAE {found(far, 'force_mae')}, raw atomization energies "
-        f"{found(far, 'atomization_mae')} (`{far}`). Per heavy atom errors of forces grow a little "
-        "with the size, those of energies do not ([transferability](transferability.md#size)).",
+        f"{found(far, 'atomization_mae')} (`{far}`). Errors of forces grow a little with the "
+        "size, since larger molecules have other kinds of atoms; those of energies per heavy atom "
+        "do not ([transferability](transferability.md#size)).",
         "**Dispersion**: there is no term for it, neither in PM3 nor in the labels. Long-range "
         "attraction, as in stacks and crystals, is missing.",
         "**Heats of formation**: energies are bare electronic ones. Add zero-point and thermal "
