@@ -172,12 +172,13 @@ def solve_at(
     def posed(slopes: bool) -> Problem:
         return set_up(known, constants, positions, with_gradient=slopes, field=field)
 
-    problem = None if late else posed(with_gradient)
-    builder = problem.builder if problem else posed(False).builder
+    problem = posed(with_gradient and not late)
+    builder = problem.builder
     if late:
+        del problem
         give_back()
     scf = solve(builder, occupied, guess, settings, with_orbitals)
-    if problem is None:
+    if late:
         del builder
         give_back()
         problem = posed(True)
