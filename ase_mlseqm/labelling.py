@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import InputError
 from .label_scf import aufbau, core_potential, load_pyscf, solve
-from .options import positive, positive_whole, truth, whole
+from .options import check_types, positive_whole, require_positive
 from .units import BOHR, HARTREE
 
 if TYPE_CHECKING:
@@ -52,15 +52,11 @@ class LabelSettings:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        for name, check in (
-            ("grid", whole),
-            ("density_fitting", truth),
-            ("cartesian", truth),
-            ("tolerance", positive),
-            ("max_iterations", positive_whole),
-            ("unrestricted", truth),
-        ):
-            object.__setattr__(self, name, check(name, getattr(self, name)))
+        check_types(self)
+        require_positive(self, "tolerance")
+        positive_whole("max_iterations", self.max_iterations)
+        if self.multiplicity is not None:
+            positive_whole("multiplicity", self.multiplicity)
         if not 0 <= self.grid <= 9:
             raise InputError(f"grid is {self.grid}: give a level from 0 to 9")
         if not self.functional.strip() or not self.basis.strip():

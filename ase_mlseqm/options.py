@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
+import functools
 import inspect
 import math
 import numbers
 import operator
+import os
 import textwrap
-from collections.abc import Iterable, Sequence
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import InputError
@@ -106,43 +111,89 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
+def number(name: str, value: Any) -> float:
+    """A number, which may be infinite, or :class:`InputError`."""
+    if isinstance(value, str | bytes | bool):
+        raise InputError(f"{name} is {value!r}: give a number")
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if math.isnan(found):
+        raise InputError(f"{name} is {value!r}: give a number")
+    return found
+
+
+def text(name: str, value: Any) -> str:
+    """Text, or the text of a path, or :class:`InputError`."""
+    try:
+        return str(os.fspath(value))
+    except TypeError:
+        raise InputError(f"{name} is {value!r}: give text") from None
+
+
+def check_types(settings: Any) -> None:
+    """Replace the fields of frozen settings by what their annotations say they are.
+
+    Counts may come from arithmetic (1e4, those of numpy), lists stand for tuples.  Anything else is
+    an :class:`InputError`.
+    """
+    cls: Any = type(settings)
+    for name, hint in _hints(cls).items():
+        object.__setattr__(settings, name, _typed(name, hint, getattr(settings, name)))
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _typed(name: str, hint: Any, value: Any) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        return _typed(name, arguments[0], value)
+    if origin is tuple:
+        items = None
+        if not isinstance(value, str | bytes | Mapping):
+            with contextlib.suppress(TypeError):
+                items = list(value)
+        if items is None:
+            raise InputError(f"{name} is {value!r}: give a list")
+        return tuple(_typed(f"an item of {name}", arguments[0], item) for item in items)
+    if getattr(value, "ndim", None) == 0:  # of numpy or torch
+        value = value.item()
+    if hint in CHECKS:
+        return CHECKS[hint](name, value)
+    kind = origin or hint
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {value!r}: give a {kind.__name__}")
+    if origin is dict:
+        return {key: _typed(f"{name}[{key!r}]", arguments[1], one) for key, one in value.items()}
+    return value
+
+
 def require_positive(settings: Any, *names: str) -> None:
-    """Raise :class:`InputError` for the first of these fields that is no positive finite number.
+    """Raise :class:`InputError` for the first of these numbers that is not positive and finite.
 
     None, where a field may be that, passes.
     """
     for name in names:
         value = getattr(settings, name)
-        if value is not None and not (_ordered(value) and 0.0 < value < float("inf")):
+        if value is not None and not 0.0 < value < math.inf:
             raise InputError(f"{name} is {value!r}: give a positive number")
 
 
 def require_not_negative(settings: Any, *names: str) -> None:
-    """Raise :class:`InputError` for the first of these fields that is below zero or infinite."""
+    """Raise :class:`InputError` for the first of these numbers that is below zero or infinite."""
     for name in names:
         value = getattr(settings, name)
-        if not (_ordered(value) and value >= 0):
+        if not value >= 0:
             raise InputError(f"{name} is {value!r}: give zero or more")
         if value == math.inf:
             raise InputError(f"{name} is {value!r}: give a finite number")
-
-
-def require_whole(settings: Any, *names: str) -> None:
-    """Replace these fields of frozen settings by the whole numbers that they are, such as 1e4.
-
-    Anything else is an :class:`InputError`.
-    """
-    for name in names:
-        object.__setattr__(settings, name, whole(name, getattr(settings, name)))
-
-
-def _ordered(value: Any) -> bool:
-    """Whether something can be compared with a number, as words and lists cannot."""
-    try:
-        bool(value > 0)
-        return True
-    except (TypeError, ValueError):
-        return False
 
 
 def choose(settings: Any, name: str, known: Sequence[str]) -> None:
@@ -168,6 +219,10 @@ def truth(name: str, value: Any) -> bool:
     if not known:
         raise InputError(f"{name} is {value!r}: give True or False")
     return bool(value)
+
+
+CHECKS: dict[Any, Callable[[str, Any], Any]] = {int: whole, float: number, bool: truth, str: text}
+"""For the types of :func:`check_types`; the other ones are classes."""
 
 
 def vector(name: str, value: Any) -> tuple[float, ...]:

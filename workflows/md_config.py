@@ -12,7 +12,7 @@ from ase import Atoms, units
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import require_positive, require_whole
+from ase_mlseqm.options import check_types, choose, require_positive
 from ase_mlseqm.results import SinglePoint
 from ase_mlseqm.summary import jsonable
 
@@ -54,18 +54,12 @@ class MDConfig:
     """Stop when atoms or fragments are further apart than this, Angstrom."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ensemble", self.ensemble.lower())
-        if self.ensemble not in ENSEMBLES:
-            raise InputError(
-                f"unknown ensemble {self.ensemble!r}: choose one of {', '.join(ENSEMBLES)}"
-            )
-        object.__setattr__(self, "format", self.format.lower())
-        if self.format not in FORMATS:
-            raise InputError(f"unknown format {self.format!r}: choose one of {', '.join(FORMATS)}")
+        check_types(self)
+        choose(self, "ensemble", ENSEMBLES)
+        choose(self, "format", FORMATS)
         require_positive(self, "timestep", "temperature", "friction", "coupling_time", "max_gap")
         if not self.max_heating > 1.0:
             raise InputError(f"max_heating is {self.max_heating}: give a number above 1")
-        require_whole(self, "steps", "interval", "seed")
         for name, least in (("steps", 1), ("interval", 1), ("seed", 0)):
             value = getattr(self, name)
             if value < least:

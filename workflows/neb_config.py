@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.utils.forcecurve import ForceFit, fit_images
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import choose, require_not_negative, require_positive, require_whole
+from ase_mlseqm.options import check_types, choose, require_not_negative, require_positive
 
 from .md_log import widest_gap
 
@@ -49,15 +49,14 @@ class NEBConfig:
     """Largest force on any atom of the relaxed ends, eV/Angstrom."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         choose(self, "optimizer", OPTIMIZERS)
         require_positive(
             self, "fmax", "spring", "spring_low", "climb_fmax", "max_step_length", "ends_fmax"
         )
-        require_whole(self, "images")
         if self.images < 3:
             raise InputError(f"images is {self.images}: give 3 or more, both ends included")
         require_not_negative(self, "max_steps")
-        require_whole(self, "max_steps")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.integrate import trapezoid
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import require_not_negative, require_positive, require_whole
+from ase_mlseqm.options import check_types, require_not_negative, require_positive
 from ase_mlseqm.units import WAVENUMBER
 
 from .computed import ComputedAtoms
@@ -49,9 +49,6 @@ class PhononsConfig:
     """Symmetrise the force constants, and let translations cost no energy."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "fmax", "step", "vacuum")
-        require_not_negative(self, "max_steps")
-        require_whole(self, "max_steps")
         try:
             counts = tuple(operator.index(count) for count in self.supercell)
         except TypeError:
@@ -59,6 +56,9 @@ class PhononsConfig:
         if len(counts) != 3 or min(counts) < 1:
             raise InputError(f"supercell is {self.supercell}: give three positive whole numbers")
         object.__setattr__(self, "supercell", counts)
+        check_types(self)
+        require_positive(self, "fmax", "step", "vacuum")
+        require_not_negative(self, "max_steps")
 
 
 @dataclasses.dataclass(frozen=True)

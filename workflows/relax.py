@@ -13,7 +13,7 @@ from ase.calculators.calculator import BaseCalculator, CalculatorError, all_prop
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import choose, require_not_negative, require_positive, require_whole
+from ase_mlseqm.options import check_types, choose, require_not_negative, require_positive
 
 if TYPE_CHECKING:
     from .several import Failure
@@ -37,10 +37,10 @@ class RelaxConfig:
     """Largest displacement of an atom in one step, Angstrom."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         choose(self, "optimizer", OPTIMIZERS)
         require_positive(self, "fmax", "max_step_length")
         require_not_negative(self, "max_steps")
-        require_whole(self, "max_steps")
 
 
 @dataclasses.dataclass(frozen=True)

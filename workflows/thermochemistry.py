@@ -13,7 +13,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.thermochemistry import IdealGasThermo
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import require_positive, require_whole
+from ase_mlseqm.options import require_positive
 from ase_mlseqm.units import HBAR_SQUARED, MOMENT_OF_INERTIA
 
 from .several import Failure, attempt
@@ -44,8 +44,6 @@ class ThermoConfig(VibrationsConfig):
     quasi-harmonic entropy, cm-1."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        require_positive(self, "pressure", "symmetry_tolerance", "cutoff")
         given: Any = self.temperatures
         try:  # arrays have no truth value
             known = tuple(float(t) for t in given if not isinstance(given, str))
@@ -54,10 +52,10 @@ class ThermoConfig(VibrationsConfig):
         object.__setattr__(self, "temperatures", known)
         if not known or not all(0 < t < float("inf") for t in known):
             raise InputError("temperatures: give one or more positive numbers, K")
-        if self.symmetry_number is not None:
-            require_whole(self, "symmetry_number")
-            if self.symmetry_number < 1:
-                raise InputError(f"symmetry_number is {self.symmetry_number}: give 1 or more")
+        super().__post_init__()
+        require_positive(self, "pressure", "symmetry_tolerance", "cutoff")
+        if self.symmetry_number is not None and self.symmetry_number < 1:
+            raise InputError(f"symmetry_number is {self.symmetry_number}: give 1 or more")
 
 
 @dataclasses.dataclass(frozen=True)

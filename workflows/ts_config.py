@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import require_not_negative, require_positive, require_whole, whole
+from ase_mlseqm.options import check_types, choose, require_not_negative, require_positive, whole
 
 from .activation import Activation
 from .normal_modes import IMAGINARY
@@ -45,19 +45,6 @@ class TSConfig:
     order of the result; default: found by pymatgen."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "refiner", self.refiner.lower())
-        if self.refiner not in REFINERS:
-            raise InputError(
-                f"unknown refiner {self.refiner!r}: choose one of {', '.join(REFINERS)}"
-            )
-        require_positive(self, "fmax", "irc_step", "ends_fmax", "temperature", "pressure")
-        require_not_negative(self, "max_steps")
-        require_whole(self, "max_steps", "irc_steps")
-        if self.irc_steps < 1:
-            raise InputError(
-                f"irc_steps is {self.irc_steps}: give 1 or more, or leave the reaction coordinate "
-                "out (irc=False, --no-irc)"
-            )
         numbers: Any = self.symmetry_numbers
         try:
             given = tuple(whole("symmetry_numbers", number) for number in numbers)
@@ -69,6 +56,15 @@ class TSConfig:
                 "of both minima, each 1 or more"
             ) from None
         object.__setattr__(self, "symmetry_numbers", given)
+        check_types(self)
+        choose(self, "refiner", REFINERS)
+        require_positive(self, "fmax", "irc_step", "ends_fmax", "temperature", "pressure")
+        require_not_negative(self, "max_steps")
+        if self.irc_steps < 1:
+            raise InputError(
+                f"irc_steps is {self.irc_steps}: give 1 or more, or leave the reaction coordinate "
+                "out (irc=False, --no-irc)"
+            )
 
 
 def _listed(values: Any) -> str:

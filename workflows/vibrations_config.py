@@ -10,7 +10,7 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import require_not_negative, require_positive, require_whole
+from ase_mlseqm.options import check_types, require_not_negative, require_positive
 
 from .computed import ComputedAtoms
 from .normal_modes import IMAGINARY
@@ -42,9 +42,9 @@ class VibrationsConfig:
     """Compute Raman activities, too; with MLSEQM only."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         require_positive(self, "fmax", "push", "step")
         require_not_negative(self, "max_steps", "follow")
-        require_whole(self, "max_steps", "follow")
         if self.follow and not self.relax:
             raise InputError("follow relaxes the structure: leave it out, or let it be relaxed")
 

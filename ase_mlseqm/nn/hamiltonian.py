@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..nddo.constants import lasting
 from ..nddo.layout import Layout
 from ..nddo.parameters import Parameters, supported, symbols
+from ..options import check_types
 from .hipnn import HIPNN, HIPNNConfig
 from .neighbours import neighbours
 from .parameter_head import PAPER, ParameterHead
@@ -35,8 +36,12 @@ class HamiltonianConfig:
 
     def __post_init__(self) -> None:
         """Refuse elements that the table lacks."""
+        check_types(self)
         if not self.elements:
             raise InputError("elements is empty: give atomic numbers, such as [1, 6, 7, 8]")
+        twice = [z for k, z in enumerate(self.elements) if z in self.elements[:k]]
+        if twice:
+            raise InputError(f"elements holds {twice[0]} twice: give it once")
         missing = set(self.elements) - supported(self.method)
         if missing:
             names = ", ".join(symbols().get(z, f"Z={z}") for z in sorted(missing))

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ..errors import InputError
 from ..nddo.constants import lasting
+from ..options import check_types
 from .neighbours import Neighbours
 
 SHARED = 16
@@ -50,6 +51,7 @@ class HIPNNConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
+        check_types(self)
         for name in ("n_blocks", "n_features", "n_sensitivities"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give 1 or more")

@@ -6,7 +6,7 @@ import dataclasses
 
 from ..errors import InputError
 from ..nn.hamiltonian import HamiltonianConfig
-from ..options import choose, require_not_negative, require_positive
+from ..options import check_types, choose, require_not_negative, require_positive
 from .loss import LossConfig
 from .split import WAYS
 from .step import GradientSettings
@@ -35,6 +35,7 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         """Refuse unknown optimisers, and steps that lead nowhere."""
+        check_types(self)
         choose(self, "kind", KINDS)
         require_positive(self, "clip")
         require_not_negative(
@@ -96,7 +97,18 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
+        check_types(self)
         choose(self, "split_by", WAYS)
+        require_positive(self, "smoothing")
+        if self.tensor_order not in (None, 0, 1, 2):
+            raise InputError(f"tensor_order is {self.tensor_order}: give 0, 1 or 2")
+        if not 0.0 <= self.validation_fraction < 1.0:
+            raise InputError(
+                f"validation_fraction is {self.validation_fraction}: give a number from 0 to below "
+                "1"
+            )
+        if self.checkpoint_seconds < 0.0:
+            raise InputError(f"checkpoint_seconds is {self.checkpoint_seconds}: give zero or more")
         for times in self.repeats:
             if not 0.0 <= times < float("inf"):
                 raise InputError(f"repeats holds {times}: give numbers of zero or more")

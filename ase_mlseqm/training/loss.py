@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..options import require_not_negative
+from ..options import check_types, require_not_negative
 
 T = TypeVar("T", float, Tensor)
 
@@ -40,6 +40,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         """Refuse weights that reward errors."""
+        check_types(self)
         weights = ("force_weight", "energy_weight", "dipole_weight", "contact_weight")
         require_not_negative(self, *weights, "correction_weight", "rmse_share")
         if self.rmse_share > 1.0:

@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..models import model_file
 from ..nn.hamiltonian import LearnedHamiltonian
 from ..nn.weights import ModelFile, save_model, seeded
+from ..options import check_types
 from ..summary import jsonable, versions
 from ..wholefile import write_whole
 from .config import TrainConfig
@@ -45,6 +46,9 @@ class DataOptions:
     """Energies of isolated atoms by element, Hartree, where the level is not known."""
     gradients: bool = False
     """The files hold gradients instead of forces."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @dataclasses.dataclass(frozen=True)

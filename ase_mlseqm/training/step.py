@@ -22,7 +22,7 @@ from ..nddo.fock import build_maps
 from ..nddo.integrals import Constants, prepare
 from ..nddo.layout import Layout, build_layout
 from ..nn.hamiltonian import LearnedHamiltonian
-from ..options import require_positive
+from ..options import check_types, require_positive
 from ..properties import dipoles
 from ..scf import SCFSettings
 from ..scf.guess import n_occupied
@@ -46,6 +46,7 @@ class GradientSettings:
 
     def __post_init__(self) -> None:
         """Refuse what gives no gradient."""
+        check_types(self)
         require_positive(self, "tolerance", "displacement", "response_tolerance", "max_iterations")
 
 

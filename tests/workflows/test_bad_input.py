@@ -195,10 +195,10 @@ def test_path_that_flies_apart():
 @pytest.mark.parametrize(
     ("settings", "given", "words"),
     [
-        (RelaxConfig, {"fmax": "0.1"}, "fmax is '0.1': give a positive number"),
-        (RelaxConfig, {"fmax": [0.1, 0.2]}, "give a positive number"),
-        (RelaxConfig, {"max_steps": "3"}, "max_steps is '3': give zero or more"),
-        (RelaxConfig, {"optimizer": None}, "unknown optimizer 'None': choose"),
+        (RelaxConfig, {"fmax": "0.1"}, "fmax is '0.1': give a number"),
+        (RelaxConfig, {"fmax": [0.1, 0.2]}, "give a number"),
+        (RelaxConfig, {"max_steps": "3"}, "max_steps is '3': give a whole number"),
+        (RelaxConfig, {"optimizer": None}, "optimizer is None: give text"),
         (ThermoConfig, {"temperatures": 298.15}, "temperatures: give one or more"),
         (ThermoConfig, {"temperatures": "298"}, "temperatures: give one or more"),
         (ThermoConfig, {"temperatures": np.zeros(2)}, "temperatures: give one or more"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.options import require_not_negative, require_positive
+from ase_mlseqm.options import check_types, require_not_negative, require_positive
 
 PEERS = ("gfn2",)
 
@@ -78,6 +78,7 @@ class TransferabilityConfig:
     """Scaling: time of one energy with forces after which no larger molecule is tried, s."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         require_positive(self, "samples", "max_atoms", "max_seconds")
         require_positive(self, "md_molecules", "md_steps", "md_timestep", "md_temperature")
         require_positive(self, "refine_steps", "path_steps")
