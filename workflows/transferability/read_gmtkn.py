@@ -6,6 +6,8 @@ in ``.CHRG`` and the number of unpaired electrons in ``.UHF`` where they are not
 reference in kcal/mol, as in::
 
     $tmer 01{A,B,}/$f  x  1 1 -1  $w  4.92
+
+Both sides of a reaction have the same atoms and charge.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.dataset import Skipped
@@ -28,6 +31,8 @@ SCRIPT = ".res"
 BRACES = re.compile(r"\{([^{}]*)\}")
 POINT = re.compile(r"(.+?)[_-](\d+\.\d+)$")
 """Name of a system that is a point of a curve, as ``01_0.95``."""
+UNBALANCED = 1e-3
+"""Atoms, or e, by which the sides of a reaction may differ: coefficients may be rounded."""
 
 
 def read_gmtkn(folder: Path) -> ReactionSet:
@@ -56,6 +61,7 @@ def read_gmtkn(folder: Path) -> ReactionSet:
             record = f"{record} ({reaction.name})"
             for name in parsed[0]:
                 systems.read(name)
+            _require_balance(parsed[0], systems.found)
         except ValueError as error:
             skipped.append(Skipped(script, record, str(error)))
         except RecordError as error:
@@ -173,6 +179,27 @@ def _reaction(subset: str, found: dict[str, float], reference: float) -> Reactio
     name = f"{subset}/{' + '.join(sides[0])} → {' + '.join(sides[1])}"
     coefficients = {f"{subset}/{n}": turn * c for n, c in found.items()}
     return Reaction(name, coefficients, turn * reference, name)
+
+
+def _require_balance(coefficients: dict[str, float], systems: dict[str, Atoms]) -> None:
+    """ValueError where the two sides of a reaction have other atoms, or another charge."""
+    atoms = np.zeros(len(chemical_symbols))
+    charge = 0.0
+    for name, coefficient in coefficients.items():
+        atoms += coefficient * np.bincount(systems[name].numbers, minlength=len(atoms))
+        charge += coefficient * systems[name].info["charge"]
+    left_over = np.flatnonzero(np.abs(atoms) > UNBALANCED)
+    if len(left_over):
+        number = int(left_over[0])
+        raise ValueError(
+            f"its sides differ by {abs(atoms[number]):.6g} {chemical_symbols[number]}: the "
+            "coefficients, or the structures, are wrong"
+        )
+    if abs(charge) > UNBALANCED:
+        raise ValueError(
+            f"its sides differ by a charge of {abs(charge):.6g} e: a .CHRG, or a coefficient, is "
+            "wrong"
+        )
 
 
 def _with_curves(found: ReactionSet) -> ReactionSet:

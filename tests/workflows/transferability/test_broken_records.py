@@ -313,6 +313,32 @@ def test_subset_without_broken_reactions(tmp_path):
     }
 
 
+def test_reactions_that_do_not_balance(tmp_path):
+    folder = write_gmtkn(tmp_path / "S66")
+    lines = [
+        "$tmer {01A,01B,01}/$f x 1 1 -1 $w 5.00",
+        "$tmer {01A,01}/$f x 1 -1 $w 5.00",
+        "$tmer {01A,01B,01}/$f x 1 2 -1 $w 5.00",
+        "$tmer {01A,01B,OH,H3O}/$f x 1 1 -1 -1 $w 5.00",
+        "$tmer {01A,01}/$f x 1 -0.5 $w 5.00",
+    ]
+    (folder / ".res").write_text("\n".join(lines))
+    (folder / "H3O").mkdir()
+    write(folder / "H3O" / "struc.xyz", Atoms("OH3", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]))
+    found = read_gmtkn(folder)
+    assert [r.name for r in found.reactions] == ["S66/01A + 01B → 01", "S66/01 → 01A"]
+    assert set(found.systems) == {"S66/01A", "S66/01B", "S66/01"}, "nothing else is computed"
+    wrong = "the coefficients, or the structures, are wrong"
+    assert {(s.file, s.record): s.reason for s in found.skipped} == {
+        ("S66/.res", "line 2 (S66/01 → 01A)"): f"its sides differ by 2 H: {wrong}",
+        ("S66/.res", "line 3 (S66/01A + 01B → 01)"): f"its sides differ by 2 H: {wrong}",
+        (
+            "S66/.res",
+            "line 4 (S66/OH + H3O → 01A + 01B)",
+        ): "its sides differ by a charge of 1 e: a .CHRG, or a coefficient, is wrong",
+    }
+
+
 def test_curves_without_broken_frames(tmp_path):
     path = write_comp6(tmp_path / "s66x8.h5")
     with h5py.File(path, "a") as file:

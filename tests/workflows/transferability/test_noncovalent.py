@@ -1,6 +1,7 @@
 """Curves of dimers: readers of both layouts, minima, errors."""
 
 import dataclasses
+import shutil
 
 import h5py
 import numpy as np
@@ -127,10 +128,13 @@ def test_gmtkn_folder(tmp_path):
     assert reaction.coefficients == {"S66/01A": -1, "S66/01B": -1, "S66/01": 1}
     assert reaction.name == "S66/01A + 01B → 01"
     script = folder / ".res"
-    script.write_text("tmer2_GMTKN OH 01A x -2 1 $w 109.493\n")
+    script.write_text("tmer2_GMTKN OH H 01A x -1 -1 1 $w 109.493\n")
+    (folder / "H").mkdir()
+    write(folder / "H" / "struc.xyz", molecule("H"), format="xyz")
+    (folder / "H" / ".CHRG").write_text("1\n")
     found = read_gmtkn(folder)
     assert found.reactions[0].reference == 109.493
-    assert found.reactions[0].coefficients == {"S66/OH": -2, "S66/01A": 1}
+    assert found.reactions[0].coefficients == {"S66/OH": -1, "S66/H": -1, "S66/01A": 1}
     assert found.systems["S66/OH"].info == {"charge": -1, "multiplicity": 1}
     assert found.systems["S66/OH"].positions == pytest.approx(molecule("OH").positions, abs=1e-6)
 
@@ -143,7 +147,7 @@ def test_dimers_of_one_molecule_are_turned_round_too(tmp_path, line):
 
 
 def test_structures_that_would_be_misread(tmp_path):
-    folder = write_gmtkn(tmp_path / "S66", "$tmer OH 01A x -2 1 $w 1.0\n$tmer 01 01A x -1 1 $w 2.0")
+    folder = write_gmtkn(tmp_path / "S66", "$tmer OH 01A x -2 1 $w 1.0\n$tmer 01 01A x -1 2 $w 2.0")
     coordinates = (folder / "OH" / "coord").read_text()
     (folder / "OH" / "coord").write_text(coordinates.replace("$coord", "$coord angs"))
     (skipped,) = read_gmtkn(folder).skipped
@@ -152,7 +156,7 @@ def test_structures_that_would_be_misread(tmp_path):
     with pytest.raises(InputError, match="none of its 2 records can be used"):
         read_gmtkn(folder)
     (folder / "OH" / "coord").write_text(coordinates)
-    (folder / ".res").write_text("$tmer 01 01A x -1 1 $w 2.0\n$tmer OH 01 x -2 1 $w 1.0\n")
+    (folder / ".res").write_text("$tmer 01 01A x -1 2 $w 2.0\n$tmer 01 01B x -1 2 $w 1.0\n")
     (skipped,) = read_gmtkn(folder).skipped
     assert skipped.reason == "it has 2 structures: keep one"
 
@@ -198,10 +202,12 @@ def test_points_of_curves_in_a_gmtkn_folder(tmp_path):
 def test_systems_whose_names_look_like_points_of_a_curve(tmp_path):
     """Of other atoms: every reaction stands for itself."""
     folder = write_gmtkn(tmp_path / "own")
+    lines = []
     for name, kind in (("alkane_1.0", "CH4"), ("alkane_2.0", "C2H6")):
-        (folder / name).mkdir()
-        write(folder / name / "struc.xyz", molecule(kind), format="xyz")
-    lines = [f"$tmer 01 {name} x -1 1 $w 5.0" for name in ("alkane_1.0", "alkane_2.0")]
+        for system in (name, kind):
+            (folder / system).mkdir()
+            write(folder / system / "struc.xyz", molecule(kind), format="xyz")
+        lines.append(f"$tmer {kind} {name} x -1 1 $w 5.0")
     (folder / ".res").write_text("\n".join(lines))
     found = read_gmtkn(folder)
     assert [r.curve for r in found.reactions] == [r.name for r in found.reactions]
@@ -315,9 +321,10 @@ def test_s22_in_the_layout_of_gmtkn55(tmp_path):
 
 
 def test_a_curve_without_one_point_is_a_failure(tmp_path):
-    systems = write_gmtkn(tmp_path / "S66", "$tmer {01A,01B,01,OH}/$f x 1 1 -1 1 $w 5.00")
+    systems = write_gmtkn(tmp_path / "S66", "$tmer {01A,01B,01,OH,LiH}/$f x 1 1 -1 1 -1 $w 5.0")
     write(systems / "OH" / "coord", molecule("LiH"), format="turbomole")
     (systems / "OH" / ".CHRG").unlink()
+    shutil.copytree(systems / "OH", systems / "LiH")
     config = dataclasses.replace(PLAIN, tests=("noncovalent",), method=("PM3",))
     assert transferability_run(config, tmp_path, tmp_path / "out") == 1
     (failure,) = table(tmp_path / "out" / "failures.csv")
