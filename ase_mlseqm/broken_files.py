@@ -58,6 +58,20 @@ def unreadable(path: Path, error: BaseException) -> InputError:
     return InputError(f"{path.name}: cannot be read ({why_unreadable(path, error)})")
 
 
+def is_empty(path: Path) -> bool:
+    """Whether there is a file with nothing in it, as one that was made to have its name."""
+    return path.is_file() and path.stat().st_size == 0
+
+
+def not_continued(path: Path, what: str, error: BaseException) -> InputError:
+    """The error for a file from which a run was to go on, and which is none of that: it is not
+    written over, whoever it belongs to."""
+    return InputError(
+        f"{path} cannot be read as {what} ({why_unreadable(path, error)}): remove it to start "
+        "anew, or write elsewhere"
+    )
+
+
 def plain_reason(error: BaseException) -> str:
     """The message of a parser in one line, where it has one that means something."""
     if isinstance(error, UnicodeDecodeError):

@@ -14,11 +14,13 @@ from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
 
 from . import __version__
 from .atoms import molecule_from_atoms
+from .broken_files import plain_reason
 from .calculator import MLSEQM
 from .engines import engine_for
+from .errors import InputError
 from .frames import Frame, frame_stems, output_stem
 from .results import SinglePoint
-from .runs import Run
+from .runs import Run, complain
 from .runs_relax import SHOWN
 from .wholefile import write_whole
 from .workflows.computed import fingerprint
@@ -197,15 +199,25 @@ def _kept_or_new(
 
 
 def _kept(run: Run, path: Path, keys: Collection[str], workflow: Workflow) -> Any:
-    """The result in a file with one of these keys; None if there is none that can be used."""
+    """The result in a file with one of these keys; None if there is none that can be used, and an
+    error where a file is there that cannot be read."""
     try:
         kept = json.loads(path.read_text("utf-8"))
         if kept["fingerprint"] not in keys:
             return None
-        run.wrote(path)
-        return workflow.result.from_dict(kept["result"])
-    except (OSError, ValueError, KeyError, TypeError):
+        result = workflow.result.from_dict(kept["result"])
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        return InputError(f"{path} cannot be read ({error.strerror}): make it readable, or move it")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        complain(
+            f"warning: {path} holds no results that can be used ({plain_reason(error)}): they are "
+            "computed, and take its place"
+        )
+        return None
+    run.wrote(path)
+    return result
 
 
 def _fingerprint(calc: MLSEQM, frame: Frame, config: Any) -> str:

@@ -9,16 +9,20 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.wholefile import named_errors
 
 Entry = dict[str, Any]
+BEGIN = b'["'
+"""Of every line, also of one that is broken."""
 
 
 class Journal:
     """Results in memory and, one line of JSON each, in a file; a context manager.
 
     A line is written at once and never changed: whenever a process is killed, all lines are whole
-    but perhaps the last.  What is broken is not used, and a warning says so.
+    but perhaps the last.  What is broken is not used, and a warning says so; a file with nothing
+    but other things in it is an :class:`InputError`.
 
     Parameters
     ----------
@@ -41,13 +45,19 @@ class Journal:
     def _read(self, path: Path) -> None:
         content = path.read_bytes()
         self._torn = not content.endswith(b"\n")
-        broken = 0
+        broken = foreign = 0
         for line in content.splitlines():
             try:
                 key, name, result = json.loads(line)
                 self.known(key)[name] = dict(result)
             except (ValueError, TypeError):
                 broken += bool(line.strip())
+                foreign += bool(line.strip()) and not line.startswith(BEGIN[: len(line)])
+        if foreign and not self._known:
+            raise InputError(
+                f"{path} has no results of an earlier run, but something else: give another name, "
+                "or remove it"
+            )
         if broken:
             warnings.warn(
                 f"{path} was cut off: {broken} broken line{'s' * (broken > 1)} of it "

@@ -152,7 +152,10 @@ class Log:
                         raise ValueError(f"{file.name} is shorter than it was")
                 self._cut(about["sizes"])
                 lines = table.read_text().splitlines()[1:]
-        except (ValueError, KeyError, OSError, TypeError) as error:
+                self.rows = [tuple(float(word) for word in line.split(",")) for line in lines]
+                if any(len(row) != len(COLUMNS) for row in self.rows):
+                    raise ValueError(f"{table.name} has lines of other lengths")
+        except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} cannot be continued ({error}): remove it to start anew"
             ) from None
@@ -161,7 +164,6 @@ class Log:
                 f"{path} belongs to a run with other {', '.join(changed)}: remove it to start "
                 "anew, or write elsewhere"
             )
-        self.rows = [tuple(float(word) for word in line.split(",")) for line in lines]
         self._saved, self._sizes = len(self.rows), about["sizes"]
         return state | about["state"]
 

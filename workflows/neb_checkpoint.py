@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_mlseqm.broken_files import not_continued
 from ase_mlseqm.wholefile import write_whole
 
 from .computed import fingerprint
@@ -69,10 +71,20 @@ class Checkpoint:
         self._steps = [config.optimizer, config.spring, config.spring_low]
 
     def read(self) -> Known | None:
-        """The path in the file, if it is one of this run and that of its images is there, too."""
-        if self.path is None or self.file is None or not self.path.exists():
+        """The path in the file, if it is one of this run and that of its images is there, too.
+
+        Raises
+        ------
+        InputError
+            When there is a file that is no checkpoint, or not a whole one.
+        """
+        if self.path is None or self.file is None:
+            return None
+        if not self.path.exists() or not self.file.exists():
             return None
         try:
+            if not zipfile.is_zipfile(self.file):  # numpy would speak of pickled objects
+                raise ValueError("it is no .npz file, or was cut off")
             with np.load(self.file, allow_pickle=False) as data:
                 stored = {name: data[name] for name in data.files}
             about = json.loads(str(stored["about"]))
@@ -86,8 +98,8 @@ class Checkpoint:
             known = Known(images, about["problems"], about["step"], about["climbing"])
             if about["steps"] == self._steps:
                 known.history = list(zip(*stored["history"], strict=True))
-        except Exception:  # there is none, or whatever it is, it is none of ours
-            return None
+        except Exception as error:  # the parts of a zip file have many ways to be broken
+            raise not_continued(self.file, "a checkpoint of a path", error) from None
         return known
 
     def write(self, known: Known) -> None:

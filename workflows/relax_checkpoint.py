@@ -13,6 +13,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 
+from ase_mlseqm.broken_files import is_empty, not_continued
 from ase_mlseqm.wholefile import write_whole_frames
 
 from .computed import fingerprint
@@ -51,14 +52,22 @@ class Checkpoint:
             self.keys = [fingerprint(calc, [atoms], settings) for atoms in systems]
 
     def read(self) -> dict[int, Atoms]:
-        """What is known, by the place in the list."""
-        if self.path is None or not self.path.exists():
+        """What is known, by the place in the list.
+
+        Raises
+        ------
+        InputError
+            When there is a file that is no checkpoint, or not a whole one.
+        """
+        if self.path is None or not self.path.exists() or is_empty(self.path):
             return {}
         try:
             frames = read(self.path, ":", format="extxyz", do_not_split_by_at_sign=True)
-        except Exception:  # whatever it is, it is none of ours
-            return {}
-        known = {frame.info.get(KEY): frame for frame in frames}
+            if any(KEY not in frame.info for frame in frames):
+                raise ValueError("its structures are not those of relaxations")
+        except Exception as error:  # whatever the parser makes of it
+            raise not_continued(self.path, "a checkpoint of relaxations", error) from None
+        known = {frame.info[KEY]: frame for frame in frames}
         return {k: known[key] for k, key in enumerate(self.keys) if key in known}
 
     def write(self, histories: Sequence[_History], at_once: bool = False) -> None:

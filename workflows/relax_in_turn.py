@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from ase.calculators.calculator import BaseCalculator, CalculatorError
 from ase.io import read
 from ase.io.trajectory import Trajectory, TrajectoryWriter
 
+from ase_mlseqm.broken_files import why_unreadable
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import replacement
 
@@ -130,15 +133,32 @@ class _New:
 
 
 def _continued(path: Path, energies: list[float]) -> TrajectoryWriter | None:
-    """A trajectory of these energies (eV), open for more; None where the file is none of that."""
+    """A trajectory of these energies (eV), open for more; None where there is none.
+
+    Raises
+    ------
+    InputError
+        When the file does not hold them.
+    """
     if not energies:
+        return None
+    if not path.exists():
+        warnings.warn(
+            f"{path.name} is to have all steps, and those of an earlier run are not in it: the "
+            "relaxation begins anew",
+            stacklevel=3,
+        )
         return None
     try:
         frames = read(path, f":{len(energies)}", format="traj", do_not_split_by_at_sign=True)
         if [atoms.get_potential_energy() for atoms in frames] != energies:
-            return None
-    except Exception:  # whatever it is, it is none of ours
-        return None
+            raise ValueError("its steps are others")
+    except Exception as error:  # whatever the parser makes of it
+        raise InputError(
+            f"{path} does not hold the {len(energies) - 1} steps from which the relaxation goes on "
+            f"({why_unreadable(path, error)}): remove it to begin anew, or go on without a "
+            "trajectory"
+        ) from None
     # the file may be some steps ahead of the checkpoint
     with replacement(path) as new, Trajectory(str(new), "w") as writer:
         for atoms in frames:

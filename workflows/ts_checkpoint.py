@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_mlseqm.broken_files import is_empty, not_continued
 from ase_mlseqm.summary import versions
 from ase_mlseqm.wholefile import write_whole
 
@@ -80,7 +81,8 @@ class Checkpoint:
     ----------
     path : Path or None
         None: nothing is read or written.  A file of another transition state, or of other
-        settings, is overwritten.
+        settings, is overwritten; one that cannot be read, or is no checkpoint, is an
+        :class:`InputError`.
     guess : ase.Atoms
     ends : sequence of ase.Atoms
         Minima to be relaxed in place of the feet of the reaction coordinate.
@@ -118,6 +120,8 @@ class Checkpoint:
         self.key = fingerprint(calc, [_nowhere(atoms) for atoms in (guess, *ends)], *words)
         self.starts = [atoms.positions.tolist() for atoms in (guess, *ends)]
         try:
+            if is_empty(path):
+                return
             stored = json.loads(path.read_text("utf-8"))
             if stored["key"] == self.key and np.allclose(
                 stored["starts"], self.starts, rtol=0, atol=SAME
@@ -134,8 +138,10 @@ class Checkpoint:
                         known, sides=sides, followed=False, feet=[], bottoms=[]
                     )
                 self.known = known
-        except Exception:  # there is none, or whatever it is, it is none of ours
+        except FileNotFoundError:
             return
+        except Exception as error:  # whatever is missing in it
+            raise not_continued(path, "a checkpoint of a transition state", error) from None
 
     def write(self, now: bool = False) -> None:
         """Write what is known, unless that was done only just before and it need not be now."""

@@ -172,12 +172,20 @@ def test_torn_file(folder, capsys, engine_calls, small_parts, stop):
     for found, expected in zip(results("cut", "vib"), results("whole", "vib"), strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
     # nothing of it is of use
-    for nonsense in (b"", b"nonsense", b'{"key": 1}\n[1, 2]\n[1, 2, 3]', b"\xff\x00\n"):
-        file.parent.joinpath("caffeine_vib.json").unlink()
-        file.write_bytes(nonsense)
+    file.parent.joinpath("caffeine_vib.json").unlink()
+    for torn in (b"", b"[", b'["a', b'["a\n["b", 3'):
+        file.write_bytes(torn)
         engine_calls.clear()
         assert cli.main(line("vib", "cut")) == 0
         assert sum(engine_calls) > 36
+        file.parent.joinpath("caffeine_vib.json").unlink()
+    # it is something else
+    for content in (b"nonsense", b'{"key": 1}\n[1, 2]\n[1, 2, 3]', b"\xff\x00\n"):
+        file.write_bytes(content)
+        capsys.readouterr()
+        assert cli.main(line("vib", "cut")) == 2
+        assert "unfinished.jsonl has no results of an earlier run" in capsys.readouterr().err
+        assert file.read_bytes() == content
 
 
 def test_files_of_other_calculations_are_not_used(tmp_path, monkeypatch, engine_calls):

@@ -191,7 +191,7 @@ def test_checkpoint(tmp_path, monkeypatch):
         for change in ({"max_steps": 9}, {"fmax": 0.5})
     )
     assert sorted(same) == [0, 1, 2, 3] and other == {}
-    file.write_text("nonsense")
+    file.write_text("")
     assert Checkpoint(file, systems, calc, config).read() == {}
 
 

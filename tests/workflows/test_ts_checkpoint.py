@@ -13,6 +13,7 @@ from killing import killed
 from reactions import isomerisation
 
 from ase_mlseqm import MLSEQM, cli
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.workflows.ts import TSConfig, ts
 
 GUESS = Atoms("HCN", [(0, 1.2, 0.55), (0, 0, 0), (0, 0, 1.17)])
@@ -167,10 +168,15 @@ def test_files_of_other_runs_are_not_used(tmp_path, engine_calls):
     assert run(moved) > 20
     assert run(method="AM1") > 20
     assert run(method="AM1", fmax=0.01) > 20
+    file.write_text("")
+    assert run(method="AM1", fmax=0.01) > 20
     whole = file.read_text()
-    for content in ("", "nonsense", "[]", "{}", whole[: len(whole) // 2], '{"key": 1}'):
+    for content in ("nonsense", "[]", "{}", whole[: len(whole) // 2]):
         file.write_text(content)
-        assert run(method="AM1", fmax=0.01) > 20
+        with pytest.raises(InputError, match=r"ts\.json cannot be read as a checkpoint of a trans"):
+            run(method="AM1", fmax=0.01)
+        assert file.read_text() == content
+    file.write_text(whole)
     assert run(method="AM1", fmax=0.01) == 0
 
 

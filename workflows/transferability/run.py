@@ -7,9 +7,11 @@ import hashlib
 import json
 import re
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ase_mlseqm.broken_files import plain_reason
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.summary import jsonable, versions
 from ase_mlseqm.training.dataset import Skipped
@@ -158,10 +160,28 @@ def _fingerprint(
 
 
 def _kept(path: Path, key: str) -> tuple[Outcome, list[Skipped]] | None:
+    """The results in a file, if they are those of this key; None where there are none.
+
+    Raises
+    ------
+    InputError
+        When a file is there that cannot be opened: its results are not computed once more.
+    """
     try:
         record = json.loads(path.read_text("utf-8"))
         if record["fingerprint"] != key:
             return None
         return Outcome.from_dict(record["outcome"]), [Skipped(**s) for s in record["skipped"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # there is none, or none that can be used
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): make it readable, or move it"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        warnings.warn(
+            f"{path} holds no results that can be used ({plain_reason(error)}): they are computed, "
+            "and take its place",
+            stacklevel=3,
+        )
+        return None

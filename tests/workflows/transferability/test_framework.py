@@ -319,6 +319,24 @@ def test_archives_and_notes_beside_the_data_are_left_out(tmp_path):
     assert find_files(tmp_path, TESTS)["reactions"] == [tmp_path / "rdb7.zip"]
 
 
+def test_results_that_cannot_be_read(data, done, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(done, out)
+    file = out / "results" / "large_PM3.json"
+    whole = json.loads(file.read_text())["outcome"]["rows"]
+    for content in ("", file.read_text()[:100], '{"theirs": 1}'):
+        file.write_text(content)
+        capsys.readouterr()
+        assert run(data, out) == 0
+        (said,) = capsys.readouterr().err.splitlines()
+        assert "large_PM3.json holds no results that can be used" in said
+        assert json.loads(file.read_text())["outcome"]["rows"] == whole
+    file.unlink()
+    file.mkdir()  # as good as without permission, which the superuser always has
+    assert run(data, out) == 2
+    assert "large_PM3.json cannot be read (Is a directory): make it" in capsys.readouterr().err
+
+
 def test_what_the_results_of_a_method_depend_on(tmp_path):
     """Kept results are not those of another committee or library of dispersion."""
     for path in model_file("hipnn-pm3").model.source.parent.glob("hipnn-pm3.*"):
