@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from .label_files import EXTXYZ, HDF5, single_point, write_labels
 from .label_scf import load_pyscf
 from .labelling import Label, LabelSettings, check_functional, label, prepare
 from .report import Outcome
-from .runs import Run, progress_bar
+from .runs import Run, complain, progress_bar
 from .workflows.journal import Journal
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ class LabelJournal:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._journal = Journal(path)
+
+    def __len__(self) -> int:
+        return len(self._journal)
 
     def find(self, fingerprint: str) -> Label | None:
         """The label with this fingerprint, if it is known."""
@@ -58,7 +63,13 @@ class LabelJournal:
             name: np.array(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
-        return Label(**fields)
+        try:
+            return Label(**fields)
+        except TypeError:
+            warnings.warn(
+                f"{self.path} has a label that is not whole: it is computed again", stacklevel=2
+            )
+            return None
 
     def add(self, fingerprint: str, found: Label) -> None:
         """Write a label to the disk."""
@@ -120,5 +131,12 @@ def labels(run: Run, specs: list[str], out: Path) -> int:
     if done:
         write_labels(out, done, settings)
         run.wrote(out)
+        others = len(journal) - len({key for _, key in jobs if journal.find(key) is not None})
+        if others:
+            complain(
+                f"{out} has the structures of this command; {path.name} has {others} more label"
+                f"{'s' * (others > 1)}, of other structures or levels: name all files in one "
+                "command to have them together"
+            )
     run.summary.lap("write")
     return run.finish()

@@ -53,7 +53,7 @@ class Journal:
             except (ValueError, TypeError):
                 broken += bool(line.strip())
                 foreign += bool(line.strip()) and not line.startswith(BEGIN[: len(line)])
-        if foreign and not self._known:
+        if foreign and not len(self):
             raise InputError(
                 f"{path} has no results of an earlier run, but something else: give another name, "
                 "or remove it"
@@ -64,6 +64,10 @@ class Journal:
                 f"{'are' if broken > 1 else 'is'} ignored, and computed again if needed",
                 stacklevel=4,
             )
+
+    def __len__(self) -> int:
+        """Number of keys that have results."""
+        return sum(map(bool, self._known.values()))
 
     def known(self, key: str) -> dict[Any, Entry]:
         """All results with a key (a fingerprint of what they depend on), by their names."""

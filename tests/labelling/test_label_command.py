@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,3 +258,34 @@ def test_isomers_without_names_have_groups_of_their_own(tmp_path):
     write_labels(tmp_path / "a.h5", done, LabelSettings())
     with h5py.File(tmp_path / "a.h5") as file:
         assert sorted(len(group["energies"]) for group in file.values()) == [1, 2]
+
+
+FAST = ("--functional", "PBE", "--basis", "STO-3G", "--grid", "0")
+
+
+def test_labels_of_another_command_are_told_of(mlseqm):
+    """The file has the structures of the last command; no label is lost."""
+    for name in ("H2O", "NH3"):
+        write(f"{name}.xyz", molecule(name))
+    line = ("--out", "l.h5", *FAST)
+    assert mlseqm("label", "H2O.xyz", *line)[2] == ""
+    code, _, err = mlseqm("label", "NH3.xyz", *line)
+    assert code == 0 and "l.h5.journal has 1 more label, of other structures" in err
+    assert mlseqm("label", "H2O.xyz", "NH3.xyz", *line)[2] == ""
+    with h5py.File("l.h5") as file:
+        assert set(file) == {"H2O", "H3N"}
+
+
+def test_a_label_that_is_not_whole(mlseqm):
+    write("H2O.xyz", molecule("H2O"))
+    line = ("label", "H2O.xyz", "--out", "l.h5", *FAST)
+    assert mlseqm(*line)[0] == 0
+    journal = Path("l.h5.journal")
+    key, name, _ = json.loads(journal.read_text())
+    journal.write_text(json.dumps([key, name, {"energy": 1.0}]) + "\n")
+    code, _, err = mlseqm(*line)
+    assert code == 0 and "l.h5.journal has a label that is not whole: it is computed again" in err
+    assert mlseqm(*line)[2] == ""
+    journal.write_text("something else\n")
+    code, _, err = mlseqm(*line)
+    assert code == 2 and "has no results of an earlier run, but something else" in err
