@@ -13,6 +13,10 @@ from ..errors import InputError
 from ..wholefile import replacement, write_whole
 
 
+WHOLE = ("step", "epoch")
+"""Columns of logs that are whole numbers; the other ones are numbers, too."""
+
+
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Save tensors and plain values."""
     import io
@@ -31,10 +35,15 @@ def load_state(path: Path) -> dict[str, Any]:
                 raise zipfile.BadZipFile
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}): delete it to start "
-            "from the beginning"
-        ) from None
+        raise unreadable(path, type(error).__name__) from None
+
+
+def unreadable(path: Path, reason: str) -> InputError:
+    """The error for a checkpoint of no use, which stays as it is."""
+    return InputError(
+        f"{path} cannot be read as a checkpoint ({reason}): put a copy of it there, or start from "
+        "the beginning with another --out"
+    )
 
 
 class Log:
@@ -45,13 +54,13 @@ class Log:
 
     def __init__(self, path: Path, columns: list[str], key: str, last: int) -> None:
         self.path, self.columns = path, columns
-        kept = [row for row in read_log(path) if int(row[key]) <= last]
-        with replacement(path) as new, open(new, "w", newline="") as file:
+        kept = [row for row in read_log(path, key) if int(row[key]) <= last]
+        with replacement(path) as new, open(new, "w", newline="", encoding="utf-8") as file:
             # columns of later versions: without a value a row would pass for half a row
             writer = csv.DictWriter(file, columns, restval="nan", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
-        self._file = open(path, "a", newline="")  # noqa: SIM115
+        self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115
         self._writer = csv.DictWriter(self._file, columns)
 
     def write(self, row: dict[str, Any]) -> None:
@@ -66,11 +75,28 @@ class Log:
         self._file.close()
 
 
-def read_log(path: Path) -> list[dict[str, str]]:
-    """Whole rows of a log; none if there is no file."""
+def read_log(path: Path, key: str = "step") -> list[dict[str, str]]:
+    """Whole rows of a log that has a column ``key``; none if there is no file.
+
+    Raises
+    ------
+    InputError
+        When it is something else, or damaged.
+    """
     if not path.exists():
         return []
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    # a process that was killed may leave half a row
-    return [row for row in rows if all(value not in (None, "") for value in row.values())]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            found = list(csv.DictReader(file))
+        # a process that was killed may leave half a row
+        rows = [row for row in found if all(value not in (None, "") for value in row.values())]
+        for row in rows:
+            int(row[key])
+            for name, value in row.items():
+                (int if name in WHOLE else float)(value)
+    except (ValueError, TypeError, KeyError, csv.Error):
+        raise InputError(
+            f"{path} cannot be read as the log of a training: move it elsewhere, and the same "
+            "command goes on with a new one"
+        ) from None
+    return rows

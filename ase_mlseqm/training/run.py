@@ -23,6 +23,7 @@ from ..options import check_types
 from ..summary import jsonable, versions
 from ..wholefile import write_whole
 from .config import TrainConfig
+from .checkpoint import read_log
 from .curves import draw_curves
 from .dataset import Dataset
 from .evaluate import Errors
@@ -147,7 +148,8 @@ def train(
 
 
 def _check_folder(out: Path, start: Path | str | None) -> None:
-    """Refuse a folder in which a file that is no part of the training would be overwritten."""
+    """Refuse a folder in which something would be overwritten that is no part of the training, or
+    is all that is left of it."""
     model = out / "model.safetensors"
     if start is not None and model.exists() and model.resolve() == Path(start).resolve():
         raise InputError(
@@ -160,6 +162,14 @@ def _check_folder(out: Path, start: Path | str | None) -> None:
                     f"{found} would be overwritten, and is of no training that could go on (there "
                     "is no config.json beside it): give another --out"
                 )
+    read_log(out / "steps.csv")
+    epochs = len(read_log(out / "epochs.csv", "epoch"))
+    # one that was cut off in its first epoch may have a model already
+    if epochs > 1 and model.exists() and not (out / "checkpoint.pt").exists():
+        raise InputError(
+            f"{model} would be overwritten, since checkpoint.pt, from which its training would go "
+            f"on after {epochs} epochs, is gone: give another --out, or move the model"
+        )
 
 
 def _started_from(
@@ -223,9 +233,9 @@ def _describe(
     if path.exists():
         try:
             before = dict(json.loads(path.read_text("utf-8")))
-        except ValueError:
+        except (ValueError, TypeError):
             before = {}
-        if not {"config", "data"} <= set(before):
+        if not all(isinstance(before.get(key), dict) for key in ("config", "data")):
             raise InputError(f"{path} is not that of a training: give another --out")
         usual = json.loads(json.dumps(dataclasses.asdict(TrainConfig())))
         before["config"] = _completed(before["config"], usual)

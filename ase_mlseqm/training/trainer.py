@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..broken_files import plain_reason
 from ..errors import InputError
 from ..nn.hamiltonian import LearnedHamiltonian
 from .batches import epoch_batches, n_orbitals
-from .checkpoint import Log, load_state, save_state
+from .checkpoint import Log, load_state, save_state, unreadable
 from .config import TrainConfig
 from .dataset import Dataset
 from .evaluate import Errors, evaluate_errors
@@ -253,7 +254,14 @@ class Trainer:
 
     def _restore(self) -> None:
         state = load_state(self.checkpoint)
-        self._load(state["weights"])
-        self.average = [t.to(self.device) for t in state["average"]]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress(**state["progress"])
+        try:
+            shapes = [weight.shape for weight in self.weights]
+            for name in ("weights", "average"):
+                if [tensor.shape for tensor in state[name]] != shapes:
+                    raise ValueError(f"its {name} are those of another network")
+            self._load(state["weights"])
+            self.average = [t.to(self.device) for t in state["average"]]
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.progress = Progress(**state["progress"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise unreadable(self.checkpoint, plain_reason(error)) from None

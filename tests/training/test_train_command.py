@@ -248,6 +248,52 @@ def test_fine_tuning_keeps_the_table_if_it_says_so(folder, frozen):
     assert 0.0 < moved < 0.05  # a low rate
 
 
+def test_files_of_a_training_that_cannot_be_read(folder, capsys):
+    """One sentence; nothing is written over."""
+    line = ("small.yaml", "--data", "data.h5", "--out", "run")
+    assert train(*line) == 0
+    run = folder / "run"
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    thin = state | {"average": [weight[:1] for weight in state["average"]]}  # would be broadcast
+    for name, content, sentence in (
+        ("checkpoint.pt", {"theirs": 1}, "cannot be read as a checkpoint ('weights' is unknown)"),
+        ("checkpoint.pt", thin, "(its average are those of another network)"),
+        ("steps.csv", b"\xff\xfe\x00\n", "steps.csv cannot be read as the log of a training"),
+        ("steps.csv", b"a,b\n1,2\n", "steps.csv cannot be read as the log of a training"),
+        ("epochs.csv", b"step,loss\n1,2\n", "epochs.csv cannot be read as the log of a training"),
+        ("config.json", b"[1]", "config.json is not that of a training"),
+        ("config.json", b'{"config": [1], "data": 2}', "config.json is not that of a training"),
+    ):
+        whole = (run / name).read_bytes()
+        if isinstance(content, dict):
+            torch.save(content, run / name)
+        else:
+            (run / name).write_bytes(content)
+        before = {path.name: path.read_bytes() for path in run.glob("*.*") if path.suffix != ".png"}
+        capsys.readouterr()
+        assert train(*line) == 2, name
+        told = capsys.readouterr().err
+        assert sentence in told.splitlines()[-1] and "Traceback" not in told
+        if name != "checkpoint.pt":  # which is read last
+            assert {k: (run / k).read_bytes() for k in before} == before
+        (run / name).write_bytes(whole)
+    assert train(*line) == 0
+
+
+def test_a_model_is_not_trained_anew_because_its_checkpoint_is_gone(folder, capsys):
+    line = ("small.yaml", "--data", "data.h5", "--out", "run")
+    assert train(*line) == 0
+    model = folder / "run" / "model.safetensors"
+    whole = model.read_bytes()
+    (folder / "run" / "checkpoint.pt").unlink()
+    capsys.readouterr()
+    assert train(*line) == 2
+    assert "would be overwritten, since checkpoint.pt" in capsys.readouterr().err
+    assert model.read_bytes() == whole
+    model.unlink()
+    assert train(*line) == 0 and model.exists()
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
