@@ -52,6 +52,9 @@ class Workflow:
         Of the numbers in the JSON file.
     richer : tuple of dataclasses
         Settings of results that have all that is asked for, and more: they are used, too.
+    made : tuple of str
+        Ends of the names of files that any command makes of a result, which go when another result
+        takes its place.
     """
 
     label: str
@@ -61,6 +64,7 @@ class Workflow:
     config: Any
     units: dict[str, str]
     richer: tuple[Any, ...] = ()
+    made: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,8 +198,19 @@ def _kept_or_new(
         results[k] = result
         if not isinstance(result, Exception):
             content = {"fingerprint": keys[k], "result": result.to_dict()}
+            if paths[k].exists():  # otherwise these files may be anybody's
+                _remove(run.out / f"{stems[k]}{end}" for end in workflow.made)
             run.write_json(paths[k], workflow.units, **content)
     return results
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    """Remove files, and the animations in folders."""
+    for path in paths:
+        for file in path.glob("mode_*.extxyz") if path.is_dir() else [path]:
+            file.unlink(missing_ok=True)
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
 
 
 def _kept(run: Run, path: Path, keys: Collection[str], workflow: Workflow) -> Any:

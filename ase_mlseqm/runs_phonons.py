@@ -44,7 +44,8 @@ def phonon_runs(run: Run, specs: list[str], settings: PhononsOptions) -> int:
         return Account({"phonons": details}, result.messages, _table(frame, result))
 
     config = base_settings(settings, PhononsConfig)
-    workflow = Workflow("phonons", "phonons", phonons, PhononsResult, config, UNITS)
+    made = ("_phonons.csv", "_phonons.png", "_phonopy.yaml")
+    workflow = Workflow("phonons", "phonons", phonons, PhononsResult, config, UNITS, made=made)
     return each_frame(run, specs, workflow, write)
 
 

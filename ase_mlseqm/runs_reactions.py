@@ -154,6 +154,8 @@ class _Saddles:
 
     def _write(self, reaction: Reaction, result: TSResult) -> None:
         run, stem = self.run, reaction.stem
+        for end in ("minima.extxyz", "irc.extxyz", "irc.png"):  # of an earlier run
+            (run.out / f"{stem}_{end}").unlink(missing_ok=True)
         structures = {"ts": [result.atoms]}
         if result.minima:
             structures["minima"] = [minimum.atoms for minimum in result.minima]

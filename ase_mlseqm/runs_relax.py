@@ -113,8 +113,7 @@ def _one_by_one(
             run.summary.lap("write")
             if run.interrupted:
                 break
-    if figure:
-        _draw(run, relaxed, stems)
+    _draw(run, relaxed if figure else [], stems, frames)
     if not run.interrupted:
         turns.finish()
 
@@ -179,8 +178,7 @@ def _all_at_once(
         relaxed.append((frame, result))
     if not run.interrupted:
         unfinished.unlink(missing_ok=True)
-    if figure:
-        _draw(run, relaxed, stems)
+    _draw(run, relaxed if figure else [], stems, frames)
     run.summary.lap("write")
 
 
@@ -196,11 +194,18 @@ def _of_frame(atoms: Atoms, frame: Frame) -> Atoms:
     return copy
 
 
-def _draw(run: Run, relaxed: list[tuple[Frame, RelaxResult]], stems: dict[str, str]) -> None:
-    """One figure for each, or one for all where there are many."""
+def _draw(
+    run: Run,
+    relaxed: list[tuple[Frame, RelaxResult]],
+    stems: dict[str, str],
+    frames: list[Frame],
+) -> None:
+    """One figure for each, or one for all where there are many; none of an earlier run stays."""
     from .workflows.figures import plot_convergence
     from .workflows.relax_figures import plot_convergences
 
+    for frame in frames:
+        (run.out / f"{output_stem(frame, stems)}_convergence.png").unlink(missing_ok=True)
     if len(relaxed) > MOST_FIGURES:
         path = run.out / "mlseqm_relax_convergence.png"
         title = f"{len(relaxed)} structures, {run.level}"

@@ -46,6 +46,11 @@ LEFT_OUT = ("hessian", "dipole_derivatives", "modes", "config", "unprojected") +
     "polarizability_derivatives",
 )
 """What the report of a run does not repeat."""
+MADE = (
+    *("_spectrum.csv", "_spectrum.png", "_raman.csv", "_raman.png", "_modes"),
+    *("_thermo.csv", "_thermo.json", "_thermo.png"),
+)
+"""Ends of the names of the files that both commands make of vibrations."""
 
 
 def vibration_runs(run: Run, specs: list[str], settings: VibOptions) -> int:
@@ -97,7 +102,7 @@ def _workflow(label: str, settings: VibrationsConfig) -> Workflow:
     # the same for both commands: each goes on from the files of the other
     config = base_settings(settings, VibrationsConfig)
     richer = (dataclasses.replace(config, raman=True),)
-    return Workflow(label, "vib", vibrations, VibrationsResult, config, UNITS, richer)
+    return Workflow(label, "vib", vibrations, VibrationsResult, config, UNITS, richer, MADE)
 
 
 def _modes_table(frame: Frame, result: VibrationsResult) -> Table:

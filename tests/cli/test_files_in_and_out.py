@@ -394,3 +394,35 @@ def test_options_that_contradict_each_other(line, sentence, capsys):
     write("water.xyz", molecule("H2O"), format="xyz")
     assert main([*line, "water.xyz", *PM3]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_files_of_other_vibrations_do_not_stay():
+    """Of water nothing is beside the results of heavy water, whichever command made it."""
+    write("x.xyz", molecule("H2O"), format="xyz")
+    line = ["x.xyz", *PM3, "--symmetry-number", "2"]
+    assert main(["vib", "x.xyz", *PM3, "--raman"]) == main(["thermo", *line]) == 0
+    light = {path.name for path in Path().iterdir()}
+    assert {"x_spectrum.png", "x_raman.csv", "x_modes", "x_thermo.json"} <= light
+    assert main(["thermo", *line, "--isotopes", "H=D", "--no-figure"]) == 0
+    left = {path.name for path in Path().iterdir()}
+    assert light - left == {
+        *("x_spectrum.csv", "x_spectrum.png", "x_raman.csv", "x_raman.png", "x_modes"),
+        "x_thermo.png",
+    }
+    assert main(["vib", "x.xyz", *PM3, "--isotopes", "H=D"]) == 0  # of the same vibrations
+    assert Path("x_thermo.csv").exists()
+    assert main(["vib", "x.xyz", *PM3]) == 0
+    assert not Path("x_thermo.csv").exists() and not Path("x_thermo.json").exists()
+    mine = Path("y_spectrum.csv")
+    mine.write_text("measured")
+    Path("y.xyz").write_bytes(Path("x.xyz").read_bytes())
+    assert main(["thermo", "y.xyz", *PM3, "--symmetry-number", "2"]) == 0
+    assert mine.read_text() == "measured"
+
+
+def test_pictures_of_another_relaxation_do_not_stay():
+    write("x.xyz", molecule("H2"), format="xyz")
+    assert main(["relax", "x.xyz", *PM3]) == 0
+    assert Path("x_convergence.png").exists()
+    assert main(["relax", "x.xyz", "--method", "AM1", "--no-figure"]) == 0
+    assert not Path("x_convergence.png").exists()

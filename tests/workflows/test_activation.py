@@ -212,7 +212,12 @@ def test_command(tmp_path, monkeypatch, capsys):
     summary = json.loads((tmp_path / "mlseqm_neb.json").read_text())
     assert summary["results"]["converged"] == 1
     again = ["ts", "r_p_path.extxyz", "--method", "PM3", "--out", "o", "--json", "--no-irc"]
+    stale = [tmp_path / "o" / f"r_p_{name}" for name in ("irc.extxyz", "irc.png")]
+    stale[0].parent.mkdir()
+    for path in stale:
+        path.write_text("of an earlier run")
     assert cli.main(again) == 0
+    assert not any(path.exists() for path in stale)
     (told,) = json.loads(capsys.readouterr().out)["molecules"]
     found = told["ts"]["activation"]["gibbs_energies"]
     assert found == pytest.approx(corrected["gibbs_energies"], abs=2e-3)
