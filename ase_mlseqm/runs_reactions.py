@@ -227,7 +227,8 @@ def _each(
                     frame = Frame(name, 0, structures[0], True)
                     outcomes[k] = Outcome(frame, None, False, str(found))
                 else:
-                    raise found
+                    with run.may_fail():  # as by a full disk
+                        raise found
                 advance()
         except KeyboardInterrupt:
             run.interrupted = True

@@ -113,6 +113,9 @@ def _one_by_one(
             run.summary.lap("write")
             if run.interrupted:
                 break
+    for lost in turns.lost:
+        with run.may_fail():
+            raise lost
     _draw(run, relaxed if figure else [], stems, frames)
     if not run.interrupted:
         turns.finish()

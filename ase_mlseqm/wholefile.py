@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+class NotWritten(OSError):
+    """A file of this package that cannot be written, as on a full disk; it says which."""
+
+
 def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write a file such that a reader sees the old one or the new one."""
     with replacement(path) as new, open(new, "wb") as file:
@@ -44,11 +48,12 @@ def replacement(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """An OSError while a file is written names it: that of a full disk does not."""
+    """An OSError while a file is written becomes one that names it, as that of a full disk does
+    not."""
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise NotWritten(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def write_whole_frames(path: Path, frames: Sequence[Atoms]) -> None:

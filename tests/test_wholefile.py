@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from ase.build import molecule
 from ase.calculators.emt import EMT
-from ase.io import write
+from ase.io import read, write
+from ase.io.trajectory import TrajectoryWriter
 
+from ase_mlseqm import MLSEQM
 from ase_mlseqm.cli import main
 from ase_mlseqm.wholefile import write_whole
-from ase_mlseqm.workflows import MDConfig, dynamics, read_h5md
+from ase_mlseqm.workflows import MDConfig, dynamics, read_h5md, relax
 from ase_mlseqm.workflows.journal import Journal
 
 
@@ -98,3 +100,52 @@ def test_trajectories_in_hdf5_without_a_place(tmp_path, monkeypatch):
     assert [atoms.info["step"] for atoms in frames] == [0, 2, 4]
     monkeypatch.undo()
     assert dynamics(molecule("H2"), EMT(), longer, stem=tmp_path / "h2").steps == 8
+
+
+def test_relaxations_do_not_need_the_file_to_go_on_from(tmp_path, monkeypatch):
+    """Whether molecules relax by themselves, in a list or as one batch."""
+    full(monkeypatch, ".extxyz")
+    file = tmp_path / "unfinished.extxyz"
+    for system in (molecule("H2O"), [molecule("H2O"), molecule("CH4")]):
+        with pytest.warns(UserWarning, match=r"unfinished.*No space left.*goes on") as told:
+            found = relax(system, MLSEQM(method="PM3"), checkpoint=file)
+        assert len(told) == 1
+        assert all(one.converged for one in (found if isinstance(found, list) else [found]))
+
+
+def test_trajectories_of_relaxations_without_a_place(tmp_path, monkeypatch, capsys):
+    """The structure is relaxed as without one; frames that had a place stay."""
+    monkeypatch.chdir(tmp_path)
+    write("water.xyz", molecule("H2O"))
+    add = TrajectoryWriter.write
+
+    def fills_up(writer, atoms):
+        if len(writer) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        add(writer, atoms)
+
+    line = ["relax", "water.xyz", "--method", "PM3", "--no-figure"]
+    assert main([*line, "--out", "whole"]) == 0
+    monkeypatch.setattr(TrajectoryWriter, "write", fills_up)
+    assert main([*line, "--trajectory"]) == 2
+    assert "water.traj: cannot be written (No space left on device)" in capsys.readouterr().err
+    relaxed, whole = (read(Path(out, "water_relaxed.extxyz")) for out in (".", "whole"))
+    assert relaxed.info["relaxed"] and (relaxed.positions == whole.positions).all()
+    assert len(read("water.traj", ":")) == 3
+
+
+@pytest.mark.parametrize("command", ["neb", "md"])
+def test_a_full_disk_is_no_fault_of_the_calculator(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    ends = [molecule("H2O2"), molecule("H2O2")]
+    ends[1].set_dihedral(2, 0, 1, 3, 180, indices=[3])
+    for name, atoms in zip("rp", ends, strict=True):
+        write(f"{name}.xyz", atoms)
+    full(monkeypatch, ".npz")
+    line = ["r.xyz", "--steps", "2"]
+    if command == "neb":
+        line = ["r.xyz", "p.xyz", "--no-relax-ends", "--max-steps", "2"]
+    assert main([command, *line, "--method", "PM3"]) == 2
+    told = capsys.readouterr().err
+    assert "cannot be written (No space left on device)" in told
+    assert "stopped after" not in told and "OSError" not in told

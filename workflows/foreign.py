@@ -9,6 +9,7 @@ from typing import Any
 from ase.calculators.calculator import CalculatorError
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.wholefile import NotWritten
 
 
 def require_calculator(calc: Any) -> None:
@@ -20,10 +21,13 @@ def require_calculator(calc: Any) -> None:
 
 @contextlib.contextmanager
 def foreign_errors() -> Iterator[None]:
-    """Whatever a calculator raises as a CalculatorError: with other structures it may do well."""
+    """Whatever a calculator raises as a CalculatorError: with other structures it may do well.
+
+    A file of ours that has no place is no fault of the calculator.
+    """
     try:
         yield
-    except (CalculatorError, InputError):
+    except (CalculatorError, InputError, NotWritten):
         raise
     except Exception as error:
         raise CalculatorError(f"{type(error).__name__}: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 
 from ase_mlseqm.broken_files import is_empty, not_continued
-from ase_mlseqm.wholefile import write_whole_frames
+from ase_mlseqm.wholefile import NotWritten, write_whole_frames
 
 from .computed import fingerprint
 from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
@@ -27,7 +28,8 @@ KEY, STATE = "relax_key", "relax_state"
 class Checkpoint:
     """The last structure of every molecule with its energy and forces, as extended XYZ.
 
-    Nothing is kept of the optimisers: they begin anew where they were.
+    Nothing is kept of the optimisers: they begin anew where they were.  Relaxations do not need the
+    file: where it has no place, a warning says so.
 
     Parameters
     ----------
@@ -47,6 +49,7 @@ class Checkpoint:
     ) -> None:
         self.path = path
         self._next = 0.0
+        self._warned = False
         if path is not None:
             settings = dataclasses.asdict(config) | {"max_steps": None}
             self.keys = [fingerprint(calc, [atoms], settings) for atoms in systems]
@@ -83,7 +86,16 @@ class Checkpoint:
                 frame.calc = history.last.calc
                 frame.info = {KEY: key, STATE: json.dumps([history.energies, history.max_forces])}
                 frames.append(frame)
-        write_whole_frames(self.path, frames)
+        try:
+            write_whole_frames(self.path, frames)
+        except NotWritten as error:
+            if not self._warned:
+                warnings.warn(
+                    f"{self.path} cannot be written ({error.strerror}): the relaxation goes on, "
+                    "but if it is cut off, steps are lost",
+                    stacklevel=4,
+                )
+            self._warned = True
         cost = time.monotonic() - start
         self._next = start + cost + CHECKPOINT_SECONDS * max(1.0, cost / CHECKPOINT_COST)
 

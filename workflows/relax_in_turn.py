@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from ase.io.trajectory import Trajectory, TrajectoryWriter
 from ase_mlseqm.broken_files import why_unreadable
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
-from ase_mlseqm.wholefile import replacement
+from ase_mlseqm.wholefile import NotWritten, named_errors, replacement
 
 from .constraints import impose, in_order
 from .foreign import foreign_errors, require_calculator
@@ -39,6 +40,12 @@ class InTurn:
     checkpoint : str or Path, optional
         File that gets the last structures of all molecules every few seconds.  Those that it has
         are not computed again.
+
+    Attributes
+    ----------
+    lost : list of NotWritten
+        Trajectories that end before their relaxations do, as where the disk is full; a warning says
+        so, too.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class InTurn:
         require_calculator(calc)
         self.starts = [in_order(as_atoms(atoms)) for atoms in systems]
         self.calc, self.config = calc, config
+        self.lost: list[NotWritten] = []
         path = None if checkpoint is None else Path(checkpoint)
         self._checkpoint = Checkpoint(path, self.starts, calc, config)
         self._histories = [_History(atoms.copy()) for atoms in self.starts]
@@ -71,8 +79,7 @@ class InTurn:
             writer: Any = _continued(Path(trajectory), history.energies)
             if writer is None:
                 history = self._histories[k] = _History(self.starts[k].copy())
-                writer = _New(Path(trajectory))
-            history.trajectory = writer
+            history.trajectory = _Frames(Path(trajectory), writer)
         history.callback = callback
         history.atoms.calc = self.calc
 
@@ -109,27 +116,51 @@ class InTurn:
         finally:
             if history.trajectory is not None:
                 history.trajectory.close()
+                self._tell(history.trajectory.error)
+
+    def _tell(self, error: NotWritten | None) -> None:
+        if error is not None:
+            self.lost.append(error)
+            warnings.warn(
+                f"{error.filename} cannot be written ({error.strerror}): it ends before the "
+                "relaxation does",
+                stacklevel=4,
+            )
 
     def finish(self) -> None:
         """Remove the checkpoint, when all is done."""
         self._checkpoint.remove()
 
 
-class _New:
-    """A trajectory that takes the place of a file of its name once there is something in it."""
+class _Frames:
+    """A trajectory, which ends where the file cannot be written any more.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: TrajectoryWriter | None = None
+    Without a writer it takes the place of a file of its name once there is something in it.
+    """
+
+    def __init__(self, path: Path, writer: TrajectoryWriter | None) -> None:
+        self._path, self._writer = path, writer
+        self.error: NotWritten | None = None
 
     def write(self, atoms: Atoms) -> None:
-        if self._writer is None:
-            self._writer = Trajectory(str(self._path), "w")
-        self._writer.write(atoms)
+        if self.error is not None:
+            return
+        try:
+            with named_errors(self._path):
+                if self._writer is None:
+                    self._writer = Trajectory(str(self._path), "w")
+                self._writer.write(atoms)
+        except NotWritten as error:
+            self.error = error
 
     def close(self) -> None:
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        if self.error is None:
             self._writer.close()
+            return
+        with contextlib.suppress(OSError):
+            self._writer.backend.fd.close()  # ASE would write a part of a frame once more
 
 
 def _continued(path: Path, energies: list[float]) -> TrajectoryWriter | None:
