@@ -123,17 +123,28 @@ def first_path(
                 name = ("reactant", "product")[k]
                 problems.append(f"the {name} is not relaxed ({result.message})")
     forget(calc)
+    before = _apart(*ends)
     if free(ends[0], calc):
         align(ends[1], ends[0])
-    moved, _ = find_mic(ends[0].positions - ends[1].positions, ends[0].cell, ends[0].pbc)
-    if np.sqrt((moved**2).sum(1).mean()) < SAME:
+    if _apart(*ends) < SAME:
+        steps = ["relaxed"] * config.relax_ends
+        if before >= SAME:  # such as like atoms that a turn about an axis exchanges
+            steps.append("moved and turned onto each other")
+        once = f" once they are {' and '.join(steps)}" if steps else ""
         raise InputError(
-            "reactant and product are the same structure"
-            + (" once they are relaxed" if config.relax_ends else "")
+            f"reactant and product are the same structure{once}, so there is no path between them: "
+            "give two minima that differ"
         )
+    moved, _ = find_mic(ends[0].positions - ends[1].positions, ends[0].cell, ends[0].pbc)
     with foreign_errors():
         check_way(ends[0], -moved)
         return _between(ends, config), problems
+
+
+def _apart(here: Atoms, there: Atoms) -> float:
+    """Root-mean-square distance of two structures as they lie, Angstrom."""
+    moved, _ = find_mic(here.positions - there.positions, here.cell, here.pbc)
+    return float(np.sqrt((moved**2).sum(1).mean()))
 
 
 def _between(ends: list[Atoms], config: NEBConfig) -> list[Atoms]:

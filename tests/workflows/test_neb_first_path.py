@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.io import read
 from ase.mep import NEB
 from reactions import hop, torsion
 
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.workflows import neb_path
 from ase_mlseqm.workflows.neb_config import NEBConfig
 from ase_mlseqm.workflows.neb_path import first_path
@@ -59,3 +61,12 @@ def test_path_is_that_of_ase(monkeypatch, ends):
     NEB(images, method="improvedtangent").interpolate("idpp", mic=bool(images[0].pbc.any()))
     for one, other in zip(found, images, strict=True):
         np.testing.assert_allclose(one.positions, other.positions, atol=1e-9)
+
+
+def test_ends_that_a_turn_takes_onto_each_other():
+    """Water with its hydrogen atoms exchanged is water, turned about its axis."""
+    water = molecule("H2O")
+    with pytest.raises(InputError, match="once they are moved and turned onto each other"):
+        first_path(water, water[[0, 2, 1]], EMT(), NEBConfig(relax_ends=False))
+    with pytest.raises(InputError, match="the same structure, so there is no path"):
+        first_path(water, water, EMT(), NEBConfig(relax_ends=False))
