@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixInternals
 
 from ase_mlseqm.errors import InputError
 
@@ -79,10 +79,16 @@ def check_way(atoms: Atoms, way: np.ndarray) -> None:
         )
 
 
-def check_moves(atoms: Atoms) -> None:
-    """InputError for constraints with which ASE has no dynamics."""
+def check_moves(atoms: Atoms, ensemble: str) -> None:
+    """InputError for constraints with which ASE has no dynamics, or not those of ``ensemble``."""
     for constraint in atoms.constraints:
         kind = type(constraint).__name__
+        # ASE gives every atom an equal share of the momentum of random forces, however light
+        if isinstance(constraint, FixInternals) and ensemble == "langevin":
+            raise InputError(
+                "FixInternals lets langevin heat a molecule far above its temperature: use bussi, "
+                "or FixBondLengths for bonds"
+            )
         if kind in NOT_IN_MOTION:
             raise InputError(f"{kind} does not hold in dynamics: remove the constraint")
 
@@ -90,11 +96,12 @@ def check_moves(atoms: Atoms) -> None:
 def removed_degrees(atoms: Atoms) -> int:
     """How many degrees of freedom the constraints take, those that several take once.
 
-    ASE counts every constraint for itself.
+    ASE counts every constraint for itself, and of ``FixInternals`` only what it is told to hold,
+    though that keeps a molecule from moving and turning as a whole, too.
     """
     fixed = np.zeros((len(atoms), 3), dtype=bool)
     pairs: list[tuple[int, int]] = []
-    others = 0
+    others, whole = 0, False
     for constraint in atoms.constraints:
         if isinstance(constraint, FixAtoms):
             fixed[constraint.index] = True
@@ -104,10 +111,18 @@ def removed_degrees(atoms: Atoms) -> int:
             pairs += [(int(first), int(second)) for first, second in constraint.pairs]
         else:
             others += int(constraint.get_removed_dof(atoms))
+            whole |= isinstance(constraint, FixInternals)
     slopes = np.zeros((len(pairs), len(atoms), 3))
     for row, (first, second) in zip(slopes, pairs, strict=True):
         bond = atoms.get_distance(first, second, mic=bool(atoms.pbc.any()), vector=True)
         row[first], row[second] = -bond / np.linalg.norm(bond), bond / np.linalg.norm(bond)
+    if whole:
+        axes = np.eye(3)[:, None]
+        moves = np.broadcast_to(axes, (3, len(atoms), 3))
+        turns = np.cross(axes, atoms.positions - atoms.get_center_of_mass())
+        slopes = np.concatenate([slopes, moves, turns])
     slopes[:, fixed] = 0.0
-    rank = int(np.linalg.matrix_rank(slopes.reshape(len(pairs), -1), tol=1e-6)) if pairs else 0
+    rank = 0
+    if len(slopes):
+        rank = int(np.linalg.matrix_rank(slopes.reshape(len(slopes), -1), tol=1e-6))
     return int(fixed.sum()) + rank + others

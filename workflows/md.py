@@ -153,7 +153,7 @@ class _Simulation:
         callback: StepCallback | None,
     ) -> None:
         self.config, self.callback = config, callback
-        check_moves(atoms)
+        check_moves(atoms, config.ensemble)
         check_masses(atoms)
         self.atoms = stated(atoms, calc)
         self.atoms.calc = calc

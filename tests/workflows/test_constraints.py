@@ -208,7 +208,8 @@ def test_forces_that_constraints_hold_are_explained():
         ("H2O", [FixBondLengths([(0, 1), (0, 2), (1, 2)])], 3),
         # a bond between fixed atoms, and one to a fixed atom
         ("H2O", [FixAtoms([0, 1]), FixBondLengths([(0, 1), (0, 2)])], 7),
-        ("H2O2", [dihedral(100.0)], 1),
+        # ASE takes momentum and rotation out with it
+        ("H2O2", [dihedral(111.0)], 7),
         ("H2O", [FixAtoms([])], 0),
     ],
 )
@@ -216,6 +217,36 @@ def test_degrees_of_freedom_that_are_held(name, constraints, removed):
     atoms = molecule(name)
     atoms.set_constraint(constraints)
     assert removed_degrees(atoms) == removed
+
+
+def test_a_thermostat_that_heats_what_is_held():
+    peroxide = molecule("H2O2")
+    peroxide.set_constraint(dihedral(119.0))
+    with pytest.raises(InputError, match="FixInternals lets langevin heat.*use bussi"):
+        dynamics(peroxide, PM3, MDConfig(ensemble="langevin", steps=1))
+    found = dynamics(peroxide, PM3, MDConfig(ensemble="bussi", steps=200, coupling_time=10.0))
+    assert found.table["temperature_K"][50:].mean() == pytest.approx(300.0, abs=100.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "constraint"),
+    [
+        ("H2O", FixInternals(angles_deg=[[104.0, [1, 0, 2]]])),
+        ("H2O2", dihedral(119.0)),
+        ("CH3CH2OH", FixBondLengths([(0, 1), (1, 2)])),
+        ("CH3CH2OH", FixCom()),
+    ],
+)
+def test_degrees_of_freedom_are_those_that_ase_leaves(name, constraint):
+    """As many momenta as are independent once a constraint has changed them."""
+    atoms = molecule(name)
+    atoms.set_constraint(constraint)
+    left = []
+    for momenta in np.eye(3 * len(atoms)):
+        atoms.set_momenta(momenta.reshape(-1, 3))
+        left.append(atoms.get_momenta().ravel())
+    rank = np.linalg.matrix_rank(np.array(left), tol=1e-6)
+    assert 3 * len(atoms) - removed_degrees(atoms) == rank
 
 
 def test_temperature_is_that_of_what_moves():
