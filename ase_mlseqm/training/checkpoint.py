@@ -12,7 +12,6 @@ import torch
 from ..errors import InputError
 from ..wholefile import replacement, write_whole
 
-
 WHOLE = ("step", "epoch")
 """Columns of logs that are whole numbers; the other ones are numbers, too."""
 

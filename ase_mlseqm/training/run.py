@@ -22,8 +22,8 @@ from ..nn.weights import ModelFile, save_model, seeded
 from ..options import check_types
 from ..summary import jsonable, versions
 from ..wholefile import write_whole
-from .config import TrainConfig
 from .checkpoint import read_log
+from .config import TrainConfig
 from .curves import draw_curves
 from .dataset import Dataset
 from .evaluate import Errors
