@@ -222,7 +222,7 @@ def test_degrees_of_freedom_that_are_held(name, constraints, removed):
 def test_a_thermostat_that_heats_what_is_held():
     peroxide = molecule("H2O2")
     peroxide.set_constraint(dihedral(119.0))
-    with pytest.raises(InputError, match="FixInternals lets langevin heat.*use bussi"):
+    with pytest.raises(InputError, match=r"FixInternals lets langevin heat.*use bussi"):
         dynamics(peroxide, PM3, MDConfig(ensemble="langevin", steps=1))
     found = dynamics(peroxide, PM3, MDConfig(ensemble="bussi", steps=200, coupling_time=10.0))
     assert found.table["temperature_K"][50:].mean() == pytest.approx(300.0, abs=100.0)
