@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixInternals
+from ase.constraints import (
+    FixAtoms,
+    FixBondLengths,
+    FixCartesian,
+    FixedLine,
+    FixedPlane,
+    FixInternals,
+)
 
 from ase_mlseqm.errors import InputError
 
@@ -12,6 +19,8 @@ from .computed import told
 
 NOT_IN_MOTION = ("ExternalForce", "FixedMode", "FixSymmetry", "MirrorForce", "MirrorTorque")
 """Constraints whose momenta ASE does not know."""
+IN_SPACE = (FixAtoms, FixCartesian, FixedLine, FixedPlane)
+"""Constraints on where atoms are, rather than on how they lie to each other."""
 APART = 0.01
 """Angstrom; what constraints move further than this is not where they want it."""
 
@@ -46,6 +55,7 @@ def impose(atoms: Atoms) -> None:
     """
     if not atoms.constraints:
         return
+    _check_internals(atoms)
     try:
         atoms.set_positions(atoms.get_positions())
     except Exception as error:  # every constraint of ASE has its own
@@ -53,6 +63,24 @@ def impose(atoms: Atoms) -> None:
             f"the constraints cannot be met ({type(error).__name__}: {error}): change them, or "
             "begin nearer to what they ask for"
         ) from None
+
+
+def _check_internals(atoms: Atoms) -> None:
+    """InputError where internal coordinates are those of atoms that are fixed in space, too.
+
+    ASE moves these atoms to meet the one, and back to meet the other: neither forces nor positions
+    are then those of both.
+    """
+    in_space = [c for c in atoms.constraints if isinstance(c, IN_SPACE)]
+    for internal in (c for c in atoms.constraints if isinstance(c, FixInternals)):
+        for other in in_space:
+            both = np.intersect1d(internal.get_indices(), other.get_indices())
+            if len(both):
+                raise InputError(
+                    f"{type(other).__name__} holds atom {both[0]} ({atoms[int(both[0])].symbol}), "
+                    "of which FixInternals holds a coordinate, and ASE cannot meet both: leave "
+                    "out one of them"
+                )
 
 
 def check_equal(reactant: Atoms, product: Atoms) -> None:

@@ -219,6 +219,20 @@ def test_degrees_of_freedom_that_are_held(name, constraints, removed):
     assert removed_degrees(atoms) == removed
 
 
+@pytest.mark.parametrize("work", [relax, dynamics])
+def test_a_dihedral_of_fixed_atoms_is_refused(work):
+    """It was 78 degrees in place of 90 at the end."""
+    atoms = molecule("H2O2")
+    atoms.set_constraint([FixAtoms([0, 2]), dihedral(90.0)])
+    with pytest.raises(InputError, match=r"FixAtoms holds atom 0 \(O\), of which FixInternals"):
+        work(atoms, PM3)
+    ethanol = molecule("CH3CH2OH")
+    ethanol.set_constraint([FixAtoms([4, 5]), FixInternals(dihedrals_deg=[[170, [0, 1, 2, 3]]])])
+    found = work(ethanol, PM3, *([MDConfig(steps=5)] if work is dynamics else []))
+    assert found.atoms.get_dihedral(0, 1, 2, 3) == pytest.approx(170.0, abs=1e-3)
+    np.testing.assert_allclose(found.atoms.positions[4:6], ethanol.positions[4:6], atol=1e-12)
+
+
 def test_a_thermostat_that_heats_what_is_held():
     peroxide = molecule("H2O2")
     peroxide.set_constraint(dihedral(119.0))
