@@ -8,6 +8,7 @@ from ase.constraints import (
     FixAtoms,
     FixBondLengths,
     FixCartesian,
+    FixCom,
     FixedLine,
     FixedPlane,
     FixInternals,
@@ -129,7 +130,9 @@ def removed_degrees(atoms: Atoms) -> int:
     """
     fixed = np.zeros((len(atoms), 3), dtype=bool)
     pairs: list[tuple[int, int]] = []
-    others, whole = 0, False
+    axes = np.eye(3)[:, None]
+    drifts: list[np.ndarray] = []
+    others = 0
     for constraint in atoms.constraints:
         if isinstance(constraint, FixAtoms):
             fixed[constraint.index] = True
@@ -137,18 +140,20 @@ def removed_degrees(atoms: Atoms) -> int:
             fixed[constraint.index] |= constraint.mask
         elif isinstance(constraint, FixBondLengths):
             pairs += [(int(first), int(second)) for first, second in constraint.pairs]
+        elif isinstance(constraint, FixCom):
+            among = np.zeros((len(atoms), 1))
+            among[constraint.index] = 1.0
+            drifts.append(axes * among)
         else:
             others += int(constraint.get_removed_dof(atoms))
-            whole |= isinstance(constraint, FixInternals)
+        if isinstance(constraint, FixInternals):
+            turns = np.cross(axes, atoms.positions - atoms.get_center_of_mass())
+            drifts += [axes * np.ones((len(atoms), 1)), turns]
     slopes = np.zeros((len(pairs), len(atoms), 3))
     for row, (first, second) in zip(slopes, pairs, strict=True):
         bond = atoms.get_distance(first, second, mic=bool(atoms.pbc.any()), vector=True)
         row[first], row[second] = -bond / np.linalg.norm(bond), bond / np.linalg.norm(bond)
-    if whole:
-        axes = np.eye(3)[:, None]
-        moves = np.broadcast_to(axes, (3, len(atoms), 3))
-        turns = np.cross(axes, atoms.positions - atoms.get_center_of_mass())
-        slopes = np.concatenate([slopes, moves, turns])
+    slopes = np.concatenate([slopes, *drifts])
     slopes[:, fixed] = 0.0
     rank = 0
     if len(slopes):

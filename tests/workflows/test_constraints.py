@@ -249,6 +249,7 @@ def test_a_thermostat_that_heats_what_is_held():
         ("H2O2", dihedral(119.0)),
         ("CH3CH2OH", FixBondLengths([(0, 1), (1, 2)])),
         ("CH3CH2OH", FixCom()),
+        ("H2O2", [dihedral(119.0), FixCom()]),
     ],
 )
 def test_degrees_of_freedom_are_those_that_ase_leaves(name, constraint):
