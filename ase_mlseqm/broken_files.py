@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from ase.io.formats import UnknownFileTypeError
 
 from .errors import InputError
@@ -123,6 +123,8 @@ def xyz_fault(lines: Iterable[str]) -> str | None:
             if not atom.strip() or (found and _whole(atom) is not None):
                 return few
             fault = _columns_fault(atom, comment) if PROPERTIES in comment else _atom_fault(atom)
+            if fault is None and (PROPERTIES not in comment or SPECIES in comment):
+                fault = _number_fault(atom.split()[0])
             if fault is not None:
                 return f"line {number}: {fault}"
         before = (start, count)
@@ -193,12 +195,21 @@ def _atom_fault(line: str) -> str | None:
 
 
 def _symbol_fault(symbol: str) -> str | None:
-    """What is wrong with the name of an element, or its number."""
+    """What is wrong with the name of an element; its number is another matter."""
     if symbol in HEAVY:
         return f"{symbol!r} is no element: write H, and give vib and thermo --isotopes H={symbol}"
     if symbol.capitalize() not in atomic_numbers and _whole(symbol) is None:
         return f"{symbol!r} is no element"
     return None
+
+
+def _number_fault(symbol: str) -> str | None:
+    """What is wrong with an atomic number in the place of an element."""
+    number = _whole(symbol)
+    if number is None:
+        return None
+    known = 0 < number < len(chemical_symbols)
+    return f"{symbol!r} is no element" + f": write {chemical_symbols[number]}" * known
 
 
 def _whole(text: str) -> int | None:

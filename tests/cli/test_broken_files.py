@@ -25,6 +25,7 @@ UNREADABLE = {
         "line 6 is 'nonsense', where the number of atoms should be",
     ),
     "no_element.xyz": (WATER.replace("O", "Hh"), "line 3: 'Hh' is no element"),
+    "number.xyz": (WATER.replace("O", "8"), "line 3: '8' is no element: write O"),
     "isotope.xyz": (
         WATER.replace("H", "D", 1),
         "line 4: 'D' is no element: write H, and give vib and thermo --isotopes H=D",
@@ -100,7 +101,7 @@ def test_line_ends_of_windows_are_read(mlseqm, folder, end):
 
 
 def test_sound_texts_have_no_fault():
-    text = "1\nProperties=species:S:1:forces:R:3 energy=1\nH a b c\n\n2\n\nH 0 0 0\n1 0 0 1e0 7\n"
+    text = "1\nProperties=species:S:1:forces:R:3 energy=1\nH a b c\n\n2\n\nH 0 0 0\nhe 0 0 1e0 7\n"
     assert xyz_fault(text.splitlines(keepends=True)) is None
 
 
