@@ -76,7 +76,7 @@ def write_committee(
     return path
 
 
-def read_committee(model: Path) -> Committee:
+def read_committee(model: str | Path) -> Committee:
     """The committee of the model in a file.
 
     Raises
@@ -84,6 +84,7 @@ def read_committee(model: Path) -> Committee:
     InputError
         When it has none, or when its files are missing, changed, or of another model.
     """
+    model = Path(model)
     path = committee_path(model)
     again = "write it again with `mlseqm committee`"
     try:

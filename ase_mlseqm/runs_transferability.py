@@ -29,10 +29,10 @@ SHOWN = 10
 
 def transferability_run(
     config: TransferabilityConfig,
-    data: Path,
-    out: Path,
+    data: str | Path,
+    out: str | Path,
     json_: bool = False,
-    log: Path | None = None,
+    log: str | Path | None = None,
 ) -> int:
     """Run all tests; the exit code is 1 when something could not be computed, or was broken.
 
@@ -54,12 +54,13 @@ def transferability_run(
     from .workflows.transferability.registry import TESTS
     from .workflows.transferability.run import choose_tests, run_test
 
+    data, out = Path(data), Path(out)
     found = find_files(data, TESTS)
     tests = choose_tests(TESTS, found, config.tests)
     if not tests:
         raise InputError(f"{data}: there is no file for any test; see the documentation for names")
     chosen = methods(config)
-    records = None if log is None else EvaluationLog(log)
+    records = None if log is None else EvaluationLog(Path(log))
     output_folder(out)
     summary = RunSummary(["mlseqm", *ARGUMENTS], dataclasses.asdict(config))
     sections: list[Section] = []

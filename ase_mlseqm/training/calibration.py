@@ -64,9 +64,9 @@ class Calibration:
 
 
 def calibrate(
-    model: Path,
-    members: Sequence[Path],
-    files: Sequence[Path],
+    model: str | Path,
+    members: Sequence[str | Path] | str | Path,
+    files: Sequence[str | Path] | str | Path,
     *,
     level: str | None = None,
     units: str | None = None,
@@ -93,11 +93,13 @@ def calibrate(
     -------
     path of the committee's file, Calibration
     """
+    model = Path(model)
+    paths = [Path(p) for p in ([members] if isinstance(members, str | Path) else members)]
     found = load_model(model)
-    others = {str(path): load_model(path) for path in members}
+    others = {str(path): load_model(path) for path in paths}
     check_members(found, others)
     data = read(
-        [str(file) for file in files],
+        files,
         level,
         units,
         isolated,
@@ -120,7 +122,7 @@ def calibrate(
             "the networks agree to rounding on these frames, which says nothing of their errors: "
             "train them with other seeds"
         )
-    contents = [member.read_bytes() for member in members]  # one may be where another's copy goes
+    contents = [path.read_bytes() for path in paths]  # one may be where another's copy goes
     if model.is_symlink():  # calculators look beside the file itself
         model = model.resolve()
     copies = member_files(model, contents)

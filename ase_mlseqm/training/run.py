@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..errors import InputError
 from ..models import model_file
 from ..nn.hamiltonian import LearnedHamiltonian
 from ..nn.weights import ModelFile, save_model, seeded
-from ..options import check_types
+from ..options import check_types, number, positive_whole
 from ..summary import jsonable, versions
 from ..wholefile import write_whole
 from .checkpoint import read_log
@@ -63,13 +64,13 @@ class TrainOutcome:
 
 def train(
     config: TrainConfig,
-    files: list[str],
-    out: Path,
+    files: Sequence[str | Path] | str | Path,
+    out: str | Path,
     *,
     options: DataOptions | None = None,
     start: Path | str | None = None,
     name: str | None = None,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     threads: int | None = None,
     max_hours: float | None = None,
     report: Callable[[str, dict[str, Any]], None] | None = None,
@@ -78,15 +79,21 @@ def train(
 
     Parameters
     ----------
-    files : list of str
+    files : path, or several
         Labelled structures.
+    out : path
+        Folder of the training.
     start : path, optional
         Model whose weights are the first ones.
     report : callable
         Called with ("data" | "step" | "epoch", values).
     """
     options, report = options or DataOptions(), report or (lambda *_: None)
-    deadline = None if max_hours is None else time.monotonic() + 3600.0 * max_hours
+    out = Path(out)
+    device = find_device(device) if isinstance(device, str) else device
+    threads = None if threads is None else positive_whole("threads", threads)
+    hours = math.inf if max_hours is None else number("max_hours", max_hours)
+    deadline = None if max_hours is None else time.monotonic() + 3600.0 * hours
     world = find_world()
     if world.chief:
         _check_folder(out, start)

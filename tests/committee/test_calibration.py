@@ -213,3 +213,13 @@ def test_a_committee_of_a_model_that_is_a_link(files, made, tmp_path):
     assert path == committee_path(files[0])
     point = evaluate([molecule("H2O")], model=link, properties=("energy", "uncertainty"))[0]
     assert point.uncertainty > 0
+
+
+def test_paths_may_be_text(files, made):
+    """The description came last, and did not know text: all was computed in vain."""
+    model, *others = map(str, files)
+    path, _ = calibrate(model, others, "made.h5")
+    assert path == committee_path(files[0])
+    assert len(read_committee(model).members) == 2
+    calibrate(model, others[0], "made.h5")
+    assert len(read_committee(model).members) == 1

@@ -13,6 +13,8 @@ from labelled import LEVEL, UNITS, group, write_h5
 
 from ase_mlseqm import MLSEQM, cli
 from ase_mlseqm.cli_train import _Screen, _settings
+from ase_mlseqm.configfile import load
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.nn.weights import load_model
 from ase_mlseqm.training.checkpoint import read_log
 from ase_mlseqm.training.config import TrainConfig
@@ -20,6 +22,7 @@ from ase_mlseqm.training.history import files_behind
 from ase_mlseqm.training.parallel import World
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.training.run import default_threads, own_device
+from ase_mlseqm.training.run import train as run_training
 from ase_mlseqm.training.split import split
 
 SETTINGS = """
@@ -434,3 +437,17 @@ def test_levels_that_are_mixed_are_said(folder, capsys):
     line = ("small.yaml", "--data", "data.h5", "--data", other, "--out", "run")
     assert train(*line, *energies, "--isolated=O=-75.0", "--max-hours", "1e-9") == 0
     assert f"learned as one: B3LYP; {LEVEL}" in capsys.readouterr().err
+
+
+def test_from_python_paths_and_devices_may_be_text(folder):
+    config = load("small.yaml", TrainConfig)
+    found = run_training(config, "data.h5", "run", device="cpu", threads=1)
+    assert found.model == folder.relative_to(folder) / "run" / "model.safetensors"
+    assert run_training(config, [folder / "data.h5"], folder / "run", max_hours=1).finished
+    for given, words in (
+        ({"threads": 0}, "threads is 0: give 1 or more"),
+        ({"max_hours": "1"}, "max_hours is '1': give a number"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            run_training(config, "data.h5", "run", **given)
