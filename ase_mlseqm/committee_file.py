@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,7 +109,10 @@ def read_committee(model: str | Path) -> Committee:
                 raise InputError(f"it belongs to another version of {name}")
         check_members(found, members)
         models = tuple(member.model for member in members.values())
-        return Committee(models, float(record["scale"]), float(record["limit"]))
+        scale, limit = float(record["scale"]), float(record["limit"])
+        if not (0.0 < scale < math.inf and limit > 0.0):
+            raise ValueError(f"its scale is {scale:g}, and its limit {limit:g}")
+        return Committee(models, scale, limit)
     except InputError as error:
         raise InputError(f"{path} is of no use: {error}; {again}, or remove it") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:

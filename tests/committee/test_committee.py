@@ -162,6 +162,13 @@ def test_other_files_are_refused(model, files):
     files[1].unlink()
     with pytest.raises(InputError, match=r"there is no model file b\.safetensors beside it; write"):
         read_committee(model)
+    for numbers in ({"scale": -1.0}, {"scale": float("nan")}, {"limit": float("nan")}):
+        whole = description.read_text()
+        save_model(files[1], network(1), {})
+        edited(description, **numbers)
+        with pytest.raises(InputError, match="its scale is .*, and its limit"):
+            read_committee(model)
+        description.write_text(whole)
     edited(description, members={})
     with pytest.raises(InputError, match="needs a member"):
         read_committee(model)
