@@ -130,15 +130,30 @@ class Log:
         self._written, self._cost = time.monotonic(), 0.0
 
     def restore(self) -> dict[str, Any] | None:
-        """The state of the last checkpoint, if there is one; later lines and frames are cut off."""
+        """The state of the last checkpoint, if there is one; later lines and frames are cut off.
+
+        Raises
+        ------
+        InputError
+            When the checkpoint is damaged, of another run, or missing where its files are there.
+        """
         if self.files is None or self._trajectory is None:
             return None
         table, frames, path = self.files.table, self.files.frames, self.files.checkpoint
         if not path.exists():
+            for file in (table, frames):
+                if file.exists() and file.stat().st_size:
+                    raise InputError(
+                        f"{file} is there, but not {path.name}, from which its run would go on: "
+                        "move it to start anew, or write elsewhere"
+                    )
+            return None
+        anew = f"move it, {table.name} and {frames.name} to start anew"
+        state, about = _checkpoint(path, anew)
+        if about == {"begun": True}:
             table.unlink(missing_ok=True)
             frames.unlink(missing_ok=True)
             return None
-        state, about = _checkpoint(path)
         try:
             changed = [k for k, v in self.identity.items() if about["identity"].get(k) != v]
             if not changed:
@@ -156,13 +171,11 @@ class Log:
                 if any(len(row) != len(COLUMNS) for row in self.rows):
                     raise ValueError(f"{table.name} has lines of other lengths")
         except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{path} cannot be continued ({error}): remove it to start anew"
-            ) from None
+            raise InputError(f"{path} cannot be continued ({error}): {anew}") from None
         if changed:
             raise InputError(
-                f"{path} belongs to a run with other {', '.join(changed)}: remove it to start "
-                "anew, or write elsewhere"
+                f"{path} belongs to a run with other {', '.join(changed)}: {anew}, or write "
+                "elsewhere"
             )
         self._saved, self._sizes = len(self.rows), about["sizes"]
         return state | about["state"]
@@ -195,6 +208,9 @@ class Log:
         pause = CHECKPOINT_SECONDS * max(1.0, self._cost / CHECKPOINT_COST)
         if not force and start - self._written < pause:
             return
+        if not self._saved and not self.files.checkpoint.exists():
+            # files without a checkpoint are those of a run that has lost it, however early it ends
+            _write_checkpoint(self.files.checkpoint, {"begun": True})
         self._cut(self._sizes)
         with named_errors(self.files.table), self.files.table.open("a") as file:
             file.write("" if self._sizes[0] else ",".join(COLUMNS) + "\n")
@@ -208,9 +224,7 @@ class Log:
             (arrays if isinstance(value, np.ndarray) else plain)[name] = value
         sizes = [self.files.table.stat().st_size, self._trajectory.size()]
         about = {"identity": self.identity, "sizes": sizes, "state": plain}
-        content = io.BytesIO()
-        np.savez(content, about=np.array(json.dumps(about)), **arrays)
-        write_whole(self.files.checkpoint, content.getbuffer())
+        _write_checkpoint(self.files.checkpoint, about, **arrays)
         self._saved, self._sizes, self._frames = len(self.rows), sizes, []
         self._written = time.monotonic()
         self._cost = self._written - start
@@ -228,7 +242,14 @@ class Log:
         return dict(zip(COLUMNS, values.T.copy(), strict=True))
 
 
-def _checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _write_checkpoint(path: Path, about: dict[str, Any], **arrays: np.ndarray) -> None:
+    """The arrays as they are, the rest as JSON."""
+    content = io.BytesIO()
+    np.savez(content, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+    write_whole(path, content.getbuffer())
+
+
+def _checkpoint(path: Path, anew: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arrays in a checkpoint, and the rest."""
     try:
         with np.load(path, allow_pickle=False) as data:
@@ -237,7 +258,7 @@ def _checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
     except Exception:  # the parts of a zip file have many ways to be broken
-        raise InputError(f"{path} is damaged: remove it to start anew") from None
+        raise InputError(f"{path} is damaged: {anew}") from None
 
 
 def _line(row: tuple[float, ...]) -> str:

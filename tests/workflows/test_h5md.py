@@ -36,6 +36,7 @@ def water(tmp_path):
         result = dynamics(atoms, MLSEQM(method="PM3"), config, stem=tmp_path / "w")
         paths.append(result.files.frames)
         result.files.checkpoint.unlink()
+        result.files.table.unlink()
     return paths
 
 

@@ -178,14 +178,14 @@ def test_interrupted_while_it_writes(grid, tmp_path, monkeypatch, place, file_fo
 def test_another_run_is_not_continued(grid, tmp_path):
     dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "a")
     config = MDConfig(timestep=1.0, seed=3)
-    with pytest.raises(InputError, match="other timestep, seed: remove it"):
+    with pytest.raises(InputError, match="other timestep, seed: move it"):
         dynamics(grid, Springs(grid.positions), config, stem=tmp_path / "a")
-    with pytest.raises(InputError, match="other calculator: remove it"):
+    with pytest.raises(InputError, match="other calculator: move it"):
         dynamics(grid, MLSEQM(method="PM3"), COLD, stem=tmp_path / "a")
     path = tmp_path / "a_md.checkpoint.npz"
     for content in (b"broken", path.read_bytes()[:-50], path.read_bytes()[:200]):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"npz is damaged: remove it to start anew"):
+        with pytest.raises(InputError, match=r"npz is damaged: move it, .* to start anew"):
             dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "a")
 
 
@@ -221,7 +221,7 @@ def test_another_molecule_is_not_continued(warm, tmp_path, run):
             run(other, calc, config, stem=tmp_path / "a")
     for keywords in ({"field": (0.0, 0.0, 0.1)}, {"charge": 2}, {"tolerance": 1e-5}):
         calc = MLSEQM(method="PM3", **keywords)
-        with pytest.raises(InputError, match="other calculator: remove it"):
+        with pytest.raises(InputError, match="other calculator: move it"):
             run(warm, calc, config, stem=tmp_path / "a")
 
 
@@ -233,7 +233,7 @@ def test_keywords_of_other_calculators_count(grid, tmp_path):
     calc.parameters = {"k": 5.0, "matrix": np.eye(2), "object": object()}
     dynamics(grid, calc, COLD, stem=tmp_path / "a")
     calc.parameters = {"k": 6.0}
-    with pytest.raises(InputError, match="other calculator: remove it"):
+    with pytest.raises(InputError, match="other calculator: move it"):
         dynamics(grid, calc, COLD, stem=tmp_path / "a")
 
 
@@ -339,7 +339,7 @@ def test_replicas_with_fixed_atoms_are_those_of_ase(warm, tmp_path):
     np.testing.assert_allclose(alone.atoms.positions, replica.atoms.positions, atol=1e-10)
     np.testing.assert_allclose(alone.table["total_eV"], replica.table["total_eV"], atol=1e-8)
     warm.set_constraint()
-    with pytest.raises(InputError, match="other constraints: remove it"):
+    with pytest.raises(InputError, match="other constraints: move it"):
         replicas([warm], Engine("PM3"), config, stems=[tmp_path / "w"])
 
 

@@ -19,6 +19,7 @@ from ase_mlseqm.workflows.md import dynamics
 from ase_mlseqm.workflows.md_config import MDConfig
 from ase_mlseqm.workflows.neb import NEBConfig, neb
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
+from ase_mlseqm.workflows.trajectory import Extxyz
 
 WATER = molecule("H2O")
 
@@ -96,8 +97,31 @@ def test_table_of_dynamics(tmp_path):
     files = dynamics(WATER, calc, config, stem=tmp_path / "w").files
     table = files.table.read_bytes()
     files.table.write_bytes(table.replace(b"\n2,", b"\nx,"))
-    with pytest.raises(InputError, match=r"cannot be continued .* remove it to start anew"):
+    with pytest.raises(InputError, match=r"cannot be continued .* move it, w_md\.csv"):
         dynamics(WATER, calc, MDConfig(steps=8, interval=1), stem=tmp_path / "w")
+
+
+def test_dynamics_without_their_checkpoint_are_not_removed(tmp_path, monkeypatch):
+    """Hours of them were, in favour of a new start; what a run leaves at its begin goes."""
+    config, calc = MDConfig(steps=4, interval=1), Springs(WATER.positions)
+    files = dynamics(WATER, calc, config, stem=tmp_path / "w").files
+    kept = files.checkpoint.read_bytes()
+    files.checkpoint.unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r"w_md\.csv is there, but not w_md\.checkpoint\.npz"):
+        dynamics(WATER, calc, config, stem=tmp_path / "w")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    files.checkpoint.write_bytes(kept)
+    assert dynamics(WATER, calc, config, stem=tmp_path / "w").completed
+
+    begun = tmp_path / "begun"  # the first line was written, but no checkpoint of it
+    monkeypatch.setattr(Extxyz, "append", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        dynamics(WATER, calc, config, stem=begun)
+    assert (tmp_path / "begun_md.csv").stat().st_size
+    monkeypatch.undo()
+    assert dynamics(WATER, calc, config, stem=begun).completed
+    assert (tmp_path / "begun_md.csv").read_text() == files.table.read_text()
 
 
 def test_journals_are_not_appended_to_other_files(tmp_path):
