@@ -14,7 +14,8 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm.broken_files import not_continued
+from ase_mlseqm.broken_files import is_empty, not_continued
+from ase_mlseqm.errors import InputError
 from ase_mlseqm.wholefile import write_whole
 
 from .computed import fingerprint
@@ -76,12 +77,17 @@ class Checkpoint:
         Raises
         ------
         InputError
-            When there is a file that is no checkpoint, or not a whole one.
+            When there is a file that is no checkpoint, or not a whole one, or none beside images.
         """
         if self.path is None or self.file is None:
             return None
-        if not self.path.exists() or not self.file.exists():
+        if not self.path.exists() or is_empty(self.path):
             return None
+        if not self.file.exists():  # it is written first
+            raise InputError(
+                f"{self.path} is there, but not {self.file.name}, from which its run would go on: "
+                "move it to start anew, or write elsewhere"
+            )
         try:
             if not zipfile.is_zipfile(self.file):  # numpy would speak of pickled objects
                 raise ValueError("it is no .npz file, or was cut off")

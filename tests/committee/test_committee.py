@@ -166,7 +166,7 @@ def test_other_files_are_refused(model, files):
         whole = description.read_text()
         save_model(files[1], network(1), {})
         edited(description, **numbers)
-        with pytest.raises(InputError, match="its scale is .*, and its limit"):
+        with pytest.raises(InputError, match=r"its scale is .*, and its limit"):
             read_committee(model)
         description.write_text(whole)
     edited(description, members={})

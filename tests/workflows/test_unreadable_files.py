@@ -89,6 +89,12 @@ def test_checkpoint_of_a_path(tmp_path):
         with pytest.raises(InputError, match=r"npz cannot be read as a checkpoint of a path \(it"):
             neb(*hop(), EMT(), NEBConfig(images=4, max_steps=3), path=file)
         assert (stored.read_bytes(), file.read_bytes()) == (content, images)
+    stored.unlink()
+    with pytest.raises(InputError, match=r"path\.extxyz is there, but not path\.checkpoint\.npz"):
+        neb(*hop(), EMT(), NEBConfig(images=4, max_steps=3), path=file)
+    assert file.read_bytes() == images
+    stored.write_bytes(whole)
+    assert neb(*hop(), EMT(), NEBConfig(images=4, max_steps=3), path=file).steps == 3
 
 
 def test_table_of_dynamics(tmp_path):
