@@ -63,10 +63,14 @@ def is_empty(path: Path) -> bool:
     return path.is_file() and path.stat().st_size == 0
 
 
-def not_continued(path: Path, what: str, error: BaseException) -> InputError:
+class NotContinued(InputError):
+    """A file from which a run was to go on is none of that."""
+
+
+def not_continued(path: Path, what: str, error: BaseException) -> NotContinued:
     """The error for a file from which a run was to go on, and which is none of that: it is not
     written over, whoever it belongs to."""
-    return InputError(
+    return NotContinued(
         f"{path} cannot be read as {what} ({why_unreadable(path, error)}): remove it to start "
         "anew, or write elsewhere"
     )

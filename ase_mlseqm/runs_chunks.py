@@ -14,7 +14,7 @@ from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
 
 from . import __version__
 from .atoms import molecule_from_atoms
-from .broken_files import plain_reason
+from .broken_files import NotContinued, plain_reason
 from .calculator import MLSEQM
 from .engines import engine_for
 from .errors import InputError
@@ -98,7 +98,7 @@ def in_chunks(
     unfinished = (cache, relaxation_file(cache))
     # by an earlier run, perhaps of frames that are behind some that fail again
     left_behind = {path: path.read_bytes() for path in unfinished if path.exists()}
-    count = 1
+    count, refused = 1, False
     while frames:
         chunk, frames = frames[:count], frames[count:]
         start = time.monotonic()
@@ -106,12 +106,14 @@ def in_chunks(
         calc.reset()  # the result must not depend on the molecules before
         results = _kept_or_new(run, calc, chunk, names, workflow, cache, advance)
         done = _with_points(run, calc, map(Done, chunk, names, results))
+        refused |= any(isinstance(one.result, NotContinued) for one in done)
         _clear(unfinished, left_behind)
         run.summary.lap("compute")
         fast = time.monotonic() - start < CHUNK_SECONDS
         count = 2 * count if fast else max(1, count // 2)
         yield from done
-    _clear(unfinished, {})
+    if not refused:
+        _clear(unfinished, {})
 
 
 def _clear(paths: Iterable[Path], left_behind: dict[Path, bytes]) -> None:

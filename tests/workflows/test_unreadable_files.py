@@ -164,6 +164,22 @@ def test_results_of_the_command_line(vib, capsys, engine_calls):
         assert json.loads(file.read_text())["result"]["frequencies"] == pytest.approx(whole, abs=1)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_relaxations_with_which_the_command_line_begins(vib, capsys, number):
+    """They are refused, and not tidied away at the end either."""
+    run, file = vib
+    file.unlink()
+    write("w.xyz", [WATER] * number)
+    stored = file.with_name("w_vib_unfinished.jsonl.relaxation")
+    stored.write_text("nonsense")
+    capsys.readouterr()
+    assert run() == 2
+    assert "relaxation cannot be read as a checkpoint" in capsys.readouterr().err
+    assert stored.read_text() == "nonsense"
+    stored.unlink()
+    assert run() == 0
+
+
 def test_results_that_cannot_be_opened_are_not_computed_again(vib, capsys, engine_calls):
     run, file = vib
     file.unlink()
