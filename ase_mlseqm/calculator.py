@@ -30,8 +30,9 @@ if TYPE_CHECKING:  # torch is imported with the first calculator, not with this 
     from .engine import Engine
     from .results import SinglePoint
 
-MAX_DISPLACEMENT = 0.5
-"""Angstrom; where an atom moved further, the last density is no better than that of free atoms."""
+MAX_DISPLACEMENT, MAX_UNRESTRICTED = 0.5, 0.25
+"""Angstrom; where an atom moved further, the last density is no better than that of free atoms,
+and from unrestricted ones the SCF may go to a state that the search from free atoms leaves."""
 
 ASE_PROPERTIES = ("energy", "forces", "charges", "dipole", "mo_energies", "density", "magmoms")
 """What ``results`` and the next step need."""
@@ -64,9 +65,14 @@ class _Guess:
     density: np.ndarray
 
     def serves(self, key: tuple, positions: np.ndarray) -> bool:
-        if key != self.key:
-            return False
-        return bool((np.abs(positions - self.positions) < MAX_DISPLACEMENT).all())
+        return key == self.key and is_near(self.density, self.positions, positions)
+
+
+def is_near(density: np.ndarray, before: np.ndarray, positions: np.ndarray) -> bool:
+    """Whether spin densities (S, N, N) of positions ``before`` are a start for the SCF at others
+    (n, 3)."""
+    farthest = MAX_DISPLACEMENT if len(density) == 1 else MAX_UNRESTRICTED
+    return bool((np.abs(positions - before) < farthest).all())
 
 
 class MLSEQM(GetOutputsMixin, Calculator):

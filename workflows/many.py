@@ -15,7 +15,7 @@ from ase.calculators.calculator import (
 )
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm.calculator import MAX_DISPLACEMENT, batched
+from ase_mlseqm.calculator import batched, is_near
 from ase_mlseqm.engines import engine_for
 
 from .foreign import foreign_errors
@@ -133,7 +133,7 @@ class Many:
         before, density = self._last.get(place, (None, None))
         if before is None or before.shape != positions.shape:
             return None
-        return density if (np.abs(positions - before) < MAX_DISPLACEMENT).all() else None
+        return density if is_near(density, before, positions) else None
 
     def forget(self, place: int) -> None:
         """Let the next structure at a place begin without a density."""

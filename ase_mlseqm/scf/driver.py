@@ -16,10 +16,11 @@ from ..nddo.fock import FockBuilder
 from ..nddo.layout import Layout
 from ..options import positive, positive_whole, truth
 from . import guess as guesses
+from .density import commutator
 from .iterate import iterate
 from .result import SCFResult, bare, finish, gap
 from .rungs import PlainDIIS
-from .search import break_symmetry, leave_excited, search
+from .search import break_symmetry, leave_excited, leave_saddles, search
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,9 @@ where a search in every step costs more: of 287 stretched radicals and triplets 
 with gaps up to 11.3, all but eight below 9.  Near their minima most have 10 to 15."""
 FEW_ITERATIONS = 10
 """Any molecule may need as many."""
+SMALL_STEP = 0.1
+"""eV, residual of a density from another geometry up to which its solution is not tested for a
+saddle, which takes a fifth of the time: atoms have moved by less than 0.01 Angstrom."""
 SLOWER = 1.5
 """Unrestricted molecules that are followed may need so many times the ordinary iterations: radicals
 near their minima (CH3O, HCO, NO2) take up to 20, whatever the start."""
@@ -94,6 +98,11 @@ def solve(
         doubtful = gap(result.mo_energies, occupied) < limit
         break_symmetry(builder, occupied, result, settings, doubtful)
     suspicious = leave_excited(builder, occupied, result, settings) | ~result.converged
+    if len(occupied) == 2:
+        near = gap(result.mo_energies, occupied) < UNRESTRICTED_GAP
+        if guess is not None and bool(near.any()):
+            near &= commutator(builder(guess), guess).amax((0, 2, 3)) > SMALL_STEP
+        suspicious |= leave_saddles(builder, occupied, result, settings, near)
     suspicious |= gap(result.mo_energies, occupied) < limit
     if len(occupied) == 2:
         suspicious |= doubtful  # though what was found from alternating spins may have a wide gap
@@ -105,7 +114,11 @@ def solve(
     suspicious &= ~result.converged | (builder.layout.n_atoms > 1)
     where = (suspicious & torch.isfinite(result.residual)).nonzero().squeeze(1)
     if len(where):
-        search(builder.select(where), occupied[:, where], result, where, settings)
+        part, filling = builder.select(where), occupied[:, where]
+        search(part, filling, result, where, settings)
+        if len(occupied) == 2:
+            again = torch.zeros_like(suspicious).index_fill(0, where, True)
+            leave_saddles(builder, occupied, result, settings, again)
     return result
 
 

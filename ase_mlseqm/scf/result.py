@@ -80,6 +80,18 @@ def finish(occupied: Tensor, attempt: Attempt, tolerance: float, rung: str) -> S
     )
 
 
+def chosen(result: SCFResult, where: Tensor) -> SCFResult:
+    """That of the molecules ``where`` (indices) alone."""
+    return SCFResult(
+        **{
+            name: getattr(result, name)[:, where]
+            for name in ("density", "fock", "orbitals", "mo_energies")
+        },
+        **{name: getattr(result, name)[where] for name in ("converged", "iterations", "residual")},
+        rung=[result.rung[row] for row in where.tolist()],
+    )
+
+
 def merge(part: FockBuilder, result: SCFResult, new: SCFResult, where: Tensor) -> None:
     """Write ``new`` over the molecules ``where`` of ``result``, unless that had a lower energy.
 

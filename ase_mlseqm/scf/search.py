@@ -14,8 +14,9 @@ from . import guess as guesses
 from .iterate import iterate
 from .minimise import minimise
 from .moves import lowest_move
-from .result import SCFResult, finish, gap, merge
+from .result import SCFResult, chosen, finish, gap, merge
 from .rungs import Aid, Annealing, LevelShift, OptimalDamping
+from .saddles import downhill
 
 if TYPE_CHECKING:
     from .driver import SCFSettings
@@ -120,9 +121,42 @@ def climb(
     failed = (~new.converged & torch.isfinite(new.residual)).nonzero().squeeze(1)
     if len(failed):
         part, occupied, orbitals = part.select(failed), occupied[:, failed], new.orbitals[:, failed]
-        attempt = minimise(part, occupied, orbitals, tol, steps)
-        new = finish(occupied, attempt, tol, "minimisation")
-        merge(part, result, new, where[failed])
+        _go_down(part, occupied, orbitals, result, where[failed], settings)
+
+
+def _go_down(
+    part: FockBuilder,
+    occupied: Tensor,
+    orbitals: Tensor,
+    result: SCFResult,
+    where: Tensor,
+    settings: SCFSettings,
+) -> None:
+    """Minimise the energy of the molecules ``where`` of ``result`` from their ``orbitals``."""
+    tol, steps = settings.tolerance, settings.max_iterations
+    attempt = minimise(part, occupied, orbitals, tol, steps)
+    merge(part, result, finish(occupied, attempt, tol, "minimisation"), where)
+
+
+def leave_saddles(
+    builder: FockBuilder,
+    occupied: Tensor,
+    result: SCFResult,
+    settings: SCFSettings,
+    doubtful: Tensor,
+) -> Tensor:
+    """Go down from solutions that are no minima, of the ``doubtful`` (B,); says (B,) which were."""
+    left = torch.zeros_like(doubtful)
+    where = (doubtful & result.converged & (builder.layout.n_atoms > 1)).nonzero().squeeze(1)
+    if len(where):
+        part, filling = builder.select(where), occupied[:, where]
+        down, turned = downhill(part, filling, chosen(result, where))
+        at = down.nonzero().squeeze(1)
+        left[where[at]] = True
+        if len(at):
+            orbitals = turned[:, at]
+            _go_down(part.select(at), filling[:, at], orbitals, result, where[at], settings)
+    return left
 
 
 def break_symmetry(

@@ -62,6 +62,44 @@ def test_a_radical_that_is_stretched_leaves_a_state_that_is_none_of_the_lowest()
     assert energies[-1] == pytest.approx(fresh.get_potential_energy(), abs=0.01)
 
 
+def stretched(name, multiplicity, lengths):
+    """Energies above those found anew, eV, of a bond pulled to multiples of its length."""
+    atoms = molecule(name)
+    atoms.calc = MLSEQM("PM3", multiplicity=multiplicity)
+    first, second = atoms.positions[:2].copy()
+    near = np.linalg.norm(atoms.positions - second, axis=1) < np.linalg.norm(
+        atoms.positions - first, axis=1
+    )
+    start = atoms.positions.copy()
+    above = []
+    for length in lengths:
+        atoms.positions = start + (length - 1.0) * np.outer(near, second - first)
+        fresh = atoms.copy()
+        fresh.calc = MLSEQM("PM3", multiplicity=multiplicity)
+        above.append(atoms.get_potential_energy() - fresh.get_potential_energy())
+    return above
+
+
+@pytest.mark.parametrize(
+    ("name", "multiplicity", "lengths"),
+    [
+        ("O2", 3, (1.0, 1.25, 1.45)),  # 0.2 and 0.6 eV too high otherwise
+        ("O2", 3, (1.0, 1.1, 1.2, 1.3)),  # 0.2 and 0.4
+        ("N2", 3, (1.1, 1.2, 1.3)),  # 0.3
+        ("C2H4", 3, (1.6, 1.7, 1.8)),  # 0.1 and 0.5
+    ],
+)
+def test_a_symmetry_that_costs_energy_is_not_kept(name, multiplicity, lengths):
+    """The state with it is a saddle point, beyond a length that none of the starts is at."""
+    np.testing.assert_allclose(stretched(name, multiplicity, lengths), 0.0, atol=0.002)
+
+
+@pytest.mark.parametrize(("name", "lengths"), [("CN", (1.0, 1.3, 1.6)), ("CH3O", (1.0, 1.3, 1.6))])
+def test_a_bond_that_is_pulled_far_at_once(name, lengths):
+    """From the density before they would end 0.6 to 1.0 eV too high."""
+    np.testing.assert_allclose(stretched(name, 2, lengths), 0.0, atol=0.002)
+
+
 @pytest.mark.parametrize(("name", "unrestricted"), [("CH3O", None), ("NO2", None), ("C2H6", True)])
 def test_molecules_that_are_followed_near_their_minima_are_not_searched(name, unrestricted):
     """Further starts, or DIIS that is slow as of any radical, are no sign of another solution."""
