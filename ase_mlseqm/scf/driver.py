@@ -52,9 +52,14 @@ where a search in every step costs more: of 287 stretched radicals and triplets 
 with gaps up to 11.3, all but eight below 9.  Near their minima most have 10 to 15."""
 FEW_ITERATIONS = 10
 """Any molecule may need as many."""
+SADDLE_GAP = (7.5, UNRESTRICTED_GAP)
+"""eV, restricted and unrestricted; beyond it solutions are not tested for saddles."""
+SADDLE_ORBITALS = 100
+"""Orbitals of a restricted molecule up to which it is: that saddles are kept takes a symmetry, and
+of large molecules such as C60, whose gap is small at its minimum, it would be half of the time."""
 SMALL_STEP = 0.1
 """eV, residual of a density from another geometry up to which its solution is not tested for a
-saddle, which takes a fifth of the time: atoms have moved by less than 0.01 Angstrom."""
+saddle, which takes a fifth or more of the time: atoms have moved by less than 0.01 Angstrom."""
 SLOWER = 1.5
 """Unrestricted molecules that are followed may need so many times the ordinary iterations: radicals
 near their minima (CH3O, HCO, NO2) take up to 20, whatever the start."""
@@ -98,11 +103,13 @@ def solve(
         doubtful = gap(result.mo_energies, occupied) < limit
         break_symmetry(builder, occupied, result, settings, doubtful)
     suspicious = leave_excited(builder, occupied, result, settings) | ~result.converged
-    if len(occupied) == 2:
-        near = gap(result.mo_energies, occupied) < UNRESTRICTED_GAP
-        if guess is not None and bool(near.any()):
-            near &= commutator(builder(guess), guess).amax((0, 2, 3)) > SMALL_STEP
-        suspicious |= leave_saddles(builder, occupied, result, settings, near)
+    near = gap(result.mo_energies, occupied) < SADDLE_GAP[len(occupied) - 1]
+    if len(occupied) == 1:
+        near &= builder.layout.n_orbitals <= SADDLE_ORBITALS
+    if guess is not None and bool(near.any()):
+        near &= commutator(builder(guess), guess).amax((0, 2, 3)) > SMALL_STEP
+    left = torch.tensor([rung != "diis" for rung in result.rung], device=near.device)
+    suspicious |= leave_saddles(builder, occupied, result, settings, near | left)
     suspicious |= gap(result.mo_energies, occupied) < limit
     if len(occupied) == 2:
         suspicious |= doubtful  # though what was found from alternating spins may have a wide gap
@@ -116,9 +123,8 @@ def solve(
     if len(where):
         part, filling = builder.select(where), occupied[:, where]
         search(part, filling, result, where, settings)
-        if len(occupied) == 2:
-            again = torch.zeros_like(suspicious).index_fill(0, where, True)
-            leave_saddles(builder, occupied, result, settings, again)
+        again = torch.zeros_like(suspicious).index_fill(0, where, True)
+        leave_saddles(builder, occupied, result, settings, again)
     return result
 
 

@@ -1,9 +1,12 @@
 """Saddles are told from minima, with directions in which the energy goes down."""
 
+import numpy as np
+import pytest
 import torch
-from helpers import build, problem
+from ase.build import molecule
+from helpers import build, problem, rotation
 
-from ase_mlseqm import SCFSettings
+from ase_mlseqm import SCFSettings, evaluate
 from ase_mlseqm.scf import solve
 from ase_mlseqm.scf.density import aufbau, density_matrix
 from ase_mlseqm.scf.saddles import downhill
@@ -45,3 +48,17 @@ def test_it_does_not_depend_on_the_batch():
         density = density_matrix(orbitals, aufbau(part.occupied, orbitals.shape[-1]))
         turned.append(part.builder.energy(density, part.builder(density))[-1])
     torch.testing.assert_close(*turned, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "PM3"}], ids=str)
+@pytest.mark.parametrize(("name", "length"), [("CO2", 2.5), ("N2", 1.7), ("N2", 2.0), ("N2", 2.5)])
+def test_how_a_restricted_molecule_lies_does_not_decide_on_its_state(name, length, options):
+    """DIIS and the search ended in saddles up to 3.4 eV too high, which ones rounding decided."""
+    turned = []
+    for seed in range(5):
+        atoms = molecule(name)
+        atoms.positions *= length
+        if seed:
+            atoms.positions = atoms.positions @ rotation(np.random.default_rng(seed)).T
+        turned.append(atoms)
+    assert np.ptp([r.energy for r in evaluate(turned, **options)]) < 1e-5
