@@ -70,7 +70,7 @@ def make_buckets(
             and job.n_orbitals >= min(LIKE * first.n_orbitals, first.n_orbitals - NEAR)
             and len(buckets[-1]) < limit
             and elements < share
-            and memory + _memory(first, diis_size) <= max_memory
+            and memory + _memory(first, diis_size, device) <= max_memory
         )
         if fits:
             buckets[-1].append(job)
@@ -78,18 +78,19 @@ def make_buckets(
             buckets.append([job])
             memory, elements = 0.0, 0
         elements += job.n_orbitals**2
-        memory += _memory(buckets[-1][0], diis_size)
+        memory += _memory(buckets[-1][0], diis_size, device)
     return buckets
 
 
-def _memory(job: Job, diis_size: int) -> float:
+def _memory(job: Job, diis_size: int, device: torch.device) -> float:
     """Estimated bytes of one molecule in a batch, up to :data:`OVERESTIMATE` times too many."""
     n, m, n_atoms = job.n_orbitals, job.n_products, len(job.molecule.numbers)
     n_heavy = (m - n_atoms) // 9
     spins = 1 + 3 * job.unrestricted  # which are also searched from other starts
     matrices = n * n * (spins * (diis_size + 12) + 2)
     pairs = 0.5 * (1200 * n_heavy**2 + 200 * n_atoms**2) + 2.5 * m * m
-    if n >= LARGE:  # without the slopes of integrals during the SCF, and without their matrices
+    if n >= LARGE and device.type == "cpu":
+        # without the slopes of integrals during the SCF, and without their matrices
         pairs = 0.25 * (1200 * n_heavy**2 + 200 * n_atoms**2)
     network = NETWORK * n_atoms * job.learned
     return 8.0 * (matrices + pairs + network)
@@ -118,7 +119,7 @@ def is_too_large(job: Job, device: torch.device, diis_size: int) -> bool:
     Linux gives memory that is not there, and then ends the process with all its results.
     """
     there = _physical_memory() if device.type == "cpu" else None
-    return there is not None and _memory(job, diis_size) > OVERESTIMATE * there
+    return there is not None and _memory(job, diis_size, device) > OVERESTIMATE * there
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -173,7 +174,7 @@ def each_bucket(
             work(buckets[0])
     else:
         # one core a bucket is faster than all cores on one: the matrices are small
-        largest = max(len(bucket) * _memory(bucket[0], diis_size) for bucket in buckets)
+        largest = max(len(bucket) * _memory(bucket[0], diis_size, device) for bucket in buckets)
         workers = max(1, min(threads, int(max_memory / largest)))
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             try:

@@ -22,6 +22,8 @@ from ase_mlseqm.jobs import Job
 from ase_mlseqm.singlepoint import PROPERTIES
 from ase_mlseqm.workflows.transferability.scaling import alkane
 
+CPU = torch.device("cpu")
+
 MATRICES = ("density", "bond_orders", "parameters")
 
 
@@ -180,12 +182,23 @@ def test_max_memory_bounds_the_batches(limited):
     assert sizes == [1] * 12
 
 
+def test_devices_that_keep_matrices_of_large_molecules_need_more():
+    """Only on a CPU are there none; a bucket that is too large fails on a GPU and is divided."""
+    atoms = alkane(240)
+    molecule = Molecule(atoms.numbers, atoms.positions, 0, 1)
+    job = Job.of(0, molecule, Engine("PM3").model, None, None)
+    assert job.n_orbitals >= buckets_module.LARGE
+    kept = 8.0 * (job.n_products**2 + 256 * 0.5 * 240**2)  # repulsion, and exchange of pairs
+    more = buckets_module._memory(job, 8, torch.device("cuda"))
+    assert more > buckets_module._memory(job, 8, CPU) + kept
+
+
 def test_max_memory_bounds_what_threads_compute_at_one_time(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     engine = Engine("PM3", max_memory=1e9)
     jobs = [Job.of(k, build("C6H6"), engine.model, None, None) for k in range(2000)]
     buckets = engine._buckets(jobs, ())
-    sizes = [buckets_module._memory(job, 8) for bucket in buckets for job in bucket[:1]]
+    sizes = [buckets_module._memory(job, 8, CPU) for bucket in buckets for job in bucket[:1]]
     needed = sorted(size * len(bucket) for size, bucket in zip(sizes, buckets, strict=True))
     assert sum(needed[-16:]) <= 1e9 + 16 * sizes[0]
     # a molecule that is larger than its share is computed with fewer others beside it
@@ -294,5 +307,5 @@ def test_memory_of_a_large_molecule():
     atoms = alkane(100)
     molecule = Molecule(atoms.numbers, atoms.positions, 0, 1)
     job = Job.of(0, molecule, Engine("PM3").model, None, None)
-    estimate = buckets_module._memory(job, 8)
+    estimate = buckets_module._memory(job, 8, CPU)
     assert measured < estimate < 1.8 * measured  # 1.3 to 1.55 with what malloc may be told
