@@ -18,6 +18,8 @@ KNOWN = "a file such as .xyz, or of another format that ASE knows"
 PROPERTIES = "Properties="
 SPECIES = "species:S:1:"
 """Begin of the columns where the first is the element."""
+HEADER = "xyz header"
+"""What ASE's parser of extended XYZ speaks of, whatever the name of the file."""
 HEAVY = ("D", "T")
 """Names of isotopes of hydrogen."""
 MAGIC = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"}
@@ -37,7 +39,7 @@ def why_unreadable(path: str | Path, error: BaseException) -> str:
                 return "it is empty"
             if isinstance(error, UnknownFileTypeError):
                 return f"its type is unknown: give {KNOWN}"
-            if path.suffix.lower() in XYZ:
+            if path.suffix.lower() in XYZ or HEADER in str(error):
                 with path.open(encoding="utf-8") as file:
                     fault = xyz_fault(file)
                 if fault is not None:

@@ -174,7 +174,8 @@ def test_relaxations_with_which_the_command_line_begins(vib, capsys, number):
     stored.write_text("nonsense")
     capsys.readouterr()
     assert run() == 2
-    assert "relaxation cannot be read as a checkpoint" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "checkpoint of relaxations (line 1 is 'nonsense', where the number of atoms" in told
     assert stored.read_text() == "nonsense"
     stored.unlink()
     assert run() == 0
