@@ -300,7 +300,7 @@ class TestCheckpoint:
             "pickle": pickle.dumps({"weights": []}, protocol=2),
         }
         run.checkpoint.write_bytes(other[damage])
-        with pytest.raises(InputError, match=r"checkpoint\.pt cannot be read .*: delete it"):
+        with pytest.raises(InputError, match=r"checkpoint\.pt cannot be read .*: put a copy"):
             trainer(tmp_path)
 
 
