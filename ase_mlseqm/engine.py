@@ -144,9 +144,12 @@ class Engine:
                         callback(job.index, result)
 
         buckets = self._buckets(jobs, properties)
+        large = any(job.n_orbitals >= LARGE for job in jobs)
+        if large:
+            give_back()
         with undisturbed():
             each_bucket(work, buckets, self.device, self._memory(properties), self.scf.diis_size)
-        if any(job.n_orbitals >= LARGE for job in jobs):
+        if large:
             give_back()
         return results  # type: ignore[return-value]
 

@@ -78,6 +78,11 @@ class Problem:
     potential: Tensor | None
     builder: FockBuilder
 
+    def without_slopes(self) -> Problem:
+        """The same in memory of its own without the slopes, with which the integrals share it."""
+        kept = Integrals(*(t[:1].clone() for t in self.stacked.tensors()))
+        return dataclasses.replace(self, stacked=kept, integrals=kept.row(0))
+
 
 def set_up(
     known: Topology,
@@ -197,6 +202,8 @@ def solve_at(
         )
         if field is not None:
             gradient = gradient + props.field_gradient(layout, atoms, field)
+    if late:
+        problem = problem.without_slopes()
     return Solution(problem, scf, found, energy, atomization, gradient)
 
 

@@ -27,7 +27,7 @@ from .one_center import isolated_atoms
 from .parameters import Parameters
 from .products import N_PRODUCTS
 from .rotation import to_axis
-from .two_center import term_slopes
+from .two_center import Terms, term_slopes
 
 
 def parameter_gradient(
@@ -58,9 +58,9 @@ def parameter_gradient(
     bohr = shape.distance * (1.0 / BOHR)
     by_beta, by_zeta = _resonance_slopes(layout, constants, shape, found, integrals, coefficients)
     by_terms, by_core = _repulsion_slopes(layout, constants, shape, bohr, integrals, coefficients)
-    of_pairs = torch.cat((by_terms, by_beta), 2)
-    own = of_pairs.new_zeros(len(layout.numbers), 7)
-    own.index_add_(0, layout.pairs.view(-1), of_pairs.view(-1, 7))
+    own = by_terms.new_zeros(len(layout.numbers), 7)
+    own[:, :5] = by_terms
+    own[:, 5:].index_add_(0, layout.pairs.view(-1), by_beta.reshape(-1, 2))
     if by_dipole is not None:
         own[:, 0] += by_dipole
     zeta, g = multipole_slopes(
@@ -88,29 +88,31 @@ def _repulsion_slopes(
     w: Integrals,
     c: Integrals,
 ) -> tuple[Tensor, Tensor]:
-    """With respect to D and rho of both atoms, (P, 2, 5), and to the parameters of the core
-    repulsion of every atom, (n, ...)."""
+    """With respect to D and rho of every atom, (n, 5), and to its parameters of the core repulsion,
+    (n, ...)."""
     xx, xh, hh = layout.xx, layout.xh, layout.hh
     decay, scale = decays(shape.distance, constants.core)
     screening = decay * scale
     # the core repulsion is a multiple of (ss|ss)
     screened = constants.core.zz * screening.sum(1)
+    by_terms = bohr.new_zeros(len(layout.numbers), 5)
+
+    def add(kind: slice, pairs: Terms, weights: Tensor) -> None:
+        slopes = term_slopes(bohr[kind], pairs, weights)
+        by_terms.index_add_(0, layout.pairs[kind].reshape(-1), slopes.view(-1, 5))
+
     local_xx = in_chunks(lambda turn, w_xx: turn.mT @ w_xx @ turn, shape.rotation, c.w_xx)
-    local_xh = to_axis(c.w_xh, shape.axial)
     local_xx[:, 0, 0] += screened[xx]
+    add(xx, constants.xx, local_xx.view(-1, N_PRODUCTS**2))
+    del local_xx  # of a large molecule these take much memory
+    local_xh = to_axis(c.w_xh, shape.axial)
     local_xh[:, 0] += screened[xh]
-    local_hh = (c.w_hh + screened[hh]).unsqueeze(1)
-    by_terms = torch.cat(
-        (
-            term_slopes(bohr[xx], constants.xx, local_xx.view(-1, N_PRODUCTS**2)),
-            term_slopes(bohr[xh], constants.xh, local_xh),
-            term_slopes(bohr[hh], constants.hh, local_hh),
-        )
-    )
+    add(xh, constants.xh, local_xh)
+    add(hh, constants.hh, (c.w_hh + screened[hh]).unsqueeze(1))
     # which is the same in all frames
     ssss = torch.cat((w.w_xx[:, 0, 0], w.w_xh[:, 0], w.w_hh))
     by_core = core_slopes(shape.distance, ssss, screening, constants.core, len(layout.numbers))
-    return by_terms.unflatten(1, (2, 5)), by_core
+    return by_terms, by_core
 
 
 def _resonance_slopes(

@@ -88,9 +88,16 @@ def solve(
         Without them, and without the ladder that needs them, one diagonalisation less: the result
         has none, and whether the lowest are filled is not checked.
     """
-    start = guesses.diagonal(builder.layout, occupied) if guess is None else guess
     size, tol, steps = settings.diis_size, settings.tolerance, settings.max_iterations
-    attempt = iterate(builder, occupied, start, PlainDIIS(occupied, start, size), tol, steps)
+    like = builder.hcore.expand(len(occupied), -1, -1, -1)
+    attempt = iterate(
+        builder,
+        occupied,
+        _start(builder.layout, occupied, guess),  # with a name here it would be kept to the end
+        PlainDIIS(occupied, like, size),
+        tol,
+        steps,
+    )
     if not (with_orbitals or settings.ladder):
         return bare(attempt, tol)
     result = finish(occupied, attempt, tol, "diis")
@@ -126,6 +133,11 @@ def solve(
         again = torch.zeros_like(suspicious).index_fill(0, where, True)
         leave_saddles(builder, occupied, result, settings, again)
     return result
+
+
+def _start(layout: Layout, occupied: Tensor, guess: Tensor | None) -> Tensor:
+    """Starting densities (S, B, N, N): a guess, or those of neutral atoms."""
+    return guesses.diagonal(layout, occupied) if guess is None else guess
 
 
 def _ordinary_iterations(layout: Layout, tolerance: float) -> Tensor:
