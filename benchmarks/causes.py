@@ -72,13 +72,17 @@ def errors(data: Dataset, rows: np.ndarray, found: Found) -> tuple[float, float,
 
 
 def by_kind(report: Report, model: str) -> None:
-    """Errors on frames that were trained on and on validation frames, beside GFN2-xTB's."""
+    """Errors on frames that were trained on, on validation frames, and on labels for the next
+    training, beside GFN2-xTB's."""
     rows = []
-    for file in sorted(LABELS.glob("*.extxyz")):
+    for file in (*sorted(LABELS.glob("*.extxyz")), *sorted(LABELS.glob("next/*.extxyz"))):
         data = read_labels([str(file)])
         frames = [Atoms(data.numbers[k], data.positions[k]) for k in range(len(data))]
         ours, others = learned(frames, model), gfn2(frames)
-        for side, chosen in zip(("trained", "validation"), split(data, FRACTION), strict=False):
+        sides = dict(zip(("trained", "validation"), split(data, FRACTION), strict=False))
+        if file.parent != LABELS:
+            sides = {"not trained": np.arange(len(data))}
+        for side, chosen in sides.items():
             force, energy, number = errors(data, chosen, ours)
             peer = errors(data, chosen, others)
             cells = (force, peer[0], energy, peer[1])
