@@ -24,7 +24,7 @@ from .file_charges import state_charges
 from .file_structures import PACKED, structures
 from .results import SinglePoint
 from .unwrap import make_whole
-from .wholefile import named_errors, readable
+from .wholefile import named_errors, readable, replacement
 
 NUMBERS = (
     "heat_of_formation",
@@ -213,9 +213,13 @@ def with_results(atoms: Atoms, point: SinglePoint, **info: Any) -> Atoms:
 
 
 def write_frames(path: Path, frames: Sequence[Atoms], append: bool = False) -> None:
-    """Write extxyz; an OSError names the file."""
-    with named_errors(path):
-        write(path, readable(frames), format="extxyz", append=append)
+    """Write extxyz; an OSError names the file, and leaves one that would be replaced as it was."""
+    if append or path.is_symlink():  # what a link leads to may be elsewhere, or no file at all
+        with named_errors(path):
+            write(path, readable(frames), format="extxyz", append=append)
+        return
+    with replacement(path) as new:
+        write(new, readable(frames), format="extxyz")
 
 
 def output_folder(folder: Path) -> Path:

@@ -12,7 +12,9 @@ from ase.io import read, write
 from ase.io.trajectory import TrajectoryWriter
 
 from ase_mlseqm import MLSEQM
+from ase_mlseqm import frames as frames_module
 from ase_mlseqm.cli import main
+from ase_mlseqm.frames import write_frames
 from ase_mlseqm.wholefile import write_whole
 from ase_mlseqm.workflows import MDConfig, dynamics, read_h5md, relax
 from ase_mlseqm.workflows.journal import Journal
@@ -43,6 +45,22 @@ def full(monkeypatch, *kinds):
         replace(new, path)
 
     monkeypatch.setattr(os, "replace", replaced)
+
+
+def test_a_file_that_is_written_anew_stays_where_the_disk_is_full(tmp_path, monkeypatch):
+    path = tmp_path / "h2_relaxed.extxyz"
+    write_frames(path, [molecule("H2")])
+    before = path.read_bytes()
+
+    def cut(name, frames, **keywords):
+        Path(name).write_text("2\n")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(frames_module, "write", cut)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_frames(path, [molecule("H2O")])
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
