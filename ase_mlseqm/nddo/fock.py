@@ -19,7 +19,7 @@ from torch import Tensor
 from .integrals import Constants, Integrals
 from .layout import Layout, select
 from .products import PACK, WEIGHT
-from .two_electron import Matrices, Pairs, repulsion_map
+from .two_electron import Chosen, Matrices, Pairs, repulsion_map
 
 VIRTUAL_LEVEL = 1000.0
 """Orbital energy (eV) of padding: above everything, never occupied."""
@@ -200,18 +200,26 @@ class FockBuilder:
         if len(keep) == old.n_molecules:
             return self
         layout, atoms, pairs = select(old, keep)
-        in_heavy = torch.isin(old.heavy, atoms)
-        in_hydrogen = torch.isin(old.hydrogen, atoms)
-        hh = pairs[layout.n_xx + layout.n_xh :] - old.hh.start
+        xx, xh, hh = pairs.split_with_sizes(
+            [layout.n_xx, layout.n_xh, layout.n_pairs - layout.n_xx - layout.n_xh]
+        )
+        chosen = Chosen(
+            molecules=keep,
+            xx=xx,
+            xh=xh - old.xh.start,
+            hh=hh - old.hh.start,
+            heavy=torch.isin(old.heavy, atoms),
+            hydrogen=torch.isin(old.hydrogen, atoms),
+        )
         return FockBuilder(
             layout=layout,
             maps=build_maps(layout),
             hcore=self.hcore[keep],
-            two=self.two.select(layout, keep, pairs, old),
+            two=self.two.select(layout, chosen),
             minus_core=self.minus_core.view(old.n_molecules, -1)[keep].flatten(),
-            exchange_hh=self.exchange_hh[hh],
-            spin_exchange=self.spin_exchange[in_heavy],
-            spin_hydrogen=self.spin_hydrogen[in_hydrogen],
+            exchange_hh=self.exchange_hh[chosen.hh],
+            spin_exchange=self.spin_exchange[chosen.heavy],
+            spin_hydrogen=self.spin_hydrogen[chosen.hydrogen],
         )
 
     def energy(self, density: Tensor, fock: Tensor) -> Tensor:

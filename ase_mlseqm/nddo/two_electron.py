@@ -69,6 +69,19 @@ def repulsion_map(layout: Layout) -> Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Indices of some molecules of a batch, of their pairs of the three kinds, and of their heavy
+    atoms and hydrogens."""
+
+    molecules: Tensor
+    xx: Tensor
+    xh: Tensor
+    hh: Tensor
+    heavy: Tensor
+    hydrogen: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
 class Matrices:
     """The repulsion of all orbital products of a molecule as one symmetric matrix, so that the
     Coulomb part of all molecules is one batched product, and exchange matrices of the pairs.
@@ -113,10 +126,9 @@ class Matrices:
         """(P, 4, S), likewise."""
         return torch.bmm(self.xh, blocks)
 
-    def select(self, layout: Layout, keep: Tensor, pairs: Tensor, parent: Layout) -> Matrices:
-        """Of the molecules ``keep``, whose ``layout`` and ``pairs`` are parts of the parent's."""
-        xx, xh = _of_kinds(layout, pairs, parent)
-        return Matrices(self.repulsion[keep], self.xx[xx], self.xh[xh])
+    def select(self, layout: Layout, chosen: Chosen) -> Matrices:
+        """Of some of the molecules, which have this ``layout``."""
+        return Matrices(self.repulsion[chosen.molecules], self.xx[chosen.xx], self.xh[chosen.xh])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,19 +173,9 @@ class Pairs:
         """(P, 4, S), likewise."""
         return in_chunks(lambda w, d: torch.bmm(_exchange_xh(w), d), self.xh, blocks)
 
-    def select(self, layout: Layout, keep: Tensor, pairs: Tensor, parent: Layout) -> Pairs:
-        """Of the molecules ``keep``, whose ``layout`` and ``pairs`` are parts of the parent's."""
-        xx, xh = _of_kinds(layout, pairs, parent)
-        hh = pairs[layout.n_xx + layout.n_xh :] - parent.hh.start
-        kept = torch.zeros(parent.n_molecules, dtype=torch.bool, device=keep.device)
-        kept[keep] = True
-        heavy, hydrogen = (kept[parent.molecule[k]] for k in (parent.heavy, parent.hydrogen))
+    def select(self, layout: Layout, chosen: Chosen) -> Pairs:
+        """Of some of the molecules, which have this ``layout``."""
         return Pairs(
-            *(layout, self.xx[xx], self.xh[xh], self.hh[hh]),
-            *(self.heavy[heavy], self.hydrogen[hydrogen]),
+            *(layout, self.xx[chosen.xx], self.xh[chosen.xh], self.hh[chosen.hh]),
+            *(self.heavy[chosen.heavy], self.hydrogen[chosen.hydrogen]),
         )
-
-
-def _of_kinds(layout: Layout, pairs: Tensor, parent: Layout) -> tuple[Tensor, Tensor]:
-    """Which of a parent's xx and xh pairs a selection has."""
-    return pairs[: layout.n_xx], pairs[layout.n_xx :][: layout.n_xh] - parent.xh.start

@@ -126,12 +126,11 @@ def solve(
         return result
     # a lone atom keeps the configuration s^2 p^k, on which isolated-atom energies rest
     suspicious &= ~result.converged | (builder.layout.n_atoms > 1)
-    where = (suspicious & torch.isfinite(result.residual)).nonzero().squeeze(1)
+    suspicious &= torch.isfinite(result.residual)
+    where = suspicious.nonzero().squeeze(1)
     if len(where):
-        part, filling = builder.select(where), occupied[:, where]
-        search(part, filling, result, where, settings)
-        again = torch.zeros_like(suspicious).index_fill(0, where, True)
-        leave_saddles(builder, occupied, result, settings, again)
+        search(builder.select(where), occupied[:, where], result, where, settings)
+        leave_saddles(builder, occupied, result, settings, suspicious)
     return result
 
 
