@@ -79,8 +79,9 @@ def by_kind(report: Report, model: str) -> None:
         data = read_labels([str(file)])
         frames = [Atoms(data.numbers[k], data.positions[k]) for k in range(len(data))]
         ours, others = learned(frames, model), gfn2(frames)
-        sides = dict(zip(("trained", "validation"), split(data, FRACTION), strict=False))
-        if file.parent != LABELS:
+        if file.parent == LABELS:
+            sides = dict(zip(("trained", "validation"), split(data, FRACTION), strict=False))
+        else:
             sides = {"not trained": np.arange(len(data))}
         for side, chosen in sides.items():
             force, energy, number = errors(data, chosen, ours)
