@@ -81,7 +81,7 @@ def train(
                 out,
                 options=run.DataOptions(level, units, given_energies(isolated), gradients),
                 start=start,
-                name=name or out.resolve().name,
+                name=name,
                 device=run.own_device(device),
                 threads=threads or run.default_threads(),
                 max_hours=max_hours,

@@ -162,12 +162,17 @@ def side_by_side(
 
 
 def listed(results: Iterable[tuple[int, R | Exception]]) -> list[R | Failure]:
-    """The results in the order of the items; raises what is no fault of an item."""
-    found: list[Any] = [result for _, result in sorted(results, key=itemgetter(0))]
-    for result in found:
+    """The results in the order of the items.
+
+    What is no fault of an item, as a file that cannot be written, is raised as soon as it happens
+    and ends the others as Ctrl-C does: it would be bad news after hours.
+    """
+    found: list[tuple[int, Any]] = []
+    for number, result in results:
         if isinstance(result, Exception) and not isinstance(result, Failure):
             raise result
-    return found
+        found.append((number, result))
+    return [result for _, result in sorted(found, key=itemgetter(0))]
 
 
 def each(

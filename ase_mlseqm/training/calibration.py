@@ -122,6 +122,15 @@ def calibrate(
             "the networks agree to rounding on these frames, which says nothing of their errors: "
             "train them with other seeds"
         )
+    chance = 2.0 / np.sqrt(len(result.error))
+    if result.correlation < chance:
+        warnings.warn(
+            "the networks do not disagree more where the model errs more (rank correlation "
+            f"{result.correlation:.2f} on {len(result.error)} frames, where chance alone gives up "
+            f"to {chance:.2f}): uncertainties will say nothing of a single molecule; give more "
+            "frames, or train the networks longer",
+            stacklevel=2,
+        )
     contents = [path.read_bytes() for path in paths]  # one may be where another's copy goes
     if model.is_symlink():  # calculators look beside the file itself
         model = model.resolve()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import json
 import math
 import os
 import time
@@ -22,12 +20,11 @@ from ..nn.hamiltonian import LearnedHamiltonian
 from ..nn.weights import ModelFile, save_model, seeded
 from ..options import check_types, number, positive_whole
 from ..summary import jsonable, versions
-from ..wholefile import write_whole
-from .checkpoint import read_log
 from .config import TrainConfig
 from .curves import draw_curves
 from .dataset import Dataset
 from .evaluate import Errors
+from .folder import check_folder, describe, named
 from .history import files_behind, splits_behind, warn_of_changes
 from .parallel import find_world
 from .presets import start_from
@@ -85,9 +82,16 @@ def train(
         Folder of the training.
     start : path, optional
         Model whose weights are the first ones.
+    name : str, optional
+        Of the model; default: that of the folder when the training began.
     report : callable
         Called with ("data" | "step" | "epoch", values).
     """
+    if not isinstance(config, TrainConfig):
+        raise InputError(
+            f"the settings of a training are {type(config).__name__}: give TrainConfig(...), or a "
+            "preset of ase_mlseqm.training.presets"
+        )
     options, report = options or DataOptions(), report or (lambda *_: None)
     out = Path(out)
     device = find_device(device) if isinstance(device, str) else device
@@ -96,13 +100,18 @@ def train(
     deadline = None if max_hours is None else time.monotonic() + 3600.0 * hours
     world = find_world()
     if world.chief:
-        _check_folder(out, start)
+        check_folder(out, start)
     data = read(files, **dataclasses.asdict(options), elements=config.model.elements)
     sides = both_sides(data, config)
-    model = seeded(config.model, config.seed, name or out.resolve().name)
+    model = seeded(config.model, config.seed, name or named(out) or out.resolve().name)
     source = None if start is None else _started_from(start, model, data, config)
     if world.chief:
-        _describe(out, config, options, data, sides.counts, source)
+        about = {
+            "options": dataclasses.asdict(options),
+            "start": None if source is None else source.sha256,
+            "name": model.name,
+        }
+        describe(out, config, data, sides.counts, about)
     taken = {"taken": len(sides.training), "levels": sorted(set(data.level))}
     report("data", sides.counts | taken)
 
@@ -154,31 +163,6 @@ def train(
     return TrainOutcome(finished, trainer.progress, best if known else None)
 
 
-def _check_folder(out: Path, start: Path | str | None) -> None:
-    """Refuse a folder in which something would be overwritten that is no part of the training, or
-    is all that is left of it."""
-    model = out / "model.safetensors"
-    if start is not None and model.exists() and model.resolve() == Path(start).resolve():
-        raise InputError(
-            f"{start} would be overwritten by what is trained from it: give another --out"
-        )
-    if not (out / "config.json").exists():
-        for found in (model, out / "checkpoint.pt"):
-            if found.exists():
-                raise InputError(
-                    f"{found} would be overwritten, and is of no training that could go on (there "
-                    "is no config.json beside it): give another --out"
-                )
-    read_log(out / "steps.csv")
-    epochs = len(read_log(out / "epochs.csv", "epoch"))
-    # one that was cut off in its first epoch may have a model already
-    if epochs > 1 and model.exists() and not (out / "checkpoint.pt").exists():
-        raise InputError(
-            f"{model} would be overwritten, since checkpoint.pt, from which its training would go "
-            f"on after {epochs} epochs, is gone: give another --out, or move the model"
-        )
-
-
 def _started_from(
     start: Path | str, model: LearnedHamiltonian, data: Dataset, config: TrainConfig
 ) -> ModelFile:
@@ -217,73 +201,6 @@ def _card(
         "settings": {k: v for k, v in dataclasses.asdict(config).items() if k != "model"},
         "versions": versions(),
     }
-
-
-def _describe(
-    out: Path,
-    config: TrainConfig,
-    options: DataOptions,
-    data: Dataset,
-    counts: dict[str, int],
-    source: ModelFile | None,
-) -> None:
-    """Write settings and checksums; refuse a folder that holds a training with others."""
-    out.mkdir(parents=True, exist_ok=True)
-    now = {
-        "config": json.loads(json.dumps(dataclasses.asdict(config))),
-        "data": data.checksums,
-        "files": list(data.checksums),  # repeats and contacts follow their order
-        "options": dataclasses.asdict(options),
-        "start": None if source is None else source.sha256,
-    }
-    path = out / "config.json"
-    if path.exists():
-        try:
-            before = dict(json.loads(path.read_text("utf-8")))
-        except (ValueError, TypeError):
-            before = {}
-        if not all(isinstance(before.get(key), dict) for key in ("config", "data")):
-            raise InputError(f"{path} is not that of a training: give another --out")
-        usual = json.loads(json.dumps(dataclasses.asdict(TrainConfig())))
-        before["config"] = _completed(before["config"], usual)
-        for key, what in (
-            ("config", "settings"),
-            ("data", "data"),
-            ("files", "files, or the same in another order"),
-            ("options", "options of the data"),
-            ("start", "a start"),
-        ):
-            if before.get(key, now[key]) != now[key]:  # older folders lack some
-                difference = _first_difference(before.get(key), now[key])
-                raise InputError(
-                    f"{out} holds a training with other {what} ({difference}): give another --out, "
-                    "or the same command as before to go on"
-                )
-    text = json.dumps(now | {"counts": counts, "versions": versions()}, indent=1)
-    write_whole(path, text.encode())
-    if data.skipped:
-        with open(out / "skipped.csv", "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("file", "record", "reason"))
-            writer.writerows((s.file, s.record, s.reason) for s in data.skipped)
-
-
-def _completed(before: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
-    """Settings with what a folder of an earlier version lacks, whose defaults change nothing."""
-    out = usual | before
-    for key, value in usual.items():
-        if isinstance(value, dict) and isinstance(out[key], dict):
-            out[key] = _completed(out[key], value)
-    return out
-
-
-def _first_difference(before: Any, now: Any, name: str = "") -> str:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(set(before) | set(now)):
-            if before.get(key) != now.get(key):
-                inner = f"{name}.{key}" if name else key
-                return _first_difference(before.get(key), now.get(key), inner)
-    return f"{name + ': ' if name else ''}{before} before, {now} now"
 
 
 def default_threads() -> int:

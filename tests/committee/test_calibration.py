@@ -1,6 +1,7 @@
 """Committees are made from networks and labels, and lose no other file."""
 
 import json
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -72,6 +73,24 @@ def test_calibration(files, monkeypatch):
     names = {p.name for p in files[0].parent.glob("mine.*.safetensors")}
     assert names == {"mine.1.safetensors", "mine.2.safetensors"}
     assert json.loads(path.read_text())["calibration"]["frames"] == len(molecules)
+
+
+def test_spread_that_says_nothing_of_errors_is_said(files, made):
+    """Errors that grow with the spread are fine, those that fall with it are not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, found = calibrate(files[0], files[1:], ["made.h5"])
+    order = np.random.default_rng(0).permutation(len(made))
+    energies, rank = np.empty(len(made)), np.empty(len(made))
+    energies[order] = found.error + made.atomization[order]
+    rank[order] = np.argsort(np.argsort(found.spread))
+    made.atomization[:] = energies - 0.1 * (1 + rank)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert calibrate(files[0], files[1:], ["made.h5"])[1].correlation > 0.99
+    made.atomization[:] = energies - 0.1 * (len(made) - rank)
+    with pytest.warns(UserWarning, match=r"do not disagree more where .* \(rank correlation -1.00"):
+        calibrate(files[0], files[1:], ["made.h5"])
 
 
 def test_networks_that_are_the_same_or_agree_are_no_committee(files, monkeypatch):

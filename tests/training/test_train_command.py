@@ -431,6 +431,20 @@ def test_one_molecule_alone(folder, capsys):
     assert "split_by: fragment before, frame now" in capsys.readouterr().err
 
 
+def test_the_name_of_a_training_stays(folder, capsys):
+    """Also where its folder is moved; without one it is that of the folder."""
+    line = ("small.yaml", "--data", "data.h5", "--out")
+    assert train(*line, "run", "--name", "mine", "--max-hours", "1e-9") == 0
+    (folder / "run").rename(folder / "moved")
+    capsys.readouterr()
+    assert train(*line, "moved", "--name", "other") == 2
+    assert "with other name (mine before, other now)" in capsys.readouterr().err
+    assert train(*line, "moved") == 0
+    assert load_model(folder / "moved" / "model.safetensors").model.name == "mine"
+    assert train(*line, "moved", "--name", "other") == 2  # finished
+    assert train(*line, "moved", "--name", "mine") == 0
+
+
 def test_levels_that_are_mixed_are_said(folder, capsys):
     other = write_h5(folder / "two.h5", {"C2H6": group("C2H6", 2)}, level="B3LYP", units=UNITS)
     energies = [f"--isolated={z}={e}" for z, e in (("H", -0.5), ("C", -37.8), ("N", -54.5))]
@@ -451,3 +465,5 @@ def test_from_python_paths_and_devices_may_be_text(folder):
     ):
         with pytest.raises(InputError, match=words):
             run_training(config, "data.h5", "run", **given)
+    with pytest.raises(InputError, match=r"settings of a training are dict: give TrainConfig"):
+        run_training({"epochs": 2}, "data.h5", "run")

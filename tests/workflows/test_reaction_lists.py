@@ -63,6 +63,18 @@ def test_paths_that_were_cut_off_go_on_together(tmp_path, engine_calls):
     assert engine_calls[0] == 2 * (SHORT.images - 2)
 
 
+def test_a_file_without_a_place_is_told_at_once(tmp_path):
+    """Not after all other paths are done, which go on from their own files."""
+    ends, good = columns(isomerisation, inversion), tmp_path / "good.extxyz"
+    with pytest.raises(OSError, match="nowhere"):
+        neb(*ends, pm3(), SHORT, path=[good, tmp_path / "nowhere" / "path.extxyz"])
+    whole = neb(*ends, pm3(), SHORT)
+    assert not good.exists() or read(good, 0).info["step"] < whole[0].steps
+    again = neb(*ends, pm3(), SHORT, path=[good, tmp_path / "other.extxyz"])
+    for one, other in zip(again, whole, strict=True):
+        same_path(one, other)
+
+
 def test_paths_that_fail_do_no_harm():
     """Ends of different atoms, of unknown elements, that are one structure, and none at all."""
     xenon = Atoms("XeHF", [(0, 0, 0), (0, 0, 1.6), (0, 1.6, 0)])
