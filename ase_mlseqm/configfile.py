@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -99,11 +100,13 @@ def _convert(hint: Any, value: Any, owner: str) -> Any:
         if not isinstance(value, list | tuple):
             raise InputError(f"{owner} is {value!r}: give a list")
         return tuple(_convert(arguments[0], item, owner) for item in value)
-    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML reads 1e-3 as a string
-        except ValueError:
-            pass
+    if hint in (float, int) and type(value) in (int, float, str):
+        with contextlib.suppress(ValueError):
+            number = float(value)  # YAML reads 1e-3 as a string
+            if hint is float:
+                return number
+            if number.is_integer():
+                return value if isinstance(value, int) else int(number)
     elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     names = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}

@@ -63,6 +63,15 @@ def test_command_line_wins_over_the_file(made, tmp_path):
     assert (run.options.method, run.options.charge) == ("AM1", -1)
 
 
+@pytest.mark.parametrize("text", ["10000", "1e4", "1.0e+4", "10000.0"])
+def test_counts_as_from_python(made, tmp_path, text):
+    """YAML reads some of these as text or as numbers with a fraction."""
+    (tmp_path / "s.yaml").write_text(f"count: {text}\n")
+    assert cli.main(["make", "a.xyz", "--config", "s.yaml"]) == 7
+    ((_, _, settings),) = made
+    assert settings.count == 10_000 and isinstance(settings.count, int)
+
+
 def test_lists(made):
     assert cli.main(["make", "a.xyz", "--grid", "1,2.5, 4", "--field", "0", "0", "0.1"]) == 7
     ((run, _, settings),) = made
@@ -77,6 +86,9 @@ def test_lists(made):
     [
         ("lenght: 2", "s.yaml: unknown keyword 'lenght': did you mean 'length'?"),
         ("count: many", "s.yaml: count is 'many': give a whole number"),
+        ("count: 2.5", "s.yaml: count is 2.5: give a whole number"),
+        ("count: .inf", "s.yaml: count is inf: give a whole number"),
+        ("count: yes", "s.yaml: count is True: give a whole number"),
         ("wild: 1", "s.yaml: wild is 1: give true or false"),
         ("- 1", "s.yaml holds no settings"),
         ("a: [", "s.yaml is not valid YAML"),
