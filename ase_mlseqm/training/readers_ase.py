@@ -17,6 +17,7 @@ import numpy as np
 from ..atoms import charge_and_multiplicity
 from ..broken_files import plain_reason, unreadable, xyz_frames
 from ..errors import InputError
+from ..file_structures import charge_pairs
 from .blocks import PERIODIC, Block, Broken, Header, StateError, Units, check_state, smiles_text
 from .graph import GroupNames, bonds
 
@@ -90,7 +91,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
         for row in connect(path).select():
             try:
                 atoms = row.toatoms()
-                atoms.info.update(row.key_value_pairs)
+                atoms.info |= row.key_value_pairs | charge_pairs(row)
             except Exception as error:
                 yield f"row {row.id}", error
             else:

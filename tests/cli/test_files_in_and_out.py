@@ -10,6 +10,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
 from ase.io import read, write
 
 from ase_mlseqm import MLSEQM, runs_relax
@@ -128,6 +129,28 @@ def test_ions_in_files_that_keep_no_info(name, capsys):
     (found,) = json.loads(capsys.readouterr().out)["molecules"]
     assert found["charge"] == -1 and found["energy"] == pytest.approx(energy, abs=1e-6)
     assert main(["sp", name, *PM3, "--charge", "0", "--multiplicity", "2"]) == 2
+
+
+@pytest.mark.parametrize("name", ["ion.json", "ion.db", "ion.json.gz"])
+def test_charges_among_the_key_value_pairs_of_a_database(name, capsys):
+    """ASE's reader leaves the pairs out, and its rows say zero where one is called charge."""
+    plain = name.removesuffix(".gz")
+    with connect(plain) as rows:
+        rows.write(Atoms("OH", [(0, 0, 0), (0, 0, 0.96)]), charge=-1)
+        rows.write(molecule("CH2_s1A1d"), multiplicity=3, level="wB97X")
+        rows.write(molecule("H2O"), total_charge=1)
+        rows.write(molecule("H2O"), note="no charge")
+    if name != plain:
+        Path(name).write_bytes(gzip.compress(Path(plain).read_bytes()))
+    assert main(["sp", name, *PM3, "--json"]) == 2
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)["molecules"]
+    assert [(m["frame"], m["charge"], m["multiplicity"]) for m in found] == [
+        (0, -1, 1),
+        (1, 0, 3),
+        (3, 0, 1),
+    ]
+    assert f'{name}@2: atoms.info["total_charge"] is 1' in printed.err
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,15 @@ def test_database(tmp_path):
     assert [(s.record, s.reason) for s in data.skipped] == [("row 5", "there is no energy in it")]
 
 
+def test_charges_among_the_key_value_pairs_of_a_database(tmp_path):
+    """A row says zero where a pair is called charge: a dication passed for the neutral molecule."""
+    with ase.db.connect(tmp_path / "a.db") as db:
+        for atoms, charge in zip(frames(group("H2O")), (0, 2, 0, 0), strict=True):
+            db.write(atoms, charge=charge)
+    data = read(tmp_path / "a.db", level=LEVEL)
+    assert [(s.record, kind_of(s.reason)) for s in data.skipped] == [("row 2", OTHER_STATES)]
+
+
 def test_byte_order_mark(tmp_path):
     ase.io.write(tmp_path / "a.xyz", frames(group("H2O")), format="extxyz")
     text = (tmp_path / "a.xyz").read_bytes()
