@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -38,10 +39,18 @@ def state_charges(path: Path, frames: Sequence[Atoms]) -> None:
 
 
 def _database(atoms: Atoms) -> dict[str, int]:
-    """The sum of charges that were computed, where that is a whole number."""
-    charges = None if atoms.calc is None else atoms.calc.results.get("charges")
-    total = 0.0 if charges is None else float(np.sum(charges))
-    return _charge(round(total)) if abs(total - round(total)) < WHOLE else {}
+    """The sum of charges that were computed, and the multiplicity of triplets and above, where
+    these are whole numbers."""
+    results: dict[str, Any] = {} if atoms.calc is None else atoms.calc.results
+    found: dict[str, int] = {}
+    total = float(np.sum(results.get("charges", 0.0)))
+    if abs(total - round(total)) < WHOLE:
+        found |= _charge(round(total))
+    moment = abs(float(np.sum(results.get("magmom", 0.0))))
+    # a doublet is the lowest in any case, and is none with another charge
+    if round(moment) > 1 and abs(moment - round(moment)) < WHOLE:
+        found["multiplicity"] = round(moment) + 1
+    return found
 
 
 def _mol(text: str) -> list[dict[str, int]]:

@@ -131,6 +131,23 @@ def test_ions_in_files_that_keep_no_info(name, capsys):
     assert main(["sp", name, *PM3, "--charge", "0", "--multiplicity", "2"]) == 2
 
 
+@pytest.mark.parametrize("name", ["oxygen.json", "oxygen.db"])
+def test_triplets_in_files_that_keep_no_info(name, capsys):
+    """They were computed again as singlets, an electronvolt higher; doublets take any charge."""
+    oxygen = Atoms("O2", [(0, 0, 0), (0, 0, 1.2)], info={"multiplicity": 3})
+    hydroxyl = Atoms("OH", [(0, 0, 0), (0, 0, 0.96)])
+    for atoms in (oxygen, hydroxyl):
+        atoms.calc = MLSEQM(method="PM3")
+        atoms.get_potential_energy()
+    write(name, [oxygen, hydroxyl])
+    assert main(["sp", name, *PM3, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["molecules"]
+    assert [m["multiplicity"] for m in found] == [3, 2]
+    assert found[0]["energy"] == pytest.approx(oxygen.get_potential_energy(), abs=1e-6)
+    assert main(["sp", f"{name}@0", *PM3, "--multiplicity", "1"]) == 2
+    assert main(["sp", f"{name}@1", *PM3, "--charge", "-1"]) == 0
+
+
 @pytest.mark.parametrize("name", ["ion.json", "ion.db", "ion.json.gz"])
 def test_charges_among_the_key_value_pairs_of_a_database(name, capsys):
     """ASE's reader leaves the pairs out, and its rows say zero where one is called charge."""
