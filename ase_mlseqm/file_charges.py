@@ -12,7 +12,6 @@ from ase import Atoms
 
 from .file_structures import file_kind, file_text, sdf_blocks
 
-DATABASES = (".db", ".json")
 WHOLE = 1e-3
 """By how much charges of atoms may miss a whole number, e."""
 MOL_CODES = {"1": 3, "2": 2, "3": 1, "5": -1, "6": -2, "7": -3}
@@ -23,34 +22,43 @@ def state_charges(path: Path, frames: Sequence[Atoms]) -> None:
     """Put the charge of a molecule, and its multiplicity, into ``info`` if the file has them.
 
     They are in the ``M  CHG`` lines or the atoms' lines of MOL and SDF files, in the last columns
-    of PDB files, and before the atoms in Gaussian's input.  Databases and JSON of ASE keep the
-    charges of the atoms, but not ``info``.
+    of PDB files, and before the atoms in Gaussian's input, or else follow from computed results.
     """
     reader = {".mol": _mol, ".sdf": _mol, ".pdb": _pdb, ".gjf": _gaussian, ".com": _gaussian}
     kind = file_kind(path)
     if not frames:  # what cannot be read has been told
         return
-    found = [_database(atoms) for atoms in frames] if kind in DATABASES else []
-    if kind in reader:
-        found = reader[kind](file_text(path))
+    found = reader[kind](file_text(path)) if kind in reader else []
     for atoms, stated in zip(frames, found, strict=False):
         for name, value in stated.items():
             atoms.info.setdefault(name, value)
+    for atoms in frames:
+        state_computed(atoms)
 
 
-def _database(atoms: Atoms) -> dict[str, int]:
-    """The sum of charges that were computed, and the multiplicity of triplets and above, where
-    these are whole numbers."""
+def state_computed(atoms: Atoms) -> None:
+    """Put the sum of charges that were computed, and the multiplicity of triplets and above, into
+    ``info`` where these are whole numbers and nothing else says what they are.
+
+    Files have no place for the keywords of a calculator, and some none for ``info``.
+    """
     results: dict[str, Any] = {} if atoms.calc is None else atoms.calc.results
-    found: dict[str, int] = {}
     total = float(np.sum(results.get("charges", 0.0)))
-    if abs(total - round(total)) < WHOLE:
-        found |= _charge(round(total))
+    if "charge" not in atoms.info and not _any(atoms, "initial_charges") and _is_whole(total):
+        atoms.info |= _charge(round(total))
     moment = abs(float(np.sum(results.get("magmom", 0.0))))
+    given = {"multiplicity", "spin"} & set(atoms.info) or _any(atoms, "initial_magmoms")
     # a doublet is the lowest in any case, and is none with another charge
-    if round(moment) > 1 and abs(moment - round(moment)) < WHOLE:
-        found["multiplicity"] = round(moment) + 1
-    return found
+    if not given and _is_whole(moment) and round(moment) > 1:
+        atoms.info["multiplicity"] = round(moment) + 1
+
+
+def _any(atoms: Atoms, name: str) -> bool:
+    return name in atoms.arrays and bool(np.any(atoms.arrays[name]))
+
+
+def _is_whole(number: float) -> bool:
+    return bool(np.isfinite(number)) and abs(number - round(number)) < WHOLE
 
 
 def _mol(text: str) -> list[dict[str, int]]:

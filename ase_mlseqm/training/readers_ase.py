@@ -17,6 +17,7 @@ import numpy as np
 from ..atoms import charge_and_multiplicity
 from ..broken_files import plain_reason, unreadable, xyz_frames
 from ..errors import InputError
+from ..file_charges import state_computed
 from ..file_structures import charge_pairs
 from .blocks import PERIODIC, Block, Broken, Header, StateError, Units, check_state, smiles_text
 from .graph import GroupNames, bonds
@@ -113,6 +114,7 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
             )
     if np.any(atoms.pbc):
         raise StateError(PERIODIC)
+    state_computed(atoms)
     charge, multiplicity = charge_and_multiplicity(atoms)
     if multiplicity is None and results.get("magmom") is not None:
         multiplicity = 1 + round(abs(float(results["magmom"])))

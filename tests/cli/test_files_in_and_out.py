@@ -131,6 +131,39 @@ def test_ions_in_files_that_keep_no_info(name, capsys):
     assert main(["sp", name, *PM3, "--charge", "0", "--multiplicity", "2"]) == 2
 
 
+@pytest.mark.parametrize("name", ["ion.traj", "ion.extxyz"])
+def test_ions_whose_charge_was_a_keyword(name, capsys):
+    """No file keeps the keywords of a calculator: the dianion was computed as the molecule."""
+    places = [(0, 0, 0), (1.3, 0, 0), (-0.65, 1.13, 0), (-0.65, -1.13, 0)]
+    carbonate, oxygen = Atoms("CO3", places), Atoms("O2", [(0, 0, 0), (0, 0, 1.2)])
+    carbonate.calc = MLSEQM(method="PM3", charge=-2)
+    oxygen.calc = MLSEQM(method="PM3", multiplicity=3)
+    ozone = molecule("O3")
+    ozone.calc = SinglePointCalculator(ozone, charges=[0.4, -0.2, -0.1])  # no whole number
+    energies = [carbonate.get_potential_energy(), oxygen.get_potential_energy()]
+    write(name, [carbonate, oxygen, ozone])
+    assert main(["sp", name, *PM3, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["molecules"]
+    states = [(m["charge"], m["multiplicity"]) for m in found]
+    assert states == [(-2, 1), (0, 3), (0, 1)]
+    assert [m["energy"] for m in found[:2]] == pytest.approx(energies, abs=1e-6)
+
+
+def test_what_is_stated_counts_more_than_what_was_computed(capsys):
+    oxygen = Atoms("O2", [(0, 0, 0), (0, 0, 1.2)], info={"spin": 1, "charge": 0})
+    results = {"charges": [-1.0, -1.0], "magmom": 2.0}
+    oxygen.calc = SinglePointCalculator(oxygen, **results)
+    others = oxygen.copy()
+    others.info = {}
+    others.set_initial_charges([1, 1])
+    others.set_initial_magnetic_moments([2, 2])
+    others.calc = SinglePointCalculator(others, **results)
+    write("oxygen.traj", [oxygen, others])
+    assert main(["sp", "oxygen.traj", *PM3, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["molecules"]
+    assert [(m["charge"], m["multiplicity"]) for m in found] == [(0, 1), (2, 5)]
+
+
 @pytest.mark.parametrize("name", ["oxygen.json", "oxygen.db"])
 def test_triplets_in_files_that_keep_no_info(name, capsys):
     """They were computed again as singlets, an electronvolt higher; doublets take any charge."""

@@ -131,6 +131,16 @@ def test_charges_among_the_key_value_pairs_of_a_database(tmp_path):
     assert [(s.record, kind_of(s.reason)) for s in data.skipped] == [("row 2", OTHER_STATES)]
 
 
+def test_ions_that_only_their_charges_tell(tmp_path):
+    """A dianion has an even number of electrons, and passed for the neutral molecule."""
+    molecules = frames(group("H2O"))
+    for atoms, total in zip(molecules, (0.0, -2.0, 0.0, 0.3), strict=True):
+        atoms.calc.results["charges"] = np.array([total - 0.4, 0.2, 0.2])
+    ase.io.write(tmp_path / "a.xyz", molecules, format="extxyz")
+    data = read(tmp_path / "a.xyz", level=LEVEL)
+    assert [(s.record, kind_of(s.reason)) for s in data.skipped] == [("frame 1", OTHER_STATES)]
+
+
 def test_byte_order_mark(tmp_path):
     ase.io.write(tmp_path / "a.xyz", frames(group("H2O")), format="extxyz")
     text = (tmp_path / "a.xyz").read_bytes()
