@@ -92,6 +92,14 @@ def max_force(point: SinglePoint) -> float | None:
     return float(np.linalg.norm(point.forces, axis=1).max(initial=0.0))
 
 
+def _force_left(outcome: Outcome, point: SinglePoint) -> float | None:
+    """The largest force; of a relaxation with constraints that which it had to make small."""
+    relaxation = outcome.details.get("relaxation")
+    if relaxation is not None and outcome.frame.atoms.constraints:
+        return float(relaxation["max_force"])
+    return max_force(point)
+
+
 def quantities(outcome: Outcome) -> dict[tuple[str, str], str]:
     """What a table shows of a molecule, by name and unit."""
     point = outcome.point
@@ -104,7 +112,7 @@ def quantities(outcome: Outcome) -> dict[tuple[str, str], str]:
     if point.uncertainty is not None:
         out["uncertainty", "eV"] = _number(point.uncertainty, 3)
     if point.forces is not None:
-        out["largest force", "eV/Å"] = _number(max_force(point), 4)
+        out["largest force", "eV/Å"] = _number(_force_left(outcome, point), 4)
     if point.dipole is not None:
         length = float(np.linalg.norm(point.dipole))
         out["dipole", "D"] = _number(length * E_ANGSTROM_TO_DEBYE, 3)

@@ -150,6 +150,21 @@ def test_atoms_that_a_file_holds(tmp_path, monkeypatch, names):
         assert end.info["relaxed"] and list(end.constraints[0].index) == [0, 2]
 
 
+def test_the_table_shows_what_constraints_leave_of_the_forces(tmp_path, monkeypatch, capsys):
+    """It showed 1 eV/Angstrom on the fixed atoms, beside "converged"."""
+    monkeypatch.chdir(tmp_path)
+    atoms = molecule("CH3OH")
+    atoms.set_distance(0, 1, 1.6)
+    atoms.set_constraint(FixAtoms([0, 1]))
+    write("held.traj", atoms)
+    assert cli.main(["relax", "held.traj", "--method", "PM3", "--no-figure"]) == 0
+    (line,) = re.findall(r"largest force .*", capsys.readouterr().out)
+    end = read("held_relaxed.extxyz")
+    free = np.linalg.norm(end.get_forces(), axis=1).max()
+    assert float(line.split()[-1]) == pytest.approx(free, abs=1e-4) and free < 0.01
+    assert np.linalg.norm(end.get_forces(apply_constraint=False), axis=1).max() > 0.5
+
+
 def test_lists(copper):
     """One call for one molecule or many."""
     other = copper.copy()
