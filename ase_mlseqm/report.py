@@ -62,6 +62,11 @@ class Outcome:
     steps: int | None = None
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """How messages and tables call it."""
+        return self.frame.name
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able dictionary; numbers that do not exist are None."""
         atoms = self.frame.atoms
@@ -147,7 +152,7 @@ def results_table(outcomes: list[Outcome], title: str) -> Table:
         table.add_column("")
         table.add_column("", style="dim")
         for outcome in outcomes:
-            table.add_column(escape(outcome.frame.name), justify="right", overflow="fold")
+            table.add_column(escape(outcome.label), justify="right", overflow="fold")
         for key in keys:
             table.add_row(*key, *(row.get(key, "–") for row in rows))
         return table
@@ -158,7 +163,7 @@ def results_table(outcomes: list[Outcome], title: str) -> Table:
     for name, unit in keys:
         table.add_column(f"{SHORT.get(name, name)}\n[dim]{unit}[/]", justify="right", no_wrap=True)
     for outcome, row in zip(outcomes, rows, strict=False):
-        table.add_row(escape(outcome.frame.name), *(row.get(key, "–") for key in keys))
+        table.add_row(escape(outcome.label), *(row.get(key, "–") for key in keys))
     if len(outcomes) > MAX_ROWS:
         table.caption = f"and {len(outcomes) - MAX_ROWS} more, see the files"
     return table

@@ -167,17 +167,17 @@ class Run:
         write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
         self.wrote(path)
 
-    def doubt(self, points: Iterable[tuple[Frame, SinglePoint | None]]) -> None:
+    def doubt(self, points: Iterable[tuple[str, SinglePoint | None]]) -> None:
         """Name those that the model is not sure of, and those of which a state is lower."""
         unsure, unstable = [], []
-        for frame, point in points:
+        for name, point in points:
             if point is not None and point.uncertain:
                 size = point.uncertainty
                 known = size is not None and math.isfinite(size)
                 told = f"± {size:.2f} eV" if known else "a network has no solution"
-                unsure.append(f"{frame.name} ({told})")
+                unsure.append(f"{name} ({told})")
             if point is not None and point.unstable:
-                unstable.append(frame.name)
+                unstable.append(name)
         if unsure:
             complain(
                 f"warning: unlike what {self.level} was trained on: {some(unsure)}; check with "
@@ -195,7 +195,7 @@ class Run:
         self.summary.results = {
             "molecules": len(self.outcomes),
             "converged": len(self.outcomes) - len(failed),
-            "unconverged": [outcome.frame.name for outcome in failed],
+            "unconverged": [outcome.label for outcome in failed],
             "refused": self.problems,
             "interrupted": self.interrupted,
         }
@@ -216,8 +216,8 @@ class Run:
             written = ", ".join(files) if len(files) < 6 else f"{len(files)} files in {self.out}"
             output.print(f"{seconds:.1f} s. Wrote {written}", markup=False)
         for outcome in failed:
-            complain(f"{outcome.frame.name}: {outcome.message}")
-        self.doubt((outcome.frame, outcome.point) for outcome in self.outcomes)
+            complain(f"{outcome.label}: {outcome.message}")
+        self.doubt((outcome.label, outcome.point) for outcome in self.outcomes)
         for problem in self.problems:
             complain(problem)
         if self.interrupted:

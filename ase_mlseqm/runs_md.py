@@ -50,10 +50,15 @@ vibrate up to here."""
 
 @dataclasses.dataclass
 class MDOutcome(Outcome):
-    """One trajectory of a run."""
+    """One trajectory of a run, perhaps of several of a structure."""
 
     name: str = ""
     result: MDResult | None = None
+    replica: bool = False
+
+    @property
+    def label(self) -> str:
+        return self.name if self.replica else super().label
 
     def to_dict(self) -> dict[str, Any]:
         out = super().to_dict() | {"trajectory": self.name}
@@ -70,7 +75,7 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
         return run.finish()
     output_folder(run.out)
     if run.wants_uncertainty:
-        run.doubt(_starts(run, frames))
+        run.doubt((frame.name, point) for frame, point in _starts(run, frames))
     stems = frame_stems(frames)
     named = [(frame, output_stem(frame, stems)) for frame in frames]
     with progress_bar(len(frames) * settings.steps, "dynamics") as advance:
@@ -183,7 +188,8 @@ def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, ad
         callback=step,
     )
     for (frame, name, _, _), result in zip(jobs, results, strict=True):
-        run.outcomes.append(_outcome(frame, name, result, result.point))
+        outcome = _outcome(frame, name, result, result.point)
+        run.outcomes.append(dataclasses.replace(outcome, replica=True))
 
 
 def _outcome(frame: Frame, name: str, result: MDResult, point: SinglePoint | None) -> MDOutcome:
@@ -221,6 +227,7 @@ def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions)
             f"{label}: no spectrum of the velocities, which every {settings.interval} steps show "
             f"only what is below {fastest:.0f} cm^-1; give a smaller --interval"
         )
+    short: set[int] = set()
     for result in results:
         assert result.files is not None
         after = int(np.ceil(skip / step))
@@ -230,10 +237,7 @@ def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions)
         first = int(np.ceil(skip / spacing))
         velocities = result.files.trajectory.velocities(first)
         if len(velocities) < FEWEST:
-            complain(
-                f"{label}: no spectrum of the velocities of {len(velocities)} frames behind the "
-                f"equilibration, {FEWEST} are needed"
-            )
+            short.add(len(velocities))
         elif fastest >= HIGHEST:
             masses = result.atoms.get_masses()
             found["power"].append(power_spectrum(velocities, masses, spacing, heat, **options))
@@ -241,6 +245,11 @@ def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions)
         dipoles = dipoles[after:]
         if len(dipoles) >= FEWEST and np.isfinite(dipoles).all():
             found["ir"].append(ir_spectrum(dipoles, step, heat, **options))
+    for count in sorted(short):  # replicas have as many as each other
+        complain(
+            f"{label}: no spectrum of the velocities of {count} frames behind the equilibration, "
+            f"{FEWEST} are needed"
+        )
     for kind, spectra in found.items():
         if not spectra:
             continue

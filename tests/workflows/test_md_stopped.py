@@ -192,3 +192,18 @@ def test_command_writes_the_frame_and_the_reason(tmp_path, monkeypatch, name, co
         if name != "lost":
             np.testing.assert_allclose(last.positions, found["positions"], atol=1e-7)
             assert last.info["step"] == found["steps"] > 0
+
+
+def test_replicas_that_stopped_are_told_by_name(tmp_path, monkeypatch, capsys):
+    """A stretched bond heats up: beyond what is allowed at 10 K, not at 5000 K."""
+    monkeypatch.chdir(tmp_path)
+    write("h2.xyz", Atoms("H2", [(0, 0, 0), (0, 0, 1.0)]))
+    line = "md h2.xyz --method PM3 --temperatures 10,5000 --replicas 2 --steps 100 --no-figure"
+    assert cli.main(line.split()) == 1
+    printed = capsys.readouterr()
+    for name in ("h2_10K_00", "h2_10K_01"):
+        assert f"mlseqm: {name}: stopped at step" in printed.err
+    assert "h2.xyz" not in printed.out + printed.err
+    assert printed.err.count("no spectrum of the velocities of 26 frames") == 1
+    summary = json.loads((tmp_path / "mlseqm_md.json").read_text())
+    assert summary["results"]["unconverged"] == ["h2_10K_00", "h2_10K_01"]
