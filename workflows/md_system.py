@@ -18,6 +18,7 @@ from ase_mlseqm.molecule import Molecule
 from ase_mlseqm.summary import jsonable
 
 from .computed import keywords
+from .states import state_of, stated_as
 
 if TYPE_CHECKING:  # torch is imported with the first engine, not with this module
     from ase_mlseqm import Engine
@@ -74,6 +75,11 @@ class System:
         """What of it decides on energies, JSON-able."""
         said = {"unrestricted": self.unrestricted, "field": self.field}
         return {"model": self.engine.model.name, "calculator": jsonable(said | self.keywords)}
+
+    def stated(self, atoms: Atoms) -> Atoms:
+        """Copy whose ``info`` says what is computed, as that of :func:`~.states.stated`."""
+        state = state_of(atoms, self.charge, self.multiplicity)
+        return stated_as(atoms, self.engine.model.name, *state)
 
     def molecule(self, atoms: Atoms) -> Molecule:
         """For the engine.

@@ -131,7 +131,10 @@ class _Replica:
                 raise InputError(f"{kind} is not for replicas, which know FixAtoms: run this alone")
         check_masses(atoms)
         self.config, self.index, self.system, self.step = config, index, system, 0
-        self.atoms = atoms.copy()
+        try:
+            self.atoms = system.stated(atoms)
+        except InputError as error:
+            raise InputError(f"replica {index}: {error}") from None
         self.masses = atoms.get_masses()[:, None]
         field = is_on(system.field)
         self.freedom = degrees_of_freedom(atoms, config, field)
@@ -209,6 +212,7 @@ class _Replica:
 
     def _give_up(self, reason: str) -> None:
         self.failed = self.atoms.copy()
+        self.failed.info.pop("status", None)
         when = f"stopped after step {self.step - 1}" if self.last else "not even started"
         self.last = self.last or self.failed
         self.end, self.message = End.FAILED, f"{when}, {reason}"

@@ -18,8 +18,7 @@ def state(atoms: Atoms, calc: BaseCalculator | None = None) -> tuple[int, int]:
     in there agree.
     """
     given = set(_keywords(calc))
-    charge, multiplicity = charge_and_multiplicity(atoms, *(given.pop() if len(given) == 1 else ()))
-    return charge, multiplicity or 1 + (int(atoms.numbers.sum()) - charge) % 2
+    return state_of(atoms, *(given.pop() if len(given) == 1 else (None, None)))
 
 
 def _keywords(calc: BaseCalculator | None) -> list[tuple[int | None, int | None]]:
@@ -35,12 +34,23 @@ def stated(atoms: Atoms, calc: BaseCalculator) -> Atoms:
 
     All that is made from it can be computed again from its file alone.
     """
-    charge, multiplicity = state(atoms, calc)
+    if not isinstance(calc, MLSEQM):
+        state(atoms, calc)
+        return without_results(atoms)
+    return stated_as(atoms, engine_for(calc.parameters).model.name, *state(atoms, calc))
+
+
+def stated_as(atoms: Atoms, method: str, charge: int, multiplicity: int) -> Atoms:
+    """The copy of :func:`stated` for this method and state."""
     copy = without_results(atoms)
-    if isinstance(calc, MLSEQM):
-        method = engine_for(calc.parameters).model.name
-        copy.info |= {"method": method, "status": "converged"}
-        copy.info |= {"charge": charge, "multiplicity": multiplicity}
-        if "spin" in copy.info:
-            copy.info["spin"] = multiplicity
+    copy.info |= {"method": method, "status": "converged"}
+    copy.info |= {"charge": charge, "multiplicity": multiplicity}
+    if "spin" in copy.info:
+        copy.info["spin"] = multiplicity
     return copy
+
+
+def state_of(atoms: Atoms, charge: int | None, multiplicity: int | None) -> tuple[int, int]:
+    """Charge and multiplicity of atoms with these keywords."""
+    found, spin = charge_and_multiplicity(atoms, charge, multiplicity)
+    return found, spin or 1 + (int(atoms.numbers.sum()) - found) % 2

@@ -266,6 +266,26 @@ def test_replicas_with_a_calculator():
         replicas([water], Springs(water.positions), config)
 
 
+def test_frames_of_replicas_state_what_was_computed(tmp_path):
+    """As those of a single run: a charge that was a keyword was in no file of an ion."""
+    ion = Atoms("CO3", [(0, 0, 0), (1.3, 0, 0), (-0.65, 1.13, 0), (-0.65, -1.13, 0)])
+    config, water = MDConfig(steps=4), molecule("H2O")
+    (found,) = replicas([ion], MLSEQM(method="PM3", charge=-2), config, stems=[tmp_path / "a"])
+    frame = read(tmp_path / "a_md.extxyz", 0)
+    assert (frame.info["charge"], frame.info["multiplicity"]) == (-2, 1)
+    frame.calc = MLSEQM(method="PM3")
+    first = found.table["potential_eV"][0]
+    assert frame.get_potential_energy() == pytest.approx(first, abs=1e-6)
+    replicas([water], MLSEQM(method="PM3"), config, stems=[tmp_path / "b"])
+    frame = read(tmp_path / "b_md.extxyz", 0)  # the charge zero, which nobody gave, gives way
+    frame.calc = MLSEQM(method="PM3", charge=1)
+    frame.get_potential_energy()
+    assert frame.calc.singlepoint.charge == 1
+    water.info["charge"] = 1
+    with pytest.raises(InputError, match="replica 0: the charge is given twice"):
+        replicas([water], MLSEQM(method="PM3", charge=-1))
+
+
 def test_extrapolation():
     assert weights(1) == [1]
     assert weights(3) == [3, -3, 1]
