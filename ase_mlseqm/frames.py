@@ -135,31 +135,41 @@ def output_stems(files: Iterable[str], several: Collection[str] = ()) -> dict[st
     Those of ``several`` get the number of a frame behind it, as another file may be called.
     """
     stems: dict[str, str] = {}
+    used: set[str] = set()
+    heads: set[str] = set()  # of stems that look like those of numbered frames
+    numbered: set[str] = set()  # stems of several
+    next_number: dict[tuple[str, bool], int] = {}  # what was taken stays taken
 
-    def taken(file: str, stem: str) -> bool:
-        return any(
-            stem == other
-            or (known in several and _is_frame_of(stem, other))
-            or (file in several and _is_frame_of(other, stem))
-            for known, other in stems.items()
-        )
+    def taken(stem: str, has_several: bool) -> bool:
+        return stem in used or _head(stem) in numbered or (has_several and stem in heads)
 
     for file in files:
         if file in stems:
             continue
-        path = Path(file)
+        path, has_several = Path(file), file in several
         if path.suffix in PACKED:
             path = path.with_suffix("")
-        stem, number = path.stem, 2
-        while taken(file, stem):
-            stem = f"{path.stem}_{number}"
+        stem, kind = path.stem, (path.stem, has_several)
+        number = next_number.get(kind, 2)
+        while taken(stem, has_several):
+            # with four digits it would be a frame of the first file
+            shown = f"{number:_}" if path.stem in numbered else number
+            stem = f"{path.stem}_{shown}"
             number += 1
         stems[file] = stem
+        next_number[kind] = number
+        used.add(stem)
+        if (head := _head(stem)) is not None:
+            heads.add(head)
+        if has_several:
+            numbered.add(stem)
     return stems
 
 
-def _is_frame_of(stem: str, other: str) -> bool:
-    return re.fullmatch(re.escape(other) + r"_\d{4,}", stem) is not None
+def _head(stem: str) -> str | None:
+    """What is before the number, where the stem is as that of a numbered frame."""
+    found = re.fullmatch(r"(.*)_\d{4,}", stem, re.DOTALL)
+    return found and found[1]
 
 
 def frame_stems(frames: Sequence[Frame]) -> dict[str, str]:

@@ -311,6 +311,21 @@ def test_numbered_frames_are_not_taken_for_other_files():
     assert list(output_stems(["m.xyz", "m_0000.xyz"]).values()) == ["m", "m_0000"]
 
 
+def test_thousands_of_files_of_one_name_are_told_apart():
+    # in a process of its own: names that are never free would be looked for without end
+    code = """
+from ase_mlseqm.frames import output_stems
+files = [f"{k}/m.xyz" for k in range(3000)]
+for several in ((), files[:1], files):
+    found = output_stems(files, set(several))
+    stems, numbered = set(found.values()), {f"m_{k:04d}" for k in range(3000)}
+    assert len(stems) == 3000 and (not several or not stems & numbered)
+    others = {f"other_{k}.xyz": f"other_{k}" for k in range(3000)}
+    assert output_stems(others, others) == others
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_a_frame_that_is_named_twice_is_taken_once(mlseqm):
     write("two.extxyz", several("H2O", "HF"))
     out = mlseqm("sp", "two.extxyz@1", "two.extxyz", "--json")[1]
