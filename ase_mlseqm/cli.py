@@ -1,16 +1,19 @@
 """The command line ``mlseqm``; every other command has a module of its own.
 
 Exit codes: 0 all well; 1 something did not converge; 2 bad input (what could be computed was);
-130 interrupted (what was computed until then is written).
+130 interrupted, by SIGTERM as by Ctrl-C (what was computed until then is written).
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -115,9 +118,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not have all letters
             stream.reconfigure(errors="backslashreplace")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _terminable():
         warnings.showwarning = _warn
         return _main()
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM is Ctrl-C: what was done is written before the scheduler of a cluster kills."""
+    in_charge = threading.current_thread() is threading.main_thread()  # of signals
+    if not in_charge or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # some send it twice
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _main() -> int:

@@ -243,7 +243,8 @@ def test_interruption_before_anything(mlseqm, monkeypatch, folder):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_control_c(folder):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_control_c(folder, name):
     write("a.xyz", molecule("C6H6"))
     process = subprocess.Popen(
         [sys.executable, "-m", "ase_mlseqm.cli", "relax", "a.xyz", "--trajectory"]
@@ -259,7 +260,7 @@ def test_control_c(folder):
     trajectory = folder / "a.traj"
     while process.poll() is None and not (trajectory.exists() and trajectory.stat().st_size > 2e4):
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     out, err = process.communicate()
     watchdog.cancel()
     assert process.returncode == 130
@@ -267,6 +268,40 @@ def test_control_c(folder):
     assert "Traceback" not in err
     assert "NO" in out
     assert not read("a_relaxed.extxyz").info["relaxed"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_a_scheduler_that_ends_the_run_takes_no_single_points(folder):
+    write("a.extxyz", several("H2O", "C6H6"))  # of sizes that do not go into one batch
+    program = """
+import os, signal, sys
+from ase_mlseqm import Engine
+from ase_mlseqm.entry import main
+
+original, done = Engine._run_batch, []
+
+def run(self, *args, **keywords):
+    if done:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:  # as timeout does, which sends it to the process and to its group
+            os.kill(os.getpid(), signal.SIGTERM)
+    done.append(None)
+    return original(self, *args, **keywords)
+
+Engine._run_batch = run
+sys.argv[1:] = ["sp", "a.extxyz", "--method", "PM3"]
+sys.exit(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 130, done.stderr
+    assert "interrupted; 1 molecules were computed" in done.stderr
+    assert read("a_sp.extxyz").get_chemical_formula() == "C6H6"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
