@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from .jobs import Job
-from .memory import LARGE
+from .memory import LARGE, physical
 
 MAX_BATCH = 128
 """Molecules in a batch: enough to hide the cost of issuing operations, small enough for caches."""
@@ -102,23 +102,15 @@ def default_memory(device: torch.device) -> float:
         # what torch keeps of what it has freed counts as used
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return 0.5 * (torch.cuda.mem_get_info(device)[0] + kept)
-    return 0.25 * (_physical_memory() or 4.0 * UNKNOWN_MEMORY)
-
-
-def _physical_memory() -> float | None:
-    """Bytes that the machine has; None if it does not tell, as Windows."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError):
-        return None
+    return 0.25 * (physical() or 4.0 * UNKNOWN_MEMORY)
 
 
 def is_too_large(job: Job, device: torch.device, diis_size: int) -> bool:
-    """Whether a molecule alone needs more than the machine has.
+    """Whether a molecule alone needs more than there is.
 
     Linux gives memory that is not there, and then ends the process with all its results.
     """
-    there = _physical_memory() if device.type == "cpu" else None
+    there = physical() if device.type == "cpu" else None
     return there is not None and _memory(job, diis_size, device) > OVERESTIMATE * there
 
 

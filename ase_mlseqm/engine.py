@@ -53,8 +53,8 @@ class Engine:
     scf : SCFSettings
     max_memory : float, optional
         Bound of the memory of the batches computed at one time, bytes; a molecule alone may take
-        more.  Default: a quarter of the machine's memory on the CPU, half of the free memory of a
-        GPU.
+        more.  Default: a quarter of the memory of the machine, or of what a job on a cluster may
+        have of it, on the CPU; half of the free memory of a GPU.
     dispersion : Dispersion or str, optional
         Correction to add, as in ``"wb97x-d3bj"``.
     committee : Committee, optional

@@ -17,6 +17,7 @@ from mixture import MIXED, atoms_of, same
 from ase_mlseqm import Engine, Status, evaluate
 from ase_mlseqm import buckets as buckets_module
 from ase_mlseqm import engine as engine_module
+from ase_mlseqm import memory as memory_module
 from ase_mlseqm.batch import Molecule, padded_numbers
 from ase_mlseqm.jobs import Job
 from ase_mlseqm.singlepoint import PROPERTIES
@@ -254,10 +255,45 @@ def test_a_copy_of_a_process_does_not_wait_for_its_threads():
 
 def test_a_molecule_larger_than_the_machine_is_not_begun(monkeypatch):
     """Linux would end the process, and lose the others."""
-    monkeypatch.setattr(buckets_module, "_physical_memory", lambda: 3e5)
+    monkeypatch.setattr(buckets_module, "physical", lambda: 3e5)
     small, big = Engine("PM3", max_memory=1e6).run([build("H2O"), build("C6H6")])
     assert small.converged
     assert big.status is Status.OUT_OF_MEMORY
+
+
+JOB = "slurm/job_7"
+GROUPS = {
+    "version 2": (f"0::/{JOB}/step_0", f"{JOB}/memory.max", "memory.max"),
+    "version 1": (
+        f"5:cpu,cpuacct:/other\n4:memory:/{JOB}/step_0\n0::/",
+        f"memory/{JOB}/memory.limit_in_bytes",
+        "memory/memory.limit_in_bytes",
+    ),
+    # in a container the group is the root of what is to be seen
+    "container": ("0::/pod/one", "memory.max", "pod/memory.max"),
+}
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_a_job_on_a_cluster_has_its_share_of_the_memory(kind, tmp_path, monkeypatch):
+    """Files as Linux has them (cgroup-v2.rst, cgroup-v1/memory.rst): a job of 1 GB."""
+    groups, limited, unlimited = GROUPS[kind]
+    (tmp_path / "groups").write_text(groups + "\n")
+    none = "max\n" if "max" in unlimited else f"{2**63 - 4096}\n"
+    files = {limited: "1000000000\n", unlimited: none}
+    for name, text in files.items():
+        (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fs" / name).write_text(text)
+    share = memory_module.share(tmp_path / "groups", tmp_path / "fs")
+    monkeypatch.setattr(memory_module, "share", lambda: share)
+    assert buckets_module.default_memory(CPU) == 2.5e8
+    assert Engine("PM3").max_memory == 2.5e8
+
+
+def test_a_machine_without_groups_has_all_its_memory(tmp_path):
+    assert memory_module.share(tmp_path / "none", tmp_path) == float("inf")
+    (tmp_path / "groups").write_text("nonsense\n0::/\n")
+    assert memory_module.share(tmp_path / "groups", tmp_path) == float("inf")
 
 
 @pytest.mark.parametrize("unrestricted", [False, True])
@@ -266,7 +302,7 @@ def test_what_was_asked_for_is_no_number_where_memory_was_too_small(unrestricted
     asked = [name for name in PROPERTIES if name not in MATRICES]
     settings = {"properties": asked, "unrestricted": unrestricted}
     (expected,) = Engine("PM3").run([build("H2O")], **settings)
-    monkeypatch.setattr(buckets_module, "_physical_memory", lambda: 1.0)
+    monkeypatch.setattr(buckets_module, "physical", lambda: 1.0)
     (found,) = Engine("PM3").run([build("H2O")], **settings)
     assert found.status is Status.OUT_OF_MEMORY
     for field in dataclasses.fields(found):
