@@ -29,7 +29,8 @@ COLUMNS = (
 CHECKPOINT_SECONDS = 5.0
 """Shortest time between two checkpoints; what lies behind the last one is computed again."""
 CHECKPOINT_COST = 0.2
-"""Seconds that one may take; where it takes longer they are further apart by as much."""
+"""Seconds that one may take, or those of all that are written in turn; where it takes longer they
+are further apart by as much."""
 
 StepCallback = Callable[[int, float, float], None]
 """Called with step, temperature (K) and total energy (eV)."""
@@ -119,10 +120,15 @@ class Log:
         JSON-able; a checkpoint that has another one belongs to another run.
     interval : int
         Steps between two frames.
+    in_turn : int
+        Logs that one process writes, one after the other.
     """
 
-    def __init__(self, files: Files | None, identity: dict[str, Any], interval: int) -> None:
+    def __init__(
+        self, files: Files | None, identity: dict[str, Any], interval: int, in_turn: int = 1
+    ) -> None:
         self.files, self.identity, self.interval = files, identity, interval
+        self._in_turn = in_turn
         self.rows: list[tuple[float, ...]] = []
         self._trajectory = None if files is None else files.trajectory
         self._frames: list[Atoms] = []
@@ -205,7 +211,7 @@ class Log:
             return
         start = time.monotonic()
         # a trajectory in HDF5 is copied every time: rarely when it is long
-        pause = CHECKPOINT_SECONDS * max(1.0, self._cost / CHECKPOINT_COST)
+        pause = CHECKPOINT_SECONDS * max(1.0, self._cost * self._in_turn / CHECKPOINT_COST)
         if not force and start - self._written < pause:
             return
         if not self._saved and not self.files.checkpoint.exists():

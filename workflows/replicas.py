@@ -91,7 +91,7 @@ def replicas(
         heat = config.temperature if temperatures is None else float(temperatures[index])
         own = dataclasses.replace(config, temperature=heat)
         stem = None if stems is None else Path(stems[index])
-        runs.append(_Replica(structure(molecule), own, index, stem, system))
+        runs.append(_Replica(structure(molecule), own, index, stem, system, len(atoms)))
     active = runs
     try:
         while active:
@@ -123,7 +123,13 @@ class _Replica:
     """One molecule on its way; alternates between :meth:`complete` and :meth:`move`."""
 
     def __init__(
-        self, atoms: Atoms, config: MDConfig, index: int, stem: Path | None, system: System
+        self,
+        atoms: Atoms,
+        config: MDConfig,
+        index: int,
+        stem: Path | None,
+        system: System,
+        count: int,
     ) -> None:
         for constraint in atoms.constraints:
             if not isinstance(constraint, FixAtoms):
@@ -151,6 +157,7 @@ class _Replica:
             None if stem is None else Files(stem, config.format),
             config.identity(atoms) | {"replica": index} | system.identity,
             config.interval,
+            in_turn=count,
         )
         self.saved = self.log.restore()
         if self.saved is None:
