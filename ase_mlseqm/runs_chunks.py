@@ -28,6 +28,8 @@ from .workflows.settle import relaxation_file
 
 CHUNK_SECONDS = 20.0
 """As many frames again are computed together while the last ones took less than that."""
+KEPT = 32
+"""Frames of which earlier runs have the results, in one chunk; more where more are computed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +75,8 @@ class Done:
 
     Attributes
     ----------
-    result : object or Exception
-        The result of the workflow, or why there is none.
+    result : object or Exception or None
+        The result of the workflow, or why there is none; None before it is computed.
     atoms : ase.Atoms or None
         The structure of the result, with the notes of the frame.
     point : SinglePoint or None
@@ -100,17 +102,18 @@ def in_chunks(
     left_behind = {path: path.read_bytes() for path in unfinished if path.exists()}
     count, refused = 1, False
     while frames:
-        chunk, frames = frames[:count], frames[count:]
         start = time.monotonic()
-        names = [output_stem(frame, stems) for frame in chunk]
+        chunk = _next(run, calc, frames, stems, workflow, count)
+        frames = frames[len(chunk) :]
+        anything_new = any(one.result is None for one in chunk)
         calc.reset()  # the result must not depend on the molecules before
-        results = _kept_or_new(run, calc, chunk, names, workflow, cache, advance)
-        done = _with_points(run, calc, map(Done, chunk, names, results))
+        done = _with_points(run, calc, _computed(run, calc, chunk, workflow, cache, advance))
         refused |= any(isinstance(one.result, NotContinued) for one in done)
         _clear(unfinished, left_behind)
         run.summary.lap("compute")
-        fast = time.monotonic() - start < CHUNK_SECONDS
-        count = 2 * count if fast else max(1, count // 2)
+        if anything_new:  # reading says nothing of how long it takes to compute
+            fast = time.monotonic() - start < CHUNK_SECONDS
+            count = 2 * count if fast else max(1, count // 2)
         yield from done
     if not refused:
         _clear(unfinished, {})
@@ -125,7 +128,7 @@ def _clear(paths: Iterable[Path], left_behind: dict[Path, bytes]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _with_points(run: Run, calc: MLSEQM, found: Iterable[Done]) -> list[Done]:
+def _with_points(run: Run, calc: MLSEQM, found: list[Done]) -> list[Done]:
     """All properties of the structures of the results."""
 
     def located(done: Done) -> Done:
@@ -158,27 +161,37 @@ def _with_points(run: Run, calc: MLSEQM, found: Iterable[Done]) -> list[Done]:
     return dones
 
 
-def _kept_or_new(
+def _next(
     run: Run,
     calc: MLSEQM,
     frames: list[Frame],
-    stems: list[str],
+    stems: dict[str, str],
     workflow: Workflow,
-    cache: Path,
-    advance: Any,
-) -> list[Any]:
-    """The results in the files of the frames, or new ones, which are written there."""
-    keys = [_fingerprint(calc, frame, workflow.config) for frame in frames]
-    good = [
-        (key, *(_fingerprint(calc, frame, config) for config in workflow.richer))
-        for frame, key in zip(frames, keys, strict=True)
-    ]
-    paths = [run.out / f"{stem}_{workflow.suffix}.json" for stem in stems]
-    results = [_kept(run, path, some, workflow) for path, some in zip(paths, good, strict=True)]
-    new = [k for k, result in enumerate(results) if result is None]
+    count: int,
+) -> list[Done]:
+    """The next frames with the results in their files; ``count`` or fewer have none."""
+    chunk: list[Done] = []
+    new = 0
+    for frame in frames[: max(count, KEPT)]:
+        stem = output_stem(frame, stems)
+        configs = (workflow.config, *workflow.richer)
+        keys = [_fingerprint(calc, frame, config) for config in configs]
+        result = _kept(run, run.out / f"{stem}_{workflow.suffix}.json", keys, workflow)
+        chunk.append(Done(frame, stem, result))
+        new += result is None
+        if new == count:
+            break
+    return chunk
+
+
+def _computed(
+    run: Run, calc: MLSEQM, chunk: list[Done], workflow: Workflow, cache: Path, advance: Any
+) -> list[Done]:
+    """The same with new results where there were none, which are written to the files."""
+    new = [k for k, done in enumerate(chunk) if done.result is None]
     if not new:
-        return results
-    name = frames[new[0]].name
+        return chunk
+    name = chunk[new[0]].frame.name
     if len(new) > 1:
         advance(0, f"{name} and {len(new) - 1} more together")
 
@@ -189,21 +202,24 @@ def _kept_or_new(
         advance(0, f"{name}: {done} of {every} displacements")
 
     found = workflow.compute(
-        [frames[k].atoms for k in new],
+        [chunk[k].frame.atoms for k in new],
         calc,
         workflow.config,
         cache=cache,
         callback=displaced,
         relax_callback=step,
     )
+    out = list(chunk)
     for k, result in zip(new, found, strict=True):
-        results[k] = result
+        out[k] = dataclasses.replace(chunk[k], result=result)
         if not isinstance(result, Exception):
-            content = {"fingerprint": keys[k], "result": result.to_dict()}
-            if paths[k].exists():  # otherwise these files may be anybody's
-                _remove(run.out / f"{stems[k]}{end}" for end in workflow.made)
-            run.write_json(paths[k], workflow.units, **content)
-    return results
+            stem, key = chunk[k].stem, _fingerprint(calc, chunk[k].frame, workflow.config)
+            path = run.out / f"{stem}_{workflow.suffix}.json"
+            content = {"fingerprint": key, "result": result.to_dict()}
+            if path.exists():  # otherwise these files may be anybody's
+                _remove(run.out / f"{stem}{end}" for end in workflow.made)
+            run.write_json(path, workflow.units, **content)
+    return out
 
 
 def _remove(paths: Iterable[Path]) -> None:

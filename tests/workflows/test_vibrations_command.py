@@ -103,7 +103,28 @@ def test_command_computes_frames_together(tmp_path, monkeypatch, capsys, engine_
         "mlseqm_vib.json",
     ]
     assert cli.main([*line, "--out", "b"]) == 2
-    assert calls == [1, 2, 2, 2]  # the first frame is not computed again
+    # the first frame is not computed again, and says nothing of how many to compute together
+    assert calls == [1, 2, 1, 2, 1]
+
+
+def test_frames_that_are_read_make_no_large_chunks(tmp_path, monkeypatch, capsys):
+    """Thousands that are known would be followed by thousands that are computed at once."""
+    monkeypatch.chdir(tmp_path)
+    frames = [Atoms("H2", [(0, 0, 0), (0, 0, 0.7 + 0.001 * k)]) for k in range(40)]
+    write("many.xyz", frames)
+    line = ["--method", "PM3", "--no-spectrum", "--no-animate", "--json", "--no-relax"]
+    assert cli.main(["vib", "many.xyz@:36", *line]) == 0
+    original, calls = runs_vibrations.vibrations, []
+
+    def counted(structures, *args, **keywords):
+        calls.append(len(structures))
+        return original(structures, *args, **keywords)
+
+    monkeypatch.setattr(runs_vibrations, "vibrations", counted)
+    assert cli.main(["vib", "many.xyz", *line]) == 0
+    assert calls == [1, 2, 1]
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [entry["frame"] for entry in report["molecules"]] == list(range(40))
 
 
 def test_killed_run_goes_on(tmp_path, monkeypatch):
