@@ -134,6 +134,7 @@ class Log:
         self._frames: list[Atoms] = []
         self._saved, self._sizes = 0, [0, 0]  # rows in the checkpoint, and sizes of the files
         self._written, self._cost = time.monotonic(), 0.0
+        self._stamp: tuple[int, ...] | None = None  # of the checkpoint as this run knows it
 
     def restore(self) -> dict[str, Any] | None:
         """The state of the last checkpoint, if there is one; later lines and frames are cut off.
@@ -146,7 +147,8 @@ class Log:
         if self.files is None or self._trajectory is None:
             return None
         table, frames, path = self.files.table, self.files.frames, self.files.checkpoint
-        if not path.exists():
+        self._stamp = _stamp(path)
+        if self._stamp is None:
             for file in (table, frames):
                 if file.exists() and file.stat().st_size:
                     raise InputError(
@@ -204,6 +206,11 @@ class Log:
 
         Arrays of ``state`` are stored as they are, anything else as JSON.  Ctrl-C may have come
         between two steps of this, and be followed by another call.
+
+        Raises
+        ------
+        InputError
+            When another process has written the same files meanwhile, which stay as they are.
         """
         while self.rows and self.rows[-1][0] > state["step"]:
             self.rows.pop()  # Ctrl-C came before the state that belongs to it
@@ -214,9 +221,15 @@ class Log:
         pause = CHECKPOINT_SECONDS * max(1.0, self._cost * self._in_turn / CHECKPOINT_COST)
         if not force and start - self._written < pause:
             return
-        if not self._saved and not self.files.checkpoint.exists():
+        stamp = _stamp(self.files.checkpoint)
+        if stamp is not None and stamp != self._stamp:
+            raise InputError(
+                f"{self.files.checkpoint} was written by another run meanwhile: let one run at a "
+                "time write there, or write elsewhere"
+            )
+        if not self._saved and stamp is None:
             # files without a checkpoint are those of a run that has lost it, however early it ends
-            _write_checkpoint(self.files.checkpoint, {"begun": True})
+            self._keep({"begun": True})
         self._cut(self._sizes)
         with named_errors(self.files.table), self.files.table.open("a") as file:
             file.write("" if self._sizes[0] else ",".join(COLUMNS) + "\n")
@@ -230,10 +243,17 @@ class Log:
             (arrays if isinstance(value, np.ndarray) else plain)[name] = value
         sizes = [self.files.table.stat().st_size, self._trajectory.size()]
         about = {"identity": self.identity, "sizes": sizes, "state": plain}
-        _write_checkpoint(self.files.checkpoint, about, **arrays)
+        self._keep(about, **arrays)
         self._saved, self._sizes, self._frames = len(self.rows), sizes, []
         self._written = time.monotonic()
         self._cost = self._written - start
+
+    def _keep(self, about: dict[str, Any], **arrays: np.ndarray) -> None:
+        assert self.files is not None
+        try:
+            _write_checkpoint(self.files.checkpoint, about, **arrays)
+        finally:  # Ctrl-C may come when it has taken its place
+            self._stamp = _stamp(self.files.checkpoint)
 
     def end(self, message: str, last: list[Atoms]) -> None:
         """What stopped the run and its last frames; without these it was not stopped."""
@@ -246,6 +266,15 @@ class Log:
         """The columns by name."""
         values = np.array(self.rows).reshape(-1, len(COLUMNS))
         return dict(zip(COLUMNS, values.T.copy(), strict=True))
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What tells a file from one that has taken its place; None for no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _write_checkpoint(path: Path, about: dict[str, Any], **arrays: np.ndarray) -> None:

@@ -54,6 +54,23 @@ def test_restart_equals_an_uninterrupted_run(ensemble, tmp_path, monkeypatch):
     )
 
 
+def test_a_run_leaves_the_files_of_another_one_alone(grid, tmp_path, monkeypatch):
+    """As when the same job was submitted twice."""
+    monkeypatch.setattr(md_log, "CHECKPOINT_SECONDS", 0.0)
+    whole = dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "whole")
+    found = []
+
+    def other(step, *_):
+        if step == 7:
+            found.append(dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "one"))
+
+    with pytest.raises(InputError, match=r"one_md\.checkpoint\.npz was written by another run"):
+        dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "one", callback=other)
+    same(found[0], whole)
+    for end in ("_md.csv", "_md.extxyz"):
+        assert (tmp_path / f"one{end}").read_text() == (tmp_path / f"whole{end}").read_text()
+
+
 def test_checkpoints_of_many_replicas_take_little_of_the_time(grid, tmp_path, monkeypatch):
     """On a disk where one takes half a second; a step takes one."""
     now = {"computing": 0.0, "writing": 0.0}
