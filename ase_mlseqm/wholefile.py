@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .errors import InputError
+
 if TYPE_CHECKING:
     from ase import Atoms
     from matplotlib.figure import Figure
@@ -27,6 +29,43 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+class OneWriter:
+    """Tells where another process has written a file meanwhile, as of a job submitted twice.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is replaced in one piece, as by :func:`write_whole`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stamp: tuple[int, ...] | None = None
+        self.look()
+
+    def look(self) -> bool:
+        """Take the file as it is now for this process's; whether there is one."""
+        self._stamp = self._found()
+        return self._stamp is not None
+
+    def check(self) -> bool:
+        """Whether there is a file; :class:`InputError` where it is not this process's."""
+        found = self._found()
+        if found is not None and found != self._stamp:
+            raise InputError(
+                f"{self.path} was written by another run meanwhile: let one run at a time write "
+                "there, or write elsewhere"
+            )
+        return found is not None
+
+    def _found(self) -> tuple[int, ...] | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.wholefile import named_errors, write_whole
+from ase_mlseqm.wholefile import OneWriter, named_errors, write_whole
 
 from .trajectory import Trajectory, trajectory, write_last
 
@@ -134,7 +134,7 @@ class Log:
         self._frames: list[Atoms] = []
         self._saved, self._sizes = 0, [0, 0]  # rows in the checkpoint, and sizes of the files
         self._written, self._cost = time.monotonic(), 0.0
-        self._stamp: tuple[int, ...] | None = None  # of the checkpoint as this run knows it
+        self._mine = None if files is None else OneWriter(files.checkpoint)
 
     def restore(self) -> dict[str, Any] | None:
         """The state of the last checkpoint, if there is one; later lines and frames are cut off.
@@ -144,11 +144,10 @@ class Log:
         InputError
             When the checkpoint is damaged, of another run, or missing where its files are there.
         """
-        if self.files is None or self._trajectory is None:
+        if self.files is None or self._trajectory is None or self._mine is None:
             return None
         table, frames, path = self.files.table, self.files.frames, self.files.checkpoint
-        self._stamp = _stamp(path)
-        if self._stamp is None:
+        if not self._mine.look():
             for file in (table, frames):
                 if file.exists() and file.stat().st_size:
                     raise InputError(
@@ -214,20 +213,14 @@ class Log:
         """
         while self.rows and self.rows[-1][0] > state["step"]:
             self.rows.pop()  # Ctrl-C came before the state that belongs to it
-        if self.files is None or self._trajectory is None:
+        if self.files is None or self._trajectory is None or self._mine is None:
             return
         start = time.monotonic()
         # a trajectory in HDF5 is copied every time: rarely when it is long
         pause = CHECKPOINT_SECONDS * max(1.0, self._cost * self._in_turn / CHECKPOINT_COST)
         if not force and start - self._written < pause:
             return
-        stamp = _stamp(self.files.checkpoint)
-        if stamp is not None and stamp != self._stamp:
-            raise InputError(
-                f"{self.files.checkpoint} was written by another run meanwhile: let one run at a "
-                "time write there, or write elsewhere"
-            )
-        if not self._saved and stamp is None:
+        if not self._mine.check() and not self._saved:
             # files without a checkpoint are those of a run that has lost it, however early it ends
             self._keep({"begun": True})
         self._cut(self._sizes)
@@ -249,11 +242,11 @@ class Log:
         self._cost = self._written - start
 
     def _keep(self, about: dict[str, Any], **arrays: np.ndarray) -> None:
-        assert self.files is not None
+        assert self._mine is not None
         try:
-            _write_checkpoint(self.files.checkpoint, about, **arrays)
+            _write_checkpoint(self._mine.path, about, **arrays)
         finally:  # Ctrl-C may come when it has taken its place
-            self._stamp = _stamp(self.files.checkpoint)
+            self._mine.look()
 
     def end(self, message: str, last: list[Atoms]) -> None:
         """What stopped the run and its last frames; without these it was not stopped."""
@@ -266,15 +259,6 @@ class Log:
         """The columns by name."""
         values = np.array(self.rows).reshape(-1, len(COLUMNS))
         return dict(zip(COLUMNS, values.T.copy(), strict=True))
-
-
-def _stamp(path: Path) -> tuple[int, ...] | None:
-    """What tells a file from one that has taken its place; None for no file."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _write_checkpoint(path: Path, about: dict[str, Any], **arrays: np.ndarray) -> None:

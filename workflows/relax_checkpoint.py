@@ -15,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 
 from ase_mlseqm.broken_files import is_empty, not_continued
-from ase_mlseqm.wholefile import NotWritten, write_whole_frames
+from ase_mlseqm.wholefile import NotWritten, OneWriter, write_whole_frames
 
 from .computed import fingerprint
 from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
@@ -38,6 +38,8 @@ class Checkpoint:
     systems : sequence of ase.Atoms
         Starts.  What the file has of one is used where calculator and settings are the same, but
         for the number of steps.
+    one_writer : bool
+        Whether a file that another process has begun meanwhile is refused.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Checkpoint:
         systems: Sequence[Atoms],
         calc: BaseCalculator,
         config: RelaxConfig,
+        one_writer: bool = False,
     ) -> None:
         self.path = path
+        self._start = OneWriter(path) if path is not None and one_writer else None
         self._next = 0.0
         self._warned = False
         if path is not None:
@@ -74,10 +78,19 @@ class Checkpoint:
         return {k: known[key] for k, key in enumerate(self.keys) if key in known}
 
     def write(self, histories: Sequence[_History], at_once: bool = False) -> None:
-        """Write what was reached, unless that was done only just now, or in any case."""
+        """Write what was reached, unless that was done only just now, or in any case.
+
+        Raises
+        ------
+        InputError
+            When it is the first time, and another process has written the file meanwhile.
+        """
         start = time.monotonic()
         if self.path is None or (start < self._next and not at_once):
             return
+        if self._start is not None:
+            self._start.check()
+            self._start = None
         frames = []
         for key, history in zip(self.keys, histories, strict=True):
             if history.last is not None:

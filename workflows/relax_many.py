@@ -76,6 +76,7 @@ def relax_many(
         cut off goes on from it.
     keep_checkpoint : bool
         Whether the file stays at the end: whoever still has to write the results removes it then.
+        A second run with it, begun at the same time, ends with an InputError.
     many : Many, optional
         What computes them with ``calc``; has their last densities afterwards.
 
@@ -106,7 +107,8 @@ def relax_many(
     works = {k: begun[k] for k in active}
     path = None if checkpoint is None else Path(checkpoint)
     many = many or Many(calc)
-    kept = Checkpoint(path, [starts[k] for k in active], calc, config)
+    # beside a file that stays are those of results, which a second run would write, too
+    kept = Checkpoint(path, [starts[k] for k in active], calc, config, one_writer=keep_checkpoint)
     for place, frame in kept.read().items():
         restore(works[active[place]].history, frame)
 

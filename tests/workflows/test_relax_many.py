@@ -195,6 +195,24 @@ def test_checkpoint(tmp_path, monkeypatch):
     assert Checkpoint(file, systems, calc, config).read() == {}
 
 
+def test_of_two_runs_with_one_checkpoint_the_second_is_refused(tmp_path):
+    """As jobs on parts of a file are that write into one folder: one would take the other's."""
+    file, settings = tmp_path / "c.extxyz", {"keep_checkpoint": True}
+    found = []
+
+    class Late(EMT):
+        def calculate(self, *args, **keywords):
+            if not found:
+                other = relax_many([shaken("H2O")], EMT(), checkpoint=file, **settings)
+                found.append((other, file.read_bytes()))
+            super().calculate(*args, **keywords)
+
+    with pytest.raises(InputError, match=r"c\.extxyz was written by another run meanwhile"):
+        relax_many([shaken("CH4")], Late(), checkpoint=file, **settings)
+    ((other,), content) = found[0]
+    assert other.converged and file.read_bytes() == content
+
+
 def test_nothing_and_nonsense():
     assert relax_many([], MLSEQM(), CONFIG) == []
     with pytest.raises(InputError, match="BFGS, LBFGS, FIRE for many"):
