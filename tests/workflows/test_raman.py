@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase.build import molecule
 from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
 from ase.io import write
 from PIL import Image
 from scipy import constants
@@ -134,7 +135,7 @@ def test_cross_section_by_hand():
         4 * np.pi * constants.c * 100 * frequency
     )  # <Q^2> of the ground state
     expected = np.pi**2 / constants.epsilon_0**2 * shifted**4 * moved * slope / 45
-    assert found * 1e-36 == pytest.approx(expected, rel=1e-6)
+    assert found == pytest.approx(expected * 1e36, rel=1e-6)
     lines = np.array([-500.0, 200.0, 2331.0])
     cold, hot = (cross_sections(lines, np.ones(3), 532.0, kelvin) for kelvin in (1.0, 500.0))
     excited = np.exp(-constants.h * constants.c * 2e4 / (constants.k * 500.0))
@@ -154,6 +155,28 @@ def test_thirteen_calculations(engine_calls):
     again = polarizability(molecule("H2O"), calc).tensor
     assert engine_calls == [1] * 13
     np.testing.assert_array_equal(again, polarizability(molecule("H2O"), MLSEQM(**PM3)).tensor)
+
+
+def test_a_field_of_the_calculator_is_the_middle_of_the_differences():
+    """Against dipoles in fields beside it; it makes the molecule softer by 7 %."""
+    atoms, dipoles = molecule("H2O"), []
+    for field in (2.05, 1.95):
+        atoms.calc = MLSEQM(**PM3, tolerance=1e-10, field=(0, 0, field))
+        dipoles.append(atoms.get_dipole_moment()[2])
+    expected = COULOMB * (dipoles[0] - dipoles[1]) / 0.1
+    inside = polarizability(molecule("H2O"), MLSEQM(**PM3, field=(0, 0, 2.0))).tensor[2, 2]
+    assert inside == pytest.approx(expected, rel=1e-5)
+    free = polarizability(molecule("H2O"), MLSEQM(**PM3)).tensor[2, 2]
+    assert abs(free - inside) > 0.02 * inside
+
+
+def test_constraints_do_not_count():
+    """Forces that they would take away are responses to the field, too."""
+    free, held = molecule("H2O"), molecule("H2O")
+    held.set_constraint(FixAtoms([0, 1]))
+    found, expected = (polarizability(atoms, MLSEQM(**PM3)) for atoms in (held, free))
+    np.testing.assert_array_equal(found.derivatives, expected.derivatives)
+    assert np.abs(found.derivatives[:6]).max() > 0.1 and held.constraints
 
 
 def test_strength_of_the_field_does_not_matter():
