@@ -57,6 +57,26 @@ def test_absorption_is_that_of_the_double_harmonic_approximation(oscillator):
         assert area == pytest.approx(expected, rel=2e-3)
 
 
+def test_motion_as_a_whole_adds_nothing(oscillator):
+    """Velocities that have a mean, and dipoles with a slope, of what flies or has a charge."""
+    still = power_spectrum(oscillator[1], np.array([MASS]), INTERVAL, HEAT)
+    flying = power_spectrum(oscillator[1] + [0.1, 0.0, -0.2], np.array([MASS]), INTERVAL, HEAT)
+    np.testing.assert_allclose(flying.intensities, still.intensities, atol=1e-12)
+    dipoles, time = SLOPE * oscillator[0], INTERVAL * np.arange(20000)[:, None]
+    one, other = (ir_spectrum(d, INTERVAL, HEAT) for d in (dipoles, dipoles + 1e-3 * time))
+    top = one.intensities.max()
+    np.testing.assert_allclose(other.intensities, one.intensities, rtol=0, atol=1e-9 * top)
+
+
+def test_lines_next_to_the_highest_that_frames_can_tell(oscillator):
+    """With frames 4 fs apart these are 4170 1/cm, of which nine tenths are shown."""
+    spectrum = ir_spectrum(SLOPE * oscillator[0][::4], 4 * INTERVAL, HEAT)
+    near = abs(spectrum.wavenumbers - 3600.0) < 60
+    area = trapezoid(spectrum.intensities[near], spectrum.wavenumbers[near])
+    assert area == pytest.approx(INFRARED * SLOPE**2 / MASS, rel=0.01)
+    assert spectrum.wavenumbers.max() == pytest.approx(0.9 * 4170, rel=1e-3)
+
+
 def test_lines_of_velocity_verlet_are_put_right():
     timestep, line = 0.5, 3600.0
     omega = 2.0 * np.pi * SPEED_OF_LIGHT * line
