@@ -13,6 +13,7 @@ from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.calculator import CalculatorError
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from PIL import Image
 from test_vibrations import FIXED, MOPAC, build
@@ -185,11 +186,22 @@ def test_what_is_missing_is_told_before_anything_is_computed(monkeypatch, engine
 
 
 def test_entropies_that_are_negative(water):
-    cold = ideal_gas(water, ThermoConfig(temperatures=(0.5, 300.0), symmetry_number=2))
-    assert cold.entropies[0] < 0 < cold.entropies[1]
+    cold = ideal_gas(water, ThermoConfig(temperatures=(0.1, 0.5, 300.0), symmetry_number=2))
+    assert cold.entropies[1] < 0 < cold.entropies[2]
     assert any("the entropy at 0.5 K is negative" in message for message in cold.messages)
     warm = ideal_gas(water, ThermoConfig(temperatures=(300.0,), symmetry_number=2))
     assert not any("negative" in message for message in warm.messages)
+
+
+@pytest.mark.parametrize(("tolerance", "number"), [(0.1, 1), (0.4, 2)])
+def test_tolerance_of_symmetry(water, tolerance, number):
+    """Water with one bond that is 0.15 Angstrom longer than the other."""
+    pytest.importorskip("pymatgen")
+    atoms = water.atoms.copy()
+    atoms.set_distance(0, 1, atoms.get_distance(0, 2) + 0.15, fix=0)
+    atoms.calc = SinglePointCalculator(atoms, **water.atoms.calc.results)
+    bent = dataclasses.replace(water, atoms=atoms)
+    assert ideal_gas(bent, ThermoConfig(symmetry_tolerance=tolerance)).symmetry_number == number
 
 
 def test_isotopes_break_symmetry():
@@ -320,6 +332,11 @@ def test_imaginary_modes_are_left_out(water):
     vibration = (modes / 2 + modes / np.expm1(modes / (units.kB * t))).sum()
     expected = vibration + 4 * units.kB * t
     assert gas.enthalpies[3] - water.energy == pytest.approx(expected, abs=1e-9)
+    x = modes / (2 * units.kB * t)
+    capacity = units.kB * (4 + ((x / np.sinh(x)) ** 2).sum())
+    assert gas.heat_capacities[3] == pytest.approx(capacity, rel=1e-6)
+    change = sum(grimme(frequency, t, 100.0) for frequency in (1700.0, 3900.0)) * J_MOL
+    assert gas.entropies_quasi[3] - gas.entropies[3] == pytest.approx(change, rel=1e-4, abs=0)
 
 
 def test_other_calculators():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import molecule
-from ase.calculators.calculator import CalculatorError, SCFError
+from ase.calculators.calculator import Calculator, CalculatorError, SCFError
 from ase.calculators.emt import EMT
 from ase.vibrations import Infrared
 from reactions import planar
@@ -155,7 +155,10 @@ def test_zero_modes_and_projection(relaxed, name, zero):
     rigid = rigid_motions(result.atoms.positions, masses)
     assert rigid.shape == (3 * len(masses), zero)
     np.testing.assert_allclose(flat @ rigid, 0.0, atol=1e-10)
-    np.testing.assert_allclose(np.linalg.norm(result.modes.reshape(len(flat), -1), axis=1), 1.0)
+    displacements = result.modes.reshape(len(flat), -1)
+    np.testing.assert_allclose(np.linalg.norm(displacements, axis=1), 1.0)
+    largest = np.abs(displacements).argmax(1)
+    assert (displacements[np.arange(len(flat)), largest] > 0).all()
 
 
 def test_diatomics_and_isotopes(relaxed):
@@ -223,7 +226,8 @@ def test_intensity_in_other_units():
 @pytest.mark.parametrize("shape", ["lorentzian", "gaussian"])
 def test_area_and_width_of_bands(shape):
     grid = np.arange(-60000, 64000, 1.0)
-    values = spectrum(np.array([-300.0, 1500.0]), np.array([9.0, 10.0]), grid, 30.0, shape)
+    lines, areas = np.array([-300.0, -1.0, 1500.0]), np.array([9.0, 9.0, 10.0])
+    values = spectrum(lines, areas, grid, 30.0, shape)
     assert values.sum() == pytest.approx(10.0 * NAPIERIAN, rel=2e-3)
     peak = values.max()
     assert grid[values.argmax()] == 1500.0
@@ -330,6 +334,28 @@ def test_rotations_in_a_field_are_told_of():
     assert [m for m in inside.messages if "how it swings in the field" in m]
     off = vibrations(molecule("H2O"), MLSEQM(method="PM3", field=(0.0, 0.0, 0.0)))
     assert off.messages == []
+    atom = Atoms("O", info={"multiplicity": 3})
+    assert vibrations(atom, MLSEQM(method="PM3", field=field)).messages == []
+
+
+@pytest.mark.parametrize("difference", [0.04, 0.06])
+def test_hessians_that_are_not_symmetric_are_told_of(difference):
+    """As far as elements differ that should be equal, which 0.05 eV/Angstrom^2 is the limit of."""
+
+    class Slanted(Calculator):
+        """Two springs, and a force on x that grows with y, but none on y with x."""
+
+        implemented_properties = ("energy", "forces")
+
+        def calculate(self, atoms, properties, changes):
+            forces = -5.0 * atoms.positions
+            forces[0, 0] -= difference * atoms.positions[0, 1]
+            self.results = {"energy": 0.0, "forces": forces}
+
+    result = vibrations(Atoms("H2"), Slanted(), FIXED)
+    told = [m for m in result.messages if "elements of the Hessian" in m]
+    assert len(told) == (difference > 0.05)
+    assert all("differ by up to 0.06 eV/Angstrom^2" in message for message in told)
 
 
 def test_imaginary_modes_and_how_to_leave_them():
@@ -351,6 +377,9 @@ def test_noise_is_not_imaginary(relaxed):
     np.testing.assert_array_equal(result.imaginary, [-20.5])
     np.testing.assert_array_equal(result.soft, [-7.0])
     assert result.zero_point_energy == pytest.approx(0.5 * units.invcm * 3900.0)
+    several = dataclasses.replace(result, frequencies=np.array([-90.0, -60.0, -30.0]))
+    (message,) = harmonic_module._doubts(several)
+    assert "3 imaginary modes (90.0i, 60.0i, 30.0i cm-1)" in message
     imaginary, soft = harmonic_module._doubts(result)
     assert "1 imaginary mode (20.5i cm-1)" in imaginary
     assert "soft modes (7.0i cm-1) are within the noise" in soft
