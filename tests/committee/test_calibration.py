@@ -1,5 +1,6 @@
 """Committees are made from networks and labels, and lose no other file."""
 
+import dataclasses
 import json
 import warnings
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from ase_mlseqm.cli import main
 from ase_mlseqm.committee_file import committee_path, read_committee
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.nn.weights import load_model, save_model
-from ase_mlseqm.training.calibration import calibrate, unseen
+from ase_mlseqm.training.calibration import Calibration, calibrate, unseen
 from ase_mlseqm.training.dataset import Dataset, Skipped
 from ase_mlseqm.training.history import files_behind
 from ase_mlseqm.training.split import split
@@ -48,6 +49,36 @@ def made(files, monkeypatch):
     data = labelled(Engine(network(5)).run(molecules), molecules)
     monkeypatch.setattr("ase_mlseqm.training.calibration.read", lambda *_, **__: data)
     return data
+
+
+def test_scale_limit_and_correlation_by_hand():
+    """Errors of both signs, twice as large as the networks disagree; 995 of 1000 frames keep."""
+    spread = np.linspace(0.0, 1.0, 1001)
+    error = 2.0 * spread * np.where(np.arange(1001) % 3, -1.0, 1.0)
+    found = Calibration(spread, error, np.full(1001, 4))
+    assert found.scale == pytest.approx(2.0)
+    assert found.limit == pytest.approx(2.0 * 0.995 / 4)
+    assert found.correlation == pytest.approx(1.0)
+
+
+def test_so_many_frames_at_most(made, files):
+    _, found = calibrate(files[0], files[1:], ["made.h5"], max_frames=25)
+    assert len(found.spread) == len(found.error) == len(found.n_atoms) == 25
+
+
+def test_frames_without_a_solution_of_every_network_are_left_out(made, files, monkeypatch):
+    class Failing(Engine):
+        """A member that has no solution for the second molecule."""
+
+        def run(self, *args, **keywords):
+            points = super().run(*args, **keywords)
+            points[1] = dataclasses.replace(points[1], uncertainty=float("nan"))
+            return points
+
+    monkeypatch.setattr("ase_mlseqm.training.calibration.Engine", Failing)
+    _, found = calibrate(files[0], files[1:], ["made.h5"])
+    assert len(found.error) == len(found.n_atoms) == 29
+    assert np.isfinite(found.spread).all()
 
 
 def test_calibration(files, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from ase.build import molecule as g2
 from helpers import rotation
 
-from ase_mlseqm.training.graph import bonds, formula, graph_fragments
+from ase_mlseqm.training.graph import GroupNames, bonds, formula, graph_fragments
 
 SMILES = {
     "CH3CH2OH": "CCO",
@@ -74,6 +74,29 @@ def test_rings_that_refinement_alone_confuses():
     degrees = [sorted(bonds(carbon, p[None])[0].sum(1).tolist()) for p in (two_rings, fused)]
     assert degrees[0] == degrees[1] == [2, 2, 2, 2, 3, 3]
     assert graph_fragments(carbon, two_rings) != graph_fragments(carbon, fused)
+
+
+@pytest.mark.parametrize(
+    ("name", "pair", "longest"),
+    [("C2H6", (0, 1), 1.22 * 2 * 0.76), ("CH4", (0, 1), 1.6 * (0.76 + 0.31))],
+)
+def test_how_long_bonds_may_be(name, pair, longest):
+    """In sums of Cordero's radii: those of hydrogen longer than those between heavy atoms."""
+    atoms = g2(name)
+    atoms.rattle(0.0)
+    for length, bonded in ((longest - 0.01, True), (longest + 0.01, False)):
+        atoms.set_distance(*pair, length, fix=0)
+        assert bonds(atoms.numbers, atoms.positions[None])[0][pair] == bonded
+
+
+def test_names_of_groups_tell_elements_and_bonds():
+    names, found = GroupNames(), {}
+    for name in ("H2O", "SH2", "CH3OCH3", "CH3CH2OH"):
+        atoms = g2(name)
+        linked = bonds(atoms.numbers, atoms.positions[None])[0]
+        found[name] = names.name(atoms.numbers, linked)
+        assert names.name(atoms.numbers, linked) == found[name]
+    assert list(found.values()) == ["H2O-1", "H2S-1", "C2H6O-1", "C2H6O-2"]
 
 
 def test_formula():

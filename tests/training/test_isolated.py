@@ -44,6 +44,17 @@ def test_frames_of_single_atoms_are_references(tmp_path):
     np.testing.assert_allclose(data.atomization, water.energies + 2 * 13.5 + 2040, atol=1e-6)
 
 
+def test_the_table_of_known_levels_comes_before_frames_of_single_atoms(tmp_path):
+    """Which may be of another state, as here, 2 eV above."""
+    water, oxygen = frames(group("H2O")), Atoms("O")
+    energy = KNOWN[LEVEL]["O"] * HARTREE + 2.0
+    oxygen.calc = SinglePointCalculator(oxygen, energy=energy, forces=np.zeros((1, 3)))
+    ase.io.write(tmp_path / "a.xyz", [*water, oxygen], format="extxyz")
+    data = read(tmp_path / "a.xyz", level=LEVEL)
+    isolated = HARTREE * sum(KNOWN[LEVEL][s] for s in "OHH")
+    np.testing.assert_allclose(data.atomization, data.energies - isolated, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("level", "known"),
     [

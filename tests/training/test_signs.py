@@ -32,6 +32,22 @@ def test_gradients_are_refused(tmp_path):
     np.testing.assert_allclose(data.forces[0], group("H2O").forces[0], atol=1e-9)
 
 
+@pytest.mark.parametrize(("noise", "refused"), [(1.0, True), (10.0, False)])
+def test_signs_of_forces_that_are_not_those_of_pm3(tmp_path, noise, refused):
+    """Noise as large as the forces leaves a correlation of 0.7, ten times as much less than 0.3."""
+    path, rng = standard(tmp_path), np.random.default_rng(2)
+    with h5py.File(path, "a") as file:
+        for target in file.values():
+            forces = target["forces"][...]
+            width = noise * np.sqrt((forces**2).mean())
+            target["forces"][...] = -forces + width * rng.standard_normal(forces.shape)
+    if refused:
+        with pytest.raises(InputError, match=r"gradients, not forces .*-0\.[67]"):
+            read(path)
+    else:
+        assert len(read(path)) == 8
+
+
 def test_forces_are_refused_as_gradients(tmp_path):
     with pytest.raises(InputError, match=r"forces, not gradients .* leave out gradients=True"):
         read(standard(tmp_path), gradients=True)

@@ -70,6 +70,22 @@ def test_frames_for_themselves():
     assert set(split(data, 0.2, 1, "frame")[1]) != set(validation)
 
 
+def test_what_tells_frames_apart():
+    """A displacement of 1e-3 Angstrom, but neither digits that files lose nor the sign of zero."""
+    data, random = made_up(["CCO"], 200), np.random.default_rng(0)
+    moved = [data.positions[0] + random.uniform(-2e-3, 2e-3, size=(3, 3)) for _ in range(200)]
+    near = dataclasses.replace(data, positions=[p.round(4) for p in moved])
+    assert 30 < len(split(near, 0.3, 0, "frame")[1]) < 90
+    again = dataclasses.replace(near, positions=[p + 1e-6 for p in near.positions])
+    np.testing.assert_array_equal(split(again, 0.3, 0, "frame")[1], split(near, 0.3, 0, "frame")[1])
+    plus, minus = (made_up(["O"], 1) for _ in range(2))
+    plus.positions[0], minus.positions[0] = np.zeros((3, 3)), np.full((3, 3), -1e-6)
+    alike = [
+        [len(split(one, 0.5, seed, "frame")[1]) for one in (plus, minus)] for seed in range(20)
+    ]
+    assert all(one == other for one, other in alike)
+
+
 def test_every_frame_is_somewhere_and_the_share_is_right():
     data = made_up(LARGE * 10)
     assert sides(data, 0.0) == dict.fromkeys(LARGE, "t")
@@ -177,6 +193,23 @@ def test_the_same_bonds_with_and_without_smiles_go_together():
     data = Dataset.concatenate([with_smiles, without])
     for seed in range(10):
         assert len(split(data, 0.5, seed)[0]) in (0, 2)
+
+
+def test_molecules_of_a_dimer_that_are_of_one_size_are_not_confused():
+    """Furan and pyrrole: which SMILES is whose the sizes do not tell."""
+    furan, pyrrole = group("C4H4O"), group("C4H4NH")
+    dimer = made_up(["c1cc[nH]c1.c1ccoc1"], 1)
+    positions = [furan.positions[0], pyrrole.positions[0] + [0, 0, 20.0]]
+    dimer.numbers[0] = np.concatenate([furan.numbers, pyrrole.numbers])
+    dimer.positions[0] = np.concatenate(positions)
+    assert leakage(dimer, real("C4H4O", None)) == []
+    known = Dataset.concatenate([dimer, real("C4H4O", "c1ccoc1")])
+    assert leakage(known, real("C4H4O", None)) == ["c1ccoc1"]
+
+
+def test_small_molecules_with_several_smiles_may_be_on_both_sides():
+    data = Dataset.concatenate([real("CH3OH", "CO"), real("CH3OH", "OC")])
+    assert [on_both_sides(data, 0.5, seed) for seed in range(20)] == [[]] * 20
 
 
 def test_a_molecule_with_several_smiles_is_found_out():
