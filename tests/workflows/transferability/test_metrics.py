@@ -6,9 +6,14 @@ from ase.build import molecule
 from transfer import PLAIN
 
 from ase_mlseqm.workflows.transferability.dissociation import Dissociation
-from ase_mlseqm.workflows.transferability.extensibility import Extensibility, _kinds
+from ase_mlseqm.workflows.transferability.extensibility import (
+    Extensibility,
+    _kinds,
+    per_molecule,
+)
 from ase_mlseqm.workflows.transferability.noncovalent import NonCovalent
 from ase_mlseqm.workflows.transferability.stability import Stability
+from ase_mlseqm.workflows.transferability.statistics import mean, pair_difference, slope_within
 from ase_mlseqm.workflows.transferability.torsions import Torsions
 
 
@@ -41,6 +46,47 @@ def test_slopes_are_those_of_the_errors_against_size():
     assert found[name] == pytest.approx(np.mean(relative))
     slope = np.polyfit(list(errors)[3:], relative[3:], 1)[0]
     assert found[f"slope from 4 heavy atoms on of {name}"] == pytest.approx(slope)
+
+
+def test_errors_of_a_molecule_by_hand():
+    """Mean error of mean force, not the mean of ratios; energies of pairs of different frames."""
+    rows = [
+        {
+            "molecule": "a",
+            "formula": "CH4",
+            "heavy_atoms": 1,
+            "force_mae": force,
+            "force_size": size,
+            "atomization_error": energy,
+        }
+        for force, size, energy in ((1.0, 10.0, 5.0), (3.0, 90.0, 6.0), (2.0, 20.0, 8.0))
+    ]
+    found = per_molecule(rows)
+    assert found["forces"] == pytest.approx([2.0])
+    assert found["relative forces"] == pytest.approx([100 * 6.0 / 120.0])
+    assert found["relative energies"] == pytest.approx([(1.0 + 3.0 + 2.0) / 3])
+    assert found["raw atomization"] == pytest.approx([19.0 / 3])
+    assert np.isnan(pair_difference(np.array([5.0])))
+
+
+def test_intervals_of_a_mean_are_those_of_the_normal_distribution():
+    """1.96 standard errors to either side; of fewer than three molecules nothing is said."""
+    drawn = np.random.default_rng(0).normal(size=400)
+    found = mean(np.append(drawn, np.nan), 20000, 0)
+    assert (found.value, found.count) == (pytest.approx(drawn.mean()), 400)
+    error = drawn.std() / 20.0
+    assert found.high - found.value == pytest.approx(1.96 * error, rel=0.03)
+    assert found.value - found.low == pytest.approx(1.96 * error, rel=0.03)
+    for values in ([], [1.0], [1.0, 2.0]):
+        few = mean(np.array(values), 100, 0)
+        assert np.isnan([few.low, few.high]).all() and few.count == len(values)
+    assert np.isfinite(mean(np.array([1.0, 2.0, 4.0]), 100, 0).low)
+
+
+def test_kinds_that_a_molecule_lacks_count_for_nothing():
+    x, share = np.arange(4.0), np.array([[1, 0], [0.5, 0.5], [0.5, 0.5], [1, 0]])
+    y = np.where(share > 0, np.stack((2.0 * x, 5.0 + 2.0 * x), 1), np.nan)
+    assert slope_within(x, y, share, 10, 0).value == pytest.approx(2.0)
 
 
 def test_errors_that_grow_as_there_are_more_atoms_of_a_bad_kind_do_not_grow_within_kinds():

@@ -232,6 +232,11 @@ def test_both_layouts_together(tmp_path):
     for row in curve:
         assert float(row["energy"]) == pytest.approx(float(row["reference"]), abs=1e-5)
         assert float(row["force_mae"]) < 1e-6
+    for row in (r for r in rows if r["method"] == "PM3" and r["curve"].startswith("s66x8")):
+        frame = [water_dimer(float(row["contact"]) + 0.96)]
+        own, label = (evaluate(frame, method)[0].forces for method in ("PM3", "AM1"))
+        expected = np.abs(own - label).mean() * EV_TO_KCAL
+        assert float(row["force_mae"]) == pytest.approx(expected, rel=1e-4)
     assert metrics(tmp_path / "out", "noncovalent")["AM1", "well depth MAE"] < 1e-6
     assert (tmp_path / "out" / "noncovalent.png").exists()
     (alone,) = [r for r in rows if r["method"] == "AM1" and r["curve"].startswith("S66/")]
