@@ -12,6 +12,7 @@ from ase_mlseqm.batch import Molecule
 from ase_mlseqm.nddo.layout import build_layout
 from ase_mlseqm.training.batches import collate, known_contacts
 from ase_mlseqm.training.config import TrainConfig
+from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.loss import LossConfig
 from ase_mlseqm.training.parts import Parts, label_parts
 
@@ -74,3 +75,7 @@ def test_they_are_told_apart_only_where_it_matters():
     np.testing.assert_array_equal(left_out, [False])
     assert collate(data, [0], torch.device("cpu"), left_out).contacts.tolist() == [False]
     assert collate(data, [0], torch.device("cpu")).parts is None
+    files = Dataset.concatenate([dataset([build("H2O"), build("CH4")]), data])
+    for contacts, known in (((False,), [False, False, True]), ((True, False), [True, True, False])):
+        found = known_contacts(files, TrainConfig(contacts=contacts))
+        np.testing.assert_array_equal(found, known)
