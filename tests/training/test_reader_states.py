@@ -42,13 +42,13 @@ def water(**results) -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize("multiplicity", [1, 3, None])
+@pytest.mark.parametrize("multiplicity", [1, 3, 5, None])
 def test_free_atoms_count_in_their_ground_state(tmp_path, multiplicity):
-    """An oxygen atom is a triplet; a singlet would shift every energy by 2 eV and more."""
+    """An oxygen atom is a triplet; another state would shift every energy by 2 eV and more."""
     state = {} if multiplicity is None else {"multiplicity": multiplicity}
     frames = [free("H", -13.5), free("O", -2023.0, **state), water()]
     ase.io.write(tmp_path / "own.extxyz", frames)
-    if multiplicity == 1:
+    if multiplicity in (1, 5):
         message = error(tmp_path / "own.extxyz")
         assert "the energy of the isolated atom O" in message
     else:
@@ -58,6 +58,8 @@ def test_free_atoms_count_in_their_ground_state(tmp_path, multiplicity):
 
 def test_magnetic_moment_of_a_calculation(tmp_path):
     frames = [free("H", -13.5), free("O", -2023.0), water(), water(magmom=2.0)]
+    for atom, magmom in zip(frames[:2], (1.0, -2.0), strict=True):  # those of the ground states
+        atom.calc.results["magmom"] = magmom
     ase.io.write(tmp_path / "own.traj", frames)  # extended XYZ keeps it, too
     ase.io.write(tmp_path / "own.extxyz", ase.io.read(tmp_path / "own.traj", ":"))
     data = read(tmp_path / "own.extxyz")

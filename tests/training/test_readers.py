@@ -1,9 +1,12 @@
 """Readers: numbers, conventions, refusals, broken records."""
 
+import dataclasses
+import functools
 import hashlib
 
 import ase.db
 import ase.io
+import ase.units
 import h5py
 import numpy as np
 import pytest
@@ -23,9 +26,14 @@ from labelled import (
 )
 
 from ase_mlseqm import evaluate
+from ase_mlseqm.training.blocks import Block, Units, parse_units
+from ase_mlseqm.training.checks import Clean, clean, isomers
 from ase_mlseqm.training.isolated import KNOWN
 from ase_mlseqm.training.readers import OTHER_STATES, SINGLE_ATOMS, kind_of, read
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
+
+KJ = ase.units.kJ / ase.units.mol
+KCAL = (4.184 * KJ, 1.0, ase.units.Hartree / ase.units.Bohr, ase.units.Debye)
 
 
 def test_hdf5(tmp_path):
@@ -216,6 +224,59 @@ def test_isomers_in_one_group(tmp_path):
         found["forces"] = [p.forces for p in points]
     data = read(tmp_path / "a.h5")
     assert data.molecule.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("others", "sizes"), [(4, [100]), (6, [94, 6]), (30, [70, 30])])
+def test_bonds_that_few_frames_have_make_no_isomer(others, sizes):
+    """Fewer than five of a hundred, as in hot dynamics."""
+    water = molecule("H2O")
+    positions = np.array([water.positions] * 100)
+    positions[-others:, 1] += [0.0, 2.0, 0.0]
+    nothing = np.zeros(100), np.zeros((100, 3, 3))
+    block = Clean("g", None, [str(k) for k in range(100)], water.numbers, positions, *nothing, {})
+    found = isomers(block)
+    assert [len(part.energies) for part in found] == sizes
+    assert [frame for part in found for frame in part.frames] == block.frames
+    stated = isomers(dataclasses.replace(block, smiles="O"))
+    assert [len(part.energies) for part in stated] == [100]
+
+
+@pytest.mark.parametrize(
+    ("units", "energy", "length", "force", "dipole"),
+    [
+        ("hartree", ase.units.Hartree, 1.0, ase.units.Hartree, None),
+        ("ev, bohr, , e*bohr, e", 1.0, ase.units.Bohr, 1 / ase.units.Bohr, ase.units.Bohr),
+        ("kcal/mol, angstrom, hartree/bohr, debye, e", *KCAL),
+        ("kJ/mol,,, e*angstrom, e", KJ, 1.0, KJ, 1.0),
+    ],
+)
+def test_units_of_everything(units, energy, length, force, dipole):
+    """By ASE's constants, those of orbitals as those of energies."""
+    extras = {"dipoles": np.full((2, 3), 0.7), "charges": np.full((2, 2), 0.2)}
+    extras |= {"homo": np.full(2, -0.4), "lumo": np.full(2, 0.1)}
+    positions = np.array([[[0, 0, 0], [0, 0, 1.5]]] * 2)
+    block = Block("g", ["H", "F"], positions, np.ones(2), np.ones((2, 2, 3)), extras=extras)
+    found, broken = clean(block, parse_units(units, "here"))
+    assert not broken
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-6)
+    close(found.energies, energy)
+    close(found.positions, length * positions)
+    close(found.forces, force)
+    close(found.extras["homo"], -0.4 * energy)
+    close(found.extras["lumo"], 0.1 * energy)
+    assert ("dipoles" in found.extras) == ("charges" in found.extras) == (dipole is not None)
+    if dipole is not None:
+        close(found.extras["dipoles"], 0.7 * dipole)
+        close(found.extras["charges"], 0.2)
+
+
+@pytest.mark.parametrize(("distance", "sound"), [(0.29, False), (0.31, True)])
+def test_how_close_atoms_may_be(distance, sound):
+    positions = np.array([[[0, 0, 0], [0, 0, distance]]])
+    block = Block("g", [1, 1], positions, np.ones(1), np.ones((1, 2, 3)))
+    found, broken = clean(block, Units())
+    assert (found is not None) == sound
+    assert [b.reason for b in broken] == [] if sound else ["two atoms are closer than 0.3 Angstrom"]
 
 
 def test_names_of_ani1x(tmp_path):

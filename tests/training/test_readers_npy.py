@@ -1,5 +1,7 @@
 """Readers: the arrays of Zhou et al."""
 
+import dataclasses
+
 import numpy as np
 from labelled import (
     LEVEL,
@@ -24,6 +26,25 @@ def test_zhou(tmp_path):
     assert set(data.checksums) == {f"zhou/{n}.npy" for n in ("EtEi", "Gradient_ev", "R", "Z")}
     assert "--level" in error(folder)
     assert "isolated atom H" in error(folder, level="B3LYP")
+
+
+def test_isomers_of_zhou_keep_their_frames(tmp_path):
+    """With the same atoms in one order: what belongs to which frame is found again."""
+    butane, branched = group("trans-butane", 2), group("isobutane", 3)
+    order = np.argsort(branched.numbers != 6, kind="stable")
+    other = np.argsort(butane.numbers != 6, kind="stable")
+    groups = [
+        dataclasses.replace(
+            data,
+            numbers=data.numbers[sort],
+            positions=data.positions[:, sort],
+            forces=data.forces[:, sort],
+        )
+        for data, sort in ((butane, other), (branched, order))
+    ]
+    data = read(write_zhou(tmp_path / "zhou", groups), level=LEVEL)
+    assert_frames(data, groups)
+    assert sorted(data.names) == ["zhou/C4H10-1", "zhou/C4H10-2"]
 
 
 def test_single_atoms_of_zhou_are_no_references(tmp_path):
