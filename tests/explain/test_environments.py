@@ -62,3 +62,24 @@ def test_odd_things_have_a_name():
 
 def _transposed() -> np.ndarray:
     return np.diag([1, 0, 0], -1).astype(bool)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "aromatic", "oxygen"),
+    [
+        ("C=C1OC=CO1", 0, "sp2"),  # six pi electrons, but the exocyclic C=C needs one of its own
+        ("S=c1cccc[nH]1", 6, None),  # C=S gives none
+        ("CNOC", 0, "sp3"),  # nitrogen with a bonded oxygen is no nitro group
+        ("C[N+](=O)[O-]", 0, "sp2"),
+    ],
+)
+def test_what_takes_part_in_rings_and_conjugation(smiles, aromatic, oxygen):
+    Chem = pytest.importorskip("rdkit.Chem")
+    reference = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    atoms = list(reference.GetAtoms())
+    numbers = np.array([atom.GetAtomicNum() for atom in atoms])
+    got = environments(numbers, Chem.GetAdjacencyMatrix(reference).astype(bool)).hybridisation
+    assert [kind == "aromatic" for kind in got] == [atom.GetIsAromatic() for atom in atoms]
+    assert (got == "aromatic").sum() == aromatic
+    named = {str(a.GetHybridization()).lower() for a in atoms if a.GetAtomicNum() == 8}
+    assert set(got[numbers == 8].tolist()) == named == ({oxygen} if oxygen else set())

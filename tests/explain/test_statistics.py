@@ -120,6 +120,48 @@ def test_within_is_what_is_left_beyond_the_hybridisation():
     assert own.pearson > 0.9 and own.within > 0.9
 
 
+def test_which_atom_of_a_bond_comes_first_does_not_matter():
+    """Between atoms of one element, whatever their hybridisations."""
+    atoms, bonds = tables()
+    kinds = RANDOM.choice(["sp3", "sp2", "sp"], 240)
+    values = atoms.values + (kinds == "sp3")[:, None]
+    atoms = dataclasses.replace(atoms, hybridisation=kinds, values=values)
+    turned = np.arange(120) % 2 == 1
+    first = np.where(turned, bonds.second, bonds.first)
+    second = np.where(turned, bonds.first, bonds.second)
+    other = dataclasses.replace(bonds, first=first, second=second)
+    pairs = list(zip(correlations(atoms, bonds), correlations(atoms, other), strict=True))
+    assert len(pairs) == 12
+    for one, same in pairs:
+        for name in ("pearson", "spearman", "within"):
+            expected = pytest.approx(getattr(one, name), abs=1e-12, nan_ok=True)
+            assert getattr(same, name) == expected
+
+
+def test_percentiles_by_hand():
+    assert statistics.interval(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
+    atoms, _ = tables(101)
+    values = np.repeat(np.arange(101.0), 2)[:, None] + [0.0, 1.0, 2.0]
+    hybridisation = np.full(202, "sp3")
+    atoms = dataclasses.replace(atoms, values=values, hybridisation=hybridisation)
+    atoms = dataclasses.replace(atoms, table=np.zeros((202, 3)))
+    found = {d.parameter: d for d in distributions(atoms)}
+    for k, name in enumerate(("U_ss", "U_pp", "g_sp")):
+        one = found[name]
+        assert (one.atoms, one.mean, one.median) == (202, pytest.approx(50 + k), 50 + k)
+        assert (one.low, one.high) == (pytest.approx(5 + k), pytest.approx(95 + k))
+
+
+def test_intervals_are_those_of_a_mean_over_atoms():
+    """Of 50 molecules nine atoms each are told right, of 50 others the only one is not."""
+    told = np.repeat([1.0, 0.0], (450, 50))
+    groups = np.concatenate((np.repeat(np.arange(50), 9), np.arange(50, 100)))
+    low, high = statistics._interval_of_mean(told, groups)
+    # the share of molecules of either kind is that of a coin thrown 100 times
+    shares = 0.5 + 1.96 * 0.05 * np.array([-1, 1])
+    np.testing.assert_allclose((low, high), 9 * shares / (8 * shares + 1), atol=0.01)
+
+
 def test_a_bootstrap_draws_molecules():
     """The same numbers many times over in every molecule do not make an interval narrower."""
     groups = np.repeat(np.arange(30), 4)

@@ -53,6 +53,35 @@ def dimer(one: str, other: str) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate((z1, z2)), np.concatenate((x1, x2))
 
 
+def test_bonds_are_those_of_most_frames():
+    """Hydrogen that is far away in one of five frames, as in hot dynamics, stays bonded."""
+    data = data_set(arrays("acetamide"), frames=5)
+    hydrogen = int(np.flatnonzero(data.numbers[0] == 1)[0])
+    data.positions[3][hydrogen] += [0.0, 0.0, 8.0]
+    found = survey(learned(std=0.1), data)
+    assert len(found.bonds.kind) == 5 * 8
+    assert len(set(found.atoms.fragment)) == 1
+
+
+def test_molecules_that_do_not_fit_into_memory_have_no_bonds(monkeypatch):
+    """Those of the others keep their atoms."""
+
+    class Small(Engine):
+        def run(self, *args, **keywords):
+            points = super().run(*args, **keywords)
+            points[0] = dataclasses.replace(points[0], converged=False, bond_orders=None)
+            return points
+
+    monkeypatch.setattr("ase_mlseqm.explain.survey.Engine", Small)
+    data = data_set(arrays("pyrrole"), arrays("acetamide"), frames=1)
+    found = survey(learned(std=0.1), data)
+    assert len(found.unconverged) == 1 and len(found.bonds.kind) == 8
+    for a, b, length in zip(found.bonds.first, found.bonds.second, found.bonds.length, strict=True):
+        assert found.atoms.frame[a] == found.atoms.frame[b] == 1
+        i, j = data.positions[1][found.atoms.atom[[a, b]]]
+        assert np.linalg.norm(i - j) == pytest.approx(length)
+
+
 def test_rows_are_the_atoms_and_bonds_of_the_frames():
     model = learned(std=0.1)
     data = data_set(arrays("pyrrole"), dimer("water", "acetamide"))
