@@ -150,6 +150,18 @@ class TestPaths:
         with pytest.raises(InputError, match=r"constraints hold atom [23] \(H\) where it differs"):
             neb(*ends, PM3, NEBConfig(relax_ends=False))
 
+    @pytest.mark.parametrize(("apart", "refused"), [(0.005, False), (0.02, True)])
+    def test_how_far_apart_may_be_what_is_held(self, ends, apart, refused):
+        for atoms in ends:
+            atoms.set_constraint(FixAtoms([0]))
+        ends[1].positions[0, 2] += apart
+        config = NEBConfig(relax_ends=False, images=3, max_steps=0)
+        if not refused:
+            assert len(neb(*ends, PM3, config).images) == 3
+            return
+        with pytest.raises(InputError, match=r"hold atom 0 \(O\) where it differs by 0.02"):
+            neb(*ends, PM3, config)
+
     def test_what_does_not_move_may_be_held(self, ends):
         for atoms in ends:
             atoms.set_constraint(FixAtoms([0, 1, 2]))
