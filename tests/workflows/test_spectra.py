@@ -172,7 +172,11 @@ def test_few_and_coarse():
     dipoles = np.random.default_rng(0).normal(size=(17, 3))
     with pytest.raises(InputError, match="17 frames are too few for a spectrum: give 18 or more"):
         ir_spectrum(dipoles, 1.0, 300.0)
+    assert len(ir_spectrum(np.append(dipoles, dipoles[:1], 0), 1.0, 300.0).wavenumbers)
     velocities = np.random.default_rng(0).normal(size=(40, 2, 3))
+    assert len(power_spectrum(velocities[:16], np.ones(2), 1.0, 300.0).wavenumbers)
+    with pytest.raises(InputError, match="15 frames are too few for a spectrum: give 16 or more"):
+        power_spectrum(velocities[:15], np.ones(2), 1.0, 300.0)
     coarse = power_spectrum(velocities, np.ones(2), 10.0, 300.0, resolution=1e4)
     assert np.isfinite(coarse.intensities).all()
     for spectrum in (
