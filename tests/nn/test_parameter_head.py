@@ -11,7 +11,7 @@ from learned import ALL, PARAMETERS, atoms_of, learned
 from ase_mlseqm import Engine, InputError
 from ase_mlseqm.nddo.layout import build_layout
 from ase_mlseqm.nddo.multipoles import MIN_H_PP
-from ase_mlseqm.nddo.parameters import METHODS, table_parameters
+from ase_mlseqm.nddo.parameters import METHODS, Parameters, table_parameters
 from ase_mlseqm.nn.hamiltonian import HamiltonianConfig, LearnedHamiltonian
 from ase_mlseqm.nn.parameter_head import CORRECTIONS, GAUSSIANS, PAPER, ParameterHead
 
@@ -51,6 +51,23 @@ class TestNewModel:
         assert ours.atomization_energy == pytest.approx(plain.atomization_energy, abs=1e-9)
         np.testing.assert_allclose(ours.forces, plain.forces, atol=1e-9)
         np.testing.assert_allclose(ours.dipole, plain.dipole, atol=1e-9)
+
+
+@pytest.mark.parametrize("names", [("g_pp",), ("U_ss", "g_pp", "K"), PAPER, ALL])
+def test_slopes_are_collected_as_parameters_are_assembled(names):
+    """Those of any function of all parameters; g_p2 follows g_pp where it is not learned."""
+    head, generator = ParameterHead(names), torch.Generator().manual_seed(1)
+    corrections = head.corrections(LAYOUT, random_outputs(head))
+    values = head.values(LAYOUT, corrections).requires_grad_()
+    parameters = head.assemble(LAYOUT, values)
+    slopes = {
+        name: torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        for name, value in parameters.items()
+    }
+    total = sum((slopes[name] * value).sum() for name, value in parameters.items())
+    (expected,) = torch.autograd.grad(total, values)
+    found = head.collect(Parameters(**slopes))
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("method", METHODS)
