@@ -1,5 +1,6 @@
 """Where a restricted solution is not the lowest one is known without looking for another."""
 
+import dataclasses
 import itertools
 import json
 
@@ -234,3 +235,10 @@ def test_commands_name_them(tmp_path, monkeypatch, capsys, command):
         assert read("broken_sp.extxyz").info["stability"] == found[0]["stability"] < 0
     main([*line, "--unrestricted"])
     assert "unrestricted solution" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("value", "unstable"), [(-1e-6, True), (0.01, False), (None, False)])
+def test_only_what_is_negative_is_unstable(value, unstable):
+    """Small positive values, as next to where a bond breaks, are no matter."""
+    (point,) = evaluate([molecule("H2")], "PM3", ("energy",))
+    assert dataclasses.replace(point, stability=value).unstable is unstable
