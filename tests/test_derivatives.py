@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from ase.build import molecule as g2
 
-from ase_mlseqm import Engine, SCFSettings
+from ase_mlseqm import Engine, InputError, SCFSettings
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.derivatives import NotConvergedError, dipole_derivatives, hessian
+from ase_mlseqm.differences import symmetrised
 
 CASES = [("H2O", 0, None), ("CH3OH", 0, None), ("NH4", 1, None), ("CH3", 0, 2), ("SO2", 0, None)]
 
@@ -119,3 +120,17 @@ def test_a_displacement_that_does_not_converge_is_an_error() -> None:
     engine = Engine("PM3", scf=SCFSettings(max_iterations=2, ladder=False))
     with pytest.raises(NotConvergedError, match="did not converge"):
         hessian(engine, build("CH3OH", 0, None))
+
+
+@pytest.mark.parametrize("step", [0.0, -1e-3, float("nan"), float("inf")])
+def test_steps_that_make_no_sense(step) -> None:
+    with pytest.raises(InputError, match="step is"):
+        hessian(Engine("PM3"), build("H2O", 0, None), step=step)
+
+
+def test_asymmetry_is_the_largest_difference_of_elements_that_should_be_equal() -> None:
+    raw = np.array([[2.0, 0.5, 0.1], [0.2, 3.0, -0.4], [0.1, 0.4, 1.0]])
+    result = symmetrised(raw)
+    assert result.asymmetry == pytest.approx(0.8) and result.dipole_derivatives is None
+    expected = [[2.0, 0.35, 0.1], [0.35, 3.0, 0.0], [0.1, 0.0, 1.0]]
+    np.testing.assert_allclose(result.hessian, expected, atol=1e-15)

@@ -21,6 +21,7 @@ from ase.optimize import BFGS
 
 from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.frames import read_frames
+from ase_mlseqm.unwrap import make_whole
 from ase_mlseqm.workflows import read_h5md
 from ase_mlseqm.workflows.constraints import removed_degrees
 from ase_mlseqm.workflows.md import MDConfig, dynamics
@@ -345,6 +346,16 @@ def test_molecules_cut_by_a_cell_are_put_together(name, tmp_path, monkeypatch):
     assert cli.main(line) == 0
     (file,) = Path("out").glob("*.extxyz")
     assert read(file).get_potential_energy() == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.parametrize(("stretched", "together"), [(1.2, True), (1.3, False)])
+def test_how_long_a_bond_through_a_wall_may_be(stretched, together):
+    """In sums of Cordero's radii, 0.76 Angstrom of carbon."""
+    length = stretched * 2 * 0.76
+    atoms = Atoms("C2", [(0.5, 3, 3), (0.5 - length + 6, 3, 3)], cell=[6, 6, 6], pbc=True)
+    assert make_whole(atoms)
+    apart = atoms.get_distance(0, 1)
+    assert apart == pytest.approx(length if together else 6 - length)
 
 
 def test_bonds_without_end_are_cut_with_a_warning(tmp_path):
