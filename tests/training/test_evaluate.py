@@ -60,6 +60,15 @@ def test_slope_of_the_loss(share):
     )
 
 
+@pytest.mark.parametrize(
+    ("values", "rmse", "mae"), [([-3.0], 3.0, 3.0), ([3.0, -4.0], 12.5**0.5, 3.5)]
+)
+def test_errors_by_hand(values, rmse, mae):
+    """A single one, too, as the energy of a batch of which one frame converged."""
+    sums = ErrorSums.of(torch.tensor(values, dtype=torch.float64))
+    assert (float(sums.rmse), float(sums.mae)) == (pytest.approx(rmse), pytest.approx(mae))
+
+
 def test_no_errors():
     """A perfect fit, or nothing that converged: neither divides by zero."""
     for values in (torch.zeros(5, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)):
