@@ -68,9 +68,11 @@ def _lines(
     result: VibrationsResult, heights: np.ndarray, grid: np.ndarray, values: np.ndarray, title: str
 ) -> tuple[Figure, tuple[Axes, Axes]]:
     """A figure with a broadened spectrum on the left axis and its lines on the right one."""
-    figure = Figure(figsize=(7.2, 4.0), dpi=150, layout="constrained")
+    # margins by hand: to measure all labels takes as long as to draw, once for each of thousands
+    figure = Figure(figsize=(7.2, 4.0), dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    figure.subplots_adjust(left=0.155, right=0.88, bottom=0.135, top=0.91)
     axes.plot(grid, values, color=BLUE, linewidth=1.3)
     axes.fill_between(grid, values, color=BLUE, alpha=0.12, linewidth=0)
     axes.set_ylim(0, 1.08 * max(float(values.max(initial=0.0)), 1e-3))
