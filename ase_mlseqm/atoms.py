@@ -29,9 +29,19 @@ def _agree(found: dict[str, int], what: str) -> int | None:
     return next(iter(found.values()), None)
 
 
+class Computed(int):
+    """A charge or multiplicity in ``info`` that nobody stated but that results have: it stands
+    unless a keyword says otherwise, as for the molecule that an ion leaves behind."""
+
+
 def _stated(info: dict[str, Any], charge: Any, multiplicity: Any) -> dict[str, Any]:
     """``info`` without what results state although nobody gave it, where a keyword is given."""
     left_out: set[str] = set()
+    if charge is not None and isinstance(info.get("charge"), Computed):
+        left_out |= {"charge"}
+    changed = charge is not None and charge != info.get("charge", 0)
+    if (changed or multiplicity is not None) and isinstance(info.get("multiplicity"), Computed):
+        left_out |= {"multiplicity"}
     if "method" in info and "status" in info:
         if charge is not None and info.get("charge") == 0:
             left_out |= {"charge"}
@@ -57,7 +67,8 @@ def charge_and_multiplicity(
     ``info["charge"]``, ``info["multiplicity"]`` or ``info["spin"]`` (2S + 1), and the sums of the
     initial charges and magnetic moments; absent or all-zero arrays count as not given, and so do
     the charge zero and the lowest multiplicity of a file of results, which state both in any case,
-    where there is a keyword.  With ``overrule`` a keyword stands, whatever the atoms say.
+    and what is :class:`Computed`, where there is a keyword.  With ``overrule`` a keyword stands,
+    whatever the atoms say.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from .atoms import Computed
 from .file_structures import file_kind, file_text, sdf_blocks
 
 WHOLE = 1e-3
@@ -45,12 +46,12 @@ def state_computed(atoms: Atoms) -> None:
     results: dict[str, Any] = {} if atoms.calc is None else atoms.calc.results
     total = float(np.sum(results.get("charges", 0.0)))
     if "charge" not in atoms.info and not _any(atoms, "initial_charges") and _is_whole(total):
-        atoms.info |= _charge(round(total))
+        atoms.info |= {name: Computed(value) for name, value in _charge(round(total)).items()}
     moment = abs(float(np.sum(results.get("magmom", 0.0))))
     given = {"multiplicity", "spin"} & set(atoms.info) or _any(atoms, "initial_magmoms")
     # a doublet is the lowest in any case, and is none with another charge
     if not given and _is_whole(moment) and round(moment) > 1:
-        atoms.info["multiplicity"] = round(moment) + 1
+        atoms.info["multiplicity"] = Computed(round(moment) + 1)
 
 
 def _any(atoms: Atoms, name: str) -> bool:

@@ -128,7 +128,11 @@ def test_ions_in_files_that_keep_no_info(name, capsys):
     assert main(["sp", name, *PM3, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["molecules"]
     assert found["charge"] == -1 and found["energy"] == pytest.approx(energy, abs=1e-6)
-    assert main(["sp", name, *PM3, "--charge", "0", "--multiplicity", "2"]) == 2
+    # nobody stated it, so that what the ion leaves behind can be computed, too
+    for more in ((), ("--multiplicity", "2")):
+        assert main(["sp", name, *PM3, "--json", "--charge", "0", *more]) == 0
+        (found,) = json.loads(capsys.readouterr().out)["molecules"]
+        assert (found["charge"], found["multiplicity"]) == (0, 2)
 
 
 @pytest.mark.parametrize("name", ["ion.traj", "ion.extxyz"])
@@ -147,6 +151,11 @@ def test_ions_whose_charge_was_a_keyword(name, capsys):
     states = [(m["charge"], m["multiplicity"]) for m in found]
     assert states == [(-2, 1), (0, 3), (0, 1)]
     assert [m["energy"] for m in found[:2]] == pytest.approx(energies, abs=1e-6)
+    keywords = (("--charge", "-1", 0, (-1, 2)), ("--multiplicity", "1", 1, (0, 1)))
+    for option, value, frame, state in (*keywords, ("--charge", "1", 1, (1, 2))):
+        assert main(["sp", f"{name}@{frame}", *PM3, "--json", option, value]) == 0
+        (found,) = json.loads(capsys.readouterr().out)["molecules"]
+        assert (found["charge"], found["multiplicity"]) == state
 
 
 def test_what_is_stated_counts_more_than_what_was_computed(capsys):
@@ -177,7 +186,7 @@ def test_triplets_in_files_that_keep_no_info(name, capsys):
     found = json.loads(capsys.readouterr().out)["molecules"]
     assert [m["multiplicity"] for m in found] == [3, 2]
     assert found[0]["energy"] == pytest.approx(oxygen.get_potential_energy(), abs=1e-6)
-    assert main(["sp", f"{name}@0", *PM3, "--multiplicity", "1"]) == 2
+    assert main(["sp", f"{name}@0", *PM3, "--multiplicity", "1"]) == 0
     assert main(["sp", f"{name}@1", *PM3, "--charge", "-1"]) == 0
 
 
