@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.io.formats import filetype
 
 from .atoms import Computed
 from .file_structures import file_kind, file_text, sdf_blocks
@@ -17,19 +18,35 @@ WHOLE = 1e-3
 """By how much charges of atoms may miss a whole number, e."""
 MOL_CODES = {"1": 3, "2": 2, "3": 1, "5": -1, "6": -2, "7": -3}
 """Charges by their code in the lines of atoms of MOL files."""
+GAUSSIAN = r"^ *Charge *= *{} *Multiplicity *= *{} *(?:in supermolecule)?\s*$"
+NUMBER, FOUND = r"[+-]?\d+", r"([+-]?\d+)"
+OF_ALL = {
+    "gaussian-out": (GAUSSIAN.format(FOUND, NUMBER), GAUSSIAN.format(NUMBER, FOUND)),
+    "orca-output": (
+        rf"^ *Total Charge +Charge +\.+ +{FOUND}",
+        rf"^ *Multiplicity +Mult +\.+ +{FOUND}",
+    ),
+    "turbomole": (rf"^ *\$eht\b[^$]*charge *= *{FOUND}", rf"^ *\$eht\b[^$]*unpaired *= *{FOUND}"),
+}
+"""Charge and multiplicity (Turbomole: unpaired electrons) of all structures of a file, by ASE's
+names of the formats."""
 
 
 def state_charges(path: Path, frames: Sequence[Atoms]) -> None:
     """Put the charge of a molecule, and its multiplicity, into ``info`` if the file has them.
 
     They are in the ``M  CHG`` lines or the atoms' lines of MOL and SDF files, in the last columns
-    of PDB files, and before the atoms in Gaussian's input, or else follow from computed results.
+    of PDB files, before the atoms in Gaussian's input, and for all structures of a file where
+    :data:`OF_ALL` says, or else follow from computed results.
     """
     reader = {".mol": _mol, ".sdf": _mol, ".pdb": _pdb, ".gjf": _gaussian, ".com": _gaussian}
     kind = file_kind(path)
     if not frames:  # what cannot be read has been told
         return
+    form = "" if kind in reader else filetype(str(path))
     found = reader[kind](file_text(path)) if kind in reader else []
+    if form in OF_ALL:
+        found = [_of_all(file_text(path), form)] * len(frames)
     for atoms, stated in zip(frames, found, strict=False):
         for name, value in stated.items():
             atoms.info.setdefault(name, value)
@@ -47,11 +64,19 @@ def state_computed(atoms: Atoms) -> None:
     total = float(np.sum(results.get("charges", 0.0)))
     if "charge" not in atoms.info and not _any(atoms, "initial_charges") and _is_whole(total):
         atoms.info |= {name: Computed(value) for name, value in _charge(round(total)).items()}
-    moment = abs(float(np.sum(results.get("magmom", 0.0))))
+    moment = abs(float(np.sum(_moment(results))))
     given = {"multiplicity", "spin"} & set(atoms.info) or _any(atoms, "initial_magmoms")
     # a doublet is the lowest in any case, and is none with another charge
     if not given and _is_whole(moment) and round(moment) > 1:
         atoms.info["multiplicity"] = Computed(round(moment) + 1)
+
+
+def _moment(results: dict[str, Any]) -> Any:
+    """The computed magnetic moment, which some readers leave to those of the atoms."""
+    if "magmom" in results:
+        return results["magmom"]
+    moments = np.asarray(results.get("magmoms", 0.0))
+    return moments if moments.ndim < 2 else 0.0  # not vectors
 
 
 def _any(atoms: Atoms, name: str) -> bool:
@@ -88,10 +113,25 @@ def _pdb(text: str) -> list[dict[str, int]]:
 
 
 def _gaussian(text: str) -> list[dict[str, int]]:
-    """Of Gaussian's input: two numbers behind route and title, which end with blank lines."""
-    parts = re.split(r"\n[ \t]*\n", text.strip())
-    found = re.match(r"\s*([+-]?\d+)[\s,]+(\d+)\s*\n", parts[2]) if len(parts) > 2 else None
+    """Of Gaussian's input: the first two numbers behind route and title, which end with blank
+    lines; more of them are those of fragments."""
+    parts = re.split(r"\n\s*\n", "\n".join(text.strip().splitlines()))
+    routes = (k for k, part in enumerate(parts) if re.search(r"^\s*#", part, flags=re.MULTILINE))
+    behind = parts[next(routes, 0) + 2 :]
+    found = re.match(r"\s*([+-]?\d+)[\s,]+(\d+)(?=[\s,])", behind[0]) if behind else None
     return [{"charge": int(found[1]), "multiplicity": int(found[2])}] if found else []
+
+
+def _of_all(text: str, form: str) -> dict[str, int]:
+    """Of a format of :data:`OF_ALL`: what is the same wherever it is stated; of jobs in a row with
+    different charges nothing says which is that of a structure."""
+    charges, spins = (
+        {int(number) for number in re.findall(pattern, text, flags=re.MULTILINE)}
+        for pattern in OF_ALL[form]
+    )
+    found = _charge(*charges) if len(charges) == 1 else {}
+    spin = spins.pop() + (form == "turbomole") if len(spins) == 1 else 1
+    return found | ({"multiplicity": spin} if spin > 2 else {})
 
 
 def _charge(charge: int) -> dict[str, int]:
