@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
 from .errors import InputError
-from .frames import frame_stems, output_stem, output_stems, read_frames
+from .frames import Frame, frame_stems, output_stem, output_stems, read_frames
 from .runs import Run
 
 KINDS = ("ts", "irc", "minima")
@@ -94,20 +94,52 @@ def read_guesses(run: Run, files: Sequence[str]) -> list[Reaction]:
     stems = frame_stems(frames)
     found = []
     for file, group in itertools.groupby(frames, key=lambda frame: frame.file):
-        members = list(group)
-        images = [frame.atoms for frame in members]
-        if len(images) > 2 and all("neb_image" in atoms.info for atoms in images):
-            top = int(np.argmax([atoms.get_potential_energy() for atoms in images]))
-            structures = [bare(images[k]) for k in (top, 0, -1)]
-            stem = stems[file].removesuffix("_path")
-            free = stem not in stems.values()
-            found.append(Reaction(file, stem if free else stems[file], structures))
-            continue
-        for frame in members:
-            found.append(Reaction(frame.name, output_stem(frame, stems), [frame.atoms]))
+        parts = list(_paths(group))
+        for members in parts:
+            if len(members) < 3:
+                guesses = [(f.name, output_stem(f, stems), [f.atoms]) for f in members]
+                found += [Reaction(*guess) for guess in guesses]
+                continue
+            name, stem = file, stems[file].removesuffix("_path")
+            if len(parts) > 1:
+                name = f"{file}@{members[0].index}:{members[-1].index + 1}"
+                stem = output_stem(members[0], stems)
+            elif stem in stems.values():
+                stem = stems[file]
+            images = [frame.atoms for frame in members]
+            energies = [_energy(image) for image in images]
+            if not np.isfinite(energies).all():
+                run.problems.append(
+                    f"{name}: not all images of the path have an energy, so which is the highest "
+                    "is not known: compute them with sp, or give one of them as FILE@index"
+                )
+                continue
+            top = int(np.argmax(energies))
+            found.append(Reaction(name, stem, [bare(images[k]) for k in (top, 0, -1)]))
     ours = {f"{one.stem}_{kind}.extxyz": one.name for one in found for kind in KINDS}
     run.keep_inputs(stems, ours)
     return found
+
+
+def _paths(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Frames of a file apart where the number of an image is not higher than that before, or where
+    there is none: a file may hold several paths, and guesses beside them."""
+    path: list[Frame] = []
+    for frame in frames:
+        if path and not _number(path[-1]) < _number(frame):
+            yield path
+            path = []
+        path.append(frame)
+    yield path
+
+
+def _number(frame: Frame) -> float:
+    """Which image of a path it is; NaN, which no number is below or above, for none."""
+    return float(frame.atoms.info.get("neb_image", np.nan))
+
+
+def _energy(atoms: Atoms) -> float:
+    return np.nan if atoms.calc is None else atoms.calc.results.get("energy", np.nan)
 
 
 def bare(atoms: Atoms) -> Atoms:

@@ -418,6 +418,41 @@ def test_transition_states_of_paths_do_not_overwrite_what_is_read(capsys):
     assert Path("p_ts.extxyz").read_bytes() == before
 
 
+def inversion(energies):
+    """A path of ammonia through its plane, with these energies."""
+    images = []
+    for k, height in enumerate(np.linspace(-0.38, 0.38, len(energies))):
+        image = molecule("NH3")
+        image.positions[:, 2] = [0.0, height, height, height]
+        image.info["neb_image"] = k
+        image.calc = SinglePointCalculator(image, **energies[k])
+        images.append(image)
+    return images
+
+
+def test_two_paths_in_one_file(capsys):
+    """One transition state was all that came of them; other frames are guesses."""
+    path = inversion([{"energy": e} for e in (0.0, 0.4, 0.0)])
+    plane = path[1].copy()
+    plane.info = {}
+    write("all.extxyz", [*path, *path, plane])
+    line = ["ts", "all.extxyz", *PM3, "--no-irc", "--json"]
+    assert main(line) == 0
+    found = json.loads(capsys.readouterr().out)["molecules"]
+    assert len(found) == 3
+    assert [each["file"] for each in found] == ["all.extxyz@0:3", "all.extxyz@3:6", "all.extxyz@6"]
+    names = ["all_0000", "all_0003", "all_0006"]
+    assert all(Path(f"{name}_ts.extxyz").exists() for name in names)
+
+
+@pytest.mark.parametrize("energies", [[{}, {}, {}], [{"energy": 0.0}, {}, {"energy": 0.0}]])
+def test_paths_without_energies(energies, capsys):
+    """Which converters leave out, and sp where it does not converge."""
+    write("p_path.extxyz", inversion(energies))
+    assert main(["ts", "p_path.extxyz", *PM3]) == 2
+    assert "p_path.extxyz: not all images of the path have an energy" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "line",
     [["fe.xyz"], ["w.xyz", "--max-iterations", "1", "--tolerance", "1e-15"]],
