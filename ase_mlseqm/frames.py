@@ -37,8 +37,11 @@ NUMBERS = (
     "stability",
 )
 """Fields of a result that go into ``info``, since ASE has no name for them."""
-NOTES = ("method", "unrestricted", "converged", "status", "relaxed", "steps")
-"""What else ``info`` says of a result."""
+NOTES = (
+    *("method", "unrestricted", "converged", "status", "relaxed", "steps"),
+    *("level", "program", "max_force"),
+)
+"""What else ``info`` says of a result; the last three are those of labels and of paths."""
 
 
 @dataclasses.dataclass(frozen=True)

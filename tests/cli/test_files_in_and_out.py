@@ -418,6 +418,20 @@ def test_transition_states_of_paths_do_not_overwrite_what_is_read(capsys):
     assert Path("p_ts.extxyz").read_bytes() == before
 
 
+@pytest.mark.parametrize("command", ["sp", "relax", "md"])
+def test_results_of_labelled_structures_have_not_their_level(command):
+    """Training took the energies of the isolated atoms from it, which are those of another zero."""
+    water = molecule("H2O")
+    water.calc = SinglePointCalculator(water, energy=-2078.5, forces=np.zeros((3, 3)))
+    water.info |= {"level": "wB97X/6-31G*", "program": "PySCF 2.14.0", "max_force": 0.1, "id": 7}
+    write("w.extxyz", water)
+    assert main([command, "w.extxyz", *PM3, *(["--steps", "4"] if command == "md" else [])]) == 0
+    (found,) = Path().glob("w_*.extxyz")
+    info = read(found, 0).info
+    assert info["method"] == "PM3" and info["id"] == 7
+    assert not info.keys() & {"level", "program", "max_force"}
+
+
 def inversion(energies):
     """A path of ammonia through its plane, with these energies."""
     images = []
