@@ -15,6 +15,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import check_types, choose, require_not_negative, require_positive
 
+from .states import info_of_results
+
 if TYPE_CHECKING:
     from .several import Failure
 
@@ -107,6 +109,7 @@ class _History:
     """Observer of an optimiser: what is worth keeping of every step."""
 
     atoms: Atoms
+    calc: BaseCalculator
     trajectory: Any = None
     callback: StepCallback | None = None
     energies: list[float] = dataclasses.field(default_factory=list)
@@ -124,6 +127,7 @@ class _History:
             self.energies.append(energy)
             self.max_forces.append(float(np.linalg.norm(forces, axis=1).max(initial=0.0)))
             self.last = frozen(self.atoms)
+            self.last.info = info_of_results(self.last, self.calc)
             if self.trajectory is not None:
                 self.trajectory.write(self.last)
             if self.callback is not None:
@@ -160,6 +164,7 @@ class _History:
 
     def result(self, config: RelaxConfig, converged: bool, message: str) -> RelaxResult:
         assert self.last is not None
+        self.last.info = info_of_results(self.last, self.calc)  # it may be from a checkpoint
         return RelaxResult(self.last, converged, message, self.energies, self.max_forces, config)
 
 

@@ -61,7 +61,7 @@ class InTurn:
         self.lost: list[NotWritten] = []
         path = None if checkpoint is None else Path(checkpoint)
         self._checkpoint = Checkpoint(path, self.starts, calc, config)
-        self._histories = [_History(atoms.copy()) for atoms in self.starts]
+        self._histories = [_History(atoms.copy(), calc) for atoms in self.starts]
         for k, frame in self._checkpoint.read().items():
             restore(self._histories[k], frame)
 
@@ -78,7 +78,7 @@ class InTurn:
         if trajectory is not None:
             writer: Any = _continued(Path(trajectory), history.energies)
             if writer is None:
-                history = self._histories[k] = _History(self.starts[k].copy())
+                history = self._histories[k] = _History(self.starts[k].copy(), self.calc)
             history.trajectory = _Frames(Path(trajectory), writer)
         history.callback = callback
         history.atoms.calc = self.calc

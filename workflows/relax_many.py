@@ -32,10 +32,10 @@ ONE_FORCE_A_STEP = ("BFGS", "LBFGS", "FIRE")
 class _Relaxation:
     """One molecule on its way."""
 
-    def __init__(self, atoms: Atoms, config: RelaxConfig) -> None:
+    def __init__(self, atoms: Atoms, calc: BaseCalculator, config: RelaxConfig) -> None:
         self.atoms, self.config = atoms.copy(), config
         impose(self.atoms)
-        self.history = _History(self.atoms)
+        self.history = _History(self.atoms, calc)
         self.optimizer = None
 
     def step(self) -> None:
@@ -99,7 +99,7 @@ def relax_many(
         )
     require_calculator(calc)
     starts = attempt(structure, systems)
-    begun = attempt(lambda atoms: _Relaxation(atoms, config), starts)
+    begun = attempt(lambda atoms: _Relaxation(atoms, calc, config), starts)
     results: list[RelaxResult | Failure | None] = [
         work if isinstance(work, Exception) else None for work in begun
     ]

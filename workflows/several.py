@@ -31,7 +31,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 from .constraints import in_order
 from .foreign import foreign_errors, require_calculator
 from .relax import frozen
-from .states import state
+from .states import info_of_results, state
 
 Failure = CalculatorError | InputError
 """Why a structure could not be computed."""
@@ -170,13 +170,19 @@ def _alone(atoms: Atoms, calc: BaseCalculator) -> Computed:
         point = calc.unfinished
         assert point is not None
         return Computed(
-            frozen(atoms),
+            _told(frozen(atoms), calc),
             point.charge,
             point.multiplicity,
             point.heat_of_formation,
             point.density,
         )
-    return Computed(frozen(atoms), *state(atoms, calc), None, None)
+    return Computed(_told(frozen(atoms), calc), *state(atoms, calc), None, None)
+
+
+def _told(atoms: Atoms, calc: BaseCalculator) -> Atoms:
+    """Computed atoms with ``info`` of this calculation (in place)."""
+    atoms.info = info_of_results(atoms, calc)
+    return atoms
 
 
 def _batch(structures: list[Atoms], calc: MLSEQM) -> list[Computed | CalculatorError]:
@@ -204,7 +210,11 @@ def _batch(structures: list[Atoms], calc: MLSEQM) -> list[Computed | CalculatorE
         known = {name: v for name, v in ase_results(point).items() if name in all_properties}
         atoms.calc = SinglePointCalculator(atoms, **known)
         return Computed(
-            atoms, point.charge, point.multiplicity, point.heat_of_formation, point.density
+            _told(atoms, calc),
+            point.charge,
+            point.multiplicity,
+            point.heat_of_formation,
+            point.density,
         )
 
     return attempt(result, structures, together(run, attempt(checked, structures)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
@@ -38,6 +40,13 @@ def stated(atoms: Atoms, calc: BaseCalculator) -> Atoms:
         state(atoms, calc)
         return without_results(atoms)
     return stated_as(atoms, engine_for(calc.parameters).model.name, *state(atoms, calc))
+
+
+def info_of_results(atoms: Atoms, calc: BaseCalculator) -> dict[str, Any]:
+    """``info`` of what a calculator has computed: that of structures which are results of another
+    calculation says what those were."""
+    was_computed = "method" in atoms.info and "status" in atoms.info
+    return (stated(atoms, calc) if was_computed else without_results(atoms)).info
 
 
 def stated_as(atoms: Atoms, method: str, charge: int, multiplicity: int) -> Atoms:

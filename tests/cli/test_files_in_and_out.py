@@ -20,45 +20,6 @@ from ase_mlseqm.workflows import MDConfig, dynamics
 PM3 = ["--method", "PM3"]
 ATOM = "HETATM{:5}  {}   {}     1    {:8.3f}{:8.3f}{:8.3f}  1.00  0.00          {:>2}{}\n"
 GAUSSIAN = "%mem=1GB\n# PM3 opt\n\nhydroxide\n\n-1 1\nO 0.0 0.0 0.0\nH 0.0 0.0 0.97\n\n"
-GAUSSIAN_OUTPUT = """ Entering Gaussian System, Link 0=g16
- Charge = -1 Multiplicity = 1
-                         Standard orientation:
- ---------------------------------------------------------------------
- Center     Atomic      Atomic             Coordinates (Angstroms)
- Number     Number       Type             X           Y           Z
- ---------------------------------------------------------------------
-      1          8           0        0.000000    0.000000    0.108000
-      2          1           0        0.000000    0.000000   -0.862000
- ---------------------------------------------------------------------
- SCF Done:  E(RB3LYP) =  -75.7266930000     A.U. after    8 cycles
- Normal termination of Gaussian 16
-"""
-SPINS = """ Mulliken charges and spin densities:
-               1          2
-     1  O    0.500000   1.000000
-     2  H    0.500000   1.000000
- Sum of Mulliken charges =   1.00000   2.00000
-"""
-ORCA_OUTPUT = """
-                                 * O   R   C   A *
- Total Charge           Charge          ....   -1
- Multiplicity           Mult            ....    1
-Number of atoms                             ...      2
----------------------------------
-CARTESIAN COORDINATES (ANGSTROEM)
----------------------------------
-  O      0.000000    0.000000    0.108000
-  H      0.000000    0.000000   -0.862000
-
-FINAL SINGLE POINT ENERGY       -75.726693000000
-                             ****ORCA TERMINATED NORMALLY****
-"""
-TURBOMOLE = """$coord
- 0.0 0.0 0.0 o
- 0.0 0.0 1.833 h
-$eht charge=-1 unpaired=0
-$end
-"""
 MOL = """ammonium
   x
 
@@ -113,10 +74,6 @@ def pdb(residue: str, charge: str = "  ") -> str:
         ("windows.gjf", GAUSSIAN.replace("\n", "\r\n"), -1),
         ("viewer.gjf", "! a note\n\n" + GAUSSIAN.replace("hydroxide\n", "hydroxide\n2 1 b\n"), -1),
         ("parts.com", GAUSSIAN.replace("-1 1", "-1 1 -1 1"), -1),
-        ("oh.log", GAUSSIAN_OUTPUT, -1),
-        ("windows.log", GAUSSIAN_OUTPUT.replace("\n", "\r\n"), -1),
-        ("oh.out", ORCA_OUTPUT, -1),
-        ("coord", TURBOMOLE, -1),
         ("nh4.sdf", MOL, 1),
         ("nh4.mol", MOL, 1),
         ("old.mol", OLD, 1),
@@ -132,32 +89,6 @@ def test_charges_that_a_file_states(name, text, charge, capsys):
     if charge:
         assert main(["sp", name, *PM3, "--charge", "0", "--out", "other"]) == 2
         assert "charge" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("oh.log", GAUSSIAN_OUTPUT.replace("-1 Multiplicity = 1", " 1 Multiplicity = 3")),
-        ("oh.out", ORCA_OUTPUT.replace("....    1", "....    3").replace("-1", " 1")),
-        ("coord", TURBOMOLE.replace("-1 unpaired=0", "1\n  unpaired=2")),
-    ],
-)
-def test_triplets_that_a_file_states(name, text, capsys):
-    Path(name).write_text(text)
-    assert main(["sp", name, *PM3, "--json"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)["molecules"]
-    assert (found["charge"], found["multiplicity"]) == (1, 3)
-
-
-def test_jobs_with_different_charges(capsys):
-    """What was computed tells those of a Gaussian output apart, also where it is of atoms."""
-    first = GAUSSIAN_OUTPUT.replace("-1 Multiplicity = 1", " 1 Multiplicity = 3")
-    first = first.replace(" Normal", SPINS + " Normal")
-    second = SPINS.replace("0.500000   1.000000", "-0.500000   0.000000")
-    Path("oh.log").write_text(first + GAUSSIAN_OUTPUT.replace(" Normal", second + " Normal"))
-    assert main(["sp", "oh.log", *PM3, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["molecules"]
-    assert [(m["charge"], m["multiplicity"]) for m in found] == [(1, 3), (-1, 1)]
 
 
 def test_all_molecules_of_an_sdf_file(capsys):
@@ -416,55 +347,6 @@ def test_transition_states_of_paths_do_not_overwrite_what_is_read(capsys):
     told = capsys.readouterr().err
     assert "p_ts.extxyz would be overwritten by the results of p_path.extxyz" in told
     assert Path("p_ts.extxyz").read_bytes() == before
-
-
-@pytest.mark.parametrize("command", ["sp", "relax", "md"])
-def test_results_of_labelled_structures_have_not_their_level(command):
-    """Training took the energies of the isolated atoms from it, which are those of another zero."""
-    water = molecule("H2O")
-    water.calc = SinglePointCalculator(water, energy=-2078.5, forces=np.zeros((3, 3)))
-    water.info |= {"level": "wB97X/6-31G*", "program": "PySCF 2.14.0", "max_force": 0.1, "id": 7}
-    write("w.extxyz", water)
-    assert main([command, "w.extxyz", *PM3, *(["--steps", "4"] if command == "md" else [])]) == 0
-    (found,) = Path().glob("w_*.extxyz")
-    info = read(found, 0).info
-    assert info["method"] == "PM3" and info["id"] == 7
-    assert not info.keys() & {"level", "program", "max_force"}
-
-
-def inversion(energies):
-    """A path of ammonia through its plane, with these energies."""
-    images = []
-    for k, height in enumerate(np.linspace(-0.38, 0.38, len(energies))):
-        image = molecule("NH3")
-        image.positions[:, 2] = [0.0, height, height, height]
-        image.info["neb_image"] = k
-        image.calc = SinglePointCalculator(image, **energies[k])
-        images.append(image)
-    return images
-
-
-def test_two_paths_in_one_file(capsys):
-    """One transition state was all that came of them; other frames are guesses."""
-    path = inversion([{"energy": e} for e in (0.0, 0.4, 0.0)])
-    plane = path[1].copy()
-    plane.info = {}
-    write("all.extxyz", [*path, *path, plane])
-    line = ["ts", "all.extxyz", *PM3, "--no-irc", "--json"]
-    assert main(line) == 0
-    found = json.loads(capsys.readouterr().out)["molecules"]
-    assert len(found) == 3
-    assert [each["file"] for each in found] == ["all.extxyz@0:3", "all.extxyz@3:6", "all.extxyz@6"]
-    names = ["all_0000", "all_0003", "all_0006"]
-    assert all(Path(f"{name}_ts.extxyz").exists() for name in names)
-
-
-@pytest.mark.parametrize("energies", [[{}, {}, {}], [{"energy": 0.0}, {}, {"energy": 0.0}]])
-def test_paths_without_energies(energies, capsys):
-    """Which converters leave out, and sp where it does not converge."""
-    write("p_path.extxyz", inversion(energies))
-    assert main(["ts", "p_path.extxyz", *PM3]) == 2
-    assert "p_path.extxyz: not all images of the path have an energy" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
