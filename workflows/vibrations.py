@@ -191,14 +191,22 @@ def _pushed(
 def mode_frames(result: VibrationsResult, index: int, frames: int = 20) -> list[Atoms]:
     """One period of a mode, a quarter of an Angstrom at most, for an animation.
 
-    ``info`` holds the number, frequency (cm-1) and intensity (km/mol) of the mode.
+    ``info`` holds the number, frequency (cm-1) and intensity (km/mol) of the mode, and charge and
+    multiplicity where these are not zero and the lowest.
     """
+    lowest = 1 + (int(result.atoms.numbers.sum()) - result.charge) % 2
+    state = {"charge": result.charge} if result.charge else {}
+    state |= {"multiplicity": result.multiplicity} if result.multiplicity != lowest else {}
     mode = result.modes[index]
     mode = 0.25 * mode / np.linalg.norm(mode, axis=1).max()
     out = []
     for phase in 2 * np.pi * np.arange(frames) / frames:
-        atoms = Atoms(result.atoms.numbers, result.atoms.positions + np.sin(phase) * mode)
-        atoms.info = {"mode": index, "frequency": float(result.frequencies[index])}
+        atoms = Atoms(
+            result.atoms.numbers,
+            result.atoms.positions + np.sin(phase) * mode,
+            masses=result.atoms.arrays.get("masses"),
+        )
+        atoms.info = state | {"mode": index, "frequency": float(result.frequencies[index])}
         if result.intensities is not None:
             atoms.info["intensity"] = float(result.intensities[index])
         atoms.arrays["mode"] = result.modes[index].copy()
