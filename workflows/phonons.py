@@ -36,6 +36,7 @@ from .several import (
     structure,
     together,
 )
+from .states import unusual
 
 
 @overload
@@ -133,6 +134,8 @@ class _Cell:
 
     def __init__(self, point: Computed, config: PhononsConfig, step: float) -> None:
         self.atoms, self.density = point.atoms, point.density
+        if not self.atoms.pbc.any():  # a cell's would not be that of a supercell
+            self.atoms.info |= unusual(self.atoms, point.charge, point.multiplicity)
         with foreign_errors():
             self.phonon = phonopy_object(point.atoms, config)
             self.moves = forward_moves(self.phonon, step)

@@ -11,8 +11,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.integrate import trapezoid
 
+from ase_mlseqm.atoms import KEYS
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import check_types, require_not_negative, require_positive
+from ase_mlseqm.summary import jsonable
 from ase_mlseqm.units import WAVENUMBER
 
 from .computed import ComputedAtoms
@@ -169,6 +171,7 @@ class PhononsResult(ComputedAtoms):
             "cell": self.atoms.cell.tolist(),
             "pbc": self.atoms.pbc.tolist(),
             "magmoms": self.atoms.get_initial_magnetic_moments().tolist(),
+            "state": {name: jsonable(self.atoms.info.get(name)) for name in KEYS},
             "energy": self.energy,
             "forces": self.atoms.calc.results["forces"].tolist(),
             "max_force": self.max_force,
@@ -186,6 +189,8 @@ class PhononsResult(ComputedAtoms):
         """The result in a dictionary of :meth:`to_dict`."""
         names = ("numbers", "positions", "masses", "cell", "pbc", "magmoms")
         atoms = Atoms(**{name: stored[name] for name in names if name in stored})
+        state = stored.get("state", {}).items()
+        atoms.info = {name: value for name, value in state if value is not None}
         forces = np.array(stored["forces"])
         atoms.calc = SinglePointCalculator(atoms, energy=stored["energy"], forces=forces)
         config = stored["config"] | {"supercell": tuple(stored["config"]["supercell"])}

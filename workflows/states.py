@@ -49,6 +49,13 @@ def info_of_results(atoms: Atoms, calc: BaseCalculator) -> dict[str, Any]:
     return (stated(atoms, calc) if was_computed else without_results(atoms)).info
 
 
+def unusual(atoms: Atoms, charge: int, multiplicity: int) -> dict[str, int]:
+    """For ``info``: a charge that is not zero, and a multiplicity that is not the lowest."""
+    lowest = 1 + (int(atoms.numbers.sum()) - charge) % 2
+    found = {"charge": charge} if charge else {}
+    return found | ({"multiplicity": multiplicity} if multiplicity != lowest else {})
+
+
 def stated_as(atoms: Atoms, method: str, charge: int, multiplicity: int) -> Atoms:
     """The copy of :func:`stated` for this method and state."""
     copy = without_results(atoms)

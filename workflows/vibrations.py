@@ -20,6 +20,7 @@ from .raman import require_field
 from .relax import RelaxConfig, StepCallback
 from .settle import settled
 from .several import Computed, Failure, attempt, computed, one_or_many, together
+from .states import unusual
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
 __all__ = [
@@ -194,9 +195,7 @@ def mode_frames(result: VibrationsResult, index: int, frames: int = 20) -> list[
     ``info`` holds the number, frequency (cm-1) and intensity (km/mol) of the mode, and charge and
     multiplicity where these are not zero and the lowest.
     """
-    lowest = 1 + (int(result.atoms.numbers.sum()) - result.charge) % 2
-    state = {"charge": result.charge} if result.charge else {}
-    state |= {"multiplicity": result.multiplicity} if result.multiplicity != lowest else {}
+    state = unusual(result.atoms, result.charge, result.multiplicity)
     mode = result.modes[index]
     mode = 0.25 * mode / np.linalg.norm(mode, axis=1).max()
     out = []

@@ -13,7 +13,7 @@ from ase.io import read, write
 from ase_mlseqm import MLSEQM, evaluate
 from ase_mlseqm.cli import main
 from ase_mlseqm.workflows import relax
-from ase_mlseqm.workflows.phonons import phonons
+from ase_mlseqm.workflows.phonons import PhononsResult, phonons
 from ase_mlseqm.workflows.vibrations import vibrations
 
 PM3 = ["--method", "PM3"]
@@ -71,6 +71,17 @@ def test_animated_modes_are_those_of_the_same_molecule(formula, keyword, state, 
     assert {(m["charge"], m["multiplicity"]) for m in found} == {state}
     assert found[0]["energy"] == pytest.approx(lowest, abs=1e-6) and found[1]["energy"] > lowest
     assert read("m_modes/mode_001.extxyz", 0).get_masses()[-1] == pytest.approx(2.014, abs=1e-3)
+
+
+def test_phonons_that_are_read_again_are_those_of_the_ion():
+    """The dictionary, and so the JSON of the command, had neither charge nor multiplicity."""
+    carbene = molecule("CH2_s1A1d")
+    for atoms, keyword in ((molecule("NH3"), {"charge": 1}), (carbene, {"multiplicity": 3})):
+        result = phonons(atoms, MLSEQM(method="PM3", **keyword))
+        again = PhononsResult.from_dict(json.loads(json.dumps(result.to_dict())))
+        (point,) = evaluate([again.atoms], "PM3")
+        assert point.energy == pytest.approx(result.energy, abs=1e-6)
+        assert all(getattr(point, name) == value for name, value in keyword.items())
 
 
 def inversion(energies):
