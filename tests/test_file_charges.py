@@ -4,7 +4,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm.file_charges import state_charges
+from ase_mlseqm.file_charges import state_charges, state_computed
 
 CODES = {1: 3, 2: 2, 3: 1, 4: 0, 5: -1, 6: -2, 7: -3}
 """Charge by the code in columns 37 to 39 of an atom's line; 4 is a doublet radical."""
@@ -55,8 +55,8 @@ def test_charge_and_multiplicity_of_gaussian(tmp_path, text, found):
 
 
 @pytest.mark.parametrize(("charges", "charge"), [((0.4, 0.5996), 1), ((0.4, 0.59), None)])
-def test_sums_of_computed_charges_are_whole_or_none(tmp_path, charges, charge):
+def test_sums_of_computed_charges_are_whole_or_none(charges, charge):
     atoms = Atoms("OH")
     atoms.calc = SinglePointCalculator(atoms, charges=charges)
-    state_charges(tmp_path / "a.json", [atoms])
+    state_computed(atoms)
     assert atoms.info.get("charge") == charge

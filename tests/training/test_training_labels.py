@@ -18,7 +18,7 @@ from ase_mlseqm.training.split import leakage
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "training_labels"
 KINDS = ("contacts", "groups", "reactions", "small", "survey", "torsions")
-NEXT = ("next/faces", "next/parts")
+NEXT = ("next/faces", "next/parts", "next/walls")
 LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting, grid level 3)"
 HELD_BACK = ("ani1x_heldout", "dft_test", "dft_large", "dft_large_val")
 IN_S66 = {
@@ -45,7 +45,7 @@ def test_files_are_whole(sets, kind):
         assert np.abs(np.cross(position - position.mean(0), force).sum(0)).max() < 0.1
 
 
-@pytest.mark.parametrize("kind", ["contacts", "next/faces"])
+@pytest.mark.parametrize("kind", ["contacts", "next/faces", "next/walls"])
 def test_pairs_touch(sets, kind):
     data = sets[kind]
     width = max(len(z) for z in data.numbers)
@@ -86,7 +86,7 @@ def test_no_reaction_of_the_test_files(sets):
     assert len(found) > 20 and not found & taken
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "next/parts"])
+@pytest.mark.parametrize("kind", [*KINDS, "next/parts", "next/walls"])
 def test_labels_can_be_computed_again(kind):
     """The smallest frame of every file."""
     pytest.importorskip("pyscf")
