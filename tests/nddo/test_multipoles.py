@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import quad
 
 from ase_mlseqm.nddo.layout import build_layout
-from ase_mlseqm.nddo.multipoles import MIN_H_PP, Multipoles, multipoles
+from ase_mlseqm.nddo.multipoles import MIN_H_PP, Multipoles, multipole_slopes, multipoles
 from ase_mlseqm.nddo.one_center import isolated_atom_energy, one_center
 from ase_mlseqm.nddo.parameters import METHODS, elements, supported, table_parameters
 from ase_mlseqm.units import HARTREE
@@ -171,6 +171,30 @@ def test_clamp_of_pm3_chlorine():
     # and nothing moves with the difference as long as it is below the bound
     moved = dataclasses.replace(p, g_pp=p.g_pp + 0.05)
     assert float(multipoles_of(numbers, moved).rho[0, 2]) == rho2
+
+
+def test_slopes_on_both_sides_of_the_clamp():
+    """Against differences, also of PM3's chlorine, whose difference of integrals is raised."""
+    numbers = torch.tensor([17, 8])
+    p = table_parameters("PM3", numbers)
+    weights = torch.tensor([[0.7, -0.3, 0.0, 1.1, 0.9], [-0.4, 0.8, 0.0, 0.6, -1.2]]).double()
+
+    def total(**moved):
+        found = multipoles_of(numbers, dataclasses.replace(p, **moved))
+        return (torch.cat((found.D, found.rho), 1) * weights).sum(1)
+
+    atoms, shell = multipoles_of(numbers, p), elements(numbers.device).shell[numbers]
+    by_zeta, by_g = multipole_slopes(
+        *(p.zeta_s, p.zeta_p, p.g_pp, p.g_p2, shell, torch.arange(2), atoms),
+        Multipoles(weights[:, :2], weights[:, 2:]),
+    )
+    h = 1e-4
+    names = ("zeta_s", "zeta_p", "g_pp", "g_p2", "h_sp")
+    for name, found in zip(names, torch.cat((by_zeta, by_g), 1).T, strict=True):
+        value = getattr(p, name)
+        numeric = (total(**{name: value + h}) - total(**{name: value - h})) / (2 * h)
+        np.testing.assert_allclose(found, numeric, rtol=1e-6, atol=1e-8, err_msg=name)
+    assert by_g[0, :2].tolist() == [0.0, 0.0] and float(by_g[1, 0].abs()) > 0.01
 
 
 @pytest.mark.parametrize("bad", [0.0, -0.5])
