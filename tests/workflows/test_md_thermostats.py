@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import molecule
 from ase.md.nvtberendsen import NVTBerendsen
-from springs import Network, SpringEngine
+from springs import Network, SpringEngine, Springs
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.workflows import MDConfig, dynamics, md
@@ -85,6 +85,49 @@ def test_baoab_reaches_the_temperatures(grid):
         # BAOAB has the exact mean potential energy of a harmonic oscillator
         check_mean(2.0 * result.table["potential_eV"] / (24 * units.kB), temperature)
     assert not np.array_equal(*(r.atoms.positions for r in results))
+
+
+@pytest.mark.parametrize("friction", [2.0, 10.0])
+@pytest.mark.parametrize("many", [False, True])
+def test_friction_slows_down(many, friction):
+    """Momenta fall by exp(-friction t): of an atom so heavy that springs and noise do nothing."""
+    atoms = Atoms("C", masses=[1e9], velocities=[[1e-3, -2e-3, 5e-4]])
+    config = MDConfig(
+        ensemble="langevin",
+        temperature=1e-6,
+        timestep=1.0,
+        steps=200,
+        friction=friction,
+        keep_velocities=True,
+        max_heating=1e30,
+    )
+    if many:
+        (result,) = replicas([atoms], SpringEngine(atoms.positions), config)
+    else:
+        result = dynamics(atoms, Springs(atoms.positions), config)
+    left = result.atoms.get_momenta() / atoms.get_momenta()
+    np.testing.assert_allclose(left, np.exp(-0.2 * friction), rtol=1e-3)
+
+
+def test_coupling_times():
+    """Kinetic energies of the same atom, to which the thermostat alone does something."""
+    atoms, times = Atoms("C", masses=[1e9]), (50.0, 100.0)
+    common = {"timestep": 1.0, "keep_velocities": True, "max_heating": 1e30}
+    atoms.set_momenta([[1e3, 2e3, -1e3]])
+
+    def kinetic(**settings):
+        result = dynamics(atoms, Springs(atoms.positions), MDConfig(**settings, **common))
+        return result.table["kinetic_eV"] / result.table["kinetic_eV"][0]
+
+    for time in times:  # it falls by exp(-t / time) towards nothing
+        found = kinetic(ensemble="bussi", temperature=1e-9, coupling_time=time, steps=100)
+        np.testing.assert_allclose(found[-1], np.exp(-100.0 / time), rtol=0.01)
+    # a chain whose first mass is the energy of three degrees times the square of the time slows it
+    # down by 1 - (T / T_0 - 1) (t / time)^2 at first
+    atoms.set_momenta(atoms.get_momenta() * np.sqrt(1200.0 / atoms.get_temperature()))
+    for time in times:
+        found = kinetic(ensemble="nose-hoover", temperature=300.0, coupling_time=time, steps=3)
+        np.testing.assert_allclose(1.0 - found[-1], 3.0 * (3.0 / time) ** 2, rtol=0.02)
 
 
 @pytest.mark.parametrize("run", [dynamics, lambda *given: replicas([given[0]], *given[1:])[0]])
