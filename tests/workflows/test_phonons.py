@@ -103,6 +103,16 @@ def test_ions_isotopes_and_fields():
     assert found.calculations == 18  # no symmetry is left
 
 
+def test_a_field_has_less_symmetry_than_the_molecule(relaxed):
+    """Where the structure has it still: both bonds of water are no longer alike."""
+    atoms, calc = relaxed("H2O").atoms, pm3(field=(0.0, 2.0, 0.0))
+    found = phonons(atoms, calc, FIXED)
+    hessian = calc.get_hessian(atoms).reshape(3, 3, 3, 3).swapaxes(1, 2)
+    np.testing.assert_allclose(found.force_constants, hessian, atol=2e-3)
+    mirrored = hessian[0, 2] * np.outer((1, -1, 1), (1, -1, 1))
+    assert np.abs(hessian[0, 1] - mirrored).max() > 0.5
+
+
 def test_a_field_of_zero_leaves_symmetry(relaxed):
     atoms, off = relaxed("H2O").atoms, pm3(field=(0.0, 0.0, 0.0))
     found = phonons(atoms, pm3(), FIXED)
@@ -120,6 +130,38 @@ def test_eigenvectors_and_sum_rule(relaxed):
     np.testing.assert_allclose(overlaps, 1.0, atol=1e-4)
     np.testing.assert_allclose(result.force_constants.sum(0), 0.0, atol=1e-8)
     np.testing.assert_allclose(at(result.to_phonopy(), [0, 0, 0]), result.frequencies, atol=0.01)
+
+
+def test_without_the_sum_rule(relaxed):
+    """The differences of forces stay as they are."""
+    atoms, step = relaxed("HCN").atoms, 0.05  # so long that the matrix is not symmetric
+    plain = dataclasses.replace(FIXED, symmetry=False, step=step, sum_rule=False)
+    raw = phonons(atoms, pm3(), plain).force_constants
+    expected = np.zeros_like(raw)
+    for atom, axis in np.ndindex(3, 3):
+        forces = []
+        for sign in (1.0, -1.0):
+            moved = atoms.copy()
+            moved.positions[atom, axis] += sign * step
+            forces.append(pm3().get_forces(moved))
+        expected[atom, :, axis] = (forces[1] - forces[0]) / (2.0 * step)
+    np.testing.assert_allclose(raw, expected, atol=1e-4)
+    ruled = phonons(atoms, pm3(), dataclasses.replace(plain, sum_rule=True)).force_constants
+    turned = [constants.transpose(1, 0, 3, 2) for constants in (raw, ruled)]
+    assert np.abs(raw - turned[0]).max() > 0.01
+    np.testing.assert_allclose(ruled, turned[1], atol=1e-8)
+
+
+@pytest.mark.parametrize(("vacuum", "between"), [(5.0, 5.0), (1.0, 3.0)])
+def test_the_box_of_a_molecule(vacuum, between):
+    """A cube with the molecule in the middle, as far from its walls as was asked for."""
+    chain = Atoms("Cu4", [(2.3 * k - 20.0, 1.0, 0.3 * k) for k in range(4)])
+    result = phonons(chain, EMT(), PhononsConfig(relax=False, vacuum=vacuum))
+    box = result.to_phonopy().unitcell
+    length = 3 * 2.3 + 2 * between
+    np.testing.assert_allclose(box.cell, length * np.eye(3))
+    middle = 0.5 * (box.positions.min(0) + box.positions.max(0))
+    np.testing.assert_allclose(middle, 0.5 * length)
 
 
 def test_calculator_sees_free_molecules(relaxed):
@@ -217,10 +259,13 @@ def test_crystal(tmp_path):
 
 
 def test_round_trip(relaxed):
-    result = phonons(relaxed("HCN").atoms, pm3(), FIXED)
+    atoms = relaxed("HCN").atoms.copy()
+    atoms.set_masses(isotope_masses(atoms, ("H=D",)))
+    result = phonons(atoms, pm3(), FIXED)
     again = PhononsResult.from_dict(json.loads(json.dumps(result.to_dict())))
     assert again.to_dict() == result.to_dict()
     assert again.config == result.config
+    np.testing.assert_allclose(again.internal, result.internal, rtol=1e-9)  # needs the masses
 
 
 @pytest.mark.parametrize("info", [{}, {"charge": 1}])
@@ -270,6 +315,21 @@ def test_density_of_narrow_bands(monkeypatch):
     found = phonons(cell, EMT(), PhononsConfig(relax=False, supercell=(2, 2, 2)))
     wavenumbers, density = found.density_of_states(20.0)
     assert trapezoid(density, wavenumbers) == pytest.approx(6.0, rel=0.02)
+
+
+def test_density_with_isotopes_does_not_depend_on_the_orientation():
+    """Layers of heavy atoms have less symmetry than the cubic crystal."""
+    found = []
+    for other in (1, 3):  # in the plane of y and z, and of x and y
+        cell = bulk("Al", cubic=True)
+        masses = cell.get_masses()
+        masses[[0, other]] *= 3.0
+        cell.set_masses(masses)
+        result = phonons(cell, EMT(), PhononsConfig(relax=False, supercell=(2, 2, 2)))
+        found.append(result.density_of_states(20.0))
+    (levels, one), (also, two) = found
+    np.testing.assert_allclose(levels, also, atol=0.05)
+    assert np.abs(one - two).max() < 0.02 * one.max()
 
 
 def test_what_has_no_density():
