@@ -103,7 +103,7 @@ def test_agrees_with_the_training_data(name):
 def test_isolated_atoms(symbol):
     multiplicity, energy = ATOMS[symbol]
     found = label(Atoms(symbol, info={"multiplicity": multiplicity}))
-    assert found.energy / HARTREE == pytest.approx(energy, abs=1e-4)
+    assert found.energy / HARTREE == pytest.approx(energy, abs=1e-5)
     spin = (multiplicity - 1) / 2
     assert found.spin_squared == pytest.approx(spin * (spin + 1), abs=0.01)
     assert found.charges == pytest.approx([0.0], abs=1e-6)
@@ -150,6 +150,21 @@ def test_options_change_the_level():
     assert len(energies) == 6
     sentence = LabelSettings(functional="PBE0", cartesian=False, density_fitting=False).level
     assert sentence == "PBE0/6-31G* (PySCF, spherical d functions, grid level 3)"
+
+
+@pytest.mark.parametrize("cartesian", [True, False])
+def test_kinds_of_d_functions(cartesian):
+    """Of a functional that is Hartree-Fock's exchange alone, against Hartree-Fock."""
+    from pyscf import gto, scf
+
+    atoms = molecule("H2O")
+    rows = zip(atoms.symbols, atoms.positions.tolist(), strict=True)
+    mol = gto.M(atom=list(rows), basis="6-31G*", cart=cartesian, verbose=0)
+    exact = scf.RHF(mol).run(conv_tol=1e-10)
+    settings = LabelSettings(functional="HF", cartesian=cartesian, density_fitting=False)
+    found = label(atoms, settings)
+    assert found.energy / HARTREE == pytest.approx(exact.e_tot, abs=1e-6)
+    np.testing.assert_allclose(found.charges, exact.mulliken_pop(verbose=0)[1], atol=1e-4)
 
 
 def test_core_potentials_of_a_basis_are_used():
@@ -212,9 +227,20 @@ def test_saddle_points_are_not_results():
     assert np.isnan(found.energy)
 
 
+def test_a_looser_scf_ends_earlier():
+    level = {"functional": "PBE", "basis": "STO-3G", "grid": 0}
+    loose, tight = (
+        label(molecule("H2O"), LabelSettings(**level, tolerance=t)) for t in (1e-3, 1e-11)
+    )
+    assert loose.converged and tight.converged
+    assert loose.iterations < tight.iterations
+    assert 1e-10 < loose.energy / HARTREE - tight.energy / HARTREE < 1e-3
+
+
 def test_newton_takes_over():
     found = label(molecule("H2O"), LabelSettings(max_iterations=4))
     assert found.converged and found.solver == "newton"
+    assert found.iterations > 4  # those of both solvers
     assert found.energy == pytest.approx(label(molecule("H2O")).energy, abs=1e-6)
 
 

@@ -24,6 +24,12 @@ def test_isolated_atoms(tmp_path):
     assert "give a symbol" in error(path, isolated={"H": float("nan")})
 
 
+def test_energies_of_the_known_level():
+    """Those that the training data are published with, to the last digit."""
+    published = {"H": -0.4993212, "C": -37.8338337, "N": -54.5732858, "O": -75.0424652}
+    assert KNOWN == {"wB97X/6-31G*": published}
+
+
 def test_given_isolated_atoms_come_first(tmp_path):
     data = read(standard(tmp_path), isolated={"O": -75.0})
     change = (KNOWN[LEVEL]["O"] + 75.0) * HARTREE
