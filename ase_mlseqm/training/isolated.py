@@ -15,6 +15,8 @@ KNOWN = {
     "wB97X/6-31G*": {"H": -0.4993212, "C": -37.8338337, "N": -54.5732858, "O": -75.0424652},
 }
 """Hartree, by level of theory."""
+OTHERS = ("spherical", "geometr", "structure", "optimi")
+"""Parts of words of a text that names a level and is about another one."""
 
 
 def known_level(level: str) -> dict[str, float]:
@@ -22,9 +24,9 @@ def known_level(level: str) -> dict[str, float]:
     text = level.casefold().replace(" ", "")
     for name, energies in KNOWN.items():
         before, found, after = text.partition(name.casefold())
-        # 6-31G** is another basis; // and "geometries" are about where structures come from
-        other = after.startswith(("*", "+")) or before.endswith("/") or "geometr" in after
-        if found and not other and "spherical" not in text:
+        # 6-31G** is another basis; // and these words are about where structures come from
+        other = after.startswith(("*", "+")) or before.endswith("/")
+        if found and not other and not any(word in text for word in OTHERS):
             return energies
     return {}
 

@@ -27,7 +27,7 @@ def test_isolated_atoms(tmp_path):
 def test_energies_of_the_known_level():
     """Those that the training data are published with, to the last digit."""
     published = {"H": -0.4993212, "C": -37.8338337, "N": -54.5732858, "O": -75.0424652}
-    assert KNOWN == {"wB97X/6-31G*": published}
+    assert {"wB97X/6-31G*": published} == KNOWN
 
 
 def test_given_isolated_atoms_come_first(tmp_path):
@@ -72,6 +72,12 @@ def test_the_table_of_known_levels_comes_before_frames_of_single_atoms(tmp_path)
         ("wB97X/6-31G", False),
         ("wB97X-D3/6-31G*", False),
         ("B3LYP/6-31G*", False),
+        ("wB97X/6-31G* (PySCF, spherical d functions, grid level 3)", False),
+        ("CCSD(T)/CBS//wB97X/6-31G*", False),
+        ("CCSD(T) at wB97X/6-31G* geometries", False),
+        ("CCSD(T) at geometries of wB97X/6-31G*", False),
+        ("CCSD(T) at wB97X/6-31G* structures", False),
+        ("CCSD(T), optimised with wB97X/6-31G*", False),
     ],
 )
 def test_known_level(level, known):
