@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import BaseCalculator, Calculator, CalculatorError, SCFError
 from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
 from ase.io import read
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
@@ -23,11 +25,12 @@ from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.neb import NEBConfig, first_path, neb
 from ase_mlseqm.workflows.neb_band import Band, spring_constants
 from ase_mlseqm.workflows.neb_optimizer import BandBFGS
-from ase_mlseqm.workflows.neb_order import warn_of_order
+from ase_mlseqm.workflows.neb_order import nearest_order, warn_of_order
 from ase_mlseqm.workflows.neb_path import align, free
 from ase_mlseqm.workflows.reaction_figures import plot_profile
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.relax_many import relax_many
+from ase_mlseqm.workflows.ts_ends import distance
 
 
 def pm3(**options):
@@ -204,6 +207,12 @@ def test_steps_of_the_optimiser():
     np.testing.assert_allclose(
         optimizer._displacement(np.array([0.1, 0.0, -0.1])), [0.05, 0.0, -0.05], atol=1e-9
     )
+    # where it curves down the step is as long as where it curves up
+    optimizer.hessian = np.diag([-50.0, 50.0, 20.0])
+    np.testing.assert_allclose(
+        optimizer._displacement(np.array([1.0, 1.0, -1.0])), [0.02, 0.02, -0.05], atol=1e-9
+    )
+    optimizer.hessian = np.diag([1e-9, -1e-9, 1e-12])
     moved = optimizer._displacement(np.array([30.0, 0.0, 40.0]))
     np.testing.assert_allclose(moved, [0.06, 0.0, 0.08], atol=1e-6)
 
@@ -257,6 +266,31 @@ def test_alignment():
     np.testing.assert_allclose(again.positions, line.positions, atol=1e-8)
 
 
+def test_linear_molecules_are_not_spun():
+    """Any turn about the axis fits as well: the smallest takes one direction to the other."""
+    along = np.array([-1.06, 0.0, 1.16])
+    one, other = ([1.0, 2.0, 3.0], [1.2, 1.9, 2.8])
+    axes = [np.array(axis) / np.linalg.norm(axis) for axis in (one, other)]
+    line, target = (Atoms("HCN", np.outer(along, axis)) for axis in axes)
+    turn = align(line, target)
+    angle = np.arccos(axes[0] @ axes[1])
+    assert np.arccos((np.trace(turn) - 1) / 2) == pytest.approx(angle, abs=1e-4)
+    np.testing.assert_allclose(line.positions, target.positions, atol=1e-5)
+
+
+def test_what_may_not_be_turned_as_a_whole():
+    water = molecule("H2O")
+    assert free(water, EMT())
+    held, cell, wire = water.copy(), water.copy(), water.copy()
+    held.set_constraint(FixAtoms([0]))
+    cell.set_cell([9.0, 9.0, 9.0])
+    assert free(cell, EMT())  # which means nothing without periodicity
+    cell.pbc = True
+    wire.set_cell([9.0, 9.0, 9.0])
+    wire.pbc = (True, False, False)
+    assert not any(free(atoms, EMT()) for atoms in (held, cell, wire, water[:1]))
+
+
 def test_springs_are_stiff_at_the_top():
     """Linear between the higher end and the top, by the higher image of each pair."""
     assert spring_constants([0.0, 0.5, 2.0, 1.0, 1.0], 0.2, 2.2) == pytest.approx(
@@ -277,6 +311,9 @@ def test_ends_that_do_not_match():
     heavy = down.copy()
     heavy.set_masses([14.007, 1.00794, 2.014, 2.014])  # the second is hydrogen of another table
     with pytest.raises(InputError, match=r"atom 2 has a mass of 1\.008 u .* 2\.014 u in the prod"):
+        neb(up, heavy, pm3())
+    heavy.set_masses([15.0001, 1.008, 1.008, 1.008])
+    with pytest.raises(InputError, match=r"atom 0 has a mass of 14\.007 u .* 15\.0001 u in the"):
         neb(up, heavy, pm3())
     down.info["charge"] = 1
     with pytest.raises(InputError, match="charge 0 and multiplicity 1, the product 1 and 2"):
@@ -314,6 +351,31 @@ def test_centres_that_are_turned_inside_out_are_warned_of():
     warn_of_order(atoms, bent)
     with pytest.warns(UserWarning, match="different orders"):
         warn_of_order(atoms, bent[order])
+
+
+@pytest.mark.parametrize(("shift", "warned"), [(0.9, True), (1.5, False)])
+def test_orders_that_are_much_nearer_are_warned_of(shift, warned):
+    """Of atoms without bonds: where less than two fifths of the way are left."""
+    reactant = Atoms("He4Ne", [(0, 0, 0), (4, 0, 0), (0, 5, 0), (0, 0, 6), (4, 4, 4)])
+    product = reactant.copy()
+    product.positions[4] += [shift, -shift, 2 * shift]
+    shares = distance(product, reactant) / distance(product[[1, 0, 2, 3, 4]], reactant)
+    assert 0.2 < shares < 0.38 if warned else 0.42 < shares < 0.7
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        warn_of_order(reactant, product[[1, 0, 2, 3, 4]])
+    assert len(told) == warned
+
+
+@pytest.mark.filterwarnings("error")
+def test_nearer_orders_that_change_more_bonds_are_not_warned_of():
+    """Hydrogen molecules that pass an atom are no exchange of atoms."""
+    frame = [(0, 9, 0), (9, 0, 0), (0, 0, 9), (9, 9, 9)]  # holds both in place
+    reactant = Atoms("H3He4", [(0, 0, 0), (0.74, 0, 0), (3, 0, 0), *frame])
+    product = Atoms("H3He4", [(2.6, 0, 0), (3.34, 0, 0), (0.2, 0, 0), *frame])
+    order = nearest_order(reactant, product)
+    assert order.tolist() == [2, 0, 1, 3, 4, 5, 6]
+    warn_of_order(reactant, product)
 
 
 def example(name):

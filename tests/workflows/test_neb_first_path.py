@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.build import molecule
+from ase import Atoms
+from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
 from ase.io import read
 from ase.mep import NEB
-from reactions import hop, torsion
+from reactions import hop, inversion, torsion
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.workflows import neb_path
@@ -70,3 +72,47 @@ def test_ends_that_a_turn_takes_onto_each_other():
         first_path(water, water[[0, 2, 1]], EMT(), NEBConfig(relax_ends=False))
     with pytest.raises(InputError, match="the same structure, so there is no path"):
         first_path(water, water, EMT(), NEBConfig(relax_ends=False))
+
+
+def crossing():
+    """A copper atom on one side of a cluster's corner, and on the other."""
+    corners = [(0, 0, 0), (-1.8, 1.8, 0), (-1.8, 0, 1.8), (-1.8, -1.8, -0.5)]
+    held = FixAtoms([0])  # nothing is turned
+    return [Atoms("Cu5", [*corners, (0.5, 2.4 * y, 0)], constraint=held) for y in (1, -1)]
+
+
+def around():
+    """A copper atom that goes round a flat cluster."""
+    corners, held = [(0, 0, 0), (2.4, 0, 0), (1.2, 2.0, 0)], FixAtoms([0])
+    moved = [(-1.2, 2.0, 0), (-2.2, 0.5, 0)]
+    return [Atoms("Cu4", [*corners, place], constraint=held) for place in moved]
+
+
+@pytest.mark.parametrize(
+    ("ends", "bend"), [(crossing, 0.4), (around, 0.4), (inversion, 0.02), (REACTIONS[2], 0.02)]
+)
+def test_bends(monkeypatch, ends, bend):
+    """Much where the path runs through an atom or stays in a plane, and little elsewhere."""
+    monkeypatch.setattr(neb_path, "idpp_interpolate", lambda *_, **__: None)
+    images, _ = first_path(*ends(), EMT(), AS_GIVEN)
+    path = np.array([atoms.positions for atoms in images])
+    straight = np.array([linear(path, k / 6) for k in range(7)])
+    off = np.linalg.norm(path - straight, axis=2).max(1)
+    expected = bend * np.sin(np.pi * np.arange(7) / 6)
+    np.testing.assert_allclose(off, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("moved", "refused"), [(0.09, True), (0.11, False)])
+def test_how_far_apart_ends_are(moved, refused):
+    """One of four atoms moves: half of that is the root mean square, and 0.05 Angstrom the least.
+    Places in other cells are the same places."""
+    here = bulk("Al", cubic=True)
+    there = here.copy()
+    there.positions[1, 2] += moved
+    there.positions[2] += here.cell[0] - here.cell[2]
+    if refused:
+        with pytest.raises(InputError, match="the same structure, so there is no path"):
+            first_path(here, there, EMT(), AS_GIVEN)
+        return
+    images, _ = first_path(here, there, EMT(), AS_GIVEN)
+    assert max(np.abs(a.positions - here.positions).max() for a in images[:-1]) < 0.2

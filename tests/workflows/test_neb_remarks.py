@@ -44,6 +44,12 @@ def test_energies(energies, remarks):
     assert result(energies).remarks == remarks
 
 
+def test_barriers():
+    path = result([0.5, 1.0, 3.0, 2.0, 1.25])
+    assert (path.top, path.barrier, path.reverse_barrier) == (2, 2.5, 1.75)
+    assert path.reaction_energy == 0.75
+
+
 def test_distances():
     far = "the molecule falls apart at image 1, 2, where parts are 7.5 Angstrom from the others"
     assert result([0, 2, 1], [1.0, 6.0, 7.5]).remarks == [far]

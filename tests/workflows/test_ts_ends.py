@@ -49,6 +49,24 @@ class TestEnds:
         # of ends without energies nothing but the bonds is known
         assert assigned(minima, hcn, hnc)[1:] == (True, [])
 
+    def test_a_lower_minimum_with_the_bonds_of_the_product(self):
+        hcn, hnc = isomerisation()
+        minima = [foot(hcn, -100.0), foot(hnc, -100.6)]
+        _, connects, remarks = assigned(minima, at(hcn, -100.0), at(hnc, -99.3))
+        assert not connects and "1.300 eV below it" in remarks[0]
+
+    def test_conformers_are_told_by_both_structures(self):
+        cis, trans = torsion()
+        ends = at(cis, -10.0), at(trans, -10.1)
+        minima = [foot(trans, -10.1), foot(cis, -10.0)]
+        assert assigned(minima, *ends) == (minima[::-1], True, [])
+        for both in (foot(cis, -10.0), foot(trans, -10.1)):  # of ends without energies, too
+            assert assigned([both, both], cis, trans)[1] is False
+        # of the same shape, but not the end
+        other = [foot(cis, -10.0), foot(trans, -10.04)]
+        _, connects, remarks = assigned(other, *ends)
+        assert not connects and "0.060 eV above it" in remarks[0]
+
     def test_another_complex_of_the_product(self):
         hcn, hnc = isomerisation()
         far, near = hcn.copy(), hnc.copy()
