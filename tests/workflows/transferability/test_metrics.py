@@ -11,6 +11,7 @@ from ase_mlseqm.workflows.transferability.extensibility import (
     _kinds,
     per_molecule,
 )
+from ase_mlseqm.workflows.transferability.frequencies import Frequencies, read_spectra
 from ase_mlseqm.workflows.transferability.noncovalent import NonCovalent
 from ase_mlseqm.workflows.transferability.stability import Stability
 from ase_mlseqm.workflows.transferability.statistics import mean, pair_difference, slope_within
@@ -144,7 +145,8 @@ def test_contact_and_well_of_a_parabola():
 
 
 def test_hump_end_and_jump_of_a_broken_bond():
-    own, label = (5.0, 0.0, 40.0, 100.0, 90.0), (5.0, 0.0, 30.0, 80.0, 80.0)
+    # before the minimum it may be as high as it likes
+    own, label = (155.0, 0.0, 40.0, 100.0, 90.0), (155.0, 0.0, 30.0, 80.0, 80.0)
     jumps = (np.nan, 1.0, 7.0, 2.0, 1.0)
     rows = [
         {"series": "a", "spin": spin, "length": k, "energy": e, "reference": ref, "jump": jump}
@@ -171,6 +173,31 @@ def test_profile_and_barrier_of_a_torsion():
     assert found["barrier bias, rigid"] == pytest.approx(0.5 * np.ptp(label))
     error = 0.5 * label
     assert found["profile MAE, rigid"] == pytest.approx(np.abs(error - error.mean()).mean())
+
+
+def test_shares_of_imaginary_modes_and_scaled_errors():
+    """Two molecules count alike, whatever their modes; imaginary ones do not scale."""
+    mine = {"a": (-100.0, 900.0, 1800.0, 2700.0), "b": (1000.0,)}
+    given = {"a": (100.0, 810.0, 1620.0, 2430.0), "b": (900.0,)}
+    rows = [
+        {"molecule": name, "frequency": one, "reference": other}
+        for name in mine
+        for one, other in zip(mine[name], given[name], strict=True)
+    ]
+    found = values(Frequencies(), rows)
+    assert found["imaginary modes"] == pytest.approx(12.5)  # a quarter of one, none of the other
+    assert found["scale factor"] == pytest.approx(0.9)
+    assert found["frequency MAE"] == pytest.approx(0.5 * ((200 + 90 + 180 + 270) / 4 + 100))
+    assert found["MAE after scaling"] == pytest.approx(0.5 * 190.0 / 4)
+
+
+def test_frequencies_are_read_in_ascending_order(tmp_path):
+    (tmp_path / "a.extxyz").write_text(
+        '3\nProperties=species:S:1:pos:R:3 frequencies="3700 1600 3800"\n'
+        "O 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
+    )
+    (spectrum,) = read_spectra(tmp_path / "a.extxyz")
+    assert spectrum.frequencies.tolist() == [1600.0, 3700.0, 3800.0]
 
 
 def test_drift_is_the_slope_of_the_total_energy():

@@ -125,9 +125,11 @@ def test_zero_point_energy_of_bare_electronic_energies(tmp_path, monkeypatch):
     assert added[0]["energy"] - plain[0]["energy"] == pytest.approx(change, abs=1e-6)
     assert added[1]["energy"] == plain[1]["energy"], "the reference has none"
     off = dataclasses.replace(PLAIN, zero_point=False)
-    assert test.compute(method, data, off, lambda *_: None).rows[0]["energy"] == pytest.approx(
-        plain[0]["energy"]
-    )
+    without = test.compute(method, data, off, lambda *_: None).rows
+    assert without[0]["energy"] == pytest.approx(plain[0]["energy"])
+    # whether they are in both energies
+    told = [[row["zero_point"] for row in rows[:2]] for rows in (plain, added, without)]
+    assert told == [[1, 0], [1, 0], [0, 0]]
 
 
 def test_reactions_of_the_benchmark_equal_mopac():

@@ -86,7 +86,14 @@ def test_torsions(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "angles", [(-60, -30, 0, 30, 60), (0, 60, 120, 180), (0, 90, 180, 270), (10, 20, 350)]
+    "angles",
+    [
+        (-60, -30, 0, 30, 60),
+        (0, 60, 120, 180),
+        (0, 90, 180, 270),
+        (10, 20, 350),
+        (100, 160, 220, 300),
+    ],
 )
 def test_pictures_of_torsions_have_no_line_across_the_gap(tmp_path, monkeypatch, angles):
     drawn = []
