@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -42,6 +43,21 @@ def test_charges_and_multiplicities_as_arguments():
     assert [r.unrestricted for r in results] == [False, True, True]
     alone = single(dataclasses.replace(molecules[2], multiplicity=3), "PM3")
     assert results[2].energy == pytest.approx(alone.energy, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("spec", "beyond"),
+    [(("NH3",), False), (("NH4", 1), True), (("CH3", 0, 2), True), (("CH2_s3B1d", 0, 3), True)],
+)
+def test_what_no_model_has_learned_is_warned_of(spec, beyond):
+    """Ions and radicals, of the learned model alone."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        (learned,) = evaluate([build(*spec)], properties=("energy",))
+        (plain,) = evaluate([build(*spec)], "PM3", ("energy",))
+    assert ["ions and radicals" in str(warning.message) for warning in told] == [True] * beyond
+    assert learned.status is (Status.NOT_IN_TRAINING if beyond else Status.CONVERGED)
+    assert plain.status is Status.CONVERGED
 
 
 def test_nothing_to_do():

@@ -225,6 +225,10 @@ def test_another_run_is_not_continued(grid, tmp_path):
         dynamics(grid, Springs(grid.positions), config, stem=tmp_path / "a")
     with pytest.raises(InputError, match="other calculator: move it"):
         dynamics(grid, MLSEQM(method="PM3"), COLD, stem=tmp_path / "a")
+    other = grid.copy()
+    other.set_cell([9.0, 9.0, 9.0])
+    with pytest.raises(InputError, match="other cell: move it"):
+        dynamics(other, Springs(grid.positions), COLD, stem=tmp_path / "a")
     path = tmp_path / "a_md.checkpoint.npz"
     for content in (b"broken", path.read_bytes()[:-50], path.read_bytes()[:200]):
         path.write_bytes(content)

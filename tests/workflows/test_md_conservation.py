@@ -5,6 +5,7 @@ import pytest
 from ase import units
 from ase.build import molecule
 from ase.md.verlet import VelocityVerlet
+from scipy.stats import linregress
 from springs import SpringEngine, Springs
 
 from ase_mlseqm import MLSEQM
@@ -74,6 +75,14 @@ def test_drift():
     assert np.mean(slopes) == pytest.approx(0.3, abs=0.005)
     assert np.mean(errors) == pytest.approx(np.std(slopes), rel=0.2)
     assert np.isnan(drift(time[:2], time[:2])).all()
+
+
+def test_drift_of_few_points():
+    """Each is a block: slope and error are those of SciPy's regression."""
+    time, rng = np.linspace(0, 5, 9), np.random.default_rng(1)
+    energy = 0.3 * time + rng.standard_normal(9)
+    line = linregress(time, energy)
+    assert drift(time, energy) == pytest.approx((line.slope, line.stderr))
 
 
 def test_momenta_are_conserved():

@@ -157,6 +157,19 @@ def test_degrees_of_freedom_are_the_momenta_that_there_are(name):
     assert degrees_of_freedom(result.atoms, config) == free
 
 
+def test_molecules_that_fly_or_turn_have_all_degrees(warm):
+    """Where their velocities are kept: what the thermostat scales is all of them."""
+    kept, fresh = (MDConfig(ensemble="bussi", keep_velocities=k) for k in (True, False))
+    assert degrees_of_freedom(warm, kept) == 3  # as velocities are made
+    flying, turning = warm.copy(), warm.copy()
+    flying.set_velocities(flying.get_velocities() + [0.0, 0.0, 0.01])
+    arms = turning.positions - turning.get_center_of_mass()
+    turning.set_velocities(turning.get_velocities() + np.cross([0.01, 0.0, 0.0], arms))
+    for atoms in (flying, turning):
+        assert degrees_of_freedom(atoms, kept) == 9
+        assert degrees_of_freedom(atoms, fresh) == 3
+
+
 def test_linear_molecules_go_on_as_they_would_have(tmp_path):
     """The thermostat must not find another number of degrees where the molecule is bent."""
     atoms, calc = molecule("CO2"), MLSEQM(method="PM3")
