@@ -75,6 +75,21 @@ def test_the_quadratic_model_is_that_of_the_energy(unrestricted, monkeypatch):
     assert bool((errors[1] < errors[0] / 5 + 1e-9).all())
 
 
+def test_steps_of_several_directions_end_at_the_border():
+    """As long as the border is away in the metric, however many products they take."""
+    part = cases(False)
+    surface = module._Surface(part.builder, aufbau(part.occupied, part.layout.N))
+    here = surface.at(first_orbitals(part))
+    levels, orbitals = surface.canonical(here)
+    border = torch.full_like(here.energy, 1.5)
+    x, _, products, at_border = surface.newton_step(here, levels, orbitals, border)
+    metric = (levels.unsqueeze(-2) - levels.unsqueeze(-1)).clamp(min=module.FLOOR)
+    length = (metric * x**2).sum((0, 2, 3)).sqrt()
+    assert bool((at_border & (products > 2)).any())
+    torch.testing.assert_close(length[at_border], border[at_border], rtol=1e-9, atol=0)
+    assert bool((length < border * (1 + 1e-9)).all())
+
+
 def test_close_to_the_minimum_the_residual_is_squared():
     part = problem([build("CH3CONH2")])
     orbitals = first_orbitals(part)

@@ -54,6 +54,18 @@ def test_what_cannot_be_purified_is_diagonalised():
     np.testing.assert_allclose(trace, filled[[0, 1, 2, 3, 5]], atol=1e-12)
 
 
+def test_molecules_that_are_left():
+    fock, filled, real = matrices(1.0, 6)
+    keep = torch.tensor([2, 3, 5])
+    assert len(set(real.tolist())) > 3
+    some = Purification(filled[None], real)
+    some.select(keep)
+    found = some.density(fock[None, keep], torch.ones(3))[0]
+    orbitals = torch.linalg.eigh(fock[keep])[1].unsqueeze(0)
+    expected = density_matrix(orbitals, aufbau(filled[keep], N).unsqueeze(0))[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
 def test_only_on_a_device_and_for_many():
     assert not Purification.pays(torch.zeros(2, 100, 50, 50))
     assert not Purification.pays(torch.zeros(1, 1, 50, 50, device="meta"))

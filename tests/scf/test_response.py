@@ -57,6 +57,20 @@ def test_no_change_no_response(molecules):
     assert found.converged.all() and not found.density.any()
 
 
+def test_what_is_left_is_within_the_tolerance(molecules):
+    case = problem(molecules)
+    scf = solve(case.builder, case.occupied, None, TIGHT)
+    noise = torch.randn(scf.density.shape, generator=torch.Generator().manual_seed(1)).double()
+    change = noise + noise.mT
+    found = {
+        tolerance: density_response(case.builder, scf, case.occupied, change, tolerance).density
+        for tolerance in (1e-5, 1e-12)
+    }
+    error = torch.linalg.vector_norm(found[1e-5] - found[1e-12], dim=(0, 2, 3))
+    length = torch.linalg.vector_norm(found[1e-12], dim=(0, 2, 3))
+    assert bool((error < 3e-5 * length).all()) and bool((error > 0).all())
+
+
 def test_too_few_iterations_are_told(molecules):
     case = problem(molecules)
     scf = solve(case.builder, case.occupied, None, TIGHT)

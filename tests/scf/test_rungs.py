@@ -154,3 +154,26 @@ def test_level_shift_keeps_the_filled_orbitals():
         raised = new[0, b, n:] - old[0, b, n:]
         assert float(raised.min()) > 1.0
         torch.testing.assert_close(raised, raised[:1].expand_as(raised), rtol=0, atol=1e-6)
+
+
+def test_damping_goes_on_for_the_molecules_that_are_left():
+    part = problem([build(name) for name in ("CH3OH", "SO2", "CH3Cl", "H2CO")])
+    start, keep = guess.diagonal(part.layout, part.occupied), torch.tensor([1, 3])
+    aid = OptimalDamping(part.occupied, start, 8)
+    some_steps(part, aid, start, 5)
+    assert aid.close.tolist() == [False, False, False, True] and aid.damped is not None
+    before = [matrices[:, keep] for matrices in aid.damped]
+    aid.select(keep)
+    assert aid.close.tolist() == [False, True]
+    for one, two in zip(aid.damped, before, strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_warm_density_is_no_solution():
+    """That of hydrogen commutes with its Fock matrix by symmetry, at any temperature."""
+    part = problem([build("H2")])
+    start = guess.diagonal(part.layout, part.occupied)
+    aid = Annealing(part.occupied, start, 8)
+    attempt = iterate(part.builder, part.occupied, start, aid, TOLERANCE, 5)
+    error = commutator(attempt.fock, attempt.density).abs().max()
+    assert float(error) < TOLERANCE <= float(attempt.residual)
