@@ -52,7 +52,6 @@ def nearest_order(reactant: Atoms, product: Atoms) -> np.ndarray:
     best = distance(product, reactant)
     while True:
         moved = product[order]
-        moved.set_constraint()
         align(moved, reactant)
         square = ((reactant.positions[:, None] - moved.positions) ** 2).sum(-1)
         step = linear_sum_assignment(np.where(unlike, 1e3 + square.max(), square))[1]

@@ -32,7 +32,6 @@ def bonds(atoms: Atoms) -> set[tuple[int, int]]:
 def distance(atoms: Atoms, other: Atoms) -> float:
     """Root-mean-square distance of aligned structures, Angstrom."""
     moved = atoms.copy()
-    moved.set_constraint()
     align(moved, other)
     return float(np.sqrt(((moved.positions - other.positions) ** 2).sum(1).mean()))
 
