@@ -12,6 +12,7 @@ from ase_mlseqm import Engine, InputError, SCFSettings
 from ase_mlseqm.batch import Molecule
 from ase_mlseqm.derivatives import NotConvergedError, dipole_derivatives, hessian
 from ase_mlseqm.differences import symmetrised
+from ase_mlseqm.displaced import tightened
 
 CASES = [("H2O", 0, None), ("CH3OH", 0, None), ("NH4", 1, None), ("CH3", 0, 2), ("SO2", 0, None)]
 
@@ -51,6 +52,12 @@ def test_hessian_tightens_the_scf_by_itself() -> None:
     )
     np.testing.assert_allclose(loose.hessian, tight.hessian, rtol=0, atol=2e-5)
     assert loose.asymmetry < 1e-4
+
+
+@pytest.mark.parametrize(("given", "used"), [(1e-6, 1e-9), (1e-12, 1e-12)])
+def test_an_scf_that_is_tighter_stays_so(given, used) -> None:
+    engine = Engine("PM3", scf=SCFSettings(tolerance=given, max_iterations=77))
+    assert tightened(engine).scf == SCFSettings(tolerance=used, max_iterations=77)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])

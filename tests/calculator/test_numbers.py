@@ -253,6 +253,26 @@ def test_density_is_reused_where_it_is_of_use(runs):
     assert [guess is not None for (guess,) in runs] == [False, True, False, False, False, False]
 
 
+def test_density_of_another_state_or_element_is_of_no_use(runs):
+    """Although all are of one shape; of unrestricted ones the atoms have to be closer."""
+    atoms = water(unrestricted=True)
+    for change, kept in (
+        (lambda: None, False),
+        (lambda: atoms.info.update(multiplicity=3), False),
+        (lambda: atoms.positions.__iadd__(0.2), True),
+        (lambda: atoms.positions.__iadd__(0.3), False),
+        (lambda: atoms.numbers.__setitem__(0, 16), False),
+        (lambda: atoms.positions.__iadd__(0.01), True),
+    ):
+        change()
+        atoms.get_potential_energy()
+        assert (runs[-1][0] is not None) == kept
+    atoms += Atoms("H", [(0, 0, 5.0)])
+    atoms.info.clear()
+    atoms.get_potential_energy()
+    assert runs[-1] == [None]
+
+
 def test_reused_density_gives_the_same_energy():
     atoms = ethanol(tolerance=TIGHT)
     atoms.get_potential_energy()
