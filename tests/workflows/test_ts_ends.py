@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
-from reactions import inversion, isomerisation, torsion
+from reactions import inversion, isomerisation, planar, torsion
 
 from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.workflows.neb import NEBConfig, neb
@@ -127,6 +127,25 @@ def test_a_reaction_coordinate_that_is_given_up(tmp_path, monkeypatch, capsys):
     assert calls == []
     # and fewer steps are those of a run that takes no more
     assert not ts(GUESS, pm3(), few, checkpoint=file, **ends).converged
+
+
+def test_an_end_that_is_no_minimum_is_told():
+    """Flat ammonia keeps its symmetry where it is relaxed, and is the top itself."""
+    config = TSConfig(refiner="dimer", irc=False)
+    result = ts(planar(), pm3(), config, reactant=planar(), product=inversion()[0])
+    assert [minimum.converged for minimum in result.minima] == [False, True]
+    assert not result.converged and result.message == "the reactant is not relaxed to a minimum"
+
+
+def test_two_imaginary_modes_are_one_too_many():
+    """Linear water, which bends to all sides."""
+    line = Atoms("HOH", [(0, 0, -0.95), (0, 0, 0), (0, 0, 0.95)])
+    line = relax(line, pm3(), RelaxConfig(fmax=1e-4)).atoms
+    bent = molecule("H2O")[[1, 0, 2]]
+    ends = {"reactant": bent, "product": bent}
+    result = ts(line, pm3(), TSConfig(refiner="dimer", irc=False), **ends)
+    assert len(result.imaginary) == 2 and result.activation is None
+    assert not result.converged and result.message == "2 imaginary modes instead of one"
 
 
 def test_no_reaction_coordinate_is_asked_for_by_name():
