@@ -195,7 +195,7 @@ def test_a_member_without_a_solution_is_named_in_words(capsys):
     """In the place of the number that there is none of."""
     engine = engine_of(network(1), learned(std=1e3, seed=1))
     (point,) = engine.run([build("C6H6")], ASKED)
-    Run.doubt(SimpleNamespace(level="mine"), [(SimpleNamespace(name="ring.xyz"), point)])
+    Run.doubt(SimpleNamespace(level="mine"), [("ring.xyz", point)])
     assert "mine was trained on: ring.xyz (a network has no solution);" in capsys.readouterr().err
 
 
