@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -126,12 +128,21 @@ class _History:
         if anew or self.last is None or (self.last.positions != self.atoms.positions).any():
             self.energies.append(energy)
             self.max_forces.append(float(np.linalg.norm(forces, axis=1).max(initial=0.0)))
-            self.last = frozen(self.atoms)
-            self.last.info = info_of_results(self.last, self.calc)
+            self.keep()
             if self.trajectory is not None:
                 self.trajectory.write(self.last)
             if self.callback is not None:
                 self.callback(len(self.energies) - 1, energy, self.max_forces[-1])
+
+    def keep(self) -> None:
+        """Make the atoms as they are, with their results, the last structure."""
+        self.last = frozen(self.atoms)
+        self.last.info = copy.deepcopy(self._info)
+
+    @functools.cached_property
+    def _info(self) -> dict[str, Any]:
+        """Of all structures: what is computed is the same in every step."""
+        return info_of_results(self.atoms, self.calc)
 
     @property
     def steps(self) -> int:
@@ -164,7 +175,6 @@ class _History:
 
     def result(self, config: RelaxConfig, converged: bool, message: str) -> RelaxResult:
         assert self.last is not None
-        self.last.info = info_of_results(self.last, self.calc)  # it may be from a checkpoint
         return RelaxResult(self.last, converged, message, self.energies, self.max_forces, config)
 
 

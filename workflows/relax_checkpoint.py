@@ -19,7 +19,7 @@ from ase_mlseqm.wholefile import NotWritten, OneWriter, write_whole_frames
 
 from .computed import fingerprint
 from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
-from .relax import RelaxConfig, _History, frozen
+from .relax import RelaxConfig, _History
 
 KEY, STATE = "relax_key", "relax_state"
 """Names in ``info`` of the frames: which start a structure comes from, and how."""
@@ -123,4 +123,4 @@ def restore(history: _History, frame: Atoms) -> None:
     history.energies, history.max_forces = json.loads(frame.info[STATE])
     history.atoms.positions = frame.positions
     history.atoms.calc = SinglePointCalculator(history.atoms, **frame.calc.results)
-    history.last = frozen(history.atoms)
+    history.keep()
