@@ -56,6 +56,11 @@ KEYS = ("charge", "multiplicity", "spin")
 MOMENTS = "the sum of the initial magnetic moments"
 
 
+def lowest_multiplicity(atoms: Any, charge: int) -> int:
+    """2S + 1 with no unpaired electron, or one."""
+    return 1 + (int(atoms.numbers.sum()) - charge) % 2
+
+
 def charge_and_multiplicity(
     atoms: Any,
     charge: int | None = None,
@@ -87,14 +92,14 @@ def charge_and_multiplicity(
         if value < 1:
             raise InputError(f"{name} is {value}: give 2S + 1 (1 for a singlet, 2 for a doublet)")
     total, spin = _agree(charges, "charge") or 0, _agree(spins, "multiplicity")
-    parity = (int(atoms.numbers.sum()) - total) % 2
-    if spin is not None and list(spins) == [MOMENTS + " plus one"] and (spin - 1 - parity) % 2:
+    lowest = lowest_multiplicity(atoms, total)
+    if spin is not None and list(spins) == [MOMENTS + " plus one"] and (spin - lowest) % 2:
         raise InputError(
             f"{MOMENTS} means multiplicity {spin}, which is impossible with charge {total:+d}: "
             "give the multiplicity, or remove them with atoms.set_initial_magnetic_moments(None)"
         )
     for key, name in {} if overrule else other_names(atoms.info).items():
-        used = total if name == "charge" else spin or 1 + parity
+        used = total if name == "charge" else spin or lowest
         _refuse_unless(key, atoms.info[key], name, used)
     return total, spin
 

@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.atoms import charge_and_multiplicity
+from ase_mlseqm.atoms import charge_and_multiplicity, lowest_multiplicity
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.frames import without_results
 
@@ -51,9 +51,9 @@ def info_of_results(atoms: Atoms, calc: BaseCalculator) -> dict[str, Any]:
 
 def unusual(atoms: Atoms, charge: int, multiplicity: int) -> dict[str, int]:
     """For ``info``: a charge that is not zero, and a multiplicity that is not the lowest."""
-    lowest = 1 + (int(atoms.numbers.sum()) - charge) % 2
     found = {"charge": charge} if charge else {}
-    return found | ({"multiplicity": multiplicity} if multiplicity != lowest else {})
+    usual = multiplicity == lowest_multiplicity(atoms, charge)
+    return found if usual else found | {"multiplicity": multiplicity}
 
 
 def stated_as(atoms: Atoms, method: str, charge: int, multiplicity: int) -> Atoms:
@@ -69,4 +69,4 @@ def stated_as(atoms: Atoms, method: str, charge: int, multiplicity: int) -> Atom
 def state_of(atoms: Atoms, charge: int | None, multiplicity: int | None) -> tuple[int, int]:
     """Charge and multiplicity of atoms with these keywords."""
     found, spin = charge_and_multiplicity(atoms, charge, multiplicity)
-    return found, spin or 1 + (int(atoms.numbers.sum()) - found) % 2
+    return found, spin or lowest_multiplicity(atoms, found)
