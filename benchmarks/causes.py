@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms, units
 from ase.io import read, write
+from pair_contacts import contacts
 from report import Report
 from tblite.ase import TBLite
 
@@ -39,6 +40,8 @@ NARROW = {
     "stretches": ("small", ("C", "O=C=O")),
     "reactions": ("reactions", None),
 }
+CURVES = ("faces", "walls")
+"""Files of `next` with three frames of every pair."""
 Found = tuple[np.ndarray, list[np.ndarray]]
 
 
@@ -93,6 +96,24 @@ def by_kind(report: Report, model: str) -> None:
     report.table("MAE of forces, kcal/mol/Å, and of energy differences, kcal/mol", head, rows)
 
 
+def by_curve(report: Report, model: str) -> None:
+    """Errors of the contacts of pairs among the labels for the next training, and GFN2-xTB's."""
+    rows = []
+    for file in CURVES:
+        frames = read(LABELS / "next" / f"{file}.extxyz", ":")
+        right = contacts(frames, [atoms.get_forces() for atoms in frames])
+        ours = contacts(frames, learned(frames, model)[1])
+        others = contacts(frames, gfn2(frames)[1])
+        row: list[object] = [file, int(np.isfinite(right).sum())]
+        for found in (ours, others):
+            off = np.abs(found - right)[np.isfinite(right)]
+            known = off[np.isfinite(off)]
+            row += [f"{known.mean():.2f}", f"{np.median(known):.2f}", len(off) - len(known)]
+        rows.append(tuple(row))
+    head = ("labels", "curves", "contacts", "median", "none", "GFN2-xTB", "median", "none")
+    report.table("Contacts of pairs that were not trained on: MAE, Å, and its median", head, rows)
+
+
 def narrow(report: Report, folders: list[Path]) -> None:
     """Errors in the first and in the last epoch of trainings on little else."""
     rows = []
@@ -137,6 +158,7 @@ def main() -> None:
     report = Report()
     report.text(f"{options.model} ({model_file(options.model).sha256[:12]}).")
     by_kind(report, options.model)
+    by_curve(report, options.model)
     if options.narrow:
         narrow(report, options.narrow)
     report.write(options.out)

@@ -331,6 +331,14 @@ def faces(rng: np.random.Generator) -> Iterator[Atoms]:
         yield from relaxed_pair(AROMATICS, AROMATICS, 24, rng, moves)
 
 
+def encounters(rng: np.random.Generator) -> Iterator[Atoms]:
+    """One point each of the curves of many small relaxed pairs."""
+    small = (*PARTNERS, *SMALL)
+    large = (*small, *MEDIUM, *AROMATICS, *LARGER_PARTNERS)
+    for _ in range(5000):
+        yield from relaxed_pair(large, small, 18, rng, ((-0.4, 0.6),))
+
+
 def relaxed_pairs(
     first: Sequence[str], second: Sequence[str], most: int, rng: np.random.Generator
 ) -> Iterator[Atoms]:
@@ -418,6 +426,7 @@ KINDS = {
     "curves": curves,
     "walls": walls,
     "faces": faces,
+    "encounters": encounters,
     "stiff": stiff,
 }
 OF_A_FILE = {"survey": survey, "rearrangements": rearrangements}
