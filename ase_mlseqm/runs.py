@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from .options import CalculatorOptions
 from .report import Outcome, console, results_table
 from .results import SinglePoint
 from .summary import ARGUMENTS, RunSummary, jsonable, versions
-from .wholefile import write_whole
+from .wholefile import named_errors, write_whole
 
 if TYPE_CHECKING:
     from .model import Model
@@ -160,12 +161,32 @@ class Run:
         if str(path) not in self.summary.files:
             self.summary.files.append(str(path))
 
-    def write_json(self, path: Path, units: dict[str, str], **content: Any) -> None:
-        """Write results with what they were computed with; the file is whole or not at all."""
+    def write_json(self, name: str, units: dict[str, str], **content: Any) -> None:
+        """Write results into the folder, with what they were computed with; whole or not at all."""
         about = {"method": self.level, "model": self.summary.model, "versions": versions()}
         record = jsonable(about | {"units": units} | content)
+        path = self.out / name
         write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
         self.wrote(path)
+
+    def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+        """Write a table into the folder; one that cannot be written stops nothing else."""
+        path = self.out / name
+        with self.may_fail():
+            with named_errors(path), path.open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(header)
+                writer.writerows(rows)
+            self.wrote(path)
+
+    def draw(
+        self, plot: Callable[[Any, Path, str], None], result: Any, name: str, title: str
+    ) -> None:
+        """Draw a result into the folder; a picture that cannot be written stops nothing else."""
+        path = self.out / name
+        with self.may_fail():
+            plot(result, path, f"{title}, {self.level}")
+            self.wrote(path)
 
     def doubt(self, points: Iterable[tuple[str, SinglePoint | None]]) -> None:
         """Name those that the model is not sure of, and those of which a state is lower."""

@@ -218,7 +218,7 @@ def _computed(
             content = {"fingerprint": key, "result": result.to_dict()}
             if path.exists():  # otherwise these files may be anybody's
                 _remove(run.out / f"{stem}{end}" for end in workflow.made)
-            run.write_json(path, workflow.units, **content)
+            run.write_json(path.name, workflow.units, **content)
     return out
 
 

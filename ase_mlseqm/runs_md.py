@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -202,17 +201,12 @@ def _write(run: Run, outcome: MDOutcome, settings: MDOptions) -> None:
     """How a trajectory ended as JSON, its other files, and its energies as a figure."""
     result, files = outcome.result, Files(run.out / outcome.name, settings.format)
     end = {"completed": False, "message": outcome.message, "steps": 0}
-    run.write_json(
-        run.out / f"{outcome.name}_md.json", UNITS, result=result.to_dict() if result else end
-    )
+    run.write_json(f"{outcome.name}_md.json", UNITS, result=result.to_dict() if result else end)
     for path in (files.table, files.frames, files.failed):
         if path.exists():
             run.wrote(path)
     if settings.figure and result is not None and result.steps:
-        path = run.out / f"{outcome.name}_md.png"
-        with run.may_fail():
-            plot_energies(result, path, f"{outcome.name}, {run.level}")
-            run.wrote(path)
+        run.draw(plot_energies, result, f"{outcome.name}_md.png", outcome.name)
 
 
 def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions) -> None:
@@ -255,7 +249,7 @@ def _spectra(run: Run, label: str, results: list[MDResult], settings: MDOptions)
             continue
         mean = np.mean([spectrum.intensities for spectrum in spectra], axis=0)
         spectrum = dataclasses.replace(spectra[0], intensities=mean)
-        csv, png = (Path(run.out) / f"{label}_{kind}.{end}" for end in ("csv", "png"))
+        csv, png = (run.out / f"{label}_{kind}.{end}" for end in ("csv", "png"))
         with run.may_fail():
             spectrum.write(csv)
             run.wrote(csv)

@@ -11,7 +11,6 @@ from .report import titled_table
 from .runs import Run
 from .runs_chunks import Workflow
 from .runs_frames import Account, each_frame
-from .runs_spectra import write_csv
 from .wholefile import named_errors
 from .workflows.phonons import PhononsConfig, PhononsResult, phonons
 
@@ -36,10 +35,7 @@ def phonon_runs(run: Run, specs: list[str], settings: PhononsOptions) -> int:
         if settings.figure:
             from .workflows.phonon_figures import plot_phonons
 
-            path = run.out / f"{stem}_phonons.png"
-            with run.may_fail():
-                plot_phonons(result, path, f"{frame.name}, {run.level}")
-                run.wrote(path)
+            run.draw(plot_phonons, result, f"{stem}_phonons.png", frame.name)
         details = {k: v for k, v in result.to_dict().items() if k not in LEFT_OUT}
         return Account({"phonons": details}, result.messages, _table(frame, result))
 
@@ -52,7 +48,7 @@ def phonon_runs(run: Run, specs: list[str], settings: PhononsOptions) -> int:
 def _write(run: Run, stem: str, result: PhononsResult) -> None:
     """The table of frequencies, and what phonopy's own programs read."""
     rows = ((str(k + 1), f"{value:.4f}") for k, value in enumerate(result.frequencies))
-    write_csv(run, run.out / f"{stem}_phonons.csv", ("mode", "frequency [cm-1]"), rows)
+    run.write_csv(f"{stem}_phonons.csv", ("mode", "frequency [cm-1]"), rows)
     path = run.out / f"{stem}_phonopy.yaml"
     with named_errors(path):
         result.to_phonopy().save(path, settings={"force_constants": True})

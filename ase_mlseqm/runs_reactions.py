@@ -68,11 +68,8 @@ def path_runs(run: Run, files: Sequence[str], settings: NEBOptions) -> int:
 
         result: NEBResult = neb(*reaction.structures, calc, config, path=file, callback=step)
         run.wrote(file)
-        run.write_json(run.out / f"{reaction.stem}_neb.json", UNITS, result=result.to_dict())
-        picture = run.out / f"{reaction.stem}_profile.png"
-        with run.may_fail():
-            plot_profile(result, picture, f"{reaction.name}, {run.level}")
-            run.wrote(picture)
+        run.write_json(f"{reaction.stem}_neb.json", UNITS, result=result.to_dict())
+        run.draw(plot_profile, result, f"{reaction.stem}_profile.png", reaction.name)
         numbers = [result.barrier, result.reverse_barrier, result.reaction_energy]
         rows[reaction.stem] = [(reaction.name, numbers, result.converged)]
         remarks = [f"{reaction.name}: {remark}" for remark in result.remarks]
@@ -162,15 +159,12 @@ class _Saddles:
         if any(minimum.path for minimum in result.minima):
             back, forth = (minimum.path for minimum in result.minima)
             structures["irc"] = [*back[::-1], result.atoms, *forth]
-            picture = run.out / f"{stem}_irc.png"
-            with run.may_fail():
-                plot_irc(result, picture, f"{reaction.name}, {run.level}")
-                run.wrote(picture)
+            run.draw(plot_irc, result, f"{stem}_irc.png", reaction.name)
         for kind, frames in structures.items():
             file = run.out / f"{stem}_{kind}.extxyz"
             write_frames(file, frames)
             run.wrote(file)
-        run.write_json(run.out / f"{stem}_ts.json", UNITS, result=result.to_dict())
+        run.write_json(f"{stem}_ts.json", UNITS, result=result.to_dict())
 
     def _remember(self, reaction: Reaction, result: TSResult) -> None:
         name, found = reaction.name, result.activation

@@ -210,17 +210,12 @@ def _draw(
     for frame in frames:
         (run.out / f"{output_stem(frame, stems)}_convergence.png").unlink(missing_ok=True)
     if len(relaxed) > MOST_FIGURES:
-        path = run.out / "mlseqm_relax_convergence.png"
-        title = f"{len(relaxed)} structures, {run.level}"
-        with run.may_fail():
-            plot_convergences([result for _, result in relaxed], path, title)
-            run.wrote(path)
+        results, name = [result for _, result in relaxed], "mlseqm_relax_convergence.png"
+        run.draw(plot_convergences, results, name, f"{len(relaxed)} structures")
         return
     for frame, result in relaxed:
-        path = run.out / f"{output_stem(frame, stems)}_convergence.png"
-        with run.may_fail():
-            plot_convergence(result, path, f"{frame.name}, {run.level}")
-            run.wrote(path)
+        name = f"{output_stem(frame, stems)}_convergence.png"
+        run.draw(plot_convergence, result, name, frame.name)
 
 
 def _relax(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +10,11 @@ import numpy as np
 from .cli_vibrations import VibOptions
 from .frames import Frame
 from .runs import Run
-from .wholefile import named_errors
 from .workflows.normal_modes import broadened, spectrum
 from .workflows.raman import cross_sections
 from .workflows.vibrations import VibrationsResult
 
 Plot = Callable[[VibrationsResult, np.ndarray, np.ndarray, Path, str], None]
-
-
-def write_csv(run: Run, path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """A table, announced as a file of the run."""
-    with run.may_fail():
-        with named_errors(path), path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
-        run.wrote(path)
 
 
 def write_spectra(
@@ -46,7 +34,7 @@ def write_spectra(
     def write(name: str, shift: str, columns: dict[str, np.ndarray], plot: Plot, text: str) -> None:
         rows = np.column_stack([grid, *columns.values()])
         shown = ((f"{x:g}", *(f"{y:.6g}" for y in values)) for x, *values in rows)
-        write_csv(run, run.out / f"{stem}_{name}.csv", (f"{shift} [cm-1]", *columns), shown)
+        run.write_csv(f"{stem}_{name}.csv", (f"{shift} [cm-1]", *columns), shown)
         picture = run.out / f"{stem}_{name}.png"
         with run.may_fail():
             plot(result, grid, next(iter(columns.values())), picture, text)

@@ -14,7 +14,7 @@ from .report import titled_table
 from .runs import Run
 from .runs_chunks import Workflow
 from .runs_frames import Account, each_frame
-from .runs_spectra import write_csv, write_spectra
+from .runs_spectra import write_spectra
 from .units import EV_TO_KCAL
 from .workflows.thermochemistry import ThermoResult, ideal_gas
 from .workflows.vibrations import (
@@ -83,15 +83,12 @@ def thermo_runs(run: Run, specs: list[str], settings: ThermoOptions) -> int:
     def write(frame: Frame, stem: str, result: VibrationsResult) -> Account:
         gas = ideal_gas(result, settings)
         header, rows = thermo_rows(gas)
-        write_csv(run, run.out / f"{stem}_thermo.csv", header, rows)
-        run.write_json(run.out / f"{stem}_thermo.json", UNITS, result=gas.to_dict())
+        run.write_csv(f"{stem}_thermo.csv", header, rows)
+        run.write_json(f"{stem}_thermo.json", UNITS, result=gas.to_dict())
         if settings.figure:
             from .workflows.vibration_figures import plot_thermochemistry
 
-            path = run.out / f"{stem}_thermo.png"
-            with run.may_fail():
-                plot_thermochemistry(gas, path, f"{frame.name}, {run.level}")
-                run.wrote(path)
+            run.draw(plot_thermochemistry, gas, f"{stem}_thermo.png", frame.name)
         details = {"thermochemistry": gas.to_dict()}
         return Account(details, gas.messages, _thermo_table(frame, gas))
 
