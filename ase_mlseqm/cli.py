@@ -23,16 +23,17 @@ from . import __version__
 from .cli_committee import committee
 from .cli_explain import explain
 from .cli_label import label
-from .cli_md import register as register_md
-from .cli_phonons import register as register_phonons
-from .cli_points import register as register_points
-from .cli_reactions import register as register_reactions
+from .cli_md import MDOptions, md
+from .cli_phonons import PhononsOptions, phonons
+from .cli_points import PointOptions, RelaxOptions, relax, sp
+from .cli_reactions import NEBOptions, neb, ts
 from .cli_train import train
 from .cli_transferability import register as register_transferability
-from .cli_vibrations import register as register_vibrations
-from .command import JSON
+from .cli_vibrations import ThermoOptions, VibOptions, thermo, vib
+from .command import JSON, workflow_command
 from .errors import InputError
 from .summary import ARGUMENTS
+from .workflows.ts import TSConfig
 
 app = typer.Typer(
     name="mlseqm",
@@ -99,15 +100,29 @@ def models(json_: JSON = False) -> None:
     console().print(models_table(files))
 
 
-register_points(app)
+workflow_command(app, sp, PointOptions)
+workflow_command(app, relax, RelaxOptions, aliases={"max_steps": "--steps"})
 app.command()(label)
 app.command()(train)
 app.command()(committee)
 app.command()(explain)
-register_md(app)
-register_vibrations(app)
-register_phonons(app)
-register_reactions(app)
+workflow_command(app, md, MDOptions)
+workflow_command(app, vib, VibOptions)
+workflow_command(app, thermo, ThermoOptions)
+workflow_command(app, phonons, PhononsOptions)
+workflow_command(
+    app,
+    neb,
+    NEBOptions,
+    files="REACTANT and PRODUCT: the same atoms in the same order.",
+    required=False,
+)
+workflow_command(
+    app,
+    ts,
+    TSConfig,
+    files="Guesses, or NAME_path.extxyz of neb, whose highest image is refined.",
+)
 register_transferability(app)
 
 

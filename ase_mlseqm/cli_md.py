@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import typer
-
-from .command import workflow_command
 from .errors import InputError
 from .options import base_settings, require_positive
 from .workflows.md_config import MDConfig
@@ -71,19 +68,7 @@ class MDOptions(MDConfig):
 
 
 def md(run: Run, files: list[str], settings: MDOptions) -> int:
-    """Dynamics of all structures."""
+    """Molecular dynamics of all structures, with energies and spectra; goes on where it stopped."""
     from .runs_md import md_runs
 
     return md_runs(run, files, settings)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    workflow_command(
-        app,
-        "md",
-        MDOptions,
-        md,
-        "Molecular dynamics of all structures, with energies and spectra; goes on where it "
-        "stopped.",
-    )

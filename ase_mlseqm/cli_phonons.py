@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import typer
-
-from .command import workflow_command
 from .workflows.phonons import PhononsConfig
 
 if TYPE_CHECKING:
@@ -23,18 +20,7 @@ class PhononsOptions(PhononsConfig):
 
 
 def phonons(run: Run, files: list[str], settings: PhononsOptions) -> int:
-    """Phonons of all structures."""
+    """Phonons at Gamma of all structures with phonopy; goes on where it stopped."""
     from .runs_phonons import phonon_runs
 
     return phonon_runs(run, files, settings)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    workflow_command(
-        app,
-        "phonons",
-        PhononsOptions,
-        phonons,
-        "Phonons at Gamma of all structures with phonopy; goes on where it stopped.",
-    )

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import typer
-
-from .command import workflow_command
 from .workflows.relax import RelaxConfig
 
 if TYPE_CHECKING:
@@ -42,33 +39,14 @@ class RelaxOptions(RelaxConfig):
 
 
 def sp(run: Run, files: list[str], settings: PointOptions) -> int:
-    """Single points of all structures."""
+    """Single points of all structures, in one batch; written to NAME_sp.extxyz."""
     from .runs_points import single_points
 
     return single_points(run, files, settings.properties)
 
 
 def relax(run: Run, files: list[str], settings: RelaxOptions) -> int:
-    """Relaxations of all structures."""
+    """Relax all structures, several as one batch; written to NAME_relaxed.extxyz."""
     from .runs_relax import relaxations
 
     return relaxations(run, files, settings)
-
-
-def register(app: typer.Typer) -> None:
-    """Add both commands."""
-    workflow_command(
-        app,
-        "sp",
-        PointOptions,
-        sp,
-        "Single points of all structures, in one batch; written to NAME_sp.extxyz.",
-    )
-    workflow_command(
-        app,
-        "relax",
-        RelaxOptions,
-        relax,
-        "Relax all structures, several as one batch; written to NAME_relaxed.extxyz.",
-        aliases={"max_steps": "--steps"},
-    )

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import typer
-
-from .command import workflow_command
 from .workflows.neb import NEBConfig
 from .workflows.ts import TSConfig
 
@@ -52,37 +49,16 @@ class NEBOptions(NEBConfig):
 
 
 def neb(run: Run, files: list[str], settings: NEBOptions) -> int:
-    """Paths of one or many reactions."""
+    """Reaction path and barrier between two structures, or of all reactions in a folder; goes on
+    where it stopped."""
     from .runs_reactions import path_runs
 
     return path_runs(run, files, settings)
 
 
 def ts(run: Run, files: list[str], settings: TSConfig) -> int:
-    """Transition states of all structures or paths."""
+    """Transition states: refined, verified, and followed down both sides; goes on where it
+    stopped."""
     from .runs_reactions import ts_runs
 
     return ts_runs(run, files, settings)
-
-
-def register(app: typer.Typer) -> None:
-    """Add both commands."""
-    workflow_command(
-        app,
-        "neb",
-        NEBOptions,
-        neb,
-        "Reaction path and barrier between two structures, or of all reactions in a folder; "
-        "goes on where it stopped.",
-        files="REACTANT and PRODUCT: the same atoms in the same order.",
-        required=False,
-    )
-    workflow_command(
-        app,
-        "ts",
-        TSConfig,
-        ts,
-        "Transition states: refined, verified, and followed down both sides; goes on where it "
-        "stopped.",
-        files="Guesses, or NAME_path.extxyz of neb, whose highest image is refined.",
-    )

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import typer
-
-from .command import workflow_command
 from .errors import InputError
 from .options import require_positive
 from .workflows.normal_modes import SHAPES
@@ -52,33 +49,15 @@ class ThermoOptions(ThermoConfig):
 
 
 def vib(run: Run, files: list[str], settings: VibOptions) -> int:
-    """Vibrations of all structures."""
+    """Vibrations of all structures: frequencies, infrared and Raman spectra, animated modes; goes
+    on where it stopped."""
     from .runs_vibrations import vibration_runs
 
     return vibration_runs(run, files, settings)
 
 
 def thermo(run: Run, files: list[str], settings: ThermoOptions) -> int:
-    """Thermochemistry of all structures."""
+    """Thermochemistry of all structures as ideal gases; uses what vib has written."""
     from .runs_vibrations import thermo_runs
 
     return thermo_runs(run, files, settings)
-
-
-def register(app: typer.Typer) -> None:
-    """Add both commands."""
-    workflow_command(
-        app,
-        "vib",
-        VibOptions,
-        vib,
-        "Vibrations of all structures: frequencies, infrared and Raman spectra, animated modes; "
-        "goes on where it stopped.",
-    )
-    workflow_command(
-        app,
-        "thermo",
-        ThermoOptions,
-        thermo,
-        "Thermochemistry of all structures as ideal gases; uses what vib has written.",
-    )

@@ -61,10 +61,8 @@ JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 
 def workflow_command(
     app: typer.Typer,
-    name: str,
-    config: type[Any],
     work: Callable[[Any, list[str], Any], int],
-    doc: str,
+    config: type[Any],
     *,
     files: str = "Any file ASE reads, all its frames; or FILE@index.",
     required: bool = True,
@@ -72,28 +70,30 @@ def workflow_command(
 ) -> None:
     """Add a command to ``app`` that runs a workflow.
 
-    Its options are the fields of the calculator's options and of ``config``, ``--config FILE``
-    (YAML, the same names; the command line wins), ``--out`` and ``--json``.
+    Its name and its help are those of ``work``.  Its options are the fields of the calculator's
+    options and of ``config``, ``--config FILE`` (YAML, the same names; the command line wins),
+    ``--out`` and ``--json``.
 
     Parameters
     ----------
-    config : type
-        Frozen dataclass of the workflow; its fields have docs and defaults.
     work : callable
         Called with the Run, the files, and an instance of ``config``; returns the exit code.
-    doc : str
-        Help of the command, and of its files.
+    config : type
+        Frozen dataclass of the workflow; its fields have docs and defaults.
+    files : str
+        Help of the files.
     required : bool
         Whether there must be files.
     aliases : mapping, optional
         Second names of options, such as ``--steps``, by field.
     """
-    own = list(dataclasses.fields(config))
+    name = work.__name__
+    own = {field.name for field in dataclasses.fields(config)}
     hints = typing.get_type_hints(CalculatorOptions) | typing.get_type_hints(config)
     kinds: dict[str, Any] = {
         "files": Annotated[list[str], typer.Argument(metavar="FILE", help=files)],
         **options_of(config, aliases=aliases),
-        **options_of(CalculatorOptions, SHARED, skip={f.name for f in own}),
+        **options_of(CalculatorOptions, SHARED, skip=own),
         "config": CONFIG,
         "no_pbc": NO_PBC,
         "out": Annotated[Path, typer.Option("--out", help="Folder for the output files.")],
@@ -112,13 +112,12 @@ def workflow_command(
         paths, out, json_ = given.pop("files") or [], given.pop("out"), given.pop("json_")
         source, no_pbc = given.pop("config"), given.pop("no_pbc")
         values, owner = gather(given, source, name)
-        mine = {f.name for f in own}
         shared = {key: value for key, value in values.items() if key in SHARED}
         try:
             check_names(set(values) - set(SHARED), config, owner, also=SHARED)
         except InputError as error:
             raise InputError(f"{owner}: {error}") from None
-        rest = {key: value for key, value in values.items() if key not in SHARED or key in mine}
+        rest = {key: value for key, value in values.items() if key not in SHARED or key in own}
         settings = from_dict(config, _split_lists(rest, hints), owner)
         options = from_dict(CalculatorOptions, _split_lists(shared, hints), owner)
         run = start(name, options, out, json_, settings)
@@ -127,7 +126,7 @@ def workflow_command(
             return work(run, paths, settings)
         return run.finish()
 
-    add_command(app, name, command, doc, kinds, defaults)
+    add_command(app, name, command, inspect.getdoc(work) or "", kinds, defaults)
 
 
 def add_command(

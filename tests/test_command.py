@@ -32,13 +32,14 @@ def made(monkeypatch, tmp_path):
     """The command line with one more command, and what it was called with."""
     calls = []
 
-    def work(run, files, settings):
+    def make(run, files, settings):
+        """Make things."""
         calls.append((run, files, settings))
         return 7
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command("other")(lambda: None)
-    workflow_command(app, "make", Settings, work, "Make things.")
+    workflow_command(app, make, Settings)
     monkeypatch.setattr(cli, "app", app)
     monkeypatch.chdir(tmp_path)
     return calls
