@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -179,7 +180,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         from .models import find_committee, find_model, installed
 
         _check_names(changes)
-        try:
+        with _errors_of_ase():
             options = CalculatorOptions(**{**self.parameters, **changes})
             model = find_model(options.method, options.model)
             if options.uncertainty:
@@ -187,8 +188,6 @@ class MLSEQM(GetOutputsMixin, Calculator):
             find_device(options.device)
             if options.dispersion is not None:
                 Dispersion.named(options.dispersion)
-        except errors.InputError as error:
-            raise InputError(str(error)) from None
         values = dataclasses.asdict(options)
         if options.model is not None and options.model not in installed():
             values["model"] = str(Path(options.model).absolute())  # scripts change their folder
@@ -256,7 +255,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         density = None
         if guess is not None and guess.serves(key, molecule.positions):
             density = guess.density
-        try:
+        with _errors_of_ase():
             (point,) = engine.run(
                 [molecule],
                 ASE_PROPERTIES,
@@ -264,8 +263,6 @@ class MLSEQM(GetOutputsMixin, Calculator):
                 field=self.parameters["field"],
                 guesses=[density],
             )
-        except errors.InputError as error:
-            raise InputError(str(error)) from None
         if not point.converged:
             if point.density is not None:  # there is none where the memory was too small
                 point = engine.complete(molecule, point)
@@ -290,16 +287,15 @@ class MLSEQM(GetOutputsMixin, Calculator):
         if self._guess is not None and self._guess.serves(key, molecule.positions):
             density = self._guess.density
         try:
-            return hessian(
-                engine,
-                molecule,
-                step=step,
-                unrestricted=self.parameters["unrestricted"],
-                field=self.parameters["field"],
-                guess=density,
-            )
-        except errors.InputError as error:
-            raise InputError(str(error)) from None
+            with _errors_of_ase():
+                return hessian(
+                    engine,
+                    molecule,
+                    step=step,
+                    unrestricted=self.parameters["unrestricted"],
+                    field=self.parameters["field"],
+                    guess=density,
+                )
         except NotConvergedError as error:
             raise SCFError(f"{atoms.get_chemical_formula()}: {error}") from None
 
@@ -314,11 +310,9 @@ class MLSEQM(GetOutputsMixin, Calculator):
         from .atoms import molecule_from_atoms
 
         given = self.parameters
-        try:
+        with _errors_of_ase():
             molecule = molecule_from_atoms(atoms, given["charge"], given["multiplicity"])
             engine = engine_for(given)
-        except errors.InputError as error:
-            raise InputError(str(error)) from None
         key = (
             molecule.numbers.tobytes(),
             molecule.charge,
@@ -346,19 +340,24 @@ def batched(calc: Any) -> TypeGuard[MLSEQM]:
     return isinstance(calc, MLSEQM) and not own
 
 
-def _plain(atoms: Any) -> Atoms:
-    """Atoms whose charge and spin are in ``info``, where copies keep them; see :func:`as_atoms`."""
+@contextlib.contextmanager
+def _errors_of_ase() -> Iterator[None]:
+    """An error of the input becomes ASE's, which is what callers of a calculator look for."""
     try:
-        return as_atoms(atoms)
+        yield
     except errors.InputError as error:
         raise InputError(str(error)) from None
+
+
+def _plain(atoms: Any) -> Atoms:
+    """Atoms whose charge and spin are in ``info``, where copies keep them; see :func:`as_atoms`."""
+    with _errors_of_ase():
+        return as_atoms(atoms)
 
 
 def _check_names(keywords: Iterable[str]) -> None:
-    try:
+    with _errors_of_ase():
         check_names(keywords, CalculatorOptions, "MLSEQM")
-    except errors.InputError as error:
-        raise InputError(str(error)) from None
 
 
 def _failure(atoms: Atoms, point: SinglePoint) -> CalculationFailed:
