@@ -65,8 +65,12 @@ class _Guess:
     positions: np.ndarray
     density: np.ndarray
 
-    def serves(self, key: tuple, positions: np.ndarray) -> bool:
-        return key == self.key and is_near(self.density, self.positions, positions)
+
+def _start(guess: _Guess | None, key: tuple, positions: np.ndarray) -> np.ndarray | None:
+    """The density of a guess that belongs to the same molecule near these positions."""
+    if guess is None or guess.key != key or not is_near(guess.density, guess.positions, positions):
+        return None
+    return guess.density
 
 
 def is_near(density: np.ndarray, before: np.ndarray, positions: np.ndarray) -> bool:
@@ -252,16 +256,13 @@ class MLSEQM(GetOutputsMixin, Calculator):
         # whatever happens below, nothing of an earlier geometry survives it
         self.reset()
         engine, molecule, key = self._prepare(atoms)
-        density = None
-        if guess is not None and guess.serves(key, molecule.positions):
-            density = guess.density
         with _errors_of_ase():
             (point,) = engine.run(
                 [molecule],
                 ASE_PROPERTIES,
                 unrestricted=self.parameters["unrestricted"],
                 field=self.parameters["field"],
-                guesses=[density],
+                guesses=[_start(guess, key, molecule.positions)],
             )
         if not point.converged:
             if point.density is not None:  # there is none where the memory was too small
@@ -283,9 +284,6 @@ class MLSEQM(GetOutputsMixin, Calculator):
 
         atoms = self._some_atoms(atoms)
         engine, molecule, key = self._prepare(atoms)
-        density = None
-        if self._guess is not None and self._guess.serves(key, molecule.positions):
-            density = self._guess.density
         try:
             with _errors_of_ase():
                 return hessian(
@@ -294,7 +292,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
                     step=step,
                     unrestricted=self.parameters["unrestricted"],
                     field=self.parameters["field"],
-                    guess=density,
+                    guess=_start(self._guess, key, molecule.positions),
                 )
         except NotConvergedError as error:
             raise SCFError(f"{atoms.get_chemical_formula()}: {error}") from None
