@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .engines import scf_settings
+from .atoms import molecule_from_atoms
+from .engines import engine_for, scf_settings
 from .errors import InputError
 from .frames import Frame, frame_stems, output_stem, read_frames
 from .options import CalculatorOptions
@@ -24,7 +25,9 @@ from .summary import ARGUMENTS, RunSummary, jsonable, versions
 from .wholefile import named_errors, write_whole
 
 if TYPE_CHECKING:
-    from .model import Model
+    from ase import Atoms
+
+    from .engine import Engine
     from .molecule import Molecule
 
 PREFIX = "mlseqm: "
@@ -82,6 +85,11 @@ class Run:
         """Of the calculator."""
         return dataclasses.asdict(self.options) | {"uncertainty": self.wants_uncertainty}
 
+    @property
+    def engine(self) -> Engine:
+        """That of the calculator."""
+        return engine_for(dataclasses.asdict(self.options))
+
     def note_scf(self) -> None:
         """Put the settings of the SCF with their defaults into the summary."""
         settings = scf_settings(self.options.tolerance, self.options.max_iterations)
@@ -131,21 +139,34 @@ class Run:
                         "another folder with --out"
                     )
 
-    def checked(
-        self, frames: Sequence[Frame], model: Model
-    ) -> tuple[list[tuple[Frame, Molecule]], list[str]]:
+    def molecule(self, atoms: Atoms) -> Molecule:
+        """The molecule of atoms, with the charge and the multiplicity of the options."""
+        return molecule_from_atoms(atoms, self.options.charge, self.options.multiplicity)
+
+    def checked(self, frames: Sequence[Frame]) -> tuple[list[tuple[Frame, Molecule]], list[str]]:
         """The molecules of frames that can be computed, and a sentence on each of the others."""
-        from .atoms import molecule_from_atoms
         from .validate import check
 
-        options, good, refused = self.options, [], []
+        model, good, refused = self.engine.model, [], []
         for frame in frames:
             try:
-                molecule = molecule_from_atoms(frame.atoms, options.charge, options.multiplicity)
-                good.append((frame, check(molecule, model, options.unrestricted)))
+                molecule = check(self.molecule(frame.atoms), model, self.options.unrestricted)
+                good.append((frame, molecule))
             except InputError as error:
                 refused.append(f"{frame.name}: {error}")
         return good, refused
+
+    def points(
+        self, molecules: Sequence[Molecule], properties: Sequence[str], **more: Any
+    ) -> list[SinglePoint]:
+        """Results of molecules, with their uncertainties where these are wanted; ``more`` are
+        arguments of :meth:`~ase_mlseqm.engine.Engine.run`."""
+        if self.wants_uncertainty:
+            properties = (*properties, "uncertainty")
+        options = self.options
+        return self.engine.run(
+            molecules, properties, unrestricted=options.unrestricted, field=options.field, **more
+        )
 
     @contextlib.contextmanager
     def may_fail(self) -> Iterator[None]:

@@ -13,10 +13,8 @@ from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
 
 from . import __version__
-from .atoms import molecule_from_atoms
 from .broken_files import NotContinued, plain_reason
 from .calculator import MLSEQM
-from .engines import engine_for
 from .errors import InputError
 from .frames import Frame, frame_stems, output_stem
 from .results import SinglePoint
@@ -141,22 +139,16 @@ def _with_points(run: Run, calc: MLSEQM, found: list[Done]) -> list[Done]:
         return dataclasses.replace(done, atoms=atoms)
 
     dones = [located(done) for done in found]
-    places = [k for k, done in enumerate(dones) if done.atoms is not None]
-    if len(dones) == 1 and places:  # the calculator has it, or a density to start from
+    structures = {k: done.atoms for k, done in enumerate(dones) if done.atoms is not None}
+    if len(dones) == 1 and structures:  # the calculator has it, or a density to start from
         (alone,) = dones
         try:
             calc.get_property("energy", alone.atoms)
         except (CalculationFailed, CalculatorSetupError) as error:
             return [dataclasses.replace(alone, result=error)]
         return [dataclasses.replace(alone, point=calc.singlepoint)]
-    options = run.options
-    points = engine_for(run.keywords).run(
-        [molecule_from_atoms(dones[k].atoms, options.charge, options.multiplicity) for k in places],
-        (*SHOWN, "uncertainty") if run.wants_uncertainty else SHOWN,
-        unrestricted=options.unrestricted,
-        field=options.field,
-    )
-    for k, point in zip(places, points, strict=True):
+    points = run.points([run.molecule(atoms) for atoms in structures.values()], SHOWN)
+    for k, point in zip(structures, points, strict=True):
         dones[k] = dataclasses.replace(dones[k], point=point)
     return dones
 

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from .calculator import MLSEQM
 from .cli_md import MDOptions
-from .engines import engine_for
 from .errors import InputError
 from .frames import Frame, frame_stems, output_folder, output_stem
 from .report import Outcome, console, titled_table
@@ -107,14 +106,8 @@ def _starts(run: Run, frames: Sequence[Frame]) -> list[tuple[Frame, SinglePoint]
 
     The report judges the last ones.
     """
-    options, engine = run.options, engine_for(run.keywords)
-    good, _ = run.checked(frames, engine.model)  # others are told of where dynamics would begin
-    points = engine.run(
-        [molecule for _, molecule in good],
-        ("energy", "stability", "uncertainty"),
-        unrestricted=options.unrestricted,
-        field=options.field,
-    )
+    good, _ = run.checked(frames)  # others are told of where dynamics would begin
+    points = run.points([molecule for _, molecule in good], ("energy", "stability"))
     return [(frame, point) for (frame, _), point in zip(good, points, strict=True)]
 
 
@@ -159,7 +152,7 @@ def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, adv
 def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
     config, calc = settings.dynamics(), MLSEQM(**run.keywords)
     stems = {id(frame): stem for frame, stem in named}
-    good, refused = run.checked([frame for frame, _ in named], engine_for(calc.parameters).model)
+    good, refused = run.checked([frame for frame, _ in named])
     run.problems += refused
     jobs: list[tuple[Frame, str, Atoms, float]] = []
     for frame, molecule in good:

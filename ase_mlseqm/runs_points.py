@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from .engines import engine_for
 from .frames import frame_stems, output_folder, place, with_results, write_frames
 from .report import Outcome
 from .results import SinglePoint
@@ -16,8 +14,7 @@ from .runs import Run, progress_bar
 def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
     """Evaluate all frames in one call and write them."""
     run.goes_on = False
-    options, engine = run.options, engine_for(dataclasses.asdict(run.options))
-    good, refused = run.checked(run.read(specs), engine.model)
+    good, refused = run.checked(run.read(specs))
     run.problems += refused
     if not good:
         return run.finish()
@@ -32,13 +29,7 @@ def single_points(run: Run, specs: list[str], properties: Sequence[str]) -> int:
             advance()
 
         try:
-            engine.run(
-                [molecule for _, molecule in good],
-                (*properties, "uncertainty") if run.wants_uncertainty else properties,
-                unrestricted=options.unrestricted,
-                field=options.field,
-                callback=done,
-            )
+            run.points([molecule for _, molecule in good], properties, callback=done)
         except KeyboardInterrupt:
             run.interrupted = True
     run.summary.lap("compute")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorError, CalculatorSetupError
 
-from .atoms import charge_and_multiplicity, molecule_from_atoms
+from .atoms import charge_and_multiplicity
 from .calculator import MLSEQM
 from .cli_points import RelaxOptions
-from .engines import engine_for
 from .errors import InputError
 from .frames import (
     Frame,
@@ -157,17 +155,8 @@ def _all_at_once(
             last = frame.atoms if isinstance(result, CalculatorError) else result.atoms
             chosen.append((frame, last, result))
             densities.append(many.density(k, last.positions))
-    options = run.options
-    points = engine_for(dataclasses.asdict(options)).run(
-        [
-            molecule_from_atoms(_of_frame(atoms, frame), options.charge, options.multiplicity)
-            for frame, atoms, _ in chosen
-        ],
-        (*SHOWN, "uncertainty") if run.wants_uncertainty else SHOWN,
-        unrestricted=options.unrestricted,
-        field=options.field,
-        guesses=densities,
-    )
+    molecules = [run.molecule(_of_frame(atoms, frame)) for frame, atoms, _ in chosen]
+    points = run.points(molecules, SHOWN, guesses=densities)
     run.summary.lap("properties")
     started: set[str] = set()
     relaxed: list[tuple[Frame, RelaxResult]] = []

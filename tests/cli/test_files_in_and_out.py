@@ -12,8 +12,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from commands import pdb
 
-from ase_mlseqm import MLSEQM, runs_relax
+from ase_mlseqm import MLSEQM
 from ase_mlseqm.cli import main
+from ase_mlseqm.runs import Run
 from ase_mlseqm.workflows import MDConfig, dynamics
 
 PM3 = ["--method", "PM3"]
@@ -170,12 +171,12 @@ def test_relaxations_that_are_done_are_not_lost(where, monkeypatch, capsys):
     """The file to go on from stays until the results are written."""
     write("two.xyz", [molecule("H2O"), molecule("CH4")], format="extxyz")
 
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         if where == "properties":
-            patch.setattr(runs_relax, "engine_for", stop)
+            patch.setattr(Run, "points", stop)
         else:
             Path("two_relaxed.extxyz").symlink_to("/dev/full")
         assert main(["relax", "two.xyz", *PM3]) == (130 if where == "properties" else 2)
