@@ -27,7 +27,7 @@ from ..properties import dipoles
 from ..scf import SCFSettings
 from ..scf.guess import n_occupied
 from ..scf.response import density_response
-from ..solution import Problem, Solution, Topology, populations, set_up, solve_at, value_gradient
+from ..solution import Problem, Topology, populations, set_up, solve_at, value_gradient
 from .parts import Parts
 
 
@@ -73,9 +73,8 @@ class Frames:
 
 @dataclasses.dataclass(frozen=True)
 class _Displaced:
-    """Positions, field, learned parameters with their graph, and the problem made from them."""
+    """Field and learned parameters with their graph, and the problem made from them."""
 
-    positions: Tensor
     field: Tensor | None
     values: Tensor
     problem: Problem
@@ -109,9 +108,18 @@ class Pass:
         with torch.enable_grad():
             self.corrections = self.model.corrections(self.layout, at)
             self.values = self.model.head.values(self.layout, self.corrections)
-        solution, self.slope = self._solve(
-            self.values, self.positions, self.settings.tolerance, self.frames.guess
-        )
+        settings = SCFSettings(self.settings.tolerance, self.settings.max_iterations, ladder=False)
+        with torch.no_grad():
+            solution = solve_at(
+                self.known,
+                self._constants(self.values),
+                self.positions,
+                self.occupied,
+                settings,
+                with_gradient=True,
+                guess=self.frames.guess,
+            )
+        self.slope = value_gradient(self.model, self.layout, solution.problem, solution.populations)
         (response,) = torch.autograd.grad(self.values, at, self.slope, retain_graph=with_graph)
         if not with_graph:
             self.corrections, self.values = self.corrections.detach(), self.values.detach()
@@ -120,7 +128,7 @@ class Pass:
         self.forces = -(solution.gradient + response)
         self.density = solution.scf.density
         self.dipole = dipoles(
-            self.layout, solution.constants, solution.populations.atoms, self.positions
+            self.layout, solution.constants, solution.atoms, self.positions
         ).detach()
         self.solution = solution
         finite = torch.isfinite(self.energy)
@@ -242,7 +250,7 @@ class Pass:
         constants = self._constants(values)
         with torch.no_grad():
             problem = set_up(self.known, constants, positions, with_gradient=False, field=field)
-        return _Displaced(positions, field, values, problem)
+        return _Displaced(field, values, problem)
 
     def _slope(self, at: _Displaced, density: Tensor) -> Tensor:
         """Slope of the energy with the parameters at displaced positions and a given density."""
@@ -253,25 +261,6 @@ class Pass:
     def _constants(self, values: Tensor) -> Constants:
         with torch.inference_mode():
             return prepare(self.layout, self.model.assemble(self.layout, values))
-
-    def _solve(
-        self, values: Tensor, positions: Tensor, tolerance: float, guess: Tensor | None
-    ) -> tuple[Solution, Tensor]:
-        """The solution, and the slope of its energy with the parameters ``values``."""
-        settings = SCFSettings(tolerance, self.settings.max_iterations, ladder=False)
-        constants = self._constants(values)
-        with torch.no_grad():
-            solution = solve_at(
-                self.known,
-                constants,
-                positions,
-                self.occupied,
-                settings,
-                with_gradient=True,
-                guess=guess,
-            )
-        slope = value_gradient(self.model, self.layout, solution.problem, solution.populations)
-        return solution, slope
 
 
 def _largest(layout: Layout, values: Tensor) -> Tensor:
