@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from .frames import with_results, write_frames
+from .frames import with_results
 from .labelling import Label, LabelSettings
 from .results import SinglePoint, Status
 from .training.blocks import smiles_text
 from .training.graph import bonds
 from .units import HARTREE
-from .wholefile import named_errors
+from .wholefile import write_whole, write_whole_frames
 
 HDF5 = (".h5", ".hdf5")
 EXTXYZ = (".xyz", ".extxyz")
@@ -49,23 +49,23 @@ def single_point(found: Label, settings: LabelSettings) -> SinglePoint:
 
 def write_labels(path: Path, done: Sequence[tuple[Atoms, Label]], settings: LabelSettings) -> None:
     """Write a file of the kind that its name says; at no moment is half of it there."""
-    partial = path.with_name(f"{path.name}.partial")
-    write = _write_hdf5 if path.suffix.lower() in HDF5 else _write_extxyz
-    write(partial, done, settings)
-    partial.replace(path)
+    if path.suffix.lower() in HDF5:
+        write_whole(path, _hdf5(done, settings))
+    else:
+        write_whole_frames(path, _frames(done, settings))
 
 
-def _write_extxyz(path: Path, done: Sequence[tuple[Atoms, Label]], settings: LabelSettings) -> None:
-    """Write labels with ASE's names and units (eV, eV/Angstrom, e*Angstrom)."""
+def _frames(done: Sequence[tuple[Atoms, Label]], settings: LabelSettings) -> list[Atoms]:
+    """Labels with ASE's names and units (eV, eV/Angstrom, e*Angstrom)."""
     frames = []
     for atoms, found in done:
         extra = {"level": settings.level, "program": found.program}
         frames.append(with_results(atoms, single_point(found, settings), **extra))
-    write_frames(path, frames)
+    return frames
 
 
-def _write_hdf5(path: Path, done: Sequence[tuple[Atoms, Label]], settings: LabelSettings) -> None:
-    """Write labels in the layout of the training data, one group per molecule.
+def _hdf5(done: Sequence[tuple[Atoms, Label]], settings: LabelSettings) -> memoryview:
+    """Labels in the layout of the training data, one group per molecule.
 
     F frames of A atoms are one molecule when their name and SMILES (``info["name"]`` and
     ``info["smiles"]``, where given, else their bonds), atoms in their order, charge and
@@ -103,8 +103,7 @@ def _write_hdf5(path: Path, done: Sequence[tuple[Atoms, Label]], settings: Label
             group["charges"] = np.array([found.charges for found in results])
             group["homo"] = np.array([found.homo for found in results]) / HARTREE
             group["lumo"] = np.array([found.lumo for found in results]) / HARTREE
-    with named_errors(path):
-        path.write_bytes(image.getvalue())
+    return image.getbuffer()
 
 
 def _free(file: Any, name: str) -> str:
