@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from ..batch import Molecule
 from ..engine import Engine
 from ..nn.hamiltonian import LearnedHamiltonian
-from ..results import SinglePoint
+from ..results import Callback, SinglePoint
 from ..training.dataset import Dataset
 from ..training.graph import bonds, graph_fragments
 from ..validate import check
@@ -111,14 +111,14 @@ def survey(
     max_frames: int | None = None,
     seed: int = 0,
     device: str = "cpu",
-    callback: Callable[[int, int], None] | None = None,
+    callback: Callback | None = None,
 ) -> Survey:
     """Atoms and bonds of all frames of a data set, or of a random choice of ``max_frames``.
 
     Parameters
     ----------
     callback : callable, optional
-        Called with the number of frames done and of all, from any thread.
+        Called with (index, result) as soon as a frame is done, from any thread.
 
     Raises
     ------
@@ -133,15 +133,7 @@ def survey(
         for k in chosen
     ]
     engine = Engine(model, device)
-    done = 0
-
-    def count(index: int, point: object) -> None:
-        nonlocal done
-        done += 1
-        if callback is not None:
-            callback(done, len(molecules))
-
-    points = engine.run(molecules, ("energy", "bond_orders"), callback=count)
+    points = engine.run(molecules, ("energy", "bond_orders"), callback=callback)
     model = model.on(engine.device)
     parameters = atom_parameters(model, molecules)
     others = [atom_parameters(untrained(model, k), molecules) for k in range(N_UNTRAINED)]
