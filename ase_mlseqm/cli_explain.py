@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .command import GRADIENTS, ISOLATED, JSON, NO_PBC, UNITS
 from .errors import InputError
-from .models import DEFAULT
-
-if TYPE_CHECKING:
-    from .nn.weights import ModelFile
+from .models import DEFAULT, model_file
 
 
 def explain(
@@ -67,7 +64,7 @@ def explain(
             "--no-pbc is for single structures: labels of a crystal are not those of molecules, "
             "so omit it with --dataset"
         )
-    found = _model(model)
+    found = model_file(model)
     settings = {
         "method": found.model.name,
         "dataset": dataset,
@@ -88,10 +85,3 @@ def explain(
         options = DataOptions(level, units, given_energies(isolated), gradients)
         return explain_dataset(run, files, max_frames or None, seed, options, device)
     return explain_files(run, files, parameter)
-
-
-def _model(name: str) -> ModelFile:
-    """The model of a name or a file."""
-    from .models import model_file
-
-    return model_file(name)

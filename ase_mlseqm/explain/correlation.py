@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -51,10 +50,6 @@ class Correlation:
     spearman: float
     spearman_interval: Interval
     within: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able dictionary."""
-        return dataclasses.asdict(self)
 
 
 def correlations(atoms: AtomTable, bonds: BondTable) -> list[Correlation]:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
+from ..atoms import molecule_from_atoms
 from ..errors import InputError
 from ..frames import output_folder, output_stem, output_stems, read_frames
 from ..report import console
 from ..runs import complain, progress_bar
 from ..summary import RunSummary, jsonable
+from ..training.graph import bonds
+from ..validate import check
 from . import tables
 from .environments import environments
 from .parameters import atom_parameters, unit
@@ -112,10 +115,6 @@ def explain_files(run: ExplainRun, specs: Sequence[str], parameter: str | None) 
 
 def _explained(run: ExplainRun, specs: Sequence[str]) -> list[Explained]:
     """All structures that can be computed."""
-    from ..atoms import molecule_from_atoms
-    from ..training.graph import bonds
-    from ..validate import check
-
     frames, molecules = [], []
     for spec in dict.fromkeys(specs):
         found, problem = read_frames(spec, run.no_pbc)
@@ -123,7 +122,7 @@ def _explained(run: ExplainRun, specs: Sequence[str]) -> list[Explained]:
             run.problems.append(problem)
         for frame in found:
             try:
-                molecule = molecule_from_atoms(frame.atoms, None, None)
+                molecule = molecule_from_atoms(frame.atoms)
                 molecules.append(check(molecule, run.model, unrestricted=None))
                 frames.append(frame)
             except InputError as error:
@@ -198,9 +197,9 @@ def explain_dataset(
         "unconverged": found.unconverged,
         "skipped": len(data.skipped),
         "checksums": data.checksums,
-        "hybridisation": {element: a.to_dict() for element, a in told.items()},
-        "correlations": [c.to_dict() for c in related],
-        "distributions": [d.to_dict() for d in distributions(found.atoms)],
+        "hybridisation": {k: dataclasses.asdict(a) for k, a in told.items()},
+        "correlations": [dataclasses.asdict(c) for c in related],
+        "distributions": [dataclasses.asdict(d) for d in distributions(found.atoms)],
     }
     report = [tables.accuracy_table(told)] if told else []
     return run.finish(results, report + ([tables.correlation_table(related)] if related else []))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -61,10 +60,6 @@ class Accuracy:
     left_out: dict[str, int]
     untrained_linear: list[float]
     untrained_nearest: list[float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able dictionary."""
-        return dataclasses.asdict(self)
 
 
 def accuracy(
@@ -205,10 +200,6 @@ class Distribution:
     median: float
     high: float
     table: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able dictionary."""
-        return dataclasses.asdict(self)
 
 
 def distributions(atoms: AtomTable) -> list[Distribution]:

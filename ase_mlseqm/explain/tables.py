@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..frames import Frame
+from ..report import titled_table
 from .correlation import Correlation
 from .environments import Environments
 from .parameters import AtomParameters, unit
@@ -152,12 +153,7 @@ def _number(value: float) -> str:
 
 def accuracy_table(found: dict[str, Accuracy]) -> Table:
     """How well the hybridisation can be read off the parameters."""
-    table = Table(
-        title="Hybridisation told from the parameters, molecules not seen",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        title_style="bold",
-    )
+    table = titled_table("Hybridisation told from the parameters, molecules not seen")
     for head in ("element", "atoms", "molecules", "most frequent", "linear", "15 nearest"):
         table.add_column(head, justify="left" if head == "element" else "right")
     table.add_column("untrained:\nlinear", justify="right")
@@ -183,11 +179,8 @@ def _range(values: Sequence[float]) -> str:
 
 def correlation_table(found: list[Correlation]) -> Table:
     """The closest correlation for every kind of bond, with its length and with its order."""
-    table = Table(
-        title="Closest of all correlations of a parameter with bond length and bond order",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        title_style="bold",
+    table = titled_table(
+        "Closest of all correlations of a parameter with bond length and bond order"
     )
     for head in ("bond", "with", "bonds", "molecules", "parameter", "Spearman", "Pearson"):
         justify: Any = "left" if head in ("bond", "with", "parameter") else "right"
