@@ -79,8 +79,8 @@ def explain(
     }
     summary = RunSummary(["mlseqm", *ARGUMENTS], settings)
     summary.model = {"name": model, "sha256": found.sha256}
-    run = ExplainRun(found.model.on(find_device(device)), out, json_, figure, summary)
-    run.no_pbc = no_pbc
+    learned = found.model.on(find_device(device))
+    run = ExplainRun(learned, out, json_, figure, summary, no_pbc=no_pbc)
     if dataset:
         options = DataOptions(level, units, given_energies(isolated), gradients)
         return explain_dataset(run, files, max_frames or None, seed, options, device)

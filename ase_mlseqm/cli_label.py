@@ -65,6 +65,5 @@ def label(
         multiplicity,
         unrestricted,
     )
-    run = start("label", settings, out.parent, json_, {"method": settings.method})
-    run.no_pbc = no_pbc
+    run = start("label", settings, out.parent, json_, {"method": settings.method}, no_pbc)
     return labels(run, files, out)

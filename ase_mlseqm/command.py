@@ -120,8 +120,7 @@ def workflow_command(
         rest = {key: value for key, value in values.items() if key not in SHARED or key in own}
         settings = from_dict(config, _split_lists(rest, hints), owner)
         options = from_dict(CalculatorOptions, _split_lists(shared, hints), owner)
-        run = start(name, options, out, json_, settings)
-        run.no_pbc = no_pbc
+        run = start(name, options, out, json_, dataclasses.asdict(settings), no_pbc)
         with run.may_fail():
             return work(run, paths, settings)
         return run.finish()

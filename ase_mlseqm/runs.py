@@ -274,17 +274,17 @@ class Run:
         return 1 if failed else 0
 
 
-def start(name: str, options: Any, out: Path, json_: bool, settings: Any) -> Run:
-    """A new run of a command; ``settings`` is a mapping or a dataclass."""
-    if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
-        settings = dataclasses.asdict(settings)
+def start(
+    name: str, options: Any, out: Path, json_: bool, settings: dict[str, Any], no_pbc: bool
+) -> Run:
+    """A new run of a command; ``settings`` are those that its summary has besides ``options``."""
     summary = RunSummary(["mlseqm", *ARGUMENTS], dataclasses.asdict(options) | settings)
     if isinstance(options, CalculatorOptions) and options.method is None:
         from .models import DEFAULT, model_file
 
         chosen = options.model or DEFAULT
         summary.model = {"name": chosen, "sha256": model_file(chosen).sha256}
-    return Run(name, options, out, json_, summary)
+    return Run(name, options, out, json_, summary, no_pbc=no_pbc)
 
 
 def complain(sentence: str) -> None:
