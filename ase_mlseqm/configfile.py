@@ -20,16 +20,16 @@ def load(path: Path | str, cls: type[T], base: Any = None) -> T:
     it, or keeps its default."""
     values = read_mapping(path)
     if base is not None:
-        values = _over(dataclasses.asdict(base), values)
+        values = merged(dataclasses.asdict(base), values)
     return from_dict(cls, values, str(path))
 
 
-def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """``above``, and of nested mappings what it leaves out."""
-    out = below | above
-    for name, value in below.items():
-        if isinstance(value, dict) and isinstance(out[name], dict):
-            out[name] = _over(value, out[name])
+def merged(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` with the defaults of what they leave out, in nested mappings, too."""
+    out = defaults | values
+    for name, default in defaults.items():
+        if isinstance(default, dict) and isinstance(out[name], dict):
+            out[name] = merged(default, out[name])
     return out
 
 

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..configfile import merged
 from ..errors import InputError
 from ..summary import versions
 from ..wholefile import write_whole
@@ -60,8 +61,9 @@ def describe(
         before = _recorded(path)
         if not all(isinstance(before.get(key), dict) for key in ("config", "data")):
             raise InputError(f"{path} is not that of a training: give another --out")
+        # what a folder of an earlier version lacks has defaults that change nothing
         usual = json.loads(json.dumps(dataclasses.asdict(TrainConfig())))
-        before["config"] = _completed(before["config"], usual)
+        before["config"] = merged(usual, before["config"])
         for key, what in (
             ("config", "settings"),
             ("data", "data"),
@@ -97,15 +99,6 @@ def named(out: Path) -> str | None:
     """Name of the model of the training in ``out``, whose folder may have another one by now."""
     name = _recorded(out / "config.json").get("name")
     return name if isinstance(name, str) else None
-
-
-def _completed(before: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
-    """Settings with what a folder of an earlier version lacks, whose defaults change nothing."""
-    out = usual | before
-    for key, value in usual.items():
-        if isinstance(value, dict) and isinstance(out[key], dict):
-            out[key] = _completed(out[key], value)
-    return out
 
 
 def _first_difference(before: Any, now: Any, name: str = "") -> str:
