@@ -102,13 +102,11 @@ class Trainer:
         if self.checkpoint.exists():
             self._restore()
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps of an epoch."""
-        batches = epoch_batches(
-            self.sizes[self.training], self.config.batch_size, self.config.seed, 0
-        )
-        return len(batches)
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        """Indices of the frames of every step of an epoch; all epochs have as many steps."""
+        sizes, config = self.sizes[self.training], self.config
+        batches = epoch_batches(sizes, config.batch_size, config.seed, epoch)
+        return [self.training[batch] for batch in batches]
 
     def run(self, max_steps: int | None = None, deadline: float | None = None) -> bool:
         """Train to the end; returns whether it ended.
@@ -126,22 +124,16 @@ class Trainer:
             self.out.mkdir(parents=True, exist_ok=True)
             steps = Log(self.out / "steps.csv", STEP_COLUMNS, "step", progress.step)
             epochs = Log(self.out / "epochs.csv", EPOCH_COLUMNS, "epoch", progress.epoch - 1)
-        total = self.steps_per_epoch * self.config.epochs
+        total = len(self._batches(0)) * self.config.epochs
         saved = time.monotonic()
         try:
             while progress.epoch < self.config.epochs:
                 if progress.epoch - progress.best_epoch > self.config.patience:
                     return True
-                batches = epoch_batches(
-                    self.sizes[self.training],
-                    self.config.batch_size,
-                    self.config.seed,
-                    progress.epoch,
-                )
-                while progress.in_epoch < len(batches):
+                for batch in self._batches(progress.epoch)[progress.in_epoch :]:
                     if max_steps is not None and progress.step >= max_steps:
                         return False
-                    row = self._step(self.training[batches[progress.in_epoch]], total)
+                    row = self._step(batch, total)
                     if steps is not None:
                         steps.write(row)
                     self._between_steps = True
