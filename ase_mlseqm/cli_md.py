@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from .errors import InputError
-from .options import base_settings, require_positive
+from .options import base_settings, positive_whole, require_positive
 from .workflows.md_config import MDConfig
 
 if TYPE_CHECKING:
@@ -32,15 +32,13 @@ class MDOptions(MDConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.replicas < 1:
-            raise InputError(f"replicas is {self.replicas}: give 1 or more")
+        positive_whole("replicas", self.replicas)
         require_positive(self, "resolution")
         if not 0.0 <= self.equilibration < float("inf"):
             raise InputError(f"equilibration is {self.equilibration}: give zero or more")
         if self.temperatures is not None:
             if self.temperature != MDConfig.temperature:
                 raise InputError("give either temperature or temperatures, not both")
-            object.__setattr__(self, "temperatures", tuple(self.temperatures))
             for value in self.temperatures:
                 if not 0.0 < value < float("inf"):
                     raise InputError(f"temperatures holds {value}: give positive numbers")

@@ -1,4 +1,4 @@
-"""All settings of a training, and presets."""
+"""All settings of a training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 
 from ..errors import InputError
 from ..nn.hamiltonian import HamiltonianConfig
-from ..options import check_types, choose, require_not_negative, require_positive
+from ..options import check_types, choose, positive_whole, require_not_negative, require_positive
 from .loss import LossConfig
 from .split import WAYS
 from .step import GradientSettings
@@ -116,8 +116,7 @@ class TrainConfig:
             if not 0 <= getattr(self, name) < 2**63:
                 raise InputError(f"{name} is {getattr(self, name)}: give 0 or more, below 2**63")
         for name in ("batch_size", "chunk_size", "epochs", "patience", "max_validation"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: give 1 or more")
+            positive_whole(name, getattr(self, name))
 
     @property
     def split(self) -> tuple[float, int, str]:

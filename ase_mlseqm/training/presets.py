@@ -96,11 +96,4 @@ def _form(model: LearnedHamiltonian) -> HamiltonianConfig:
     network = dataclasses.replace(
         model.config.network, tensor_order=usual.tensor_order, smoothing=usual.smoothing
     )
-    config = model.config
-    return dataclasses.replace(
-        config,
-        network=network,
-        parameters=tuple(config.parameters),
-        elements=tuple(config.elements),
-        learn_table=True,
-    )
+    return dataclasses.replace(model.config, network=network, learn_table=True)
