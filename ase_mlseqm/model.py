@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from .nddo.layout import Layout
-from .nddo.parameters import METHODS, Parameters, supported, symbols, table_parameters
-
-__all__ = ["METHODS", "LearnedModel", "Model", "PlainModel", "symbols"]
+from .nddo.parameters import Parameters, supported, table_parameters
 
 
 class Model(Protocol):

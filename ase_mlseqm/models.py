@@ -110,7 +110,8 @@ def find_model(method: str | None = None, model: str | Path | None = None) -> Mo
         )
     if method is None:
         return model_file(DEFAULT if model is None else model).model
-    from .model import METHODS, PlainModel
+    from .model import PlainModel
+    from .nddo.parameters import METHODS
 
     name = str(method).upper()
     if name not in METHODS:

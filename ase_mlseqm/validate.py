@@ -7,11 +7,12 @@ import functools
 
 import numpy as np
 import torch
+from ase.data import chemical_symbols
 
 from .batch import Molecule
 from .errors import InputError
-from .model import METHODS, Model
-from .nddo.parameters import elements, supported, symbols
+from .model import Model
+from .nddo.parameters import METHODS, elements, supported
 from .options import whole
 
 MIN_DISTANCE = 0.1
@@ -19,12 +20,7 @@ MIN_DISTANCE = 0.1
 
 
 def _symbol(number: int) -> str:
-    try:
-        from ase.data import chemical_symbols
-
-        return chemical_symbols[number] if number >= 0 else f"Z={number}"
-    except (ImportError, IndexError):
-        return symbols().get(number, f"Z={number}")
+    return chemical_symbols[number] if 0 <= number < len(chemical_symbols) else f"Z={number}"
 
 
 def electron_counts(numbers: np.ndarray) -> tuple[int, int]:
@@ -63,7 +59,7 @@ def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) ->
     unknown = sorted(set(numbers.tolist()) - model.supported())
     if unknown:
         names = ", ".join(_symbol(z) for z in unknown)
-        known = " ".join(symbols()[z] for z in sorted(model.supported()))
+        known = " ".join(_symbol(z) for z in sorted(model.supported()))
         # the table that a learned model corrects comes first
         methods = sorted(METHODS, key=lambda m: m != model.method)
         others = [m for m in methods if m != model.name and set(numbers.tolist()) <= supported(m)]
