@@ -8,20 +8,26 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from .errors import InputError
+from .evaluation_log import EvaluationLog
 from .frames import output_folder
 from .report import console
 from .runs import complain, progress_bar
 from .summary import ARGUMENTS, RunSummary, jsonable, versions
 from .wholefile import write_whole
-
-if TYPE_CHECKING:
-    from .workflows.transferability.config import TransferabilityConfig
-    from .workflows.transferability.run import Section
+from .workflows.transferability.config import TransferabilityConfig
+from .workflows.transferability.files import find_files
+from .workflows.transferability.logged import log_rows
+from .workflows.transferability.methods import methods
+from .workflows.transferability.registry import TESTS
+from .workflows.transferability.report import About, report
+from .workflows.transferability.run import Section, choose_tests, run_test
+from .workflows.transferability.tables import write_failures, write_skipped, write_summary
 
 SHOWN = 10
 """Broken records of a test on the screen."""
@@ -46,14 +52,6 @@ def transferability_run(
     InputError
         When the settings, the data or the log cannot be used.
     """
-    from .errors import InputError
-    from .evaluation_log import EvaluationLog
-    from .workflows.transferability.files import find_files
-    from .workflows.transferability.logged import log_rows
-    from .workflows.transferability.methods import methods
-    from .workflows.transferability.registry import TESTS
-    from .workflows.transferability.run import choose_tests, run_test
-
     data, out = Path(data), Path(out)
     found = find_files(data, TESTS)
     tests = choose_tests(TESTS, found, config.tests)
@@ -116,9 +114,6 @@ def _write(
     interrupted: bool,
 ) -> None:
     """The report, the tables and the summary of the run."""
-    from .workflows.transferability.report import About, report
-    from .workflows.transferability.tables import write_failures, write_skipped, write_summary
-
     facts = {
         "methods": ", ".join(names),
         "computed": summary.started,
