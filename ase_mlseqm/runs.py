@@ -21,6 +21,7 @@ from .frames import Frame, frame_stems, output_stem, read_frames
 from .options import CalculatorOptions
 from .report import Outcome, console, results_table
 from .results import SinglePoint
+from .singlepoint import PROPERTIES
 from .summary import ARGUMENTS, RunSummary, jsonable, versions
 from .wholefile import named_errors, write_whole
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 PREFIX = "mlseqm: "
 MOST_NAMED = 5
 """Molecules in one warning."""
+SHOWN = tuple(name for name in PROPERTIES if name not in ("density", "parameters"))
+"""What is computed of structures unless properties are chosen."""
 OUTPUTS = {"relax": ["relaxed"], "thermo": ["vib"], "md": ["md", "failed"]}
 """Ends of the names of the structures that a command writes, where it is not the command's own."""
 
@@ -157,7 +160,7 @@ class Run:
         return good, refused
 
     def points(
-        self, molecules: Sequence[Molecule], properties: Sequence[str], **more: Any
+        self, molecules: Sequence[Molecule], properties: Sequence[str] = SHOWN, **more: Any
     ) -> list[SinglePoint]:
         """Results of molecules, with their uncertainties where these are wanted; ``more`` are
         arguments of :meth:`~ase_mlseqm.engine.Engine.run`."""

@@ -19,7 +19,6 @@ from .errors import InputError
 from .frames import Frame, frame_stems, output_stem
 from .results import SinglePoint
 from .runs import Run, complain
-from .runs_relax import SHOWN
 from .wholefile import write_whole
 from .workflows.computed import fingerprint
 from .workflows.settle import relaxation_file
@@ -147,7 +146,7 @@ def _with_points(run: Run, calc: MLSEQM, found: list[Done]) -> list[Done]:
         except (CalculationFailed, CalculatorSetupError) as error:
             return [dataclasses.replace(alone, result=error)]
         return [dataclasses.replace(alone, point=calc.singlepoint)]
-    points = run.points([run.molecule(atoms) for atoms in structures.values()], SHOWN)
+    points = run.points([run.molecule(atoms) for atoms in structures.values()])
     for k, point in zip(structures, points, strict=True):
         dones[k] = dataclasses.replace(dones[k], point=point)
     return dones

@@ -27,11 +27,14 @@ from .options import base_settings
 from .report import Outcome
 from .results import SinglePoint
 from .runs import Run, progress_bar
-from .singlepoint import PROPERTIES
+from .workflows.figures import plot_convergence
+from .workflows.interrupted import Interrupted
+from .workflows.many import Many
 from .workflows.relax import RelaxConfig, RelaxResult
+from .workflows.relax_figures import plot_convergences
+from .workflows.relax_in_turn import InTurn
+from .workflows.relax_many import ONE_FORCE_A_STEP, InterruptedMany, relax_many
 
-SHOWN = tuple(name for name in PROPERTIES if name not in ("density", "parameters"))
-"""What is computed for the relaxed structures, besides the uncertainty."""
 UNFINISHED = "relax_unfinished.extxyz"
 """End of the name of the file from which a run that was cut off goes on."""
 SAME_STATE = 1e-3
@@ -42,8 +45,6 @@ MOST_FIGURES = 20
 
 def relaxations(run: Run, specs: list[str], settings: RelaxOptions) -> int:
     """Relax all frames: several as one batch, unless every step is to be kept."""
-    from .workflows.relax_many import ONE_FORCE_A_STEP
-
     config = base_settings(settings, RelaxConfig)
     calc = MLSEQM(**run.keywords)
     run.note_scf()
@@ -81,8 +82,6 @@ def _one_by_one(
     figure: bool,
 ) -> None:
     """Every structure is written when it is done."""
-    from .workflows.relax_in_turn import InTurn
-
     stems = frame_stems(frames)
     started: set[str] = set()
     relaxed: list[tuple[Frame, RelaxResult]] = []
@@ -123,9 +122,6 @@ def _all_at_once(
     run: Run, calc: MLSEQM, frames: list[Frame], config: RelaxConfig, figure: bool
 ) -> None:
     """Every step is one batch; the structures are written in the order of the input."""
-    from .workflows.many import Many
-    from .workflows.relax_many import InterruptedMany, relax_many
-
     stems = frame_stems(frames)
     many, unfinished = Many(calc), _unfinished(run, frames, stems)
     with progress_bar(len(frames), "relaxations") as advance:
@@ -156,7 +152,7 @@ def _all_at_once(
             chosen.append((frame, last, result))
             densities.append(many.density(k, last.positions))
     molecules = [run.molecule(_of_frame(atoms, frame)) for frame, atoms, _ in chosen]
-    points = run.points(molecules, SHOWN, guesses=densities)
+    points = run.points(molecules, guesses=densities)
     run.summary.lap("properties")
     started: set[str] = set()
     relaxed: list[tuple[Frame, RelaxResult]] = []
@@ -193,9 +189,6 @@ def _draw(
     frames: list[Frame],
 ) -> None:
     """One figure for each, or one for all where there are many; none of an earlier run stays."""
-    from .workflows.figures import plot_convergence
-    from .workflows.relax_figures import plot_convergences
-
     for frame in frames:
         (run.out / f"{output_stem(frame, stems)}_convergence.png").unlink(missing_ok=True)
     if len(relaxed) > MOST_FIGURES:
@@ -211,8 +204,6 @@ def _relax(
     run: Run, calc: MLSEQM, frame: Frame, relax: Callable[..., RelaxResult], advance: Any
 ) -> tuple[SinglePoint | None, RelaxResult | None]:
     """Relax one frame and record its outcome; the last result and that of the relaxation."""
-    from .workflows.interrupted import Interrupted
-
     point: SinglePoint | None = None
 
     def step(number: int, energy: float, fmax: float) -> None:

@@ -273,9 +273,9 @@ def test_figures_of_many(tmp_path, monkeypatch, many):
     monkeypatch.chdir(tmp_path)
     write("many.xyz", [molecule("H2")] * many)
     drawn = []
-    for name in ("figures.plot_convergence", "relax_figures.plot_convergences"):
+    for name in ("plot_convergence", "plot_convergences"):
         monkeypatch.setattr(
-            f"ase_mlseqm.workflows.{name}", lambda result, path, title: drawn.append(path.name)
+            f"ase_mlseqm.runs_relax.{name}", lambda result, path, title: drawn.append(path.name)
         )
     assert cli.main(["relax", "many.xyz", "--method", "PM3", "--out", "o"]) == 0
     assert len(drawn) == (20 if many == 20 else 1)
