@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .batch import Molecule
 
 ENTRY = "label"
+Job = tuple[Frame, str]
+"""A frame, and the fingerprint of its label."""
 
 
 def fingerprint(molecule: Molecule, settings: LabelSettings) -> str:
@@ -92,35 +94,12 @@ def labels(run: Run, specs: list[str], out: Path) -> int:
             f"{out} exists, but not {path.name}, which a run would go on from: remove it, or give "
             "--out another name"
         )
-    jobs: list[tuple[Frame, str]] = []
-    for frame in run.read(specs):
-        if Path(frame.file).resolve() == out.resolve():
-            raise InputError(f"{frame.file} is read and would be overwritten: give another --out")
-        try:
-            jobs.append((frame, fingerprint(prepare(frame.atoms, settings), settings)))
-        except InputError as error:
-            run.problems.append(f"{frame.name}: {error}")
+    jobs = _jobs(run, specs, out)
     if not jobs:
         return run.finish()
     output_folder(run.out)
     journal = LabelJournal(path)
-    results = {key: known for _, key in jobs if (known := journal.find(key)) is not None}
-    with progress_bar(len(jobs), "labels") as advance:
-        try:
-            for frame, key in jobs:
-                advance(0, frame.name)
-                if key not in results:
-                    try:
-                        result = label(frame.atoms, settings)
-                    except InputError as error:
-                        run.problems.append(f"{frame.name}: {error}")
-                        continue
-                    results[key] = result
-                    if result.converged:
-                        journal.add(key, result)
-                advance()
-        except KeyboardInterrupt:
-            run.interrupted = True
+    results = _computed(run, jobs, journal)
     run.summary.lap("compute")
     ends = [(frame, results[key]) for frame, key in jobs if key in results]
     run.outcomes += [
@@ -140,3 +119,38 @@ def labels(run: Run, specs: list[str], out: Path) -> int:
             )
     run.summary.lap("write")
     return run.finish()
+
+
+def _jobs(run: Run, specs: list[str], out: Path) -> list[Job]:
+    """The frames that can be labelled; the others are problems of the run."""
+    jobs = []
+    for frame in run.read(specs):
+        if Path(frame.file).resolve() == out.resolve():
+            raise InputError(f"{frame.file} is read and would be overwritten: give another --out")
+        try:
+            jobs.append((frame, fingerprint(prepare(frame.atoms, run.options), run.options)))
+        except InputError as error:
+            run.problems.append(f"{frame.name}: {error}")
+    return jobs
+
+
+def _computed(run: Run, jobs: list[Job], journal: LabelJournal) -> dict[str, Label]:
+    """Labels by fingerprint: what the journal has, and what it lacks, which it gets."""
+    results = {key: known for _, key in jobs if (known := journal.find(key)) is not None}
+    with progress_bar(len(jobs), "labels") as advance:
+        try:
+            for frame, key in jobs:
+                advance(0, frame.name)
+                if key not in results:
+                    try:
+                        result = label(frame.atoms, run.options)
+                    except InputError as error:
+                        run.problems.append(f"{frame.name}: {error}")
+                        continue
+                    results[key] = result
+                    if result.converged:
+                        journal.add(key, result)
+                advance()
+        except KeyboardInterrupt:
+            run.interrupted = True
+    return results
