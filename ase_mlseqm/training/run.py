@@ -146,21 +146,26 @@ def train(
         torch.set_num_threads(before)
         if world.chief:
             draw_curves(out, model.name)
-    best = out / "model.safetensors"
     # not whether there is a file, which the first of several processes may still be writing
-    known = trainer.progress.best_epoch >= 0
-    if finished and not known:
+    best = out / "model.safetensors" if trainer.progress.best_epoch >= 0 else None
+    if finished:
+        _require_model(best, out, world.chief)
+    return TrainOutcome(finished, trainer.progress, best)
+
+
+def _require_model(best: Path | None, out: Path, chief: bool) -> None:
+    """Refuse a training in ``out`` that is finished and has no model."""
+    if best is None:
         raise InputError(
             "no model came out of the training: no frame of the validation converged; see "
             f"{out / 'epochs.csv'}, and lower the learning rate, or raise max_iterations of the "
             "gradient"
         )
-    if finished and world.chief and not best.exists():
+    if chief and not best.exists():
         raise InputError(
             f"the training in {out} is finished, but {best.name} is gone: start again with another "
             "--out"
         )
-    return TrainOutcome(finished, trainer.progress, best if known else None)
 
 
 def _started_from(
