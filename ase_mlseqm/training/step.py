@@ -186,7 +186,7 @@ class Pass:
         force_slope: Tensor,
         correction_weight: Tensor,
         dipole_slope: Tensor | None = None,
-    ) -> list[Tensor | None]:
+    ) -> list[Tensor]:
         """Gradient of the loss with respect to the weights of the network.
 
         Parameters
@@ -240,7 +240,7 @@ class Pass:
             penalty = (self.model.head.in_units(self.corrections) ** 2).sum()
             total = total + correction_weight * penalty
         weights = self.model.network.trained()
-        return list(torch.autograd.grad(total, weights, allow_unused=True))
+        return list(torch.autograd.grad(total, weights, materialize_grads=True))
 
     def _displaced(self, sign: float, step: Tensor, field: Tensor | None) -> _Displaced:
         positions = self.positions + sign * step

@@ -74,10 +74,10 @@ class BatchGradient:
         penalty = loss.correction_weight / sums.corrections.count.clamp(min=1.0)
         gradients = self.threads.map(lambda item: self._second(item, sums, penalty), passes)
         weights = self.model.network.trained()
-        total = []
-        for index, weight in enumerate(weights):
-            some = (g[index] for g in gradients)
-            total.append(sum((g for g in some if g is not None), torch.zeros_like(weight)))
+        total = [
+            sum(parts, torch.zeros_like(weight))
+            for weight, *parts in zip(weights, *gradients, strict=True)
+        ]
         flat = torch.cat([t.flatten() for t in total])
         changed = flat.new_tensor([float(sum(int(p.changed.sum()) for p in passes))])
         flat = self.world.sum(torch.cat((flat, changed)))
@@ -104,7 +104,7 @@ class BatchGradient:
             self.cache.keep(indices, item.density, item.ok)
         return item
 
-    def _second(self, item: Pass, sums: BatchSums, penalty: Tensor) -> list[Tensor | None]:
+    def _second(self, item: Pass, sums: BatchSums, penalty: Tensor) -> list[Tensor]:
         loss = self.config.loss
 
         def slope(kind: ErrorSums, weight: float, errors: Tensor, use: Tensor) -> Tensor:
