@@ -88,8 +88,7 @@ class Engine:
     def with_scf(self, scf: SCFSettings) -> Engine:
         """The same with other settings of the SCF."""
         return Engine(
-            *(self.model, self.device, scf, self.max_memory, self.dispersion),
-            committee=self._given_committee,
+            self.model, self.device, scf, self.max_memory, self.dispersion, self._given_committee
         )
 
     @functools.cached_property
@@ -143,12 +142,13 @@ class Engine:
                     if callback is not None:
                         callback(job.index, result)
 
-        buckets = self._buckets(jobs, properties)
+        memory, diis_size = self._memory(properties), self.scf.diis_size
+        buckets = make_buckets(jobs, self.device, diis_size, memory)
         large = any(job.n_orbitals >= LARGE for job in jobs)
         if large:
             give_back()
         with undisturbed():
-            each_bucket(work, buckets, self.device, self._memory(properties), self.scf.diis_size)
+            each_bucket(work, buckets, self.device, memory, diis_size)
         if large:
             give_back()
         return results  # type: ignore[return-value]
@@ -216,9 +216,6 @@ class Engine:
         if field is None:
             return None
         return torch.tensor(vector("field", field), dtype=torch.float64, device=self.device)
-
-    def _buckets(self, jobs: Sequence[Job], properties: Sequence[str]) -> list[list[Job]]:
-        return make_buckets(jobs, self.device, self.scf.diis_size, self._memory(properties))
 
     def _memory(self, properties: Sequence[str]) -> float:
         """Of :attr:`max_memory` what there is for the model itself; its committee needs the same

@@ -19,6 +19,7 @@ from ase_mlseqm import buckets as buckets_module
 from ase_mlseqm import engine as engine_module
 from ase_mlseqm import memory as memory_module
 from ase_mlseqm.batch import Molecule, padded_numbers
+from ase_mlseqm.buckets import make_buckets
 from ase_mlseqm.jobs import Job
 from ase_mlseqm.singlepoint import PROPERTIES
 from ase_mlseqm.workflows.transferability.scaling import alkane
@@ -63,7 +64,7 @@ def test_equal_molecules_are_shared_by_threads_where_that_pays(name, sizes, monk
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
         engine = Engine("PM3")
         jobs = [Job.of(k, build(name), engine.model, None, None) for k in range(17)]
-        return [len(bucket) for bucket in engine._buckets(jobs, ())]
+        return [len(bucket) for bucket in make_buckets(jobs, CPU, 8, engine.max_memory)]
 
     monkeypatch.setattr(buckets_module, "SMALLEST_SHARE", 8 * 30**2)
     assert buckets(1) == [17]
@@ -198,7 +199,7 @@ def test_max_memory_bounds_what_threads_compute_at_one_time(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     engine = Engine("PM3", max_memory=1e9)
     jobs = [Job.of(k, build("C6H6"), engine.model, None, None) for k in range(2000)]
-    buckets = engine._buckets(jobs, ())
+    buckets = make_buckets(jobs, CPU, 8, engine.max_memory)
     sizes = [buckets_module._memory(job, 8, CPU) for bucket in buckets for job in bucket[:1]]
     needed = sorted(size * len(bucket) for size, bucket in zip(sizes, buckets, strict=True))
     assert sum(needed[-16:]) <= 1e9 + 16 * sizes[0]
