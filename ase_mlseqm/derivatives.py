@@ -17,22 +17,6 @@ from .validate import check
 __all__ = ["TIGHT", "HessianResult", "NotConvergedError", "dipole_derivatives", "hessian"]
 
 
-def _require(results: list[SinglePoint], what: str) -> list[SinglePoint]:
-    for index, result in enumerate(results):
-        if not result.converged:
-            raise NotConvergedError(f"{what} {index} of {len(results)}: {result.message}")
-    return results
-
-
-def _reference(
-    engine: Engine, molecule: Molecule, unrestricted: bool | None, guess: np.ndarray | None
-) -> SinglePoint:
-    results = engine.run(
-        [molecule], ("energy", "density"), unrestricted=unrestricted, guesses=[guess]
-    )
-    return _require(results, "calculation")[0]
-
-
 def hessian(
     engine: Engine,
     molecule: Molecule,
@@ -92,22 +76,31 @@ def dipole_derivatives(
     ----------
     strength : float
         Field, V/Angstrom.
+
+    Raises
+    ------
+    NotConvergedError
+        When the SCF does not converge in one of the fields, or without.
     """
     tight = tightened(engine)
-    density = _reference(tight, molecule, unrestricted, guess).density
+
+    def point(field: list[float] | None, guess: np.ndarray | None) -> SinglePoint:
+        (found,) = tight.run(
+            [molecule],
+            ("energy", "forces", "density"),
+            unrestricted=unrestricted,
+            field=field,
+            guesses=[guess],
+        )
+        if not found.converged:
+            raise NotConvergedError(f"in the field {field} V/Angstrom: {found.message}")
+        return found
+
+    density = point(None, guess).density
     columns = []
-    for axis in range(3):
-        forces = []
-        for sign in (1.0, -1.0):
-            field = np.zeros(3)
-            field[axis] = sign * strength
-            results = tight.run(
-                [molecule],
-                ("energy", "forces"),
-                unrestricted=unrestricted,
-                field=field.tolist(),
-                guesses=[density],
-            )
-            forces.append(np.asarray(_require(results, "calculation in a field")[0].forces))
-        columns.append((forces[0] - forces[1]).ravel() / (2 * strength))
+    for axis in strength * np.eye(3):
+        ahead, behind = (
+            np.asarray(point(field.tolist(), density).forces) for field in (axis, -axis)
+        )
+        columns.append((ahead - behind).ravel() / (2 * strength))
     return np.stack(columns, 1)
