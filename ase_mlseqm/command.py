@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 
 from .configfile import from_dict, read_mapping
 from .errors import InputError
-from .options import CalculatorOptions, check_names, field_docs
+from .options import CalculatorOptions, check_names, field_docs, without_none
 
 SHARED = (
     *("method", "model", "charge", "multiplicity", "unrestricted", "field"),
@@ -207,7 +206,7 @@ def options_of(
 
 def _option(field: dataclasses.Field, hint: Any, doc: str, alias: str | None) -> Any:
     """Annotated type of an option that is None unless given."""
-    kind = _plain(hint)
+    kind = without_none(hint)
     flag = f"--{field.name.replace('_', '-')}"
     default = "" if field.default in (None, "", ()) else f" Default: {_shown(field.default)}."
     names = [flag] if alias is None else [flag, alias]
@@ -221,13 +220,6 @@ def _option(field: dataclasses.Field, hint: Any, doc: str, alias: str | None) ->
     return Annotated[kind | None, typer.Option(*names, **settings)]
 
 
-def _plain(hint: Any) -> Any:
-    """The type without None."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        (hint,) = (a for a in typing.get_args(hint) if a is not type(None))
-    return hint
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ",".join(str(item) for item in value)
@@ -238,7 +230,7 @@ def _split_lists(values: dict[str, Any], hints: dict[str, Any]) -> dict[str, Any
     """Lists from text such as 1,2.5 where a field holds several values."""
     out = dict(values)
     for key, value in values.items():
-        hint = _plain(hints.get(key, str))
+        hint = without_none(hints.get(key, str))
         if typing.get_origin(hint) is tuple and isinstance(value, str):
             item = typing.get_args(hint)[0]
             parts = value.replace(",", " ").split()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import InputError
-from .options import check_names
+from .options import check_names, optional, without_none
 
 T = TypeVar("T")
 
@@ -86,20 +85,17 @@ def from_dict(cls: type[T], values: dict[str, Any], owner: str) -> T:
 
 
 def _convert(hint: Any, value: Any, owner: str) -> Any:
+    if value is None and optional(hint):
+        return None
+    hint = without_none(hint)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise InputError(f"{owner} is {value!r}: give its settings indented below it")
         return from_dict(typing.cast(type, hint), value, owner)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        (hint,) = (a for a in arguments if a is not type(None))
-        return _convert(hint, value, owner)
-    if origin is tuple:
+    if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise InputError(f"{owner} is {value!r}: give a list")
-        return tuple(_convert(arguments[0], item, owner) for item in value)
+        return tuple(_convert(typing.get_args(hint)[0], item, owner) for item in value)
     if hint in (float, int) and type(value) in (int, float, str):
         with contextlib.suppress(ValueError):
             number = float(value)  # YAML reads 1e-3 as a string

@@ -12,7 +12,6 @@ import numbers
 import operator
 import os
 import textwrap
-import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -149,12 +148,23 @@ def _hints(cls: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
+def optional(hint: Any) -> bool:
+    """Whether an annotation allows None."""
+    return type(None) in typing.get_args(hint)
+
+
+def without_none(hint: Any) -> Any:
+    """The annotation of a value that is there."""
+    if optional(hint):
+        (hint,) = (one for one in typing.get_args(hint) if one is not type(None))
+    return hint
+
+
 def _typed(name: str, hint: Any, value: Any) -> Any:
+    if value is None and optional(hint):
+        return None
+    hint = without_none(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return _typed(name, arguments[0], value)
     if origin is tuple:
         items = None
         if not isinstance(value, str | bytes | Mapping):
