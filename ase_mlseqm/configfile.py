@@ -97,7 +97,7 @@ def _convert(hint: Any, value: Any, owner: str) -> Any:
             raise InputError(f"{owner} is {value!r}: give a list")
         return tuple(_convert(typing.get_args(hint)[0], item, owner) for item in value)
     if hint in (float, int) and type(value) in (int, float, str):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, OverflowError):
             number = float(value)  # YAML reads 1e-3 as a string
             if hint is float:
                 return number

@@ -96,6 +96,7 @@ def test_lists(made):
         ("length: 1\ncount: 2\nlength: 3", "s.yaml is not valid YAML: 'length' stands in it twice"),
         ("1: 2", "s.yaml: unknown keyword 1"),
         ("on: true", "s.yaml: unknown keyword True"),
+        ("length: 1" + 400 * "0", "0: give a number"),
     ],
 )
 def test_bad_files(made, tmp_path, capsys, text, sentence):
