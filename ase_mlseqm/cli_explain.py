@@ -49,7 +49,7 @@ def explain(
     """Show the parameters that a learned model gives to atoms, and what they have to do with."""
     from .devices import find_device
     from .explain.run import ExplainRun, explain_dataset, explain_files
-    from .summary import ARGUMENTS, RunSummary
+    from .summary import RunSummary
     from .training.isolated import given_energies
     from .training.run import DataOptions
 
@@ -77,7 +77,7 @@ def explain(
         "gradients": gradients,
         "device": device,
     }
-    summary = RunSummary(["mlseqm", *ARGUMENTS], settings)
+    summary = RunSummary(settings)
     summary.model = {"name": model, "sha256": found.sha256}
     learned = found.model.on(find_device(device))
     run = ExplainRun(learned, out, json_, figure, summary, no_pbc=no_pbc)

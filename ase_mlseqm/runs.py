@@ -22,7 +22,7 @@ from .options import CalculatorOptions
 from .report import Outcome, console, results_table
 from .results import SinglePoint
 from .singlepoint import PROPERTIES
-from .summary import ARGUMENTS, RunSummary, jsonable, versions
+from .summary import RunSummary, jsonable, versions
 from .wholefile import named_errors, write_whole
 
 if TYPE_CHECKING:
@@ -250,16 +250,11 @@ class Run:
             with self.may_fail():
                 self.summary.write(path)
         if self.json:
-            report = self.summary.to_dict()
-            report["molecules"] = [outcome.to_dict() for outcome in self.outcomes]
-            print(json.dumps(report, ensure_ascii=False, allow_nan=False))
+            self.summary.print(molecules=[outcome.to_dict() for outcome in self.outcomes])
         elif self.outcomes:
             output = console()
             output.print(results_table(self.outcomes, f"{self.level} {self.name}"))
-            seconds = sum(self.summary.timings.values())
-            files = self.summary.files
-            written = ", ".join(files) if len(files) < 6 else f"{len(files)} files in {self.out}"
-            output.print(f"{seconds:.1f} s. Wrote {written}", markup=False)
+            output.print(self.summary.last_line(self.out), markup=False)
         for outcome in failed:
             complain(f"{outcome.label}: {outcome.message}")
         self.doubt((outcome.label, outcome.point) for outcome in self.outcomes)
@@ -281,7 +276,7 @@ def start(
     name: str, options: Any, out: Path, json_: bool, settings: dict[str, Any], no_pbc: bool
 ) -> Run:
     """A new run of a command; ``settings`` are those that its summary has besides ``options``."""
-    summary = RunSummary(["mlseqm", *ARGUMENTS], dataclasses.asdict(options) | settings)
+    summary = RunSummary(dataclasses.asdict(options) | settings)
     if isinstance(options, CalculatorOptions) and options.method is None:
         from .models import DEFAULT, model_file
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from .evaluation_log import EvaluationLog
 from .frames import output_folder
 from .report import console
 from .runs import complain, progress_bar
-from .summary import ARGUMENTS, RunSummary, jsonable, versions
+from .summary import RunSummary, jsonable, versions
 from .wholefile import write_whole
 from .workflows.transferability.config import TransferabilityConfig
 from .workflows.transferability.files import find_files
@@ -60,7 +59,7 @@ def transferability_run(
     chosen = methods(config)
     records = None if log is None else EvaluationLog(Path(log))
     output_folder(out)
-    summary = RunSummary(["mlseqm", *ARGUMENTS], dataclasses.asdict(config))
+    summary = RunSummary(dataclasses.asdict(config))
     sections: list[Section] = []
     problems: list[str] = []
     interrupted = False
@@ -156,7 +155,7 @@ def _results(section: Section) -> Iterator[tuple[str, Any]]:
 def _show(sections: Sequence[Section], names: list[str], summary: RunSummary, json_: bool) -> None:
     """The report on the screen."""
     if json_:
-        print(json.dumps(summary.to_dict(), ensure_ascii=False, allow_nan=False))
+        summary.print()
         return
     output = console()
     for section in sections:

@@ -65,10 +65,10 @@ class RunSummary:
 
     Attributes
     ----------
-    command : list of str
-        The command line.
     settings : dict
         All options, defaults included.
+    command : list of str
+        The command line.
     results : dict
         Counts: molecules, converged, unconverged, refused, interrupted.
     model : dict, optional
@@ -81,8 +81,8 @@ class RunSummary:
         Seconds of wall-clock time by stage.
     """
 
-    command: list[str]
     settings: dict[str, Any]
+    command: list[str] = dataclasses.field(default_factory=lambda: ["mlseqm", *ARGUMENTS])
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
     model: dict[str, str] | None = None
     files: list[str] = dataclasses.field(default_factory=list)
@@ -119,6 +119,16 @@ class RunSummary:
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
         # a file name need not be text
         write_whole(path, text.encode(errors="backslashreplace"))
+
+    def print(self, **more: Any) -> None:
+        """Print it, and ``more``, as one line of JSON."""
+        print(json.dumps(self.to_dict() | more, ensure_ascii=False, allow_nan=False))
+
+    def last_line(self, folder: Path) -> str:
+        """How long the run took, and what it wrote into a folder."""
+        files = self.files
+        written = ", ".join(files) if len(files) < 6 else f"{len(files)} files in {folder}"
+        return f"{sum(self.timings.values()):.1f} s. Wrote {written}"
 
 
 def jsonable(value: Any) -> Any:

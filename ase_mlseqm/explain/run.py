@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,14 +64,12 @@ class ExplainRun:
         self.summary.results = jsonable(results | {"refused": self.problems})
         self.summary.write(path)
         if self.json:
-            print(json.dumps(self.summary.to_dict(), ensure_ascii=False, allow_nan=False))
+            self.summary.print()
         else:
             output = console()
             for table in report:
                 output.print(table)
-            seconds, files = sum(self.summary.timings.values()), self.summary.files
-            written = ", ".join(files) if len(files) < 6 else f"{len(files)} files in {self.out}"
-            output.print(f"{seconds:.1f} s. Wrote {written}", markup=False)
+            output.print(self.summary.last_line(self.out), markup=False)
         unconverged = results.get("unconverged", [])
         for name in unconverged:
             complain(f"{name}: the SCF did not converge, its bonds are left out")
