@@ -75,21 +75,19 @@ def md_runs(run: Run, specs: list[str], settings: MDOptions) -> int:
     if run.wants_uncertainty:
         run.doubt((frame.name, point) for frame, point in _starts(run, frames))
     stems = frame_stems(frames)
-    named = [(frame, output_stem(frame, stems)) for frame in frames]
     with progress_bar(len(frames) * settings.steps, "dynamics") as advance:
         try:
-            (_batch if settings.batched else _each)(run, named, settings, advance)
+            (_batch if settings.batched else _each)(run, frames, stems, settings, advance)
         except KeyboardInterrupt:
             run.interrupted = True
     run.summary.lap("compute")
     groups: dict[tuple[str, float], list[MDResult]] = {}
-    stem_of = {id(frame): stem for frame, stem in named}
     for outcome in run.outcomes:
         assert isinstance(outcome, MDOutcome)
         _write(run, outcome, settings)
         if outcome.result is None or outcome.result.files is None:
             continue
-        key = (stem_of[id(outcome.frame)], outcome.result.config.temperature)
+        key = (output_stem(outcome.frame, stems), outcome.result.config.temperature)
         groups.setdefault(key, []).append(outcome.result)
     if settings.spectra:
         for (stem, heat), results in groups.items():
@@ -111,13 +109,16 @@ def _starts(run: Run, frames: Sequence[Frame]) -> list[tuple[Frame, SinglePoint]
     return [(frame, point) for (frame, _), point in zip(good, points, strict=True)]
 
 
-def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
+def _each(
+    run: Run, frames: Sequence[Frame], stems: dict[str, str], settings: MDOptions, advance: Any
+) -> None:
     """One trajectory of every frame, as it is alone; a step of all is one batch."""
     config = settings.dynamics()
     outcomes: dict[int, MDOutcome] = {}
 
     def one(number: int, calc: MLSEQM) -> None:
-        frame, stem = named[number]
+        frame = frames[number]
+        stem = output_stem(frame, stems)
         done = 0
 
         def step(count: int, heat: float, energy: float) -> None:
@@ -140,23 +141,25 @@ def _each(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, adv
         advance(config.steps - done)
 
     try:
-        for number, found in side_by_side(one, range(len(named)), MLSEQM(**run.keywords)):
+        for number, found in side_by_side(one, range(len(frames)), MLSEQM(**run.keywords)):
             if isinstance(found, CalculatorSetupError | InputError):
-                run.problems.append(f"{named[number][0].name}: {found}")
+                run.problems.append(f"{frames[number].name}: {found}")
             elif isinstance(found, Exception):
                 raise found
     finally:
         run.outcomes.extend(outcome for _, outcome in sorted(outcomes.items()))
 
 
-def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, advance: Any) -> None:
+def _batch(
+    run: Run, frames: Sequence[Frame], stems: dict[str, str], settings: MDOptions, advance: Any
+) -> None:
+    """All replicas of all frames; a step of all is one batch."""
     config, calc = settings.dynamics(), MLSEQM(**run.keywords)
-    stems = {id(frame): stem for frame, stem in named}
-    good, refused = run.checked([frame for frame, _ in named])
+    good, refused = run.checked(frames)
     run.problems += refused
     jobs: list[tuple[Frame, str, Atoms, float]] = []
     for frame, molecule in good:
-        stem = stems[id(frame)]
+        stem = output_stem(frame, stems)
         atoms = frame.atoms.copy()
         atoms.info |= {"charge": molecule.charge, "multiplicity": molecule.multiplicity}
         for heat in settings.heats:
@@ -168,7 +171,7 @@ def _batch(run: Run, named: Sequence[tuple[Frame, str]], settings: MDOptions, ad
 
     def step(count: int, running: int, heat: float) -> None:
         nonlocal done
-        advance((count - done) * len(named), f"{running} replicas, {heat:.0f} K")
+        advance((count - done) * len(frames), f"{running} replicas, {heat:.0f} K")
         done = count
 
     results = replicas(
