@@ -61,9 +61,10 @@ def read_reactions(run: Run, files: Sequence[str], folder: str | None) -> list[R
             frames, problem = read_frames(end, run.no_pbc)
             if problem is None and len(frames) > 1:
                 problem = f"{end}: {len(frames)} structures, give one: FILE@index"
-            if problem is not None:
+            if problem is None:
+                structures.append(frames[0].atoms)
+            else:
                 run.problems.append(problem)
-            structures += [frame.atoms for frame in frames[:1] if problem is None]
         if len(structures) == 2:
             found.append(Reaction(name, stem, structures))
     run.summary.lap("read")
@@ -97,8 +98,7 @@ def read_guesses(run: Run, files: Sequence[str]) -> list[Reaction]:
         parts = list(_paths(group))
         for members in parts:
             if len(members) < 3:
-                guesses = [(f.name, output_stem(f, stems), [f.atoms]) for f in members]
-                found += [Reaction(*guess) for guess in guesses]
+                found += [Reaction(f.name, output_stem(f, stems), [f.atoms]) for f in members]
                 continue
             name, stem = file, stems[file].removesuffix("_path")
             if len(parts) > 1:

@@ -40,10 +40,10 @@ UNITS = {
     "pressure": "Pa",
 }
 KCAL = 1.0 / EV_TO_KCAL
-
-
-LEFT_OUT = ("hessian", "dipole_derivatives", "modes", "config", "unprojected") + (
-    "polarizability_derivatives",
+"""One kcal/mol in eV."""
+LEFT_OUT = (
+    *("hessian", "dipole_derivatives", "polarizability_derivatives"),
+    *("modes", "config", "unprojected"),
 )
 """What the report of a run does not repeat."""
 MADE = (
@@ -109,8 +109,12 @@ def _modes_table(frame: Frame, result: VibrationsResult) -> Table:
     )
     title = f"{frame.name}: {formula if len(formula) < 60 else atoms.get_chemical_formula()}"
     table = titled_table(title)
-    columns = [("mode", ""), ("frequency", "cm-1"), ("IR intensity", "km/mol")]
-    columns += [("reduced mass", "u")]
+    columns = [
+        ("mode", ""),
+        ("frequency", "cm-1"),
+        ("IR intensity", "km/mol"),
+        ("reduced mass", "u"),
+    ]
     raman, ratios = result.raman_activities, result.depolarisation_ratios
     if raman is not None:
         columns += [("Raman activity", "Å⁴/u"), ("depolarisation", "")]
