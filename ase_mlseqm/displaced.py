@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 from .batch import Molecule
 from .differences import Move
 from .engine import Engine
-from .parts import parts
 from .results import SinglePoint
 
 TIGHT = 1e-9
@@ -139,3 +139,24 @@ def tightened(engine: Engine) -> Engine:
     """The engine with the SCF of displaced molecules."""
     scf = dataclasses.replace(engine.scf, tolerance=min(TIGHT, engine.scf.tolerance))
     return engine.with_scf(scf)
+
+
+def parts(
+    items: Sequence[Any], sizes: Sequence[float], first: float, most: float, seconds: float
+) -> Iterator[list[Any]]:
+    """The items in their order, in lists whose sizes add up to a bound or less, or of one item.
+
+    The bound is ``first``, and twice as large after every list that took less than half of
+    ``seconds`` until the next was asked for, but never above ``most``.
+    """
+    bound, start = min(first, most), 0
+    while start < len(items):
+        end, total = start + 1, sizes[start]
+        while end < len(items) and total + sizes[end] <= bound:
+            total += sizes[end]
+            end += 1
+        begin = time.monotonic()
+        yield list(items[start:end])
+        if time.monotonic() - begin < 0.5 * seconds:
+            bound = min(2 * bound, most)
+        start = end

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ase_mlseqm import parts as module
-from ase_mlseqm.parts import parts
+from ase_mlseqm import displaced as module
+from ase_mlseqm.displaced import parts
 
 
 @pytest.fixture
