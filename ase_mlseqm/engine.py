@@ -50,7 +50,9 @@ class Engine:
     model : Model or str, optional
         A model, or the name of a method.  Default: the learned model that comes with the package.
     device : str or torch.device
-    scf : SCFSettings
+        ``"cpu"`` or ``"cuda"``.
+    scf : SCFSettings, optional
+        Accuracy and limits of the SCF.
     max_memory : float, optional
         Bound of the memory of the batches computed at one time, bytes; a molecule alone may take
         more.  Default: a quarter of the memory of the machine, or of what a job on a cluster may

@@ -59,6 +59,8 @@ def evaluate(
         Uniform electric field, V/Angstrom.
     guesses : sequence of (S, N, N) arrays, optional
         Starting densities (``SinglePoint.density`` of a similar geometry).
+    scf : SCFSettings, optional
+        Accuracy and limits of the SCF.
     max_memory : float, optional
         Bound of the memory of the batches computed at one time, bytes; a molecule alone may take
         more.

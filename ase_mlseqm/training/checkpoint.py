@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,6 @@ WHOLE = ("step", "epoch")
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Save tensors and plain values."""
-    import io
-
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_whole(path, buffer.getvalue())

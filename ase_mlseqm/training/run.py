@@ -80,10 +80,18 @@ def train(
         Labelled structures.
     out : path
         Folder of the training.
+    options : DataOptions, optional
+        How the files are read.
     start : path, optional
         Model whose weights are the first ones.
     name : str, optional
         Of the model; default: that of the folder when the training began.
+    device : torch.device or str, optional
+        Default: the CPU.
+    threads : int, optional
+        Default: as many as torch uses.
+    max_hours : float, optional
+        Stop after this time; the same call goes on.
     report : callable
         Called with ("data" | "step" | "epoch", values).
     """
