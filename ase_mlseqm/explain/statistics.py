@@ -24,6 +24,8 @@ DRAWS = 1000
 
 Interval = tuple[float, float]
 """95 %, of a bootstrap over molecules."""
+Folds = list[tuple[np.ndarray, np.ndarray]]
+"""Rows that are known, and rows that are to be told."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +93,11 @@ def accuracy(
     left_out = {str(name): int((kinds == name).sum()) for name in rare}
     values, kinds, groups = values[keep], kinds[keep], groups[keep]
     names, counts = np.unique(kinds, return_counts=True)
-    if min(len(known) for known, _ in _folds(values, kinds, groups)) < NEIGHBOURS:
+    folds = _folds(values, kinds, groups)
+    if min(len(known) for known, _ in folds) < NEIGHBOURS:
         return None
-    linear, nearest = _told_right(values, kinds, groups)
-    others = [_told_right(other[keep], kinds, groups) for other in untrained]
+    linear, nearest = _told_right(values, kinds, folds)
+    others = [_told_right(other[keep], kinds, folds) for other in untrained]
     return Accuracy(
         counts={str(names[k]): int(counts[k]) for k in np.argsort(-counts)},
         molecules=len(np.unique(groups)),
@@ -119,10 +122,8 @@ def require_sklearn() -> None:
         )
 
 
-def _folds(
-    values: np.ndarray, kinds: np.ndarray, groups: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows that are known, and rows that are to be told, without a molecule on both sides."""
+def _folds(values: np.ndarray, kinds: np.ndarray, groups: np.ndarray) -> Folds:
+    """Folds without a molecule on both sides."""
     require_sklearn()
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -130,16 +131,14 @@ def _folds(
     return list(folds.split(values, kinds, groups))
 
 
-def _told_right(values: np.ndarray, kinds: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
+def _told_right(values: np.ndarray, kinds: np.ndarray, folds: Folds) -> list[np.ndarray]:
     """Which rows (n,) a linear and a nearest-neighbour classifier tell, not having seen them."""
-    require_sklearn()
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    folds = _folds(values, kinds, groups)
     classifiers = (LogisticRegression(max_iter=1000), KNeighborsClassifier(NEIGHBOURS))
     return [
         kinds
