@@ -27,11 +27,10 @@ from .options import base_settings
 from .report import Outcome
 from .results import SinglePoint
 from .runs import Run, progress_bar
-from .workflows.figures import plot_convergence
 from .workflows.interrupted import Interrupted
 from .workflows.many import Many
 from .workflows.relax import RelaxConfig, RelaxResult
-from .workflows.relax_figures import plot_convergences
+from .workflows.relax_figures import plot_convergence, plot_convergences
 from .workflows.relax_in_turn import InTurn
 from .workflows.relax_many import ONE_FORCE_A_STEP, InterruptedMany, relax_many
 

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ase_mlseqm.wholefile import write_whole_picture
 
+from .figures import BLUE, RED, new_figure, plain
 from .md_config import MDResult
 from .spectra import Spectrum
 
-BLUE, RED, GREEN, GREY = "#1f4e79", "#b03a2e", "#4f7f3c", "0.45"
+GREEN, GREY = "#4f7f3c", "0.45"
 
 
 def plot_energies(result: MDResult, path: str | Path, title: str = "") -> None:
@@ -28,8 +27,7 @@ def plot_energies(result: MDResult, path: str | Path, title: str = "") -> None:
     unit, time = ("ps", table["time_fs"] / 1e3)
     if time[-1] < 1.0:
         unit, time = "fs", table["time_fs"]
-    figure = Figure(figsize=(6.8, 6.8), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.8, 6.8)
     upper, middle, lower = figure.subplots(3, 1, sharex=True)
     thin = {"linewidth": 1.0 if len(time) < 1500 else 0.4}
     upper.plot(time, table["potential_eV"] - table["potential_eV"][0], color=BLUE, **thin)
@@ -58,7 +56,8 @@ def plot_energies(result: MDResult, path: str | Path, title: str = "") -> None:
     lower.set_ylabel("temperature (K)")
     lower.set_xlabel(f"time ({unit})")
     for axes in (upper, middle, lower):
-        _plain(axes)
+        plain(axes)
+        axes.margins(x=0.01)
     state = "" if result.completed else "STOPPED, "
     heading = f"{title}  ({config.ensemble}, {config.timestep:g} fs, {state}{result.steps} steps)"
     figure.suptitle(heading.strip(), fontsize=11, parse_math=False)
@@ -73,8 +72,7 @@ def plot_spectrum(
     limit: float = 4200.0,
 ) -> None:
     """Draw a spectrum up to ``limit`` into a PNG; ``marks`` are wavenumbers to compare, 1/cm."""
-    figure = Figure(figsize=(6.8, 3.6), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.8, 3.6)
     axes = figure.subplots()
     shown = spectrum.wavenumbers <= limit
     x, y = spectrum.wavenumbers[shown], np.maximum(spectrum.intensities[shown], 0.0)
@@ -86,7 +84,7 @@ def plot_spectrum(
     axes.set_ylim(0, 1.1 * max(y.max(), 1e-300))
     axes.set_xlabel("wavenumber (1/cm)")
     axes.set_ylabel(f"{spectrum.name} ({spectrum.unit})")
-    _plain(axes)
+    plain(axes)
     axes.set_title(
         f"{title}  (resolution {spectrum.resolution:.0f}/cm)".strip(), fontsize=11, parse_math=False
     )
@@ -107,10 +105,3 @@ def _label(axes: Any, text: str, color: str, x: float) -> None:
     axes.text(
         x, 1.02, text, color=color, ha=side, va="bottom", fontsize=9, transform=axes.transAxes
     )
-
-
-def _plain(axes: Any) -> None:
-    axes.grid(True, which="major", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.01)

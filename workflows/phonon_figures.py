@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ase_mlseqm.wholefile import write_whole_picture
 
+from .figures import BLUE, RED, new_figure, plain
 from .normal_modes import broadened
 from .phonons_config import PhononsResult
-
-BLUE, RED = "#1f4e79", "#b03a2e"
 
 
 def plot_phonons(
@@ -42,8 +39,7 @@ def plot_phonons(
         lines = result.internal
         density = broadened(lines, np.ones(len(lines)), wavenumbers, width, "gaussian")
         whole = "molecule"
-    figure = Figure(figsize=(7.2, 4.0), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.2, 4.0)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(8, 1))
     upper.plot(wavenumbers, density, color=BLUE, linewidth=1.3)
     upper.fill_between(wavenumbers, density, color=BLUE, alpha=0.12, linewidth=0)
@@ -56,9 +52,7 @@ def plot_phonons(
     lower.set_ylabel("Γ", rotation=0, labelpad=12, va="center")
     lower.set_xlabel("wavenumber (cm$^{-1}$); imaginary ones are negative")
     for axes in (upper, lower):
-        axes.grid(True, which="major", axis="x", color="0.9", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain(axes, grid="x")
     lower.spines["left"].set_visible(False)
     if len(result.imaginary):
         title = f"{title}  ({len(result.imaginary)} imaginary)".strip()

@@ -7,28 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.wholefile import write_whole_picture
 
+from .figures import BLUE, RED, new_figure, plain
 from .neb import NEBResult
 from .ts import TSResult
 
-BLUE, RED, GREY = "#1f4e79", "#b03a2e", "0.35"
+GREY = "0.35"
 
 
 def _axes(ylabel: str, xlabel: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(6.8, 4.4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.8, 4.4)
     axes = figure.subplots()
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
-    axes.grid(True, color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
+    plain(axes)
+    axes.spines["right"].set_visible(True)
     axes.axhline(0.0, color="0.6", linewidth=0.8, zorder=1)
-    axes.spines[["top"]].set_visible(False)
     right = axes.secondary_yaxis(
         "right", functions=(lambda e: e * EV_TO_KCAL, lambda e: e / EV_TO_KCAL)
     )

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.wholefile import write_whole_picture
 
+from .figures import BLUE, RED, new_figure, plain
 from .thermochemistry import REFERENCE, ThermoResult
 from .vibrations import VibrationsResult
-
-BLUE, RED = "#1f4e79", "#b03a2e"
 
 
 def plot_spectrum(
@@ -69,8 +67,7 @@ def _lines(
 ) -> tuple[Figure, tuple[Axes, Axes]]:
     """A figure with a broadened spectrum on the left axis and its lines on the right one."""
     # margins by hand: to measure all labels takes as long as to draw, once for each of thousands
-    figure = Figure(figsize=(7.2, 4.0), dpi=150)
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.2, 4.0, layout=None)
     axes = figure.subplots()
     figure.subplots_adjust(left=0.155, right=0.88, bottom=0.135, top=0.91)
     axes.plot(grid, values, color=BLUE, linewidth=1.3)
@@ -80,7 +77,7 @@ def _lines(
     real = result.frequencies > 0
     lines.vlines(result.frequencies[real], 0, heights[real], color=RED, linewidth=0.9)
     lines.set_ylim(0, 1.08 * max(float(heights[real].max(initial=0.0)), 1e-3))
-    _clean(axes)
+    plain(axes)
     lines.spines["top"].set_visible(False)
     if len(result.imaginary):
         title = f"{title}  ({len(result.imaginary)} imaginary: not drawn)".strip()
@@ -94,8 +91,7 @@ def plot_thermochemistry(result: ThermoResult, path: str | Path, title: str = ""
     order = np.argsort(result.temperatures)
     temperatures = result.temperatures[order]
     zero = result.enthalpies - result.enthalpy_changes
-    figure = Figure(figsize=(6.4, 7.2), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.4, 7.2)
     upper, middle, lower = figure.subplots(3, 1, sharex=True)
     solid = {"color": BLUE, "marker": "o", "markersize": 3.5, "linewidth": 1.4}
     dashed = solid | {"color": RED, "linestyle": "--", "markersize": 2.5}
@@ -112,12 +108,6 @@ def plot_thermochemistry(result: ThermoResult, path: str | Path, title: str = ""
     lower.set_ylabel(f"G − H({REFERENCE:g} K)\n(kcal/mol)")
     lower.set_xlabel("temperature (K)")
     for axes in (upper, middle, lower):
-        _clean(axes)
+        plain(axes)
     figure.suptitle(title, fontsize=11, parse_math=False)
     write_whole_picture(path, figure)
-
-
-def _clean(axes: Axes) -> None:
-    axes.grid(True, which="major", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)

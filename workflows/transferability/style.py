@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ase_mlseqm.wholefile import write_whole_picture
@@ -37,9 +36,7 @@ def markers(methods: Iterable[str]) -> dict[str, str]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, inches."""
-    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), dpi=130, layout="constrained")
 
 
 def plain(axes: Any) -> None:
