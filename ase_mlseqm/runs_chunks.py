@@ -20,7 +20,7 @@ from .frames import Frame, frame_stems, output_stem
 from .results import SinglePoint
 from .runs import Run, complain
 from .wholefile import write_whole
-from .workflows.computed import fingerprint
+from .workflows.fingerprint import fingerprint
 from .workflows.settle import relaxation_file
 
 CHUNK_SECONDS = 20.0

@@ -1,18 +1,32 @@
-"""What results that end with computed atoms have in common, and by what they are known again."""
+"""Structures with what a calculator has computed of them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
+from ase.calculators.calculator import (
+    BaseCalculator,
+    CalculatorError,
+    CalculatorSetupError,
+    SCFError,
+    all_properties,
+)
+from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm import MLSEQM, __version__
-from ase_mlseqm.models import DEFAULT, model_file
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.atoms import molecule_from_atoms
+from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results, batched
+from ase_mlseqm.engines import engine_for
+from ase_mlseqm.errors import InputError
+from ase_mlseqm.results import SinglePoint
+
+from .foreign import foreign_errors
+from .several import attempt, together
+from .states import info_of_results, state
 
 
 class ComputedAtoms:
@@ -37,59 +51,139 @@ def largest_force(atoms: Atoms) -> float:
     return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
 
 
-def keywords(calc: BaseCalculator) -> dict[str, Any]:
-    """Those of a calculator on which its results depend, where it tells them."""
-    try:
-        known = dict(calc.todict())
-    except (AttributeError, NotImplementedError):
-        known = {}
-    # a calculator that is made of others says nothing of them, nor of their weights
-    made_of = vars(getattr(calc, "mixer", calc))
-    terms = [term for value in made_of.values() for term in _calculators(value)]
-    if terms:
-        known["calcs"] = [[*_names(term), keywords(term)] for term in terms]
-        for name in ("weights", "selection"):
-            if name in made_of:
-                known[name] = np.asarray(made_of[name]).tolist()
-    if isinstance(calc, MLSEQM):
-        for name in ("device", "max_memory"):
-            known.pop(name, None)
-        if calc.parameters["method"] is None:
-            # a model that was trained on has the name that it had
-            known["sha256"] = model_file(calc.parameters["model"] or DEFAULT).sha256
-    return known
+def not_stationary(max_force: float, fmax: float) -> list[str]:
+    """A sentence where the largest force, eV/Angstrom, is above what was asked for."""
+    if not max_force > fmax:
+        return []
+    return [
+        f"the largest force is {max_force:.2g} eV/Angstrom, above {fmax:g}: this is no stationary "
+        "point and its frequencies mean little; relax it with this method first"
+    ]
 
 
-def _calculators(value: Any) -> list[BaseCalculator]:
-    """Those that an attribute of a calculator is, or lists."""
-    values = value if isinstance(value, list | tuple) else [value]
-    return [one for one in values if isinstance(one, BaseCalculator)]
+def frozen(atoms: Atoms) -> Atoms:
+    """Copy of ``atoms`` with the results that its calculator has for it, its energy and forces
+    among them: some calculators keep only what they were asked for last."""
+    calc, results = atoms.calc, {}
+    if isinstance(calc, SinglePointCalculator) and not calc.check_state(atoms):
+        results = dict(calc.results)  # each property below would compare the atoms again
+    else:
+        for name in all_properties:
+            try:
+                value = calc.get_property(name, atoms, allow_calculation=False)
+            except (NotImplementedError, CalculatorError):
+                continue
+            if value is not None:
+                results[name] = value
+        for name in {"energy", "forces"} - results.keys():
+            results[name] = calc.get_property(name, atoms)
+    copy = atoms.copy()
+    copy.calc = SinglePointCalculator(copy, **results)
+    return copy
 
 
-def _names(calc: BaseCalculator) -> tuple[str, str]:
-    """A class that is made from another one has its name."""
-    return calc.name, type(calc).__name__
+@dataclasses.dataclass(frozen=True)
+class Computed:
+    """A structure with energy and forces.
+
+    Attributes
+    ----------
+    atoms : ase.Atoms
+        Without constraints; its calculator holds the results.
+    charge, multiplicity : int
+        Of the calculation; with calculators that do not say, those of ``atoms.info`` or the
+        lowest possible ones.
+    heat_of_formation : float or None
+        eV, where the energy implies one.
+    density : (S, N, N) array or None
+        With MLSEQM only.
+    """
+
+    atoms: Atoms
+    charge: int
+    multiplicity: int
+    heat_of_formation: float | None
+    density: np.ndarray | None
 
 
-def fingerprint(calc: BaseCalculator, structures: Sequence[Atoms], *settings: Any) -> str:
-    """Equal where the same would be computed from the same structures, by the same version."""
-    parts: list[Any] = [__version__, *_names(calc), keywords(calc), *settings]
-    for atoms in structures:
-        parts += [atoms.numbers.tolist(), atoms.positions.round(6).tolist()]
-        parts += [atoms.cell.tolist(), atoms.pbc.tolist()]
-        parts += [
-            atoms.get_initial_charges().tolist(),
-            atoms.get_initial_magnetic_moments().tolist(),
-        ]
-        parts += [str(atoms.info.get(name)) for name in ("charge", "multiplicity", "spin")]
-        parts.append([told(c) for c in atoms.constraints])
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
+def computed(structures: Sequence[Atoms], calc: BaseCalculator) -> list[Computed | CalculatorError]:
+    """Energy, forces and what else the calculator has; with MLSEQM many are one batch."""
+    free = [atoms.copy() for atoms in structures]
+    for atoms in free:
+        atoms.set_constraint()
+    if len(free) == 1 or not batched(calc):  # one starts from the density of its relaxation
+        return attempt(lambda atoms: _alone(atoms, calc), free)
+
+    def result(atoms: Atoms, point: SinglePoint) -> Computed:
+        known = {name: v for name, v in ase_results(point).items() if name in all_properties}
+        atoms.calc = SinglePointCalculator(atoms, **known)
+        return _of_point(atoms, point, calc)
+
+    return attempt(result, free, single_points(free, calc, ASE_PROPERTIES))
 
 
-def told(constraint: Any) -> str:
-    """All that a constraint is: the ``repr`` of some, such as FixInternals, leaves values out."""
-    try:
-        known = constraint.todict()
-    except (AttributeError, NotImplementedError):
-        return repr(constraint)
-    return json.dumps(known, default=lambda value: np.asarray(value).tolist())
+def _alone(atoms: Atoms, calc: BaseCalculator) -> Computed:
+    atoms.calc = calc
+    with foreign_errors():
+        atoms.get_forces()
+    done = frozen(atoms)
+    if batched(calc):
+        assert calc.unfinished is not None
+        return _of_point(done, calc.unfinished, calc)
+    done.info = info_of_results(done, calc)
+    return Computed(done, *state(atoms, calc), None, None)
+
+
+def _of_point(atoms: Atoms, point: SinglePoint, calc: MLSEQM) -> Computed:
+    """Atoms with their results, which get the ``info`` of this calculation."""
+    atoms.info = info_of_results(atoms, calc)
+    return Computed(atoms, point.charge, point.multiplicity, point.heat_of_formation, point.density)
+
+
+def single_points(
+    structures: Sequence[Atoms],
+    calc: MLSEQM,
+    properties: Sequence[str],
+    guesses: Sequence[np.ndarray | None] | None = None,
+) -> list[SinglePoint | CalculatorError]:
+    """What the engine of a calculator makes of structures, which are one batch.
+
+    Parameters
+    ----------
+    properties : sequence of str
+        As for ``Engine.run``.
+    guesses : sequence of (S, N, N) arrays or None, optional
+        Where the SCF of each starts.
+
+    Returns
+    -------
+    list
+        An exception for a structure that cannot be computed, or whose SCF does not converge.
+    """
+    from ase_mlseqm.validate import check  # torch comes with it
+
+    given = calc.parameters
+    engine = engine_for(given)
+
+    def checked(atoms: Atoms, guess: np.ndarray | None) -> Any:
+        try:
+            molecule = molecule_from_atoms(atoms, given["charge"], given["multiplicity"])
+            return check(molecule, engine.model, given["unrestricted"]), guess
+        except InputError as error:
+            raise CalculatorSetupError(str(error)) from None
+
+    def run(pairs: list[Any]) -> list[Any]:
+        molecules, densities = map(list, zip(*pairs, strict=True))
+        settings = {name: given[name] for name in ("unrestricted", "field")}
+        return engine.run(molecules, properties, guesses=densities, **settings)
+
+    def converged(atoms: Atoms, point: SinglePoint) -> SinglePoint:
+        if point.converged:
+            return point
+        error = SCFError(f"{atoms.get_chemical_formula()}: {point.message}")
+        error.singlepoint = point  # type: ignore[attr-defined]
+        raise error
+
+    starts = guesses or [None] * len(structures)
+    found = together(run, attempt(checked, structures, starts))
+    return attempt(converged, structures, found)

@@ -16,7 +16,7 @@ from ase.constraints import (
 
 from ase_mlseqm.errors import InputError
 
-from .computed import told
+from .fingerprint import told
 
 NOT_IN_MOTION = ("ExternalForce", "FixedMode", "FixSymmetry", "MirrorForce", "MirrorTorque")
 """Constraints whose momenta ASE does not know."""

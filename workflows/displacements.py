@@ -21,7 +21,7 @@ from ase_mlseqm.calculator import batched
 from ase_mlseqm.differences import Move
 from ase_mlseqm.engines import engine_for
 
-from .computed import fingerprint
+from .fingerprint import fingerprint
 from .foreign import foreign_errors
 from .journal import Entry, Journal
 

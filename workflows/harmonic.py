@@ -13,6 +13,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm.differences import HessianResult
 from ase_mlseqm.errors import InputError
 
+from .computed import Computed, computed, not_stationary
 from .displacements import Progress
 from .hessians import hessians
 from .isotopes import check_masses
@@ -20,7 +21,7 @@ from .journal import Journal
 from .md_config import has_field
 from .normal_modes import infrared_intensities, normal_modes
 from .raman import Polarizability, polarizability, raman_activities, require_field
-from .several import Computed, Failure, attempt, computed, not_stationary, structure, together
+from .several import Failure, attempt, structure, together
 from .side_by_side import listed, side_by_side
 from .vibrations_config import VibrationsConfig, VibrationsResult
 

@@ -14,9 +14,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.optimize import brentq
 
-from .computed import largest_force
+from .computed import frozen, largest_force
 from .many import Many
-from .relax import frozen
 
 
 @dataclasses.dataclass

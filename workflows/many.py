@@ -7,18 +7,15 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import (
-    BaseCalculator,
-    CalculatorError,
-    CalculatorSetupError,
-    SCFError,
-)
+from ase.calculators.calculator import BaseCalculator, CalculatorError
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.calculator import batched, is_near
-from ase_mlseqm.engines import engine_for
+from ase_mlseqm.results import SinglePoint
 
+from .computed import single_points
 from .foreign import foreign_errors
+from .several import Failure, attempt
 
 
 class Many:
@@ -63,7 +60,7 @@ class Many:
 
     def attempt(
         self, structures: Sequence[Atoms], places: Sequence[int] | None = None
-    ) -> list[CalculatorError | None]:
+    ) -> list[Failure | None]:
         """Attach energy and forces to every structure that can be computed.
 
         Parameters
@@ -78,10 +75,13 @@ class Many:
         """
         self.evaluations += len(structures)
         places = range(len(structures)) if places is None else places
-        compute = self._batch if batched(self.calc) else self._in_turn
-        errors: list[CalculatorError | None] = []
-        for atoms, found in zip(structures, compute(structures, places), strict=True):
-            if isinstance(found, CalculatorError):
+        if batched(self.calc):
+            computed = self._batch(structures, places)
+        else:
+            computed = attempt(self._alone, structures)
+        errors: list[Failure | None] = []
+        for atoms, found in zip(structures, computed, strict=True):
+            if isinstance(found, Exception):
                 errors.append(found)
             elif not (np.isfinite(found["forces"]).all() and np.isfinite(found["energy"])):
                 errors.append(CalculatorError("energy or forces are not finite"))
@@ -90,40 +90,30 @@ class Many:
                 errors.append(None)
         return errors
 
+    def _alone(self, atoms: Atoms) -> dict[str, Any]:
+        work = atoms.copy()
+        work.calc = self.calc
+        with foreign_errors():
+            forces = work.get_forces(apply_constraint=False)
+            # that of a constraint comes on top when it is asked for again
+            energy = float(work.get_potential_energy(apply_constraint=False))
+        return {"energy": energy, "forces": forces}
+
     def _batch(
         self, structures: Sequence[Atoms], places: Sequence[int]
-    ) -> list[dict[str, Any] | CalculatorError]:
-        from ase_mlseqm.atoms import molecule_from_atoms
-        from ase_mlseqm.errors import InputError
-        from ase_mlseqm.validate import check
+    ) -> list[dict[str, Any] | Failure]:
+        guesses = [
+            self.density(place, atoms.positions)
+            for place, atoms in zip(places, structures, strict=True)
+        ]
 
-        given = self.calc.parameters
-        engine = engine_for(given)
-        results: list[dict[str, Any] | CalculatorError] = []
-        molecules, chosen = [], []
-        for k, atoms in enumerate(structures):
-            try:
-                molecule = molecule_from_atoms(atoms, given["charge"], given["multiplicity"])
-                molecules.append(check(molecule, engine.model, given["unrestricted"]))
-                chosen.append(k)
-                results.append({})
-            except InputError as error:
-                results.append(CalculatorSetupError(str(error)))
-        points = engine.run(
-            molecules,
-            ("energy", "forces", "density"),
-            unrestricted=given["unrestricted"],
-            field=given["field"],
-            guesses=[self.density(places[k], structures[k].positions) for k in chosen],
-        )
-        for k, point in zip(chosen, points, strict=True):
-            if point.converged:
-                self._last[places[k]] = (structures[k].positions.copy(), point.density)
-                results[k] = {"energy": point.energy, "forces": point.forces}
-            else:
-                formula = structures[k].get_chemical_formula()
-                results[k] = SCFError(f"{formula}: {point.message}")
-        return results
+        def result(place: int, atoms: Atoms, point: SinglePoint) -> dict[str, Any]:
+            self._last[place] = (atoms.positions.copy(), point.density)
+            return {"energy": point.energy, "forces": point.forces}
+
+        wanted = ("energy", "forces", "density")
+        points = single_points(structures, self.calc, wanted, guesses)
+        return attempt(result, places, structures, points)
 
     def density(self, place: int, positions: np.ndarray) -> np.ndarray | None:
         """That of the last structure at a place, (S, N, N), if ``positions`` are close to its own
@@ -138,20 +128,3 @@ class Many:
     def forget(self, place: int) -> None:
         """Let the next structure at a place begin without a density."""
         self._last.pop(place, None)
-
-    def _in_turn(
-        self, structures: Sequence[Atoms], places: Sequence[int]
-    ) -> list[dict[str, Any] | CalculatorError]:
-        results: list[dict[str, Any] | CalculatorError] = []
-        for atoms in structures:
-            work = atoms.copy()
-            work.calc = self.calc
-            try:
-                with foreign_errors():
-                    forces = work.get_forces(apply_constraint=False)
-                    # that of a constraint comes on top when it is asked for again
-                    energy = float(work.get_potential_energy(apply_constraint=False))
-                results.append({"energy": energy, "forces": forces})
-            except CalculatorError as error:
-                results.append(error)
-        return results

@@ -19,9 +19,9 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.summary import jsonable
 
-from .computed import keywords
 from .constraints import check_moves, impose
 from .extrapolation import DensityHistory
+from .fingerprint import keywords
 from .foreign import foreign_errors, require_calculator
 from .interrupted import Interrupted
 from .isotopes import check_masses

@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 
+from ase_mlseqm.atoms import KEYS
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import check_types, choose, require_positive
 from ase_mlseqm.results import SinglePoint
@@ -83,7 +84,7 @@ class MDConfig:
         settings = dataclasses.asdict(self)
         for name in ("steps", "max_heating", "max_gap"):
             del settings[name]
-        told = [str(atoms.info.get(name)) for name in ("charge", "multiplicity", "spin")]
+        told = [str(atoms.info.get(name)) for name in KEYS]
         sums = [atoms.get_initial_charges().sum(), atoms.get_initial_magnetic_moments().sum()]
         momenta = atoms.get_momenta() if self.keep_velocities else np.zeros(0)
         return settings | {

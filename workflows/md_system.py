@@ -17,7 +17,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.molecule import Molecule
 from ase_mlseqm.summary import jsonable
 
-from .computed import keywords
+from .fingerprint import keywords
 from .states import state_of, stated_as
 
 if TYPE_CHECKING:  # torch is imported with the first engine, not with this module

@@ -15,6 +15,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import write_whole_frames
 
+from .computed import frozen
 from .constraints import in_order
 from .foreign import foreign_errors, require_calculator
 from .many import Many
@@ -24,7 +25,6 @@ from .neb_config import NEBConfig, NEBResult
 from .neb_optimizer import BandBFGS, replay
 from .neb_order import warn_of_order
 from .neb_path import check_ends, first_path
-from .relax import frozen
 from .several import Failure
 from .side_by_side import each
 from .states import stated

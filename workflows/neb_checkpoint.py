@@ -18,7 +18,7 @@ from ase_mlseqm.broken_files import is_empty, not_continued
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.wholefile import write_whole
 
-from .computed import fingerprint
+from .fingerprint import fingerprint
 from .neb_config import NEBConfig
 
 

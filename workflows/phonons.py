@@ -17,6 +17,7 @@ from ase_mlseqm.atoms import molecule_from_atoms
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.units import WAVENUMBER
 
+from .computed import Computed, computed, not_stationary
 from .displacements import Displaced, Progress, default_step, displaced
 from .foreign import foreign_errors
 from .isotopes import check_masses
@@ -26,16 +27,7 @@ from .phonons_config import PhononsConfig, PhononsResult
 from .phonopy_cells import forward_moves, phonopy_object, require_phonopy, supercell
 from .relax import RelaxConfig, StepCallback
 from .settle import settled
-from .several import (
-    Computed,
-    Failure,
-    attempt,
-    computed,
-    not_stationary,
-    one_or_many,
-    structure,
-    together,
-)
+from .several import Failure, attempt, one_or_many, structure, together
 from .states import unusual
 
 

@@ -7,20 +7,18 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, CalculatorError, all_properties
-from ase.calculators.singlepoint import SinglePointCalculator
+from ase.calculators.calculator import BaseCalculator, CalculatorError
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import check_types, choose, require_not_negative, require_positive
 
+from .computed import frozen
+from .several import Failure
 from .states import info_of_results
-
-if TYPE_CHECKING:
-    from .several import Failure
 
 OPTIMIZERS = ("BFGS", "LBFGS", "FIRE", "BFGSLineSearch")
 
@@ -176,27 +174,6 @@ class _History:
     def result(self, config: RelaxConfig, converged: bool, message: str) -> RelaxResult:
         assert self.last is not None
         return RelaxResult(self.last, converged, message, self.energies, self.max_forces, config)
-
-
-def frozen(atoms: Atoms) -> Atoms:
-    """Copy of ``atoms`` with the results that its calculator has for it, its energy and forces
-    among them: some calculators keep only what they were asked for last."""
-    calc, results = atoms.calc, {}
-    if isinstance(calc, SinglePointCalculator) and not calc.check_state(atoms):
-        results = dict(calc.results)  # each property below would compare the atoms again
-    else:
-        for name in all_properties:
-            try:
-                value = calc.get_property(name, atoms, allow_calculation=False)
-            except (NotImplementedError, CalculatorError):
-                continue
-            if value is not None:
-                results[name] = value
-        for name in {"energy", "forces"} - results.keys():
-            results[name] = calc.get_property(name, atoms)
-    copy = atoms.copy()
-    copy.calc = SinglePointCalculator(copy, **results)
-    return copy
 
 
 @overload

@@ -17,7 +17,7 @@ from ase.io import read
 from ase_mlseqm.broken_files import is_empty, not_continued
 from ase_mlseqm.wholefile import NotWritten, OneWriter, write_whole_frames
 
-from .computed import fingerprint
+from .fingerprint import fingerprint
 from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
 from .relax import RelaxConfig, _History
 

@@ -12,7 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm import __version__
 
-from .computed import fingerprint
+from .fingerprint import fingerprint
 from .journal import Journal
 from .relax import RelaxConfig, RelaxResult, StepCallback
 from .relax_in_turn import InTurn

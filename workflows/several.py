@@ -6,7 +6,6 @@ that cannot be computed becomes an exception at its place, which does no harm to
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,23 +14,14 @@ from ase import Atoms
 from ase.calculators.calculator import (
     BaseCalculator,
     CalculatorError,
-    CalculatorSetupError,
-    SCFError,
-    all_properties,
 )
-from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm import MLSEQM
-from ase_mlseqm.atoms import molecule_from_atoms
-from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results, batched
-from ase_mlseqm.engines import engine_for
+from ase_mlseqm.calculator import batched
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.pymatgen_io import as_atoms
 
 from .constraints import in_order
 from .foreign import foreign_errors, require_calculator
-from .relax import frozen
-from .states import info_of_results, state
 
 Failure = CalculatorError | InputError
 """Why a structure could not be computed."""
@@ -116,105 +106,3 @@ def together(function: Callable[[list[Any]], list[Any]], items: Sequence[Any]) -
     good = [item for item in items if not isinstance(item, Exception)]
     found = iter(function(good) if good else [])
     return [item if isinstance(item, Exception) else next(found) for item in items]
-
-
-def not_stationary(max_force: float, fmax: float) -> list[str]:
-    """A sentence where the largest force, eV/Angstrom, is above what was asked for."""
-    if not max_force > fmax:
-        return []
-    return [
-        f"the largest force is {max_force:.2g} eV/Angstrom, above {fmax:g}: this is no stationary "
-        "point and its frequencies mean little; relax it with this method first"
-    ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Computed:
-    """A structure with energy and forces.
-
-    Attributes
-    ----------
-    atoms : ase.Atoms
-        Without constraints; its calculator holds the results.
-    charge, multiplicity : int
-        Of the calculation; with calculators that do not say, those of ``atoms.info`` or the
-        lowest possible ones.
-    heat_of_formation : float or None
-        eV, where the energy implies one.
-    density : (S, N, N) array or None
-        With MLSEQM only.
-    """
-
-    atoms: Atoms
-    charge: int
-    multiplicity: int
-    heat_of_formation: float | None
-    density: np.ndarray | None
-
-
-def computed(structures: Sequence[Atoms], calc: BaseCalculator) -> list[Computed | CalculatorError]:
-    """Energy, forces and what else the calculator has; with MLSEQM many are one batch."""
-    free = [atoms.copy() for atoms in structures]
-    for atoms in free:
-        atoms.set_constraint()
-    if batched(calc) and len(free) > 1:
-        return _batch(free, calc)
-    return attempt(lambda atoms: _alone(atoms, calc), free)
-
-
-def _alone(atoms: Atoms, calc: BaseCalculator) -> Computed:
-    atoms.calc = calc
-    with foreign_errors():
-        atoms.get_forces()
-    if batched(calc):  # it may hold the density of a relaxation
-        point = calc.unfinished
-        assert point is not None
-        return Computed(
-            _told(frozen(atoms), calc),
-            point.charge,
-            point.multiplicity,
-            point.heat_of_formation,
-            point.density,
-        )
-    return Computed(_told(frozen(atoms), calc), *state(atoms, calc), None, None)
-
-
-def _told(atoms: Atoms, calc: BaseCalculator) -> Atoms:
-    """Computed atoms with ``info`` of this calculation (in place)."""
-    atoms.info = info_of_results(atoms, calc)
-    return atoms
-
-
-def _batch(structures: list[Atoms], calc: MLSEQM) -> list[Computed | CalculatorError]:
-    from ase_mlseqm.validate import check  # torch comes with it
-
-    given = calc.parameters
-    engine = engine_for(given)
-
-    def checked(atoms: Atoms) -> Any:
-        try:
-            molecule = molecule_from_atoms(atoms, given["charge"], given["multiplicity"])
-            return check(molecule, engine.model, given["unrestricted"])
-        except InputError as error:
-            raise CalculatorSetupError(str(error)) from None
-
-    def run(molecules: list[Any]) -> list[Any]:
-        settings = {name: given[name] for name in ("unrestricted", "field")}
-        return engine.run(molecules, ASE_PROPERTIES, **settings)
-
-    def result(atoms: Atoms, point: Any) -> Computed:
-        if not point.converged:
-            error = SCFError(f"{atoms.get_chemical_formula()}: {point.message}")
-            error.singlepoint = point  # type: ignore[attr-defined]
-            raise error
-        known = {name: v for name, v in ase_results(point).items() if name in all_properties}
-        atoms.calc = SinglePointCalculator(atoms, **known)
-        return Computed(
-            _told(atoms, calc),
-            point.charge,
-            point.multiplicity,
-            point.heat_of_formation,
-            point.density,
-        )
-
-    return attempt(result, structures, together(run, attempt(checked, structures)))

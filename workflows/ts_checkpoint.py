@@ -18,7 +18,7 @@ from ase_mlseqm.broken_files import is_empty, not_continued
 from ase_mlseqm.summary import versions
 from ase_mlseqm.wholefile import write_whole
 
-from .computed import fingerprint
+from .fingerprint import fingerprint
 from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
 from .ts_config import TSConfig
 from .vibrations_config import VibrationsResult

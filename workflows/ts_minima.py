@@ -9,7 +9,8 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from .relax import RelaxConfig, frozen
+from .computed import frozen
+from .relax import RelaxConfig
 from .relax_many import relax_many
 from .several import forget
 from .ts_checkpoint import Checkpoint

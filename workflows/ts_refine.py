@@ -13,10 +13,9 @@ from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
 from ase_mlseqm.calculator import batched
 from ase_mlseqm.errors import InputError
 
-from .computed import largest_force
+from .computed import frozen, largest_force
 from .hessians import second_derivatives
 from .normal_modes import normal_modes
-from .relax import frozen
 from .ts_checkpoint import Checkpoint
 from .ts_config import TSConfig
 

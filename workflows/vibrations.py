@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
+from .computed import Computed, computed
 from .displacements import Progress
 from .foreign import foreign_errors
 from .harmonic import free_molecule, harmonic, harmonic_many
@@ -19,7 +20,7 @@ from .journal import Journal
 from .raman import require_field
 from .relax import RelaxConfig, StepCallback
 from .settle import settled
-from .several import Computed, Failure, attempt, computed, one_or_many, together
+from .several import Failure, attempt, one_or_many, together
 from .states import unusual
 from .vibrations_config import VibrationsConfig, VibrationsResult
 

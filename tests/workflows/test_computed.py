@@ -7,7 +7,7 @@ from ase.calculators.mixing import LinearCombinationCalculator, MixedCalculator,
 from ase.calculators.qmmm import SimpleQMMM
 from ase.constraints import FixAtoms, FixBondLength, FixInternals, Hookean
 
-from ase_mlseqm.workflows.computed import fingerprint
+from ase_mlseqm.workflows.fingerprint import fingerprint
 
 CONSTRAINTS = (
     None,

@@ -16,7 +16,7 @@ from reactions import planar
 
 from ase_mlseqm import MLSEQM, cli, displaced
 from ase_mlseqm.engine import Engine
-from ase_mlseqm.workflows import computed
+from ase_mlseqm.workflows import fingerprint
 from ase_mlseqm.workflows.hessians import second_derivatives
 from ase_mlseqm.workflows.phonons import PhononsConfig, phonons
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
@@ -225,7 +225,7 @@ def test_files_of_other_calculations_are_not_used(tmp_path, monkeypatch, engine_
     class Other:
         sha256 = "other"
 
-    monkeypatch.setattr(computed, "model_file", lambda name: Other)
+    monkeypatch.setattr(fingerprint, "model_file", lambda name: Other)
     assert count(method=None)[0] == 2 + 18
     assert count()[0] == 1
 
