@@ -23,10 +23,13 @@ from ase_mlseqm.dispersion import Dispersion
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.models import DEFAULT, find_model, has_committee, model_file
+from ase_mlseqm.molecule import Molecule
 from ase_mlseqm.options import CalculatorOptions
+from ase_mlseqm.results import SinglePoint
 from ase_mlseqm.units import BOHR, HARTREE
 from ase_mlseqm.validate import check
 
+from ..several import attempt, together
 from ..states import state
 from .config import TransferabilityConfig
 
@@ -150,32 +153,29 @@ class Semiempirical(Method):
     ) -> list[Point]:
         """All structures as one batch; what cannot be computed does not stop the others."""
         engine = engine_for(dataclasses.asdict(self.options))
-        out: list[Point] = [Point()] * len(systems)
-        molecules, places = [], []
-        for k, atoms in enumerate(systems):
+        step = done or (lambda: None)
+
+        def checked(atoms: Atoms) -> Molecule:
             try:
-                molecules.append(check(molecule_from_atoms(atoms), engine.model, unrestricted))
-                places.append(k)
-            except InputError as error:
-                out[k] = Point(failed=str(error))
-                if done is not None:
-                    done()
+                return check(molecule_from_atoms(atoms), engine.model, unrestricted)
+            except InputError:
+                step()
+                raise
 
-        def one(index: int, point: Any) -> None:
-            if done is not None:
-                done()
+        def run(molecules: list[Molecule]) -> list[SinglePoint]:
+            return engine.run(
+                molecules, properties, unrestricted=unrestricted, callback=lambda *_: step()
+            )
 
+        molecules = attempt(checked, systems)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="ions and radicals")
-            found = engine.run(
-                molecules, tuple(properties), unrestricted=unrestricted, callback=one
-            )
-        for k, point in zip(places, found, strict=True):
-            out[k] = _point(point)
-        return out
+            return list(map(_point, together(run, molecules)))
 
 
-def _point(found: Any) -> Point:
+def _point(found: SinglePoint | InputError) -> Point:
+    if isinstance(found, InputError):
+        return Point(failed=str(found))
     if not found.converged:
         return Point(failed=found.message)
     return Point(
