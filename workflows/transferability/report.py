@@ -133,7 +133,7 @@ def _number(metric: Metric) -> str:
 
 
 def _failures(section: Section) -> str:
-    found = [(m, f.case, f.reason) for m, o in section.outcomes.items() for f in o.failures]
+    found = [(method, f.case, f.reason) for method, f in section.failures]
     return _listed("failures", ("method", "case", "reason"), found)
 
 

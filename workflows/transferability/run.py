@@ -17,7 +17,7 @@ from ase_mlseqm.summary import jsonable, versions
 from ase_mlseqm.training.dataset import Skipped
 from ase_mlseqm.wholefile import write_whole
 
-from .base import Advance, Data, Metric, Outcome, TransferTest, common
+from .base import Advance, Data, Failure, Metric, Outcome, TransferTest, common
 from .config import TransferabilityConfig
 from .files import checksum
 from .methods import Method
@@ -53,6 +53,11 @@ class Section:
     cases: int
     figure: Path | None
     skipped: list[Skipped]
+
+    @property
+    def failures(self) -> list[tuple[str, Failure]]:
+        """All failures, each with its method."""
+        return [(m, failure) for m, o in self.outcomes.items() for failure in o.failures]
 
 
 def run_test(

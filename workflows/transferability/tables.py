@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import Failure, Outcome, TransferTest
+from .base import Outcome, TransferTest
 
 if TYPE_CHECKING:
     from .run import Section
@@ -29,42 +29,32 @@ def write_rows(path: Path, test: TransferTest, outcomes: dict[str, Outcome]) -> 
 def write_summary(path: Path, sections: Sequence[Section]) -> None:
     """Tidy CSV of all metrics with their intervals, and of the number of failures."""
     names = ("test", "method", "metric", "unit", "value", "low", "high", "molecules", "failures")
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        for section in sections:
-            for method, metrics in section.metrics.items():
-                failures = len(section.outcomes[method].failures)
-                for m in metrics:
-                    *numbers, count = m.interval
-                    cells = [_text(value) for value in numbers]
-                    writer.writerow(
-                        [section.test.name, method, m.name, m.unit, *cells, count, failures]
-                    )
+    lines = [
+        (s.test.name, method, m.name, m.unit, *m.interval, len(s.outcomes[method].failures))
+        for s in sections
+        for method, metrics in s.metrics.items()
+        for m in metrics
+    ]
+    _write(path, names, lines)
 
 
 def write_failures(path: Path, sections: Sequence[Section]) -> None:
     """CSV of everything that could not be computed."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("test", "method", "case", "reason"))
-        for section, method, failure in all_failures(sections):
-            writer.writerow((section.test.name, method, failure.case, failure.reason))
+    lines = [(s.test.name, m, f.case, f.reason) for s in sections for m, f in s.failures]
+    _write(path, ("test", "method", "case", "reason"), lines)
 
 
 def write_skipped(path: Path, sections: Sequence[Section]) -> None:
     """CSV of the broken records of the data."""
+    lines = [(s.test.name, r.file, r.record, r.reason) for s in sections for r in s.skipped]
+    _write(path, ("test", "file", "record", "reason"), lines)
+
+
+def _write(path: Path, names: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("test", "file", "record", "reason"))
-        for section in sections:
-            for record in section.skipped:
-                writer.writerow((section.test.name, record.file, record.record, record.reason))
-
-
-def all_failures(sections: Sequence[Section]) -> list[tuple[Section, str, Failure]]:
-    """Every failure with its test and method."""
-    return [(s, m, f) for s in sections for m, o in s.outcomes.items() for f in o.failures]
+        writer.writerow(names)
+        writer.writerows(map(_text, line) for line in lines)
 
 
 def _text(value: Any) -> Any:
