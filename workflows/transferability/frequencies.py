@@ -20,7 +20,7 @@ from .config import TransferabilityConfig
 from .methods import Method
 from .read_extxyz import read_extxyz, record_name
 from .records import Records, name_of, require_some
-from .statistics import Interval, bootstrap, by_molecule, mean
+from .statistics import Interval, bootstrap, by_molecule, mean, molecule_means
 from .style import colours, legend, markers, new_figure, plain, save
 
 FMAX = 0.005
@@ -120,8 +120,7 @@ class Frequencies(TransferTest):
         settings = (config.samples, config.seed)
 
         def over_molecules(values: np.ndarray) -> Interval:
-            found = [v.mean() for v in by_molecule(names, values).values()]
-            return mean(np.array(found), *settings)
+            return mean(molecule_means(names, values), *settings)
 
         factor = scale_factor(names, mine, label, *settings)
         imaginary = over_molecules(100.0 * (mine < 0))

@@ -12,7 +12,7 @@ from .base import Advance, Case, Metric, Outcome, Row, column
 from .config import TransferabilityConfig
 from .labelled import Frames, LabelledTest
 from .methods import PROPERTIES, Method, Point
-from .statistics import Interval, by_molecule, correlation, mean, pair_difference
+from .statistics import Interval, by_molecule, correlation, mean, molecule_means, pair_difference
 from .style import colours, legend, markers, new_figure, plain, save
 
 MEANS = (
@@ -76,23 +76,19 @@ class LargeMolecules(LabelledTest):
     def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
         """Means over molecules."""
         names = [row["molecule"] for row in rows]
+        settings = (config.samples, config.seed)
 
         def over_molecules(values: np.ndarray) -> Interval:
-            found = [v.mean() for v in by_molecule(names, values).values()]
-            return mean(np.array(found), config.samples, config.seed)
+            return mean(molecule_means(names, values), *settings)
 
         energies = by_molecule(names, column(rows, "energy_error"))
         pairs = np.array([pair_difference(v) for v in energies.values()])
         gap, label = column(rows, "gap"), column(rows, "reference_gap")
         found = [Metric(n, u, over_molecules(column(rows, c)), d) for c, n, u, d in MEANS]
-        found.insert(
-            1, Metric("energy difference MAE", "kcal/mol", mean(pairs, config.samples, config.seed))
-        )
-        both = [
-            by_molecule(names, np.where(np.isfinite(gap + label), v, np.nan)) for v in (gap, label)
-        ]
-        means = [np.array([v.mean() for v in found.values()]) for found in both]
-        related = correlation(*means, config.samples, config.seed)
+        found.insert(1, Metric("energy difference MAE", "kcal/mol", mean(pairs, *settings)))
+        known = np.isfinite(gap + label)
+        means = [molecule_means(names, np.where(known, v, np.nan)) for v in (gap, label)]
+        related = correlation(*means, *settings)
         return [
             *found,
             Metric("gap MAE", "eV", over_molecules(np.abs(gap - label))),

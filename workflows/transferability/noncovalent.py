@@ -19,7 +19,7 @@ from .methods import Method
 from .reaction_set import ReactionSet, reaction_energy
 from .read_comp6 import comp6_reactions
 from .read_gmtkn import read_gmtkn
-from .statistics import by_molecule, mean
+from .statistics import Interval, mean, molecule_means
 from .style import REFERENCE, colours, legend, markers, new_figure, plain, save
 
 SHOWN = 12
@@ -106,10 +106,10 @@ class NonCovalent(TransferTest):
     def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
         """Errors of energies, of positions and depths of minima, and of forces."""
         names = [row["curve"] for row in rows]
+        unit, settings = "kcal/mol", (config.samples, config.seed)
 
-        def over_curves(values: np.ndarray) -> Any:
-            found = np.array([v.mean() for v in by_molecule(names, values).values()])
-            return mean(found, config.samples, config.seed)
+        def over_curves(values: np.ndarray) -> Interval:
+            return mean(molecule_means(names, values), *settings)
 
         wrong = column(rows, "energy") - column(rows, "reference")
         pairs = [
@@ -120,7 +120,6 @@ class NonCovalent(TransferTest):
         # a curve without a minimum counts with its lowest point: every method has the same curves
         length = np.array([low.x - label.x for label, _, low in wells])
         depth = np.array([low.y - label.y for label, _, low in wells])
-        unit, settings = "kcal/mol", (config.samples, config.seed)
         return [
             Metric("interaction energy MAE", unit, over_curves(np.abs(wrong))),
             Metric("interaction energy bias", unit, over_curves(wrong), 2, None),

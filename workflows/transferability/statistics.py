@@ -125,6 +125,11 @@ def by_molecule(names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarra
     return {name: np.array(found) for name, found in groups.items()}
 
 
+def molecule_means(names: Sequence[str], values: np.ndarray) -> np.ndarray:
+    """Means (M,) of the finite values of the M molecules that have any."""
+    return np.array([found.mean() for found in by_molecule(names, values).values()])
+
+
 def pair_difference(errors: np.ndarray) -> float:
     """Mean |e_i - e_j| over all pairs of frames of a molecule: no offset matters; NaN for one."""
     i, j = np.triu_indices(len(errors), 1)

@@ -14,7 +14,7 @@ from .base import Advance, Case, Metric, Outcome, Row, column
 from .config import TransferabilityConfig
 from .labelled import Frames, LabelledTest
 from .methods import Method
-from .statistics import Interval, bootstrap, by_molecule, correlation, mean
+from .statistics import Interval, bootstrap, correlation, mean, molecule_means
 from .style import colours, legend, markers, new_figure, plain, save
 
 BINS = 6
@@ -69,10 +69,7 @@ class Uncertainty(LabelledTest):
         error, estimate = np.abs(column(rows, "error")), column(rows, "uncertainty")
         drawn = config.samples, config.seed
 
-        def by_name(values: np.ndarray) -> np.ndarray:
-            return np.array([v.mean() for v in by_molecule(names, values).values()])
-
-        square, expected = by_name(error**2), by_name(estimate**2)
+        square, expected = molecule_means(names, error**2), molecule_means(names, estimate**2)
         ratio = bootstrap(
             lambda index: np.sqrt(square[index].mean(1) / expected[index].mean(1)),
             len(square),
@@ -82,7 +79,7 @@ class Uncertainty(LabelledTest):
         known = column(rows, "known") > 0
 
         def over(values: np.ndarray) -> Interval:
-            return mean(by_name(values), *drawn)
+            return mean(molecule_means(names, values), *drawn)
 
         once, twice = (over(100.0 * (error < times * estimate)) for times in (1.0, 2.0))
         return [
