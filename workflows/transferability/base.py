@@ -209,6 +209,14 @@ def column(rows: Sequence[Row], name: str) -> np.ndarray:
     return np.array([row[name] for row in rows], dtype=float)
 
 
+def grouped(rows: Sequence[Row], name: str) -> dict[Any, list[Row]]:
+    """Rows by what they have in a column, in the order in which that comes."""
+    out: dict[Any, list[Row]] = {}
+    for row in rows:
+        out.setdefault(row[name], []).append(row)
+    return out
+
+
 def common(outcomes: dict[str, Outcome]) -> dict[str, list[Row]]:
     """The rows of the cases that every method has completed, by method."""
     cases = [

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ase_mlseqm.training.dataset import Skipped
 from ase_mlseqm.units import EV_TO_KCAL
 
 from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
@@ -24,22 +22,6 @@ from .style import REFERENCE, colours, legend, markers, new_figure, plain, save
 
 SHOWN = 12
 """Curves in the picture, spread over all."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Interactions:
-    """Reactions, and the forces of the systems that have some, eV/Angstrom."""
-
-    reactions: ReactionSet
-    forces: dict[str, np.ndarray]
-
-    def __len__(self) -> int:
-        return len(self.reactions)
-
-    @property
-    def skipped(self) -> list[Skipped]:
-        """Broken records."""
-        return self.reactions.skipped
 
 
 class NonCovalent(TransferTest):
@@ -58,25 +40,19 @@ class NonCovalent(TransferTest):
         "force_mae": "mean |error| of the 3A force components, kcal/mol/Angstrom",
     }
 
-    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> Interactions:
+    def load(self, files: Sequence[Path], config: TransferabilityConfig) -> ReactionSet:
         """COMP6 HDF5 files and GMTKN55 folders."""
-        sets, forces = [], {}
-        for path in files:
-            if path.is_dir():
-                sets.append(read_gmtkn(path))
-            else:
-                found, labels = comp6_reactions(path)
-                sets.append(found)
-                forces |= labels
-        return Interactions(ReactionSet.joined(sets), forces)
+        return ReactionSet.joined(
+            [read_gmtkn(path) if path.is_dir() else comp6_reactions(path) for path in files]
+        )
 
     def compute(
-        self, method: Method, data: Interactions, config: TransferabilityConfig, advance: Advance
+        self, method: Method, data: ReactionSet, config: TransferabilityConfig, advance: Advance
     ) -> Outcome:
         """All points; a curve without one of its points fails as a whole."""
         outcome = Outcome()
-        points = data.reactions.points(method, advance)
-        for reaction in data.reactions.reactions:
+        points = data.points(method, advance)
+        for reaction in data.reactions:
             energy = reaction_energy(reaction, points, reaction.curve, outcome)
             if energy is None:
                 continue
@@ -96,7 +72,7 @@ class NonCovalent(TransferTest):
                     "force_mae": force,
                 }
             )
-            atoms = data.reactions.systems[formed]
+            atoms = data.systems[formed]
             error = energy - reaction.reference
             outcome.worst.append(
                 Case.of(reaction.curve, "interaction energy off by", error, "kcal/mol", atoms)

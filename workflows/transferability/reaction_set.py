@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 from ase import Atoms
 
 from ase_mlseqm.training.dataset import Skipped
@@ -52,11 +53,14 @@ class ReactionSet:
         :class:`ase.Atoms` by name, charge and multiplicity in ``info``.
     skipped : list of Skipped
         Reactions that are left out.
+    forces : dict
+        Labels (A, 3) of the systems that have some, eV/Angstrom.
     """
 
     systems: dict[str, Atoms]
     reactions: list[Reaction]
     skipped: list[Skipped] = dataclasses.field(default_factory=list)
+    forces: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.systems)
@@ -64,11 +68,11 @@ class ReactionSet:
     @classmethod
     def joined(cls, sets: Sequence[ReactionSet]) -> ReactionSet:
         """All of several sets, whose names differ."""
-        systems = {name: atoms for found in sets for name, atoms in found.systems.items()}
         return cls(
-            systems,
+            {name: atoms for found in sets for name, atoms in found.systems.items()},
             [reaction for found in sets for reaction in found.reactions],
             [record for found in sets for record in found.skipped],
+            {name: forces for found in sets for name, forces in found.forces.items()},
         )
 
     def points(self, method: Method, advance: Advance) -> dict[str, Point]:

@@ -124,8 +124,8 @@ def _agreement(curve: Curve) -> int:
     return int((np.sign(work) * -np.sign(np.diff(curve.energies)))[near].sum())
 
 
-def comp6_reactions(path: Path) -> tuple[ReactionSet, dict[str, np.ndarray]]:
-    """Every frame against the widest of its curve, and the forces of all frames by their names.
+def comp6_reactions(path: Path) -> ReactionSet:
+    """Every frame against the widest of its curve, and the forces of all frames.
 
     Raises
     ------
@@ -151,4 +151,4 @@ def comp6_reactions(path: Path) -> tuple[ReactionSet, dict[str, np.ndarray]]:
                 x, zero = float(curve.contacts[k]), float(curve.contacts[widest])
                 reactions.append(Reaction(name, pair, float(relative[k]), curve.name, x, zero))
     require_some(reactions, path.name, skipped)
-    return ReactionSet(systems, reactions, skipped), forces
+    return ReactionSet(systems, reactions, skipped, forces)

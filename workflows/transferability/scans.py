@@ -11,7 +11,7 @@ from ase.calculators.calculator import CalculatorError
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.units import EV_TO_KCAL
 
-from .base import Advance, Case, Outcome, Row
+from .base import Advance, Case, Outcome, Row, grouped
 from .methods import Point
 from .series import Series
 
@@ -81,11 +81,7 @@ class Scan:
 
     def curves(self, rows: Sequence[Row], kind: str) -> dict[str, list[Row]]:
         """Rows of every series that has a curve of this kind, in the order of the series."""
-        out: dict[str, list[Row]] = {}
-        for row in rows:
-            if row[self.kind] == kind:
-                out.setdefault(row["series"], []).append(row)
-        return out
+        return grouped([row for row in rows if row[self.kind] == kind], "series")
 
     def _add(
         self, outcome: Outcome, series: Series, kind: str, columns: dict[str, np.ndarray]

@@ -15,7 +15,7 @@ from ase_mlseqm.training.dataset import Skipped
 
 from ..md import dynamics
 from ..md_config import MDConfig, drift
-from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column
+from .base import Advance, Case, Metric, Outcome, Row, TransferTest, column, grouped
 from .config import TransferabilityConfig
 from .labelled import LabelledTest, load_frames
 from .methods import Method
@@ -129,7 +129,7 @@ class Stability(TransferTest):
     def metrics(self, rows: list[Row], config: TransferabilityConfig) -> list[Metric]:
         """Drift and fluctuation of the total energy, temperature, time per step."""
         drifts, spread, warmth, times = [], [], [], []
-        for own in runs(rows).values():
+        for own in grouped(rows, "molecule").values():
             when, energy = column(own, "time"), column(own, "energy")
             drifts.append(abs(drift(when, energy)[0]))
             spread.append(energy.std())
@@ -155,7 +155,7 @@ class Stability(TransferTest):
         colour = colours(rows)
         for axes, name in zip(panels, names, strict=True):
             for method, own in rows.items():
-                run = runs(own).get(name, [])
+                run = grouped(own, "molecule").get(name, [])
                 axes.plot(
                     *(column(run, "time"), column(run, "energy")),
                     color=colour[method],
@@ -169,11 +169,3 @@ class Stability(TransferTest):
         panels[0].set_ylabel("total energy (meV/atom)")
         legend(figure, panels[0])
         return save(figure, path)
-
-
-def runs(rows: list[Row]) -> dict[str, list[Row]]:
-    """Rows of every molecule."""
-    out: dict[str, list[Row]] = {}
-    for row in rows:
-        out.setdefault(row["molecule"], []).append(row)
-    return out

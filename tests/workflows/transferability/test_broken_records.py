@@ -345,14 +345,14 @@ def test_curves_without_broken_frames(tmp_path):
         file["s66x8/mol00/coordinates"][2, 0, 0] = np.nan
         file["s66x8/mol00/energies"][4] = np.inf
         file.create_group("s66x8/mol01")["species"] = np.array([8])
-    found, forces = comp6_reactions(path)
+    found = comp6_reactions(path)
     assert [(s.record, s.reason) for s in found.skipped] == [
         ("s66x8/mol00[2]", "a position is not a number"),
         ("s66x8/mol00[4]", "the energy is not a number"),
         ("s66x8/mol01", "there is no coordinates in it, but species"),
     ]
     assert len(found.reactions) == len(DISTANCES) - 3
-    assert set(forces) == {f"s66x8/mol00[{k}]" for k in (0, 1, 3, 5, 6)}
+    assert set(found.forces) == {f"s66x8/mol00[{k}]" for k in (0, 1, 3, 5, 6)}
     assert found.systems["s66x8/mol00[5]"].positions == pytest.approx(water_dimer(4.0).positions)
     with h5py.File(path, "a") as file:
         file["s66x8/mol00/energies"][:] = np.nan

@@ -108,7 +108,7 @@ def test_points_of_curves_are_held_once(comp6):
         from pathlib import Path
         from ase_mlseqm.workflows.transferability.read_comp6 import comp6_reactions
         def work(path):
-            return len(comp6_reactions(Path(path))[0].reactions)
+            return len(comp6_reactions(Path(path)).reactions)
         """,
         *comp6,
     )

@@ -88,8 +88,8 @@ def test_units_and_groups_of_curves(tmp_path):
     both = list(read_curves(path))
     assert [curve.name for curve in both] == ["s66x8/mol00", "s66x8/s66x8/mol00"]
     assert both[0].energies == pytest.approx(both[1].energies[::-1])
-    reactions, _ = comp6_reactions(path)
-    assert len({r.name for r in reactions.reactions}) == 2 * (len(DISTANCES) - 1)
+    found = comp6_reactions(path)
+    assert len({r.name for r in found.reactions}) == 2 * (len(DISTANCES) - 1)
     with h5py.File(path, "a") as file:
         file.attrs["units"] = "ev, angstrom"
         for group in (file["s66x8/mol00"], file["other/mol00"]):
@@ -101,8 +101,8 @@ def test_units_and_groups_of_curves(tmp_path):
 
 
 def test_curves_are_relative_to_the_widest_frame(tmp_path):
-    found, forces = comp6_reactions(write_comp6(tmp_path / "s66x8.h5"))
-    assert len(found) == len(forces) == len(DISTANCES)
+    found = comp6_reactions(write_comp6(tmp_path / "s66x8.h5"))
+    assert len(found) == len(found.forces) == len(DISTANCES)
     assert len(found.reactions) == len(DISTANCES) - 1
     assert {r.curve for r in found.reactions} == {"s66x8/mol00"}
     assert all(r.coefficients["s66x8/mol00[6]"] == -1 for r in found.reactions)
