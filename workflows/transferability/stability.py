@@ -149,20 +149,20 @@ class Stability(TransferTest):
 
     def draw(self, rows: dict[str, list[Row]], path: Path, config: TransferabilityConfig) -> bool:
         """Total energy against time, a panel a molecule."""
-        names = list(dict.fromkeys(row["molecule"] for own in rows.values() for row in own))
-        figure = new_figure(max(4.4 * len(names), 5.0), 3.4)
-        panels = figure.subplots(1, len(names), squeeze=False)[0]
+        sizes = {row["molecule"]: row["atoms"] for own in rows.values() for row in own}
+        runs = {method: grouped(own, "molecule") for method, own in rows.items()}
+        figure = new_figure(max(4.4 * len(sizes), 5.0), 3.4)
+        panels = figure.subplots(1, len(sizes), squeeze=False)[0]
         colour = colours(rows)
-        for axes, name in zip(panels, names, strict=True):
-            for method, own in rows.items():
-                run = grouped(own, "molecule").get(name, [])
+        for axes, (name, size) in zip(panels, sizes.items(), strict=True):
+            for method, own in runs.items():
+                run = own.get(name, [])
                 axes.plot(
                     *(column(run, "time"), column(run, "energy")),
                     color=colour[method],
                     linewidth=1.1,
                     label=method,
                 )
-                size = run[0]["atoms"] if run else 0
             axes.set_title(f"{name} ({size} atoms)", fontsize=10, parse_math=False)
             axes.set_xlabel("time (ps)")
             plain(axes)

@@ -15,6 +15,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import BOHR
 from ase_mlseqm.workflows import MDConfig, dynamics
+from ase_mlseqm.workflows.transferability import stability
 from ase_mlseqm.workflows.transferability.frequencies import (
     Frequencies,
     read_spectra,
@@ -166,3 +167,13 @@ def test_a_run_that_is_stopped_is_a_failure(tmp_path):
     assert transferability_run(config, tmp_path, tmp_path / "out") == 1
     (failure,) = table(tmp_path / "out" / "failures.csv")
     assert failure["case"] == "far"
+
+
+def test_size_of_a_molecule_that_a_method_has_no_run_of(tmp_path, monkeypatch):
+    """It was that of the last method, in which it had no atoms."""
+    drawn = []
+    monkeypatch.setattr(stability, "save", lambda figure, _: drawn.append(figure) or True)
+    row = {"time": 0.0, "energy": 0.0}
+    water, methane = row | {"molecule": "water", "atoms": 3}, row | {"molecule": "ch4", "atoms": 5}
+    Stability().draw({"AM1": [water, methane], "PM3": [water]}, tmp_path / "a.png", PLAIN)
+    assert [axes.get_title() for axes in drawn[0].axes] == ["water (3 atoms)", "ch4 (5 atoms)"]
