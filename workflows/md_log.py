@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +13,9 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.wholefile import OneWriter, named_errors, write_whole
+from ase_mlseqm.wholefile import OneWriter, named_errors
 
+from .checkpoints import Pace, read_arrays, write_arrays
 from .trajectory import Trajectory, trajectory, write_last
 
 COLUMNS = (
@@ -25,12 +23,6 @@ COLUMNS = (
     *("conserved_eV", "widest_gap_A", "dipole_x_eA", "dipole_y_eA", "dipole_z_eA"),
 )
 """Of the table; a quantity that does not exist is nan."""
-
-CHECKPOINT_SECONDS = 5.0
-"""Shortest time between two checkpoints; what lies behind the last one is computed again."""
-CHECKPOINT_COST = 0.2
-"""Seconds that one may take, or those of all that are written in turn; where it takes longer they
-are further apart by as much."""
 
 StepCallback = Callable[[int, float, float], None]
 """Called with step, temperature (K) and total energy (eV)."""
@@ -128,12 +120,12 @@ class Log:
         self, files: Files | None, identity: dict[str, Any], interval: int, in_turn: int = 1
     ) -> None:
         self.files, self.identity, self.interval = files, identity, interval
-        self._in_turn = in_turn
         self.rows: list[tuple[float, ...]] = []
         self._trajectory = None if files is None else files.trajectory
         self._frames: list[Atoms] = []
         self._saved, self._sizes = 0, [0, 0]  # rows in the checkpoint, and sizes of the files
-        self._written, self._cost = time.monotonic(), 0.0
+        self._pace = Pace(in_turn)
+        self._pace.wait()
         self._mine = None if files is None else OneWriter(files.checkpoint)
 
     def restore(self) -> dict[str, Any] | None:
@@ -215,11 +207,12 @@ class Log:
             self.rows.pop()  # Ctrl-C came before the state that belongs to it
         if self.files is None or self._trajectory is None or self._mine is None:
             return
-        start = time.monotonic()
-        # a trajectory in HDF5 is copied every time: rarely when it is long
-        pause = CHECKPOINT_SECONDS * max(1.0, self._cost * self._in_turn / CHECKPOINT_COST)
-        if not force and start - self._written < pause:
-            return
+        if force or self._pace.due():
+            with self._pace.writing():  # a trajectory in HDF5 is copied: rarely when it is long
+                self._write(state)
+
+    def _write(self, state: dict[str, Any]) -> None:
+        assert self.files is not None and self._trajectory is not None and self._mine is not None
         if not self._mine.check() and not self._saved:
             # files without a checkpoint are those of a run that has lost it, however early it ends
             self._keep({"begun": True})
@@ -238,13 +231,11 @@ class Log:
         about = {"identity": self.identity, "sizes": sizes, "state": plain}
         self._keep(about, **arrays)
         self._saved, self._sizes, self._frames = len(self.rows), sizes, []
-        self._written = time.monotonic()
-        self._cost = self._written - start
 
     def _keep(self, about: dict[str, Any], **arrays: np.ndarray) -> None:
         assert self._mine is not None
         try:
-            _write_checkpoint(self._mine.path, about, **arrays)
+            write_arrays(self._mine.path, about, **arrays)
         finally:  # Ctrl-C may come when it has taken its place
             self._mine.look()
 
@@ -261,22 +252,13 @@ class Log:
         return dict(zip(COLUMNS, values.T.copy(), strict=True))
 
 
-def _write_checkpoint(path: Path, about: dict[str, Any], **arrays: np.ndarray) -> None:
-    """The arrays as they are, the rest as JSON."""
-    content = io.BytesIO()
-    np.savez(content, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
-    write_whole(path, content.getbuffer())
-
-
 def _checkpoint(path: Path, anew: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arrays in a checkpoint, and the rest."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            state = {name: data[name] for name in data.files}
-        return state, json.loads(str(state.pop("about")))
+        return read_arrays(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    except Exception:  # the parts of a zip file have many ways to be broken
+    except Exception:
         raise InputError(f"{path} is damaged: {anew}") from None
 
 

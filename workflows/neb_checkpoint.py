@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +13,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.broken_files import is_empty, not_continued
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.wholefile import write_whole
 
+from .checkpoints import read_arrays, write_arrays
 from .fingerprint import fingerprint
 from .neb_config import NEBConfig
 
@@ -89,11 +86,7 @@ class Checkpoint:
                 "move it to start anew, or write elsewhere"
             )
         try:
-            if not zipfile.is_zipfile(self.file):  # numpy would speak of pickled objects
-                raise ValueError("it is no .npz file, or was cut off")
-            with np.load(self.file, allow_pickle=False) as data:
-                stored = {name: data[name] for name in data.files}
-            about = json.loads(str(stored["about"]))
+            stored, about = read_arrays(self.file)
             if about["key"] != self.key:
                 return None
             images = [self.ends[0].copy() for _ in stored["positions"][1:]] + [self.ends[1].copy()]
@@ -104,7 +97,7 @@ class Checkpoint:
             known = Known(images, about["problems"], about["step"], about["climbing"])
             if about["steps"] == self._steps:
                 known.history = list(zip(*stored["history"], strict=True))
-        except Exception as error:  # the parts of a zip file have many ways to be broken
+        except Exception as error:
             raise not_continued(self.file, "a checkpoint of a path", error) from None
         return known
 
@@ -119,13 +112,11 @@ class Checkpoint:
             "climbing": known.climbing,
             "problems": known.problems,
         }
-        content = io.BytesIO()
-        np.savez(
-            content,
-            about=np.array(json.dumps(about)),
+        write_arrays(
+            self.file,
+            about,
             positions=[image.positions for image in known.images],
             energies=[image.get_potential_energy(apply_constraint=False) for image in known.images],
             forces=[image.get_forces(apply_constraint=False) for image in known.images],
             history=np.array(known.history).swapaxes(0, 1),
         )
-        write_whole(self.file, content.getvalue())

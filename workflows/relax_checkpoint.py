@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from ase.io import read
 from ase_mlseqm.broken_files import is_empty, not_continued
 from ase_mlseqm.wholefile import NotWritten, OneWriter, write_whole_frames
 
+from .checkpoints import Pace
 from .fingerprint import fingerprint
-from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
 from .relax import RelaxConfig, _History
 
 KEY, STATE = "relax_key", "relax_state"
@@ -52,7 +51,7 @@ class Checkpoint:
     ) -> None:
         self.path = path
         self._start = OneWriter(path) if path is not None and one_writer else None
-        self._next = 0.0
+        self._pace = Pace()
         self._warned = False
         if path is not None:
             settings = dataclasses.asdict(config) | {"max_steps": None}
@@ -85,37 +84,40 @@ class Checkpoint:
         InputError
             When it is the first time, and another process has written the file meanwhile.
         """
-        start = time.monotonic()
-        if self.path is None or (start < self._next and not at_once):
+        if self.path is None or not (at_once or self._pace.due()):
             return
         if self._start is not None:
             self._start.check()
             self._start = None
-        frames = []
-        for key, history in zip(self.keys, histories, strict=True):
-            if history.last is not None:
-                frame = history.last.copy()
-                frame.set_constraint()
-                frame.calc = history.last.calc
-                frame.info = {KEY: key, STATE: json.dumps([history.energies, history.max_forces])}
-                frames.append(frame)
-        try:
-            write_whole_frames(self.path, frames)
-        except NotWritten as error:
-            if not self._warned:
-                warnings.warn(
-                    f"{self.path} cannot be written ({error.strerror}): the relaxation goes on, "
-                    "but if it is cut off, steps are lost",
-                    stacklevel=4,
-                )
-            self._warned = True
-        cost = time.monotonic() - start
-        self._next = start + cost + CHECKPOINT_SECONDS * max(1.0, cost / CHECKPOINT_COST)
+        with self._pace.writing():
+            frames = [
+                _frame(key, history)
+                for key, history in zip(self.keys, histories, strict=True)
+                if history.last is not None
+            ]
+            try:
+                write_whole_frames(self.path, frames)
+            except NotWritten as error:
+                if not self._warned:
+                    warnings.warn(
+                        f"{self.path} cannot be written ({error.strerror}): the relaxation goes "
+                        "on, but if it is cut off, steps are lost",
+                        stacklevel=4,
+                    )
+                self._warned = True
 
     def remove(self) -> None:
         """When all is done."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def _frame(key: str, history: _History) -> Atoms:
+    frame = history.last.copy()
+    frame.set_constraint()
+    frame.calc = history.last.calc
+    frame.info = {KEY: key, STATE: json.dumps([history.energies, history.max_forces])}
+    return frame
 
 
 def restore(history: _History, frame: Atoms) -> None:

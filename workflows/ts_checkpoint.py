@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from ase_mlseqm.broken_files import is_empty, not_continued
 from ase_mlseqm.summary import versions
 from ase_mlseqm.wholefile import write_whole
 
+from .checkpoints import Pace
 from .fingerprint import fingerprint
-from .md_log import CHECKPOINT_COST, CHECKPOINT_SECONDS
 from .ts_config import TSConfig
 from .vibrations_config import VibrationsResult
 
@@ -109,7 +108,7 @@ class Checkpoint:
         self.hessians = None if path is None else path.with_name(path.name + ".hessians")
         self.relaxations = None if path is None else path.with_name(path.name + ".minima")
         self.known = Known()
-        self._next = 0.0
+        self._pace = Pace()
         if path is None:
             return
         settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
@@ -145,11 +144,13 @@ class Checkpoint:
 
     def write(self, now: bool = False) -> None:
         """Write what is known, unless that was done only just before and it need not be now."""
-        start = time.monotonic()
-        if self.path is None or (start < self._next and not now):
-            return
+        if self.path is not None and (now or self._pace.due()):
+            with self._pace.writing():
+                write_whole(self.path, json.dumps(self._record()).encode())
+
+    def _record(self) -> dict[str, Any]:
         known, saddle = self.known, self.known.saddle
-        record = {
+        return {
             "key": self.key,
             "starts": self.starts,
             "steps": known.steps,
@@ -165,9 +166,6 @@ class Checkpoint:
             "feet": [[_packed(atoms), converged] for atoms, converged in known.feet],
             "bottoms": [_packed_vibrations(bottom) for bottom in known.bottoms],
         }
-        write_whole(self.path, json.dumps(record).encode())
-        cost = time.monotonic() - start
-        self._next = start + cost + CHECKPOINT_SECONDS * max(1.0, cost / CHECKPOINT_COST)
 
     def given(self, ends: Sequence[Atoms]) -> list[Atoms] | None:
         """Reactant and product, relaxed, if these are known."""

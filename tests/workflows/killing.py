@@ -10,7 +10,7 @@ START = """
     import os, signal, sys
     from ase_mlseqm import cli, displaced
     from ase_mlseqm.engine import Engine
-    from ase_mlseqm.workflows import relax_checkpoint, ts_checkpoint
+    from ase_mlseqm.workflows import checkpoints
     left, run = int(sys.argv[1]), Engine.run
     def killed(self, molecules, *args, **keywords):
         global left
@@ -20,7 +20,7 @@ START = """
         return run(self, molecules, *args, **keywords)
     Engine.run = killed
     # checkpoints after every step
-    relax_checkpoint.CHECKPOINT_SECONDS = ts_checkpoint.CHECKPOINT_SECONDS = 0.0
+    checkpoints.SECONDS = 0.0
     displaced.FIRST, displaced.PART_SECONDS = 5e4, 0.0
 """
 COMMAND = "cli.main(sys.argv[2:])"

@@ -16,7 +16,7 @@ from ase.io import read
 from springs import SpringEngine, same
 
 from ase_mlseqm import MLSEQM, InputError, cli
-from ase_mlseqm.workflows import MDConfig, dynamics, md_log, read_h5md
+from ase_mlseqm.workflows import MDConfig, checkpoints, dynamics, read_h5md
 from ase_mlseqm.workflows.h5md import H5MD
 from ase_mlseqm.workflows.replicas import replicas
 
@@ -111,8 +111,8 @@ KILLED = """
 import os, sys
 from ase.calculators.emt import EMT
 from ase.cluster import Octahedron
-from ase_mlseqm.workflows import MDConfig, dynamics, h5md, md_log
-md_log.CHECKPOINT_SECONDS = 0.0
+from ase_mlseqm.workflows import MDConfig, checkpoints, dynamics, h5md
+checkpoints.SECONDS = 0.0
 resize = h5md._resize
 def kill_at_the_tenth_frame(file, size):
     resize(file, size)
@@ -158,7 +158,7 @@ def test_frames_behind_the_checkpoint_are_cut_off(tmp_path):
 
 
 def test_replicas(tmp_path, monkeypatch):
-    monkeypatch.setattr(md_log, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     water = molecule("H2O")
     config = MDConfig(steps=8, interval=2, format="h5md")
     stems = [tmp_path / "a", tmp_path / "b"]

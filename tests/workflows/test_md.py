@@ -20,7 +20,15 @@ from springs import SpringEngine, Springs, same
 
 from ase_mlseqm import MLSEQM, Engine, InputError, cli
 from ase_mlseqm.options import field_docs
-from ase_mlseqm.workflows import Interrupted, MDConfig, dynamics, md_log, read_h5md, trajectory
+from ase_mlseqm.workflows import (
+    Interrupted,
+    MDConfig,
+    checkpoints,
+    dynamics,
+    md_log,
+    read_h5md,
+    trajectory,
+)
 from ase_mlseqm.workflows.extrapolation import DensityHistory, weights
 from ase_mlseqm.workflows.md_config import ENSEMBLES, set_velocities
 from ase_mlseqm.workflows.md_figures import plot_energies
@@ -31,7 +39,7 @@ COLD = MDConfig(temperature=300.0, steps=40)
 
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
 def test_restart_equals_an_uninterrupted_run(ensemble, tmp_path, monkeypatch):
-    monkeypatch.setattr(md_log, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     atoms = molecule("H2O")
 
     def run(steps, stem=None):
@@ -56,7 +64,7 @@ def test_restart_equals_an_uninterrupted_run(ensemble, tmp_path, monkeypatch):
 
 def test_a_run_leaves_the_files_of_another_one_alone(grid, tmp_path, monkeypatch):
     """As when the same job was submitted twice."""
-    monkeypatch.setattr(md_log, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     whole = dynamics(grid, Springs(grid.positions), COLD, stem=tmp_path / "whole")
     found = []
 
@@ -75,8 +83,8 @@ def test_checkpoints_of_many_replicas_take_little_of_the_time(grid, tmp_path, mo
     """On a disk where one takes half a second; a step takes one."""
     now = {"computing": 0.0, "writing": 0.0}
     clock = types.SimpleNamespace(monotonic=lambda: sum(now.values()))
-    monkeypatch.setattr(md_log, "time", clock)
-    run, write = SpringEngine.run, md_log.write_whole
+    monkeypatch.setattr(checkpoints, "time", clock)
+    run, write = SpringEngine.run, checkpoints.write_whole
 
     def computed(self, *args, **keywords):
         now["computing"] += 1.0
@@ -87,7 +95,7 @@ def test_checkpoints_of_many_replicas_take_little_of_the_time(grid, tmp_path, mo
         write(*args)
 
     monkeypatch.setattr(SpringEngine, "run", computed)
-    monkeypatch.setattr(md_log, "write_whole", written)
+    monkeypatch.setattr(checkpoints, "write_whole", written)
     config = MDConfig(steps=800, interval=400)
     stems = [tmp_path / f"{k}" for k in range(10)]
     for result in replicas([grid] * 10, SpringEngine(grid.positions), config, stems=stems):
@@ -101,8 +109,8 @@ import os, sys
 sys.path.insert(0, sys.argv[2])
 from ase.calculators.emt import EMT
 from ase.cluster import Octahedron
-from ase_mlseqm.workflows import MDConfig, dynamics, md_log, read_h5md, trajectory
-md_log.CHECKPOINT_SECONDS = 0.0
+from ase_mlseqm.workflows import MDConfig, checkpoints, dynamics, read_h5md, trajectory
+checkpoints.SECONDS = 0.0
 def callback(step, *rest):
     if step == 23:
         with open(sys.argv[1] + "_md.csv", "a") as file:
@@ -133,9 +141,9 @@ KILLED_REPLICAS = """
 import os, sys
 from ase.build import molecule
 from ase_mlseqm import Engine
-from ase_mlseqm.workflows import MDConfig, md_log
+from ase_mlseqm.workflows import MDConfig, checkpoints, md_log
 from ase_mlseqm.workflows.replicas import replicas
-md_log.CHECKPOINT_SECONDS = 0.0
+checkpoints.SECONDS = 0.0
 config = MDConfig(ensemble="langevin", steps=20)
 checkpoint, calls = md_log.Log.checkpoint, []
 def kill_between_two_replicas(*args, **keywords):
@@ -180,7 +188,7 @@ def test_interrupted_while_it_writes(grid, tmp_path, monkeypatch, place, file_fo
     """Half of what it was about to write is there: no line and no frame is missing or doubled."""
     if file_format == "h5md":
         pytest.importorskip("h5py")
-    monkeypatch.setattr(md_log, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     kind = type(trajectory.trajectory(tmp_path / f"a.{file_format}"))
     config = dataclasses.replace(COLD, interval=1, format=file_format)
     short, stem = dataclasses.replace(config, steps=3), tmp_path / "a"

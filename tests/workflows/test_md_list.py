@@ -14,7 +14,7 @@ from ase.io import read
 from springs import Springs, same
 
 from ase_mlseqm import MLSEQM, Engine, InputError, cli
-from ase_mlseqm.workflows import Interrupted, MDConfig, dynamics, md_log
+from ase_mlseqm.workflows import Interrupted, MDConfig, checkpoints, dynamics
 from ase_mlseqm.workflows.md_config import ENSEMBLES, End
 from ase_mlseqm.workflows.side_by_side import side_by_side
 
@@ -140,7 +140,7 @@ def test_tblite():
 
 def test_interrupted_list_goes_on(tmp_path, monkeypatch):
     """Ctrl-C leaves checkpoints of the last step of all, however short the time since the last."""
-    monkeypatch.setattr(md_log, "CHECKPOINT_SECONDS", 1e6)
+    monkeypatch.setattr(checkpoints, "SECONDS", 1e6)
     config, stems = MDConfig(steps=12), [tmp_path / name for name in NAMES]
     run, calls = Engine.run, []
 

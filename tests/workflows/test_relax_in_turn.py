@@ -15,7 +15,7 @@ from springs import Stopping
 
 from ase_mlseqm import cli
 from ase_mlseqm.engine import Engine
-from ase_mlseqm.workflows import Interrupted, RelaxConfig, relax, relax_checkpoint
+from ase_mlseqm.workflows import Interrupted, RelaxConfig, checkpoints, relax
 from ase_mlseqm.workflows.relax import OPTIMIZERS
 
 COPPER = Atoms("Cu3", [(0, 0, 0), (2.9, 0, 0), (0.5, 2.7, 0)])
@@ -24,7 +24,7 @@ COPPER = Atoms("Cu3", [(0, 0, 0), (2.9, 0, 0), (0.5, 2.7, 0)])
 @pytest.fixture
 def every_step(monkeypatch):
     """Checkpoints after every step."""
-    monkeypatch.setattr(relax_checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
 
 
 @pytest.fixture

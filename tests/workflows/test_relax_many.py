@@ -14,7 +14,7 @@ from helpers import Broken
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.workflows import Interrupted, relax_checkpoint
+from ase_mlseqm.workflows import Interrupted, checkpoints
 from ase_mlseqm.workflows.relax import RelaxConfig
 from ase_mlseqm.workflows.relax_checkpoint import Checkpoint
 from ase_mlseqm.workflows.relax_many import InterruptedMany, relax_many
@@ -162,7 +162,7 @@ def test_checkpoint(tmp_path, monkeypatch):
     systems[1].set_constraint(FixAtoms([0]))
     config = RelaxConfig(fmax=0.003, optimizer="FIRE")
     whole = relax_many(systems, calc, config)
-    monkeypatch.setattr(relax_checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
 
     def stop(number, active):
         if number == 30:

@@ -12,7 +12,7 @@ from springs import Springs
 
 from ase_mlseqm import cli
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.workflows import relax_checkpoint
+from ase_mlseqm.workflows import checkpoints
 from ase_mlseqm.workflows.interrupted import Interrupted
 from ase_mlseqm.workflows.journal import Journal
 from ase_mlseqm.workflows.md import dynamics
@@ -65,7 +65,7 @@ def test_checkpoint_of_relaxations_that_was_cut_off(tmp_path):
 
 def test_trajectory_of_a_relaxation_that_goes_on(tmp_path, monkeypatch):
     """Steps are not made once more because the file that is to have them was damaged."""
-    monkeypatch.setattr(relax_checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     file, steps = tmp_path / "c.extxyz", tmp_path / "steps.traj"
     stopped(file, 4, trajectory=steps)
     kept, content = file.read_bytes(), cut(steps)
