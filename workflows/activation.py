@@ -17,8 +17,8 @@ from scipy.sparse.csgraph import connected_components
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.units import PLANCK
 
+from .geometry import bonds
 from .thermochemistry import ThermoConfig, ThermoResult, ideal_gas
-from .ts_ends import bonds
 from .vibrations_config import VibrationsResult
 
 COUNTED_TWICE = (

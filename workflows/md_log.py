@@ -16,6 +16,7 @@ from ase_mlseqm.errors import InputError
 from ase_mlseqm.wholefile import OneWriter, named_errors
 
 from .checkpoints import Pace, read_arrays, write_arrays
+from .geometry import widest_gap
 from .trajectory import Trajectory, trajectory, write_last
 
 COLUMNS = (
@@ -26,25 +27,6 @@ COLUMNS = (
 
 StepCallback = Callable[[int, float, float], None]
 """Called with step, temperature (K) and total energy (eV)."""
-
-
-def widest_gap(positions: np.ndarray) -> float:
-    """Smallest length, Angstrom, such that steps no longer than it connect all atoms.
-
-    The longest edge of the minimum spanning tree: it grows as soon as an atom or a fragment leaves.
-    By Prim, Bell Syst. Tech. J. 36 (1957) 1389, which for a molecule takes a tenth of the time of
-    scipy's function: with many replicas that counts.
-    """
-    squares = ((positions[:, None] - positions) ** 2).sum(-1)
-    widest, outside = 0.0, np.zeros(len(positions))
-    outside[:1] = np.inf
-    reach = squares[0].copy() if len(positions) else np.empty(0)
-    for _ in range(len(positions) - 1):
-        nearest = int((reach + outside).argmin())
-        widest = max(widest, float(reach[nearest]))
-        outside[nearest] = np.inf
-        np.minimum(reach, squares[nearest], out=reach)
-    return widest**0.5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,9 +14,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.mep import NEB
 
+from .geometry import align
 from .many import Many
 from .neb_config import NEBConfig
-from .neb_path import align, free
+from .neb_path import free
 
 
 class Band(NEB):

@@ -12,7 +12,7 @@ from ase.utils.forcecurve import ForceFit, fit_images
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import check_types, choose, require_not_negative, require_positive
 
-from .md_log import widest_gap
+from .geometry import widest_gap
 
 OPTIMIZERS = ("BFGS", "LBFGS", "FIRE")
 APART = 5.0

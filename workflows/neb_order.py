@@ -13,8 +13,7 @@ import numpy as np
 from ase import Atoms
 from scipy.optimize import linear_sum_assignment
 
-from .neb_path import align
-from .ts_ends import bonds, distance
+from .geometry import align, bonds, distance
 
 MUCH = 0.4
 """Part of the distance between the ends; where another order leaves less it is the better one."""

@@ -17,6 +17,7 @@ from ase_mlseqm.errors import InputError
 
 from .constraints import check_equal, check_way
 from .foreign import foreign_errors
+from .geometry import align
 from .md_config import has_field
 from .neb_config import NEBConfig
 from .relax import RelaxConfig
@@ -33,27 +34,6 @@ ISOTOPES = 1e-3
 """Share of a mass by which it may differ: those of one element in files do."""
 CLASH = 0.7
 """Angstrom; two atoms that are closer are one through the other."""
-
-
-def align(atoms: Atoms, target: Atoms) -> np.ndarray:
-    """Move and turn ``atoms`` onto ``target`` (Kabsch, Acta Cryst. A 32 (1976) 922).
-
-    Where several turns are as good, as about the axis of a linear molecule, the smallest is taken:
-    otherwise the images next to it would spin at random from step to step.
-
-    Returns
-    -------
-    (3, 3) array
-        The turn R: vectors (A, 3) of the atoms become ``vectors @ R``.
-    """
-    centre = target.positions.mean(0)
-    here, there = atoms.positions - atoms.positions.mean(0), target.positions - centre
-    product = here.T @ there
-    u, _, vt = np.linalg.svd(product + 1e-6 * np.linalg.norm(product) * np.eye(3))
-    proper = np.diag([1.0, 1.0, np.linalg.det(u @ vt)])
-    turn = u @ proper @ vt
-    atoms.positions = here @ turn + centre
-    return turn
 
 
 def free(atoms: Atoms, calc: BaseCalculator) -> bool:

@@ -16,6 +16,7 @@ from ase_mlseqm.errors import InputError
 from .activation import Activation, activation
 from .computed import largest_force
 from .foreign import require_calculator
+from .geometry import bonds, distance
 from .irc import irc
 from .many import Many
 from .several import Failure, forget, structure
@@ -23,7 +24,7 @@ from .side_by_side import each
 from .states import stated
 from .ts_checkpoint import Checkpoint
 from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult
-from .ts_ends import assigned, bonds, distance
+from .ts_ends import assigned
 from .ts_minima import ends_with_energies, minima_of
 from .ts_refine import chosen_refiner, refine
 from .vibrations import VibrationsResult, harmonic

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
 
-from ase_mlseqm.unwrap import BOND
-
-from .neb_path import align
+from .geometry import bonds, distance
 
 if TYPE_CHECKING:
     from .ts_config import Minimum
@@ -19,21 +15,6 @@ SAME = 0.005
 """eV; minima with equal bonds that are closer are one, whose like atoms may have changed places."""
 OTHER = 0.2
 """eV; minima with equal bonds that are further apart are no conformers of each other."""
-
-
-def bonds(atoms: Atoms) -> set[tuple[int, int]]:
-    """Pairs of bonded atoms by distance, the smaller number first."""
-    radii = covalent_radii[atoms.numbers]
-    distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
-    first, second = np.nonzero(np.triu(distances < BOND * (radii[:, None] + radii), 1))
-    return set(zip(first.tolist(), second.tolist(), strict=True))
-
-
-def distance(atoms: Atoms, other: Atoms) -> float:
-    """Root-mean-square distance of aligned structures, Angstrom."""
-    moved = atoms.copy()
-    align(moved, other)
-    return float(np.sqrt(((moved.positions - other.positions) ** 2).sum(1).mean()))
 
 
 def assigned(

@@ -10,12 +10,12 @@ from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from .computed import frozen
+from .geometry import bonds
 from .relax import RelaxConfig
 from .relax_many import relax_many
 from .several import forget
 from .ts_checkpoint import Checkpoint
 from .ts_config import IMAGINARY, Minimum, TSConfig
-from .ts_ends import bonds
 from .vibrations import VibrationsConfig, VibrationsResult, harmonic, vibrations
 
 FOLLOWED = VibrationsConfig(fmax=1e-3, follow=3)

@@ -14,7 +14,7 @@ from springs import SpringEngine, Springs, same
 
 from ase_mlseqm import MLSEQM, cli
 from ase_mlseqm.workflows import MDConfig, dynamics
-from ase_mlseqm.workflows.md_log import widest_gap
+from ase_mlseqm.workflows.geometry import widest_gap
 from ase_mlseqm.workflows.replicas import replicas
 
 COLD = MDConfig(temperature=300.0, steps=40)

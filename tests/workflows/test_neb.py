@@ -21,16 +21,16 @@ from reactions import hop, inversion, isomerisation, rotation, torsion
 from scipy.optimize import minimize
 
 from ase_mlseqm import MLSEQM, InputError, evaluate
+from ase_mlseqm.workflows.geometry import align, distance
 from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.neb import NEBConfig, first_path, neb
 from ase_mlseqm.workflows.neb_band import Band, spring_constants
 from ase_mlseqm.workflows.neb_optimizer import BandBFGS
 from ase_mlseqm.workflows.neb_order import nearest_order, warn_of_order
-from ase_mlseqm.workflows.neb_path import align, free
+from ase_mlseqm.workflows.neb_path import free
 from ase_mlseqm.workflows.reaction_figures import plot_profile
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.relax_many import relax_many
-from ase_mlseqm.workflows.ts_ends import distance
 
 
 def pm3(**options):

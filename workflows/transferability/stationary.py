@@ -12,10 +12,11 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm.errors import InputError
 
 from ..computed import largest_force
+from ..geometry import bonds, distance
 from ..neb import NEBConfig, neb
 from ..relax import RelaxConfig, relax
 from ..several import forget
-from ..ts import TSConfig, TSResult, bonds, distance, ts
+from ..ts import TSConfig, TSResult, ts
 from ..vibrations import VibrationsConfig, vibrations
 from .config import TransferabilityConfig
 
