@@ -16,6 +16,7 @@ from ase_mlseqm.pymatgen_io import as_atoms
 
 from .displacements import Displaced, Progress, default_step, displaced
 from .foreign import require_calculator
+from .isotopes import element_masses
 from .journal import Journal
 from .several import Failure, attempt
 
@@ -88,10 +89,8 @@ def _own_hessian(atoms: Atoms, calc: BaseCalculator) -> HessianResult:
 def _moving_centre(atoms: Atoms, calc: MLSEQM, step: float) -> np.ndarray:
     """What makes dipoles (3A, 2, 3) about the centre of mass those about a fixed point, e Angstrom:
     the centre moves with an atom."""
-    from ase_mlseqm.nddo.parameters import elements
-
     given = calc.parameters
     charge = molecule_from_atoms(atoms, given["charge"], given["multiplicity"]).charge
-    masses = elements("cpu").mass.numpy()[atoms.numbers]
+    masses = element_masses(atoms)
     moved = step * charge * np.kron(masses[:, None] / masses.sum(), np.eye(3))
     return np.stack([moved, -moved], 1)

@@ -20,6 +20,13 @@ def check_masses(atoms: Atoms) -> None:
         )
 
 
+def element_masses(atoms: Atoms) -> np.ndarray:
+    """Masses (A,), u, of the elements: dipoles of ions are about their centre in results."""
+    from ase_mlseqm.nddo.parameters import elements  # torch comes with it
+
+    return elements("cpu").mass.numpy()[atoms.numbers]
+
+
 def isotope_masses(atoms: Atoms, isotopes: tuple[str, ...]) -> np.ndarray:
     """Masses (A,), u, those of ``atoms`` with the given changes (see VibrationsConfig)."""
     masses = atoms.get_masses()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -34,10 +34,14 @@ from .md_config import (
     set_velocities,
 )
 from .md_integrators import conserved, integrator, set_thermostat, thermostat
-from .md_log import Files, Log, StepCallback, dipole_about_center_of_mass, row, snapshot
+from .md_log import Files, Log
+from .md_step import Row, dipole_about_center_of_mass, snapshot
 from .several import Failure, attempt, forget, structure
 from .side_by_side import each
 from .states import stated
+
+StepCallback = Callable[[int, float, float], None]
+"""Called with step, temperature (K) and total energy (eV)."""
 
 
 @overload
@@ -181,7 +185,7 @@ class _Simulation:
             self.rng.bit_generator.state = saved["rng"]
             if self.history is not None:
                 self.history.densities = list(saved["densities"])
-        dyn = integrator(self.atoms, self.config, self.rng)
+        dyn = integrator(self.atoms, self.config, self.freedom, self.rng)
         if saved is not None:
             dyn.nsteps = saved["step"]
             set_thermostat(dyn, saved["thermostat"])
@@ -256,14 +260,15 @@ class _Simulation:
             "densities": np.array(earlier),
         }
         if new:
-            values = row(time_fs, atoms, potential, self.freedom, conserved(dyn, potential), dipole)
-            self.log.add(step, values, last)
+            kept = conserved(dyn, potential)
+            row = Row.of(atoms, step, time_fs, potential, self.freedom, kept, dipole)
+            self.log.add(row, last)
         self.last, self.state = last, state
         self.log.checkpoint(state)
-        _, total, _, _, temperature, _, gap = self.log.rows[-1][1:8]
+        row = self.log.rows[-1]
         if new and self.callback is not None:
-            self.callback(step, temperature, total)
-        return self.config.bounds(self.freedom).broken(temperature, gap)
+            self.callback(step, row.temperature_K, row.total_eV)
+        return self.config.bounds(self.freedom).broken(row.temperature_K, row.widest_gap_A)
 
 
 def _identity(calc: BaseCalculator) -> dict[str, Any]:

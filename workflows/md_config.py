@@ -18,7 +18,8 @@ from ase_mlseqm.results import SinglePoint
 from ase_mlseqm.summary import jsonable
 
 from .constraints import removed_degrees
-from .md_log import Bounds, Files
+from .md_log import Files
+from .md_step import Bounds
 from .trajectory import FORMATS
 
 ENSEMBLES = ("nve", "langevin", "bussi", "nose-hoover")

@@ -14,12 +14,13 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_mlseqm.errors import InputError
 
-from .md_config import MDConfig, degrees_of_freedom, has_field
+from .md_config import MDConfig
 
 
-def integrator(atoms: Atoms, config: MDConfig, rng: np.random.Generator) -> MolecularDynamics:
-    """ASE's integrator of an ensemble; thermostats know whether the molecule rotates."""
-    freedom = degrees_of_freedom(atoms, config, has_field(atoms.calc))
+def integrator(
+    atoms: Atoms, config: MDConfig, freedom: int, rng: np.random.Generator
+) -> MolecularDynamics:
+    """ASE's integrator of an ensemble; thermostats know how many degrees of ``freedom`` move."""
     time = config.coupling_time * units.fs
     if config.ensemble == "nve":
         return VelocityVerlet(atoms, config.dt)

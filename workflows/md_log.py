@@ -1,50 +1,21 @@
-"""Files of a trajectory, from which a run that was cut off goes on, and the bounds it must keep."""
+"""Files of a trajectory, from which a run that was cut off goes on."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms, units
-from ase.calculators.singlepoint import SinglePointCalculator
+from ase import Atoms
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.wholefile import OneWriter, named_errors
 
 from .checkpoints import Pace, read_arrays, write_arrays
-from .geometry import widest_gap
+from .md_step import Row
 from .trajectory import Trajectory, trajectory, write_last
-
-COLUMNS = (
-    *("step", "time_fs", "total_eV", "potential_eV", "kinetic_eV", "temperature_K"),
-    *("conserved_eV", "widest_gap_A", "dipole_x_eA", "dipole_y_eA", "dipole_z_eA"),
-)
-"""Of the table; a quantity that does not exist is nan."""
-
-StepCallback = Callable[[int, float, float], None]
-"""Called with step, temperature (K) and total energy (eV)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Bounds:
-    """What a trajectory must not exceed: temperature (K) and widest gap (Angstrom)."""
-
-    temperature: float
-    gap: float
-
-    def broken(self, temperature: float, gap: float) -> str | None:
-        """One sentence on what is out of bounds, if something is."""
-        if not np.isfinite(temperature):
-            return "the velocities are not finite numbers"
-        if temperature > self.temperature:
-            return f"too hot: {temperature:.0f} K, allowed are {self.temperature:.0f} K"
-        if gap > self.gap:
-            return f"flown apart: a gap of {gap:.2f} Angstrom, allowed are {self.gap:g} Angstrom"
-        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +73,7 @@ class Log:
         self, files: Files | None, identity: dict[str, Any], interval: int, in_turn: int = 1
     ) -> None:
         self.files, self.identity, self.interval = files, identity, interval
-        self.rows: list[tuple[float, ...]] = []
+        self.rows: list[Row] = []
         self._trajectory = None if files is None else files.trajectory
         self._frames: list[Atoms] = []
         self._saved, self._sizes = 0, [0, 0]  # rows in the checkpoint, and sizes of the files
@@ -138,19 +109,7 @@ class Log:
         try:
             changed = [k for k, v in self.identity.items() if about["identity"].get(k) != v]
             if not changed:
-                for file, size, least in zip(
-                    (table, frames),
-                    (table.stat().st_size, self._trajectory.size()),
-                    about["sizes"],
-                    strict=True,
-                ):
-                    if size < least:
-                        raise ValueError(f"{file.name} is shorter than it was")
-                self._cut(about["sizes"])
-                lines = table.read_text().splitlines()[1:]
-                self.rows = [tuple(float(word) for word in line.split(",")) for line in lines]
-                if any(len(row) != len(COLUMNS) for row in self.rows):
-                    raise ValueError(f"{table.name} has lines of other lengths")
+                self._take(about["sizes"])
         except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
             raise InputError(f"{path} cannot be continued ({error}): {anew}") from None
         if changed:
@@ -161,6 +120,20 @@ class Log:
         self._saved, self._sizes = len(self.rows), about["sizes"]
         return state | about["state"]
 
+    def _take(self, sizes: list[int]) -> None:
+        """Cut off what came after the checkpoint, and read what is left of the table."""
+        assert self.files is not None and self._trajectory is not None
+        table, frames = self.files.table, self.files.frames
+        found = (table.stat().st_size, self._trajectory.size())
+        for file, size, least in zip((table, frames), found, sizes, strict=True):
+            if size < least:
+                raise ValueError(f"{file.name} is shorter than it was")
+        self._cut(sizes)
+        rows = [list(map(float, line.split(","))) for line in table.read_text().splitlines()[1:]]
+        if any(len(row) != len(Row._fields) for row in rows):
+            raise ValueError(f"{table.name} has lines of other lengths")
+        self.rows = list(map(Row._make, rows))
+
     def _cut(self, sizes: list[int]) -> None:
         """Remove what the table and the frames have beyond these sizes."""
         assert self.files is not None and self._trajectory is not None
@@ -168,10 +141,10 @@ class Log:
             os.truncate(self.files.table, sizes[0])
         self._trajectory.cut(sizes[1])
 
-    def add(self, step: int, row: tuple[float, ...], atoms: Atoms) -> None:
-        """One step; ``row`` holds the columns behind the step, ``atoms`` its results."""
-        self.rows.append((float(step), *row))
-        if self.files is not None and step % self.interval == 0:
+    def add(self, row: Row, atoms: Atoms) -> None:
+        """One step; ``atoms`` hold its results."""
+        self.rows.append(row)
+        if self.files is not None and row.step % self.interval == 0:
             self._frames.append(atoms)
 
     def checkpoint(self, state: dict[str, Any], force: bool = False) -> None:
@@ -185,7 +158,7 @@ class Log:
         InputError
             When another process has written the same files meanwhile, which stay as they are.
         """
-        while self.rows and self.rows[-1][0] > state["step"]:
+        while self.rows and self.rows[-1].step > state["step"]:
             self.rows.pop()  # Ctrl-C came before the state that belongs to it
         if self.files is None or self._trajectory is None or self._mine is None:
             return
@@ -200,8 +173,8 @@ class Log:
             self._keep({"begun": True})
         self._cut(self._sizes)
         with named_errors(self.files.table), self.files.table.open("a") as file:
-            file.write("" if self._sizes[0] else ",".join(COLUMNS) + "\n")
-            file.writelines(map(_line, self.rows[self._saved :]))
+            file.write("" if self._sizes[0] else ",".join(Row._fields) + "\n")
+            file.writelines(row.line() for row in self.rows[self._saved :])
         frames = [atoms for atoms in self._frames if atoms.info["step"] <= state["step"]]
         if frames:
             self._trajectory.append(frames)
@@ -230,8 +203,8 @@ class Log:
 
     def table(self) -> dict[str, np.ndarray]:
         """The columns by name."""
-        values = np.array(self.rows).reshape(-1, len(COLUMNS))
-        return dict(zip(COLUMNS, values.T.copy(), strict=True))
+        values = np.array(self.rows).reshape(-1, len(Row._fields))
+        return dict(zip(Row._fields, values.T.copy(), strict=True))
 
 
 def _checkpoint(path: Path, anew: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -242,53 +215,3 @@ def _checkpoint(path: Path, anew: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
     except Exception:
         raise InputError(f"{path} is damaged: {anew}") from None
-
-
-def _line(row: tuple[float, ...]) -> str:
-    return ",".join((f"{row[0]:.0f}", *(repr(float(value)) for value in row[1:]))) + "\n"
-
-
-def snapshot(atoms: Atoms, step: int, time_fs: float, **results: Any) -> Atoms:
-    """Copy of ``atoms`` for a file, with its results, step and time (fs)."""
-    copy = atoms.copy()
-    copy.info |= {"step": step, "time_fs": time_fs}
-    copy.calc = SinglePointCalculator(copy, **{k: v for k, v in results.items() if v is not None})
-    return copy
-
-
-def dipole_about_center_of_mass(
-    dipole: np.ndarray | None, charge: int, atoms: Atoms
-) -> np.ndarray | None:
-    """The dipole moment of an ion, e*Angstrom, about the centre of the masses that move.
-
-    Results have it about that of the elements' masses, which isotopes turn about the other one.
-    """
-    if dipole is None or not charge or "masses" not in atoms.arrays:
-        return dipole
-    import torch
-
-    from ase_mlseqm.nddo.parameters import elements
-
-    mass = elements(torch.device("cpu")).mass[torch.as_tensor(atoms.numbers)].numpy()
-    center = mass @ atoms.positions / mass.sum()
-    return dipole + charge * (center - atoms.get_center_of_mass())
-
-
-def row(
-    time_fs: float,
-    atoms: Atoms,
-    potential: float,
-    freedom: int,
-    conserved: float | None,
-    dipole: np.ndarray | None,
-) -> tuple[float, ...]:
-    """The columns of the table behind the step; ``freedom`` is the number of moving degrees."""
-    kinetic = float(atoms.get_kinetic_energy())
-    temperature = 2.0 * kinetic / (freedom * units.kB) if freedom else 0.0
-    return (
-        *(time_fs, potential + kinetic, potential, kinetic, temperature),
-        potential + kinetic if conserved is None else conserved,
-        # a periodic cell is everywhere
-        np.nan if atoms.pbc.any() else widest_gap(atoms.positions),
-        *(np.full(3, np.nan) if dipole is None else dipole),
-    )

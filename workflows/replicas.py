@@ -19,7 +19,8 @@ from ase_mlseqm.results import SinglePoint
 from .extrapolation import DensityHistory
 from .isotopes import check_masses
 from .md_config import End, MDConfig, MDResult, degrees_of_freedom, is_on, set_velocities
-from .md_log import Files, Log, dipole_about_center_of_mass, row, snapshot
+from .md_log import Files, Log
+from .md_step import Row, dipole_about_center_of_mass, snapshot
 from .md_system import System
 from .several import structure
 
@@ -205,13 +206,14 @@ class _Replica:
             "densities": earlier,
         }
         if new:
-            values = row(time_fs, atoms, point.energy, self.freedom, None, dipole)
-            self.log.add(self.step, values, last)
+            row = Row.of(atoms, self.step, time_fs, point.energy, self.freedom, None, dipole)
+            self.log.add(row, last)
         self.last, self.state = last, state
         self.log.checkpoint(state)
         self.saved = None
-        self.temperature, gap = self.log.rows[-1][5], self.log.rows[-1][7]
-        reason = self.config.bounds(self.freedom).broken(self.temperature, gap)
+        row = self.log.rows[-1]
+        self.temperature = row.temperature_K
+        reason = self.config.bounds(self.freedom).broken(row.temperature_K, row.widest_gap_A)
         if reason is not None:
             self.end, self.message = End.STOPPED, f"stopped at step {self.step}, {reason}"
         elif self.step >= self.config.steps:

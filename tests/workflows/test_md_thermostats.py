@@ -65,7 +65,7 @@ def test_thermostats_are_canonical(network, ensemble, freedom):
 def test_a_thermostat_that_is_not_canonical_is_seen(network, monkeypatch):
     """Berendsen's holds the mean and quenches the fluctuations."""
 
-    def berendsen(atoms, config, rng):
+    def berendsen(atoms, config, freedom, rng):
         return NVTBerendsen(atoms, config.dt, config.temperature, config.coupling_time * units.fs)
 
     monkeypatch.setattr(md, "integrator", berendsen)
