@@ -9,7 +9,7 @@ from springs import Network, SpringEngine, Springs
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.workflows import MDConfig, dynamics, md
-from ase_mlseqm.workflows.md_config import degrees_of_freedom
+from ase_mlseqm.workflows.md_config import WHOLE, degrees_of_freedom, set_velocities
 from ase_mlseqm.workflows.replicas import replicas
 
 
@@ -179,4 +179,24 @@ def test_linear_molecules_go_on_as_they_would_have(tmp_path):
         atoms, calc, MDConfig(ensemble="bussi", steps=15, coupling_time=10.0), stem=tmp_path / "a"
     )
     resumed = dynamics(atoms, calc, config, stem=tmp_path / "a")
+    np.testing.assert_array_equal(resumed.table["total_eV"], whole.table["total_eV"])
+
+
+def test_molecules_that_hardly_fly_go_on_as_they_would_have(tmp_path):
+    """How many degrees move is what it was in the beginning, though the share of the motion as a
+    whole, which is just enough there, is too small later."""
+    atoms = molecule("H2O")
+    set_velocities(atoms, MDConfig(temperature=100.0), np.random.default_rng(2))
+    momenta, masses = atoms.get_momenta(), atoms.get_masses()[:, None]
+    most = np.linalg.norm(momenta, axis=1).sum()
+    atoms.set_momenta(momenta + [0.0, 0.0, 1.05 * WHOLE * most] * masses / masses.sum())
+
+    def run(steps, stem=None):
+        config = MDConfig(ensemble="bussi", steps=steps, keep_velocities=True, coupling_time=5.0)
+        return dynamics(atoms, MLSEQM(method="PM3"), config, stem=stem)
+
+    whole, part = run(10), run(3, tmp_path / "a")
+    free = [degrees_of_freedom(a, whole.config) for a in (atoms, part.atoms)]
+    assert free == [9, 3]
+    resumed = run(10, tmp_path / "a")
     np.testing.assert_array_equal(resumed.table["total_eV"], whole.table["total_eV"])
