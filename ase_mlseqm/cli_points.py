@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from .workflows.relax import RelaxConfig
+from .workflows.relax_config import RelaxConfig
 
 if TYPE_CHECKING:
     from .runs import Run

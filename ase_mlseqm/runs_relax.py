@@ -29,7 +29,7 @@ from .results import SinglePoint
 from .runs import Run, progress_bar
 from .workflows.interrupted import Interrupted
 from .workflows.many import Many
-from .workflows.relax import RelaxConfig, RelaxResult
+from .workflows.relax_config import RelaxConfig, RelaxResult
 from .workflows.relax_figures import plot_convergence, plot_convergences
 from .workflows.relax_in_turn import InTurn
 from .workflows.relax_many import ONE_FORCE_A_STEP, InterruptedMany, relax_many

@@ -18,7 +18,7 @@ from PIL import Image
 from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import Interrupted, RelaxConfig, RelaxResult, relax
-from ase_mlseqm.workflows.relax import OPTIMIZERS
+from ase_mlseqm.workflows.relax_config import OPTIMIZERS
 from ase_mlseqm.workflows.relax_figures import plot_convergence, plot_convergences
 
 

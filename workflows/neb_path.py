@@ -20,7 +20,7 @@ from .foreign import foreign_errors
 from .geometry import align
 from .md_config import has_field
 from .neb_config import NEBConfig
-from .relax import RelaxConfig
+from .relax_config import RelaxConfig
 from .relax_many import relax_many
 from .several import forget
 from .states import state

@@ -25,7 +25,8 @@ from .journal import Journal
 from .md_config import has_field
 from .phonons_config import PhononsConfig, PhononsResult
 from .phonopy_cells import forward_moves, phonopy_object, require_phonopy, supercell
-from .relax import RelaxConfig, StepCallback
+from .relax_config import RelaxConfig
+from .relax_history import StepCallback
 from .settle import settled
 from .several import Failure, attempt, one_or_many, structure, together
 from .states import unusual

@@ -18,7 +18,8 @@ from ase_mlseqm.wholefile import NotWritten, OneWriter, write_whole_frames
 
 from .checkpoints import Pace
 from .fingerprint import fingerprint
-from .relax import RelaxConfig, _History
+from .relax_config import RelaxConfig
+from .relax_history import History
 
 KEY, STATE = "relax_key", "relax_state"
 """Names in ``info`` of the frames: which start a structure comes from, and how."""
@@ -76,7 +77,7 @@ class Checkpoint:
         known = {frame.info[KEY]: frame for frame in frames}
         return {k: known[key] for k, key in enumerate(self.keys) if key in known}
 
-    def write(self, histories: Sequence[_History], at_once: bool = False) -> None:
+    def write(self, histories: Sequence[History], at_once: bool = False) -> None:
         """Write what was reached, unless that was done only just now, or in any case.
 
         Raises
@@ -112,7 +113,7 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
 
 
-def _frame(key: str, history: _History) -> Atoms:
+def _frame(key: str, history: History) -> Atoms:
     frame = history.last.copy()
     frame.set_constraint()
     frame.calc = history.last.calc
@@ -120,7 +121,7 @@ def _frame(key: str, history: _History) -> Atoms:
     return frame
 
 
-def restore(history: _History, frame: Atoms) -> None:
+def restore(history: History, frame: Atoms) -> None:
     """Put a history, and its atoms, where the frame of a checkpoint says."""
     history.energies, history.max_forces = json.loads(frame.info[STATE])
     history.atoms.positions = frame.positions

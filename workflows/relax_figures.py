@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from ase_mlseqm.wholefile import write_whole_picture
 
 from .figures import BLUE, RED, new_figure, plain
-from .relax import RelaxResult
+from .relax_config import RelaxResult
 
 
 def plot_convergence(result: RelaxResult, path: str | Path, title: str = "") -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ase import Atoms, optimize
+from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, CalculatorError
 from ase.io import read
 from ase.io.trajectory import Trajectory, TrajectoryWriter
@@ -21,8 +21,9 @@ from ase_mlseqm.wholefile import NotWritten, named_errors, replacement
 from .constraints import impose, in_order
 from .foreign import foreign_errors, require_calculator
 from .interrupted import Interrupted
-from .relax import RelaxConfig, RelaxResult, StepCallback, _History
 from .relax_checkpoint import Checkpoint, restore
+from .relax_config import RelaxConfig, RelaxResult
+from .relax_history import History, StepCallback
 from .relax_lower import has_lower
 from .several import structure
 
@@ -61,7 +62,7 @@ class InTurn:
         self.lost: list[NotWritten] = []
         path = None if checkpoint is None else Path(checkpoint)
         self._checkpoint = Checkpoint(path, self.starts, calc, config)
-        self._histories = [_History(atoms.copy(), calc) for atoms in self.starts]
+        self._histories = [History(atoms.copy(), calc, config) for atoms in self.starts]
         for k, frame in self._checkpoint.read().items():
             restore(self._histories[k], frame)
 
@@ -78,7 +79,7 @@ class InTurn:
         if trajectory is not None:
             writer: Any = _continued(Path(trajectory), history.energies)
             if writer is None:
-                history = self._histories[k] = _History(self.starts[k].copy(), self.calc)
+                history = self._histories[k] = History(self.starts[k].copy(), self.calc, config)
             history.trajectory = _Frames(Path(trajectory), writer)
         history.callback = callback
         history.atoms.calc = self.calc
@@ -93,13 +94,12 @@ class InTurn:
                 with foreign_errors():
                     observe()
             while True:
-                if history.outcome(config) is None:
-                    kind = getattr(optimize, config.optimizer)
-                    optimizer = kind(history.atoms, logfile=None, maxstep=config.max_step_length)
+                if history.outcome() is None:
+                    optimizer = history.optimizer()
                     optimizer.attach(observe)
                     with foreign_errors():
                         optimizer.run(fmax=config.fmax, steps=config.max_steps - history.steps)
-                result = history.outcome(config) or history.given_up(config)
+                result = history.outcome() or history.given_up()
                 if not (result.converged and any(has_lower([result.atoms], self.calc))):
                     return result
                 self.calc.reset()  # the next SCF must not start from the density that was followed
@@ -107,11 +107,11 @@ class InTurn:
         except CalculatorError as error:
             if history.last is None:
                 raise
-            return history.stopped(config, error)
+            return history.stopped(error)
         except KeyboardInterrupt:
             if history.last is None:
                 raise
-            result = history.interrupted(config)
+            result = history.interrupted()
             raise Interrupted(result, result.message) from None
         finally:
             if history.trajectory is not None:

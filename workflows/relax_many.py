@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from ase import Atoms, optimize
+from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
+from ase.optimize.optimize import Optimizer
 
 from ase_mlseqm.errors import InputError
 
@@ -19,8 +21,9 @@ from .constraints import impose
 from .foreign import require_calculator
 from .interrupted import Interrupted
 from .many import Many
-from .relax import RelaxConfig, RelaxResult, _History
 from .relax_checkpoint import Checkpoint, restore
+from .relax_config import RelaxConfig, RelaxResult
+from .relax_history import History
 from .relax_lower import has_lower
 from .several import Failure, attempt, error_of, structure
 
@@ -29,21 +32,70 @@ Progress = Callable[[int, RelaxResult], None]
 ONE_FORCE_A_STEP = ("BFGS", "LBFGS", "FIRE")
 
 
-class _Relaxation:
-    """One molecule on its way."""
+class _Batch:
+    """Molecules on their way, by their places in the list.
 
-    def __init__(self, atoms: Atoms, calc: BaseCalculator, config: RelaxConfig) -> None:
-        self.atoms, self.config = atoms.copy(), config
-        impose(self.atoms)
-        self.history = _History(self.atoms, calc)
-        self.optimizer = None
+    Attributes
+    ----------
+    histories : dict of History
+    results : dict
+        Of those that are done.
+    """
 
-    def step(self) -> None:
-        """Move the atoms."""
-        if self.optimizer is None:
-            kind = getattr(optimize, self.config.optimizer)
-            self.optimizer = kind(self.atoms, logfile=None, maxstep=self.config.max_step_length)
-        self.optimizer.step()
+    def __init__(
+        self, histories: dict[int, History], config: RelaxConfig, many: Many, done: Progress | None
+    ) -> None:
+        self.histories, self.results = histories, {}
+        self._config, self._many, self._done = config, many, done
+        self._optimizers: dict[int, Optimizer] = {}
+
+    def finish(self, k: int, result: RelaxResult | Failure) -> None:
+        """This is how it ended."""
+        self.results[k] = result
+        if self._done is not None and isinstance(result, RelaxResult):
+            self._done(k, result)
+
+    def computed(self, places: list[int], anew: bool = False) -> list[int]:
+        """Compute structures; those that could be, the others are finished."""
+        errors = self._many.attempt([self.histories[k].atoms for k in places], places)
+        return [
+            k
+            for k, error in zip(places, errors, strict=True)
+            if self._good(k, error or error_of(self.histories[k], anew))
+        ]
+
+    def moved(self, places: list[int]) -> list[int]:
+        """Take a step; those that could be moved, the others are finished."""
+        return [k for k in places if self._good(k, error_of(self._step, k))]
+
+    def _step(self, k: int) -> None:
+        if k not in self._optimizers:
+            self._optimizers[k] = self.histories[k].optimizer()
+        self._optimizers[k].step()
+
+    def _good(self, k: int, error: Failure | None) -> bool:
+        """Whether there is no error; a molecule with one is finished."""
+        if error is not None:
+            history = self.histories[k]
+            self.finish(k, error if history.last is None else history.stopped(error))
+        return error is None
+
+    def still(self, places: list[int]) -> list[int]:
+        """Those that are not done; the others are finished, but for those that have a lower state,
+        which are computed anew."""
+        outcomes = {k: self.histories[k].outcome() for k in places}
+        ended = {k: found for k, found in outcomes.items() if found is not None}
+        converged = {k: found for k, found in ended.items() if found.converged}
+        lower = has_lower([found.atoms for found in converged.values()], self._many.calc)
+        again = [k for k, below in zip(converged, lower, strict=True) if below]
+        for k, found in ended.items():
+            if k not in again:
+                self.finish(k, found)
+        for k in again:
+            self._many.forget(k)
+            self._optimizers.pop(k, None)
+        going = [k for k in places if k not in ended]
+        return going + (self.still(self.computed(again, anew=True)) if again else [])
 
 
 def relax_many(
@@ -98,79 +150,48 @@ def relax_many(
             f"{', '.join(ONE_FORCE_A_STEP)} for many"
         )
     require_calculator(calc)
+
+    def begun(atoms: Atoms) -> History:
+        work = atoms.copy()
+        impose(work)
+        return History(work, calc, config)
+
     starts = attempt(structure, systems)
-    begun = attempt(lambda atoms: _Relaxation(atoms, calc, config), starts)
-    results: list[RelaxResult | Failure | None] = [
-        work if isinstance(work, Exception) else None for work in begun
-    ]
-    active = [k for k, result in enumerate(results) if result is None]
-    works = {k: begun[k] for k in active}
+    begins = attempt(begun, starts)
+    good = {k: one for k, one in enumerate(begins) if isinstance(one, History)}
+    batch = _Batch(good, config, many or Many(calc), done)
     path = None if checkpoint is None else Path(checkpoint)
-    many = many or Many(calc)
     # beside a file that stays are those of results, which a second run would write, too
-    kept = Checkpoint(path, [starts[k] for k in active], calc, config, one_writer=keep_checkpoint)
+    kept = Checkpoint(path, [starts[k] for k in good], calc, config, one_writer=keep_checkpoint)
+    histories = list(good.values())
     for place, frame in kept.read().items():
-        restore(works[active[place]].history, frame)
+        restore(histories[place], frame)
 
-    def finish(k: int, result: RelaxResult | Failure) -> None:
-        results[k] = result
-        if done is not None and isinstance(result, RelaxResult):
-            done(k, result)
-
-    def computed(places: list[int], anew: bool = False) -> list[int]:
-        """Compute structures; those that could be, the others are finished."""
-        errors = many.attempt([works[k].atoms for k in places], places)
-        return [
-            k
-            for k, error in zip(places, errors, strict=True)
-            if good(k, error or error_of(works[k].history, anew))
-        ]
-
-    def good(k: int, error: Failure | None) -> bool:
-        """Whether there is no error; a molecule with one is finished."""
-        if error is not None:
-            finish(k, _stopped(works[k], error))
-        return error is None
-
-    def still(places: list[int]) -> list[int]:
-        """Those that are not done; the others are finished, but for those that have a lower state,
-        which are computed anew."""
-        outcomes = {k: works[k].history.outcome(config) for k in places}
-        ended = {k: found for k, found in outcomes.items() if found is not None}
-        converged = {k: found for k, found in ended.items() if found.converged}
-        lower = has_lower([found.atoms for found in converged.values()], calc)
-        again = [k for k, below in zip(converged, lower, strict=True) if below]
-        for k, found in ended.items():
-            if k not in again:
-                finish(k, found)
-        for k in again:
-            many.forget(k)
-            works[k].optimizer = None
-        going = [k for k in places if k not in ended]
-        return going + (still(computed(again, anew=True)) if again else [])
+    def results() -> list[Any]:
+        return [one if k not in good else batch.results.get(k) for k, one in enumerate(begins)]
 
     try:
-        active = still(active)
+        active = batch.still(list(good))
         for number in range(config.max_steps + 1):
             if not active:
                 break
-            active = sorted(still(computed(active)))
-            kept.write([work.history for work in works.values()])
+            active = sorted(batch.still(batch.computed(active)))
+            kept.write(histories)
             if step is not None:
                 step(number, len(active))
-            active = [k for k in active if good(k, error_of(works[k].step))]
+            active = batch.moved(active)
         for k in active:  # constraints may leave a step without effect
-            finish(k, works[k].history.given_up(config))
+            batch.finish(k, good[k].given_up())
     except KeyboardInterrupt:
-        for k, result in enumerate(results):
-            if result is None and works[k].history.last is not None:
-                results[k] = works[k].history.interrupted(config)
-        raise InterruptedMany(results) from None
+        for k, history in good.items():
+            if k not in batch.results and history.last is not None:
+                batch.results[k] = history.interrupted()
+        raise InterruptedMany(results()) from None
     if keep_checkpoint:
-        kept.write([work.history for work in works.values()], at_once=True)
+        kept.write(histories, at_once=True)
     else:
         kept.remove()
-    return results  # type: ignore[return-value]
+    return results()
 
 
 class InterruptedMany(Interrupted):
@@ -180,7 +201,3 @@ class InterruptedMany(Interrupted):
     def results(self) -> list[RelaxResult | Failure | None]:
         """The same as ``result``."""
         return self.result
-
-
-def _stopped(work: _Relaxation, error: Failure) -> RelaxResult | Failure:
-    return error if work.history.last is None else work.history.stopped(work.config, error)

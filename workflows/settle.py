@@ -14,7 +14,8 @@ from ase_mlseqm import __version__
 
 from .fingerprint import fingerprint
 from .journal import Journal
-from .relax import RelaxConfig, RelaxResult, StepCallback
+from .relax_config import RelaxConfig, RelaxResult
+from .relax_history import StepCallback
 from .relax_in_turn import InTurn
 from .relax_many import relax_many
 from .several import attempt, together

@@ -11,7 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from .computed import frozen
 from .geometry import bonds
-from .relax import RelaxConfig
+from .relax_config import RelaxConfig
 from .relax_many import relax_many
 from .several import forget
 from .ts_checkpoint import Checkpoint

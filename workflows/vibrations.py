@@ -18,7 +18,8 @@ from .harmonic import free_molecule, harmonic, harmonic_many
 from .isotopes import isotope_masses, isotope_name
 from .journal import Journal
 from .raman import require_field
-from .relax import RelaxConfig, StepCallback
+from .relax_config import RelaxConfig
+from .relax_history import StepCallback
 from .settle import settled
 from .several import Failure, attempt, one_or_many, together
 from .states import unusual

@@ -16,7 +16,7 @@ from springs import Stopping
 from ase_mlseqm import cli
 from ase_mlseqm.engine import Engine
 from ase_mlseqm.workflows import Interrupted, RelaxConfig, checkpoints, relax
-from ase_mlseqm.workflows.relax import OPTIMIZERS
+from ase_mlseqm.workflows.relax_config import OPTIMIZERS
 
 COPPER = Atoms("Cu3", [(0, 0, 0), (2.9, 0, 0), (0.5, 2.7, 0)])
 

@@ -8,7 +8,8 @@ import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
 
-from ase_mlseqm.workflows.relax import OPTIMIZERS, RelaxConfig, relax
+from ase_mlseqm.workflows.relax import RelaxConfig, relax
+from ase_mlseqm.workflows.relax_config import OPTIMIZERS
 from ase_mlseqm.workflows.relax_many import ONE_FORCE_A_STEP, relax_many
 
 CLUSTERS = [
