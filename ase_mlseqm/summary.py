@@ -131,6 +131,13 @@ class RunSummary:
         return f"{sum(self.timings.values()):.1f} s. Wrote {written}"
 
 
+def fields_of(result: Any, *left_out: str) -> dict[str, Any]:
+    """Fields of a dataclass by their names, arrays as lists."""
+    names = [field.name for field in dataclasses.fields(result) if field.name not in left_out]
+    values = {name: getattr(result, name) for name in names}
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+
+
 def jsonable(value: Any) -> Any:
     """Plain lists, dictionaries and numbers; what is not finite becomes None, as in JSON."""
     if isinstance(value, np.ndarray | np.generic):

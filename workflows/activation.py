@@ -15,9 +15,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.summary import fields_of
 from ase_mlseqm.units import PLANCK
 
 from .geometry import bonds
+from .normal_modes import imaginary_text
 from .thermochemistry import ThermoConfig, ThermoResult, ideal_gas
 from .vibrations_config import VibrationsResult
 
@@ -73,11 +75,7 @@ class Activation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able dictionary, the rate constants included."""
-        out: dict[str, Any] = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            out[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
-        return out | {"rate_constants": self.rate_constants.tolist()}
+        return fields_of(self) | {"rate_constants": self.rate_constants.tolist()}
 
 
 def activation(
@@ -156,14 +154,14 @@ def activation(
 
 
 def _soft(found: VibrationsResult, name: str) -> list[str]:
-    listed = ", ".join(f"{-value:.1f}i" for value in found.soft)
+    listed = imaginary_text(found.soft)
     return [f"soft modes of the {name} ({listed} cm-1) are left out"] if listed else []
 
 
 def _doubts(end: VibrationsResult, name: str) -> list[str]:
     out = []
     if len(end.imaginary):
-        listed = ", ".join(f"{-value:.1f}i" for value in end.imaginary[:3])
+        listed = imaginary_text(end.imaginary[:3])
         out.append(
             f"the {name} is no minimum ({listed} cm-1): no thermal corrections from there; "
             "relax it further or displace it along that mode"

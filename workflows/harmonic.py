@@ -19,7 +19,7 @@ from .hessians import hessians
 from .isotopes import check_masses
 from .journal import Journal
 from .md_config import has_field
-from .normal_modes import infrared_intensities, normal_modes
+from .normal_modes import imaginary_text, infrared_intensities, normal_modes
 from .raman import Polarizability, polarizability, raman_activities, require_field
 from .several import Failure, attempt, structure, together
 from .side_by_side import listed, side_by_side
@@ -138,7 +138,7 @@ def _doubts(result: VibrationsResult, asymmetry: float = 0.0) -> list[str]:
         )
     count = len(result.imaginary)
     if count:
-        listed = ", ".join(f"{-value:.1f}i" for value in result.imaginary[:3])
+        listed = imaginary_text(result.imaginary[:3])
         more = ", ..." if count > 3 else ""
         out.append(
             f"{count} imaginary mode{'s' if count > 1 else ''} ({listed}{more} cm-1), so no "
@@ -146,9 +146,8 @@ def _doubts(result: VibrationsResult, asymmetry: float = 0.0) -> list[str]:
             "again (follow=1)"
         )
     if len(result.soft):
-        listed = ", ".join(f"{-value:.1f}i" for value in result.soft)
         out.append(
-            f"soft modes ({listed} cm-1) are within the noise: a smaller fmax says whether they "
-            "are imaginary"
+            f"soft modes ({imaginary_text(result.soft)} cm-1) are within the noise: a smaller fmax "
+            "says whether they are imaginary"
         )
     return out

@@ -106,6 +106,11 @@ def _wavenumbers(values: np.ndarray) -> np.ndarray:
     return np.sign(values) * WAVENUMBER * np.sqrt(np.abs(values))
 
 
+def imaginary_text(frequencies: np.ndarray) -> str:
+    """Imaginary frequencies, negative numbers, as in ``203.4i, 51.0i``."""
+    return ", ".join(f"{-value:.1f}i" for value in frequencies)
+
+
 def infrared_intensities(modes: NormalModes, dipole_derivatives: np.ndarray) -> np.ndarray:
     """Integrated molar absorption coefficients (V,), km/mol, in the double harmonic approximation.
 

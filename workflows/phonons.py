@@ -23,6 +23,7 @@ from .foreign import foreign_errors
 from .isotopes import check_masses
 from .journal import Journal
 from .md_config import has_field
+from .normal_modes import imaginary_text
 from .phonons_config import PhononsConfig, PhononsResult
 from .phonopy_cells import forward_moves, phonopy_object, require_phonopy, supercell
 from .relax_config import RelaxConfig
@@ -181,11 +182,11 @@ def _check(atoms: Atoms, config: PhononsConfig) -> None:
 
 def _doubts(result: PhononsResult) -> list[str]:
     out = not_stationary(result.max_force, result.config.fmax)
-    if len(result.imaginary):
-        listed = ", ".join(f"{-value:.1f}i" for value in result.imaginary[:3])
+    count = len(result.imaginary)
+    if count:
+        listed, more = imaginary_text(result.imaginary[:3]), ", ..." if count > 3 else ""
         out.append(
-            f"{len(result.imaginary)} imaginary at Gamma ({listed}"
-            f"{', ...' if len(result.imaginary) > 3 else ''} cm-1), so no minimum: relax further "
+            f"{count} imaginary at Gamma ({listed}{more} cm-1), so no minimum: relax further "
             "(a smaller fmax), or break the symmetry and relax again"
         )
     return out

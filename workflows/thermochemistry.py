@@ -14,6 +14,7 @@ from ase.thermochemistry import IdealGasThermo
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import require_positive
+from ase_mlseqm.summary import fields_of
 from ase_mlseqm.units import HBAR_SQUARED, MOMENT_OF_INERTIA
 
 from .several import Failure, attempt
@@ -111,11 +112,7 @@ class ThermoResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able dictionary, without the vibrations."""
-        out: dict[str, Any] = {}
-        for field in dataclasses.fields(self)[:-2]:
-            value = getattr(self, field.name)
-            out[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
-        return out | {
+        return fields_of(self, "vibrations", "config") | {
             "energy": self.vibrations.energy,
             "multiplicity": self.vibrations.multiplicity,
             "config": dataclasses.asdict(self.config),

@@ -11,6 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.options import check_types, require_not_negative, require_positive
+from ase_mlseqm.summary import fields_of
 
 from .computed import ComputedAtoms
 from .normal_modes import IMAGINARY
@@ -127,10 +128,6 @@ class VibrationsResult(ComputedAtoms):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able dictionary, of which :meth:`from_dict` makes the result again."""
-        out: dict[str, Any] = {}
-        for field in dataclasses.fields(self)[1:-1]:
-            value = getattr(self, field.name)
-            out[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
         results = self.atoms.calc.results
         return {
             "numbers": self.atoms.numbers.tolist(),
@@ -141,7 +138,7 @@ class VibrationsResult(ComputedAtoms):
             "max_force": self.max_force,
             "zero_point_energy": self.zero_point_energy,
             "n_imaginary": len(self.imaginary),
-            **out,
+            **fields_of(self, "atoms", "config"),
             "config": dataclasses.asdict(self.config),
         }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
+from ase_mlseqm.atoms import KEYS
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.training.dataset import Skipped
 
@@ -162,5 +163,5 @@ def _scan_atoms(atoms: Atoms, kind: str) -> tuple[int, ...]:
 def _same_series(atoms: Atoms, scanned: tuple[int, ...]) -> tuple[object, ...]:
     """What all frames of a series have in common."""
     info = atoms.info
-    state = tuple(str(info.get(name)) for name in ("relaxed", "charge", "multiplicity", "spin"))
+    state = tuple(str(info.get(name)) for name in ("relaxed", *KEYS))
     return (scanned, atoms.numbers.tobytes(), *state)
