@@ -16,14 +16,9 @@ from .runs_chunks import Workflow
 from .runs_frames import Account, each_frame
 from .runs_spectra import write_spectra
 from .units import EV_TO_KCAL
+from .workflows.isotopes import isotope_name
 from .workflows.thermochemistry import ThermoResult, ideal_gas
-from .workflows.vibrations import (
-    VibrationsConfig,
-    VibrationsResult,
-    isotope_name,
-    mode_frames,
-    vibrations,
-)
+from .workflows.vibrations import VibrationsConfig, VibrationsResult, mode_frames, vibrations
 
 UNITS = {
     "energy, heat_of_formation, zero_point_energy, enthalpies, gibbs_energies": "eV",

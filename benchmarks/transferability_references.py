@@ -39,8 +39,8 @@ from ase_mlseqm.labelling import Label, LabelSettings, label, prepare
 from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.training.readers import read as read_labels
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE
+from ase_mlseqm.workflows.harmonic import harmonic
 from ase_mlseqm.workflows.normal_modes import normal_modes, rigid_motions
-from ase_mlseqm.workflows.vibrations import harmonic
 
 OUT = Path(__file__).parent / "transferability"
 RESTRICTED = LabelSettings()

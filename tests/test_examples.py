@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ase.io import read
 
-from ase_mlseqm.workflows.ts import bonds
+from ase_mlseqm.workflows.geometry import bonds
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"

@@ -11,6 +11,7 @@ from ase.calculators.calculator import InputError as CalculatorInputError
 
 from ase_mlseqm import MLSEQM, InputError, evaluate
 from ase_mlseqm.pymatgen_io import as_atoms, to_molecule
+from ase_mlseqm.workflows.harmonic import harmonic
 from ase_mlseqm.workflows.hessians import second_derivatives
 from ase_mlseqm.workflows.md import MDConfig, dynamics
 from ase_mlseqm.workflows.neb import NEBConfig, neb
@@ -21,7 +22,7 @@ from ase_mlseqm.workflows.relax_many import relax_many
 from ase_mlseqm.workflows.replicas import replicas
 from ase_mlseqm.workflows.thermochemistry import ThermoConfig, thermochemistry
 from ase_mlseqm.workflows.ts import TSConfig, ts
-from ase_mlseqm.workflows.vibrations import VibrationsConfig, harmonic, vibrations
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
 core = pytest.importorskip("pymatgen.core")
 

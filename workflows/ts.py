@@ -13,10 +13,10 @@ from ase.calculators.calculator import BaseCalculator
 
 from ase_mlseqm.errors import InputError
 
-from .activation import Activation, activation
+from .activation import activation
 from .computed import largest_force
 from .foreign import require_calculator
-from .geometry import bonds, distance
+from .harmonic import harmonic
 from .irc import irc
 from .many import Many
 from .several import Failure, forget, structure
@@ -27,9 +27,9 @@ from .ts_config import IMAGINARY, Minimum, TSConfig, TSResult
 from .ts_ends import assigned
 from .ts_minima import ends_with_energies, minima_of
 from .ts_refine import chosen_refiner, refine
-from .vibrations import VibrationsResult, harmonic
+from .vibrations import VibrationsResult
 
-__all__ = ["Activation", "Minimum", "TSConfig", "TSResult", "bonds", "distance", "ts"]
+__all__ = ["TSConfig", "TSResult", "ts"]
 
 
 @overload

@@ -11,12 +11,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from .computed import frozen
 from .geometry import bonds
+from .harmonic import harmonic
 from .relax_config import RelaxConfig
 from .relax_many import relax_many
 from .several import forget
 from .ts_checkpoint import Checkpoint
 from .ts_config import IMAGINARY, Minimum, TSConfig
-from .vibrations import VibrationsConfig, VibrationsResult, harmonic, vibrations
+from .vibrations import VibrationsConfig, VibrationsResult, vibrations
 
 FOLLOWED = VibrationsConfig(fmax=1e-3, follow=3)
 """How a foot that is a saddle point itself is left along its first mode: beside it forces are as

@@ -14,8 +14,8 @@ from ase.calculators.calculator import BaseCalculator
 from .computed import Computed, computed
 from .displacements import Progress
 from .foreign import foreign_errors
-from .harmonic import free_molecule, harmonic, harmonic_many
-from .isotopes import isotope_masses, isotope_name
+from .harmonic import free_molecule, harmonic_many
+from .isotopes import isotope_masses
 from .journal import Journal
 from .raman import require_field
 from .relax_config import RelaxConfig
@@ -25,15 +25,7 @@ from .several import Failure, attempt, one_or_many, together
 from .states import unusual
 from .vibrations_config import VibrationsConfig, VibrationsResult
 
-__all__ = [
-    "VibrationsConfig",
-    "VibrationsResult",
-    "harmonic",
-    "isotope_masses",
-    "isotope_name",
-    "mode_frames",
-    "vibrations",
-]
+__all__ = ["VibrationsConfig", "VibrationsResult", "mode_frames", "vibrations"]
 
 
 @overload

@@ -25,9 +25,10 @@ from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.cli_phonons import PhononsOptions
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import phonons as module
+from ase_mlseqm.workflows.isotopes import isotope_masses
 from ase_mlseqm.workflows.phonon_figures import plot_phonons
 from ase_mlseqm.workflows.phonons import PhononsConfig, PhononsResult, phonons
-from ase_mlseqm.workflows.vibrations import VibrationsConfig, isotope_masses, vibrations
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
 BLUE, RED = (0x1F, 0x4E, 0x79), (0xB0, 0x3A, 0x2E)
 phonopy = pytest.importorskip("phonopy", minversion="4")

@@ -14,14 +14,10 @@ from scipy import constants
 
 from ase_mlseqm import MLSEQM, InputError, cli
 from ase_mlseqm.units import COULOMB
+from ase_mlseqm.workflows.harmonic import harmonic
 from ase_mlseqm.workflows.normal_modes import broadened
 from ase_mlseqm.workflows.raman import cross_sections, polarizability, raman_activities
-from ase_mlseqm.workflows.vibrations import (
-    VibrationsConfig,
-    VibrationsResult,
-    harmonic,
-    vibrations,
-)
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, VibrationsResult, vibrations
 
 PM3 = {"method": "PM3"}
 MOPAC = {

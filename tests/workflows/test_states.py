@@ -10,10 +10,10 @@ from ase_mlseqm import MLSEQM, cli, evaluate
 from ase_mlseqm.engine import Engine
 from ase_mlseqm.scf import driver, search
 from ase_mlseqm.workflows import harmonic as module
+from ase_mlseqm.workflows.harmonic import harmonic
 from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.relax_lower import has_lower
-from ase_mlseqm.workflows.vibrations import harmonic
 
 CONFIG = RelaxConfig(fmax=0.02)
 

@@ -15,10 +15,11 @@ from reactions import bent as saddle_of_hcn
 from reactions import inversion, isomerisation, torsion
 
 from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm.workflows.geometry import bonds, distance
 from ase_mlseqm.workflows.irc import bofill, quadratic_step
 from ase_mlseqm.workflows.neb import NEBConfig, neb
 from ase_mlseqm.workflows.reaction_figures import plot_irc
-from ase_mlseqm.workflows.ts import TSConfig, bonds, distance, ts
+from ase_mlseqm.workflows.ts import TSConfig, ts
 
 RDB7 = SHARED / "rdb7_subset"
 

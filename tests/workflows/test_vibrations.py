@@ -20,6 +20,7 @@ from ase_mlseqm.units import INFRARED, NAPIERIAN
 from ase_mlseqm.workflows import harmonic as harmonic_module
 from ase_mlseqm.workflows import vibrations as vibrations_module
 from ase_mlseqm.workflows.hessians import second_derivatives
+from ase_mlseqm.workflows.isotopes import isotope_masses
 from ase_mlseqm.workflows.normal_modes import (
     infrared_intensities,
     is_linear,
@@ -27,12 +28,7 @@ from ase_mlseqm.workflows.normal_modes import (
     rigid_motions,
     spectrum,
 )
-from ase_mlseqm.workflows.vibrations import (
-    VibrationsConfig,
-    VibrationsResult,
-    isotope_masses,
-    vibrations,
-)
+from ase_mlseqm.workflows.vibrations import VibrationsConfig, VibrationsResult, vibrations
 
 FIXED = VibrationsConfig(relax=False)
 REFERENCE = Path(__file__).parent.parent / "reference" / "vibrations.json"

@@ -14,13 +14,14 @@ from ase_mlseqm import MLSEQM, cli
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
+from ase_mlseqm.workflows.geometry import distance
 from ase_mlseqm.workflows.transferability import stationary
 from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
 from ase_mlseqm.workflows.transferability.files import find_files
 from ase_mlseqm.workflows.transferability.reactions import ReactionEnergies
 from ase_mlseqm.workflows.transferability.registry import TESTS
 from ase_mlseqm.workflows.transferability.stationary import Reaction, along_path, refined
-from ase_mlseqm.workflows.ts import TSConfig, distance, ts
+from ase_mlseqm.workflows.ts import TSConfig, ts
 from ase_mlseqm.workflows.vibrations import VibrationsConfig, vibrations
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "transferability"
