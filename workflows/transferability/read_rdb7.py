@@ -88,37 +88,37 @@ def read_rdb7(folder: Path) -> ReactionData:
     """
     reader = _Folder(folder)
     where = f"{folder.name}/data.csv"
-    lines = _lines(folder, where)
-    for number, line in enumerate(lines[1:], 2):
+    names, lines = _table(folder, where)
+    for number, line in enumerate(lines, 2):
         if not line.strip():
             continue
         try:
-            reader.add(_row(line, lines[0]))
+            reader.add(_row(line, names))
         except ValueError as error:
             reader.skipped.append(Skipped(where, f"line {number}", str(error)))
     require_some(reader.differences, folder.name, reader.skipped)
     return ReactionData(reader.structures, reader.differences, reader.skipped)
 
 
-def _lines(folder: Path, where: str) -> list[str]:
-    """The lines of the table, its head the first."""
+def _table(folder: Path, where: str) -> tuple[list[str], list[str]]:
+    """The names of the columns, and the lines behind them."""
     try:
         # a broken letter must not take the other lines with it
         text = (folder / "data.csv").read_text("utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(f"{where}: {error.strerror}") from None
-    lines = text.splitlines() or [""]
+    head, *lines = text.splitlines() or [""]
     try:
-        head = [name.strip() for name in _fields(lines[0])]
+        names = [name.strip() for name in _fields(head)]
     except ValueError:
-        head = []
+        names = []
     own = (*COLUMNS, *STATE, "rxn")
-    twice = [name for k, name in enumerate(head) if name in head[:k] and name in own]
+    twice = [name for k, name in enumerate(names) if name in names[:k] and name in own]
     if twice:
         raise InputError(f"{where}: there are two columns {twice[0]}: keep one")
-    if "rxn" not in head or not set(head) & set(COLUMNS):
+    if "rxn" not in names or not set(names) & set(COLUMNS):
         raise InputError(f"{where}: there must be a column rxn and one of {', '.join(COLUMNS)}")
-    return lines
+    return names, lines
 
 
 def _fields(line: str) -> list[str]:
@@ -128,8 +128,8 @@ def _fields(line: str) -> list[str]:
         raise ValueError(f"it is no line of CSV ({error})") from None
 
 
-def _row(line: str, head: str) -> dict[str, str]:
-    names, values = [name.strip() for name in _fields(head)], _fields(line)
+def _row(line: str, names: list[str]) -> dict[str, str]:
+    values = _fields(line)
     if len(values) != len(names):
         raise ValueError(f"it has {len(values)} values for {len(names)} columns")
     return dict(zip(names, values, strict=True))
