@@ -18,10 +18,7 @@ from .reaction_set import ReactionSet, reaction_energy
 from .read_comp6 import comp6_reactions
 from .read_gmtkn import read_gmtkn
 from .statistics import Interval, mean, molecule_means
-from .style import REFERENCE, colours, legend, markers, new_figure, plain, save
-
-SHOWN = 12
-"""Curves in the picture, spread over all."""
+from .style import REFERENCE, colours, legend, markers, new_figure, plain, save, spread
 
 
 class NonCovalent(TransferTest):
@@ -131,7 +128,7 @@ def curves(rows: list[Row]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def _draw_curves(found: dict[str, dict[str, Any]], names: list[str], path: Path) -> bool:
-    shown = [names[k] for k in np.unique(np.linspace(0, len(names) - 1, SHOWN).round().astype(int))]
+    shown = spread(names)
     n_columns = min(4, len(shown))
     n_rows = -(-len(shown) // n_columns)
     figure = new_figure(2.9 * n_columns, 2.3 * n_rows + 0.5)

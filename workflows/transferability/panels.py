@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .style import REFERENCE, colours, legend, markers, new_figure, plain, save
+from .style import REFERENCE, colours, legend, markers, new_figure, plain, save, spread
 
-SHOWN = 12
-"""Series in a picture, spread over all."""
 MARKED = 20
 """Points of a curve up to which each is marked."""
 
@@ -42,7 +40,7 @@ def draw_profiles(
     names = list(dict.fromkeys(name for own in curves.values() for name in own))
     if not names:
         return False
-    shown = [names[k] for k in np.unique(np.linspace(0, len(names) - 1, SHOWN).round().astype(int))]
+    shown = spread(names)
     n_columns = min(3, len(shown))
     n_rows = -(-len(shown) // n_columns)
     figure = new_figure(max(3.6 * n_columns, 5.0), 2.8 * n_rows + 0.6)

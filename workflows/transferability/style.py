@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from ase_mlseqm.wholefile import write_whole_picture
@@ -14,6 +15,14 @@ PLAIN = {"PM3": "#b03a2e", "AM1": "#d08c2c", "MNDO": "#7b5aa6", "GFN2-xTB": "#3b
 LEARNED = ("#1f4e79", "#4c92c9", "#8e6c4a", "#5f9ea0")
 REFERENCE = "0.1"
 MARKERS = "osD^vP"
+SHOWN = 12
+"""Panels of a picture."""
+
+
+def spread(names: Sequence[str]) -> list[str]:
+    """At most :data:`SHOWN` of them, from the first to the last."""
+    places = np.linspace(0, len(names) - 1, SHOWN).round().astype(int)
+    return [names[k] for k in np.unique(places)]
 
 
 def colours(methods: Iterable[str]) -> dict[str, str]:
