@@ -44,9 +44,6 @@ class Records(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return iter(self.items)
 
-    def __getitem__(self, index: int) -> T:
-        return self.items[index]
-
 
 class RecordError(Exception):
     """A record cannot be used: ``file`` is the one at fault, ``reason`` what is wrong with it."""

@@ -36,7 +36,7 @@ class Scan:
 
     def outcome(
         self,
-        data: Sequence[Series],
+        data: Iterable[Series],
         kinds: Callable[[Series], Iterable[str]],
         curve: Callable[[Series, str], dict[str, np.ndarray]],
         advance: Advance,
