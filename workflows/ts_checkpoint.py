@@ -119,28 +119,29 @@ class Checkpoint:
         self.key = fingerprint(calc, [_nowhere(atoms) for atoms in (guess, *ends)], *words)
         self.starts = [atoms.positions.tolist() for atoms in (guess, *ends)]
         try:
-            if is_empty(path):
-                return
-            stored = json.loads(path.read_text("utf-8"))
-            if stored["key"] == self.key and np.allclose(
-                stored["starts"], self.starts, rtol=0, atol=SAME
-            ):
-                known = self._unpacked(stored)
-                given_up = known.saddle is not None and not known.refined
-                if given_up and known.steps < config.max_steps:
-                    known = Known(known.steps, known.positions, known.mode)
-                bounds = stored["irc_steps"], config.irc_steps
-                if bounds[0] != bounds[1] and max(map(len, known.sides)) >= min(bounds):
-                    # given up, or longer than asked for now
-                    sides = [side[: config.irc_steps] for side in known.sides]
-                    known = dataclasses.replace(
-                        known, sides=sides, followed=False, feet=[], bottoms=[]
-                    )
-                self.known = known
+            if not is_empty(path):
+                self.known = self._usable(json.loads(path.read_text("utf-8")), config)
         except FileNotFoundError:
             return
         except Exception as error:  # whatever is missing in it
             raise not_continued(path, "a checkpoint of a transition state", error) from None
+
+    def _usable(self, stored: dict[str, Any], config: TSConfig) -> Known:
+        """What is stored, as far as it is that of this transition state and these settings."""
+        if stored["key"] != self.key:
+            return Known()
+        if not np.allclose(stored["starts"], self.starts, rtol=0, atol=SAME):
+            return Known()
+        known = self._unpacked(stored)
+        given_up = known.saddle is not None and not known.refined
+        if given_up and known.steps < config.max_steps:
+            known = Known(known.steps, known.positions, known.mode)
+        bounds = stored["irc_steps"], config.irc_steps
+        if bounds[0] != bounds[1] and max(map(len, known.sides)) >= min(bounds):
+            # given up, or longer than asked for now
+            sides = [side[: config.irc_steps] for side in known.sides]
+            known = dataclasses.replace(known, sides=sides, followed=False, feet=[], bottoms=[])
+        return known
 
     def write(self, now: bool = False) -> None:
         """Write what is known, unless that was done only just before and it need not be now."""
