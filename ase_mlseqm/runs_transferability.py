@@ -22,8 +22,7 @@ from .wholefile import write_whole
 from .workflows.transferability.config import TransferabilityConfig
 from .workflows.transferability.files import find_files
 from .workflows.transferability.logged import log_rows
-from .workflows.transferability.methods import methods
-from .workflows.transferability.registry import TESTS
+from .workflows.transferability.registry import TESTS, methods
 from .workflows.transferability.report import About, report
 from .workflows.transferability.run import Section, choose_tests, run_test
 from .workflows.transferability.tables import write_failures, write_skipped, write_summary

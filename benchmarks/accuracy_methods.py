@@ -14,7 +14,8 @@ import numpy as np
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.batch import Molecule
-from ase_mlseqm.workflows.transferability.methods import Point, gfn2_point
+from ase_mlseqm.workflows.transferability.gfn2 import gfn2_point
+from ase_mlseqm.workflows.transferability.methods import Point
 
 LEARNED, PM3, AM1, GFN2 = "learned", "PM3", "AM1", "GFN2-xTB"
 PLAIN = (PM3, AM1)

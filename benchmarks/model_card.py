@@ -39,7 +39,7 @@ from report import Report, markdown
 
 from ase_mlseqm.models import model_file
 from ase_mlseqm.nn.weights import ModelFile
-from ase_mlseqm.workflows.transferability.methods import IPEA_SHIFT
+from ase_mlseqm.workflows.transferability.gfn2 import IPEA_SHIFT
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "model_card.md"

@@ -22,7 +22,7 @@ from ase_mlseqm.nn.weights import save_model
 from ase_mlseqm.training.isolated import KNOWN
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.units import E_ANGSTROM_TO_DEBYE, EV_TO_KCAL, HARTREE
-from ase_mlseqm.workflows.transferability.methods import GFN2 as Peer
+from ase_mlseqm.workflows.transferability.gfn2 import GFN2 as Peer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

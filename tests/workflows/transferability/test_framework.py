@@ -18,12 +18,11 @@ from ase_mlseqm import cli
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.models import model_file
 from ase_mlseqm.runs_transferability import transferability_run
-from ase_mlseqm.workflows.transferability import methods as found_methods
 from ase_mlseqm.workflows.transferability.base import Case, Outcome, common
 from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
 from ase_mlseqm.workflows.transferability.files import checksum, find_files
-from ase_mlseqm.workflows.transferability.methods import Semiempirical, methods
-from ase_mlseqm.workflows.transferability.registry import TESTS
+from ase_mlseqm.workflows.transferability.methods import Point, Semiempirical
+from ase_mlseqm.workflows.transferability.registry import TESTS, methods
 from ase_mlseqm.workflows.transferability.run import choose_tests
 from ase_mlseqm.workflows.transferability.statistics import (
     correlation,
@@ -128,7 +127,7 @@ def test_failures_are_counted_and_in_no_mean(data, done, tmp_path, monkeypatch, 
     def broken(self, systems, *rest, **more):
         found = points(self, systems, *rest, **more)
         if self.name == "AM1":
-            found[3] = found_methods.Point(failed="the SCF\ndid not converge")
+            found[3] = Point(failed="the SCF\ndid not converge")
         return found
 
     monkeypatch.setattr(Semiempirical, "points", broken)

@@ -21,8 +21,8 @@ from ase_mlseqm.training.isolated import KNOWN
 from ase_mlseqm.units import EV_TO_KCAL, HARTREE
 from ase_mlseqm.workflows.transferability import large
 from ase_mlseqm.workflows.transferability.extensibility import element_constants, per_molecule
+from ase_mlseqm.workflows.transferability.gfn2 import GFN2
 from ase_mlseqm.workflows.transferability.labelled import load_frames
-from ase_mlseqm.workflows.transferability.methods import GFN2
 
 KCAL = ase.units.kcal / ase.units.mol
 

@@ -17,7 +17,8 @@ from ase_mlseqm.runs_transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.workflows.transferability import panels
 from ase_mlseqm.workflows.transferability.dissociation import Dissociation, _jumps, stretched
-from ase_mlseqm.workflows.transferability.methods import Point, methods
+from ase_mlseqm.workflows.transferability.methods import Point
+from ase_mlseqm.workflows.transferability.registry import methods
 from ase_mlseqm.workflows.transferability.scans import Scan
 from ase_mlseqm.workflows.transferability.series import read_series
 from ase_mlseqm.workflows.transferability.torsions import Torsions, _relaxed
