@@ -11,7 +11,6 @@ import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from ase.calculators.calculator import BaseCalculator
@@ -167,12 +166,12 @@ def listed(results: Iterable[tuple[int, R | Exception]]) -> list[R | Failure]:
     What is no fault of an item, as a file that cannot be written, is raised as soon as it happens
     and ends the others as Ctrl-C does: it would be bad news after hours.
     """
-    found: list[tuple[int, Any]] = []
+    found: dict[int, Any] = {}
     for number, result in results:
         if isinstance(result, Exception) and not isinstance(result, Failure):
             raise result
-        found.append((number, result))
-    return [result for _, result in sorted(found, key=itemgetter(0))]
+        found[number] = result
+    return [found[number] for number in sorted(found)]
 
 
 def each(
