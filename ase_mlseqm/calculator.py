@@ -267,7 +267,7 @@ class MLSEQM(GetOutputsMixin, Calculator):
         if not point.converged:
             if point.density is not None:  # there is none where the memory was too small
                 point = engine.complete(molecule, point)
-            raise _failure(atoms, point)
+            raise failure(atoms, point)
         self.atoms = atoms
         self.results = ase_results(point)
         self._singlepoint = point
@@ -358,7 +358,7 @@ def _check_names(keywords: Iterable[str]) -> None:
         check_names(keywords, CalculatorOptions, "MLSEQM")
 
 
-def _failure(atoms: Atoms, point: SinglePoint) -> CalculationFailed:
+def failure(atoms: Atoms, point: SinglePoint) -> CalculationFailed:
     """The exception for a molecule that did not converge."""
     from .results import Status
 

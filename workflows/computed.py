@@ -12,14 +12,13 @@ from ase.calculators.calculator import (
     BaseCalculator,
     CalculatorError,
     CalculatorSetupError,
-    SCFError,
     all_properties,
 )
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import molecule_from_atoms
-from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results, batched
+from ase_mlseqm.calculator import ASE_PROPERTIES, ase_results, batched, failure
 from ase_mlseqm.engines import engine_for
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.results import SinglePoint
@@ -178,11 +177,9 @@ def single_points(
         return engine.run(molecules, properties, guesses=densities, **settings)
 
     def converged(atoms: Atoms, point: SinglePoint) -> SinglePoint:
-        if point.converged:
-            return point
-        error = SCFError(f"{atoms.get_chemical_formula()}: {point.message}")
-        error.singlepoint = point  # type: ignore[attr-defined]
-        raise error
+        if not point.converged:
+            raise failure(atoms, point)
+        return point
 
     starts = guesses or [None] * len(structures)
     found = together(run, attempt(checked, structures, starts))

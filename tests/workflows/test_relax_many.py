@@ -6,16 +6,16 @@ import importlib
 import numpy as np
 import pytest
 from ase.build import molecule
-from ase.calculators.calculator import CalculatorError
+from ase.calculators.calculator import CalculationFailed, CalculatorError
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixBondLength
 from ase.optimize import BFGS, FIRE, LBFGS
 from helpers import Broken
 
-from ase_mlseqm import MLSEQM
+from ase_mlseqm import MLSEQM, buckets
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.workflows import Interrupted, checkpoints
-from ase_mlseqm.workflows.relax import RelaxConfig
+from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.relax_checkpoint import Checkpoint
 from ase_mlseqm.workflows.relax_many import InterruptedMany, relax_many
 
@@ -217,3 +217,14 @@ def test_nothing_and_nonsense():
     assert relax_many([], MLSEQM(), CONFIG) == []
     with pytest.raises(InputError, match="BFGS, LBFGS, FIRE for many"):
         relax_many([molecule("H2O")], MLSEQM(), RelaxConfig(optimizer="BFGSLineSearch"))
+
+
+def test_what_does_not_fit_into_memory_fails_as_it_does_alone(monkeypatch):
+    """Its SCF has not been tried."""
+    monkeypatch.setattr(buckets, "physical", lambda: 3e5)
+    calc, big = MLSEQM(method="PM3", max_memory=1e6), molecule("C6H6")
+    with pytest.raises(CalculationFailed, match="memory") as alone:
+        relax(big, calc)
+    small, found = relax([molecule("H2O"), big], calc)
+    assert small.converged
+    assert (type(found), str(found)) == (type(alone.value), str(alone.value))
