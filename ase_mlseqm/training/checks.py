@@ -58,7 +58,7 @@ class Clean:
 def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
     """The sound frames of a block in eV and Angstrom, and the others with their reasons."""
     try:
-        numbers = _atomic_numbers(np.asarray(block.numbers))
+        numbers = known_numbers(np.asarray(block.numbers))
         energies = np.asarray(block.energies, dtype=np.float64)
         if energies.ndim == 2 and energies.shape[1] == 1:
             energies = energies[:, 0]
@@ -137,7 +137,7 @@ def isomers(block: Clean) -> list[Clean]:
     return [dataclasses.replace(part, name=f"{block.name}-{k}") for k, part in enumerate(parts, 1)]
 
 
-def _atomic_numbers(species: np.ndarray) -> np.ndarray:
+def known_numbers(species: np.ndarray) -> np.ndarray:
     """(A,) atomic numbers from numbers or symbols."""
     _expect("species", species.ndim == 1 and len(species) > 0, species.shape, "(atoms,)")
     if species.dtype.kind in "US":

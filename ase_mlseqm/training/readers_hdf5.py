@@ -1,7 +1,11 @@
-"""HDF5 in the layout of ANI and COMP6: one group a molecule, at any depth."""
+"""HDF5 in the layout of ANI and COMP6: one group a molecule, at any depth.
+
+Groups of ANI-2x hold all molecules of so many atoms: their ``species`` are those of every frame.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,8 @@ from .blocks import (
     parse_units,
     smiles_text,
 )
+from .checks import known_numbers
+from .graph import formula
 
 REQUIRED = ("species", "coordinates", "energies", "forces")
 EXTRAS = ("dipoles", "charges", "homo", "lumo")
@@ -56,8 +62,8 @@ def header(path: Path) -> Header:
 
 
 def blocks(path: Path, level: str | None = None) -> Iterator[Block | Broken]:
-    """The groups with ``species`` (A,), ``coordinates`` (F, A, 3), ``energies`` and ``forces``, or
-    with the names of :data:`ANI1X`."""
+    """The groups with ``species`` (A,) or (F, A), ``coordinates`` (F, A, 3), ``energies`` and
+    ``forces``, or with the names of :data:`ANI1X`."""
     with _open(path) as file:
         try:
             yield from _walk(file, "")
@@ -83,20 +89,57 @@ def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
     try:
         block = _block(found, group.attrs.get("smiles"), name or "/")
         # what `mlseqm label` writes; other files say nothing
-        multiplicity = group.attrs.get("multiplicity")
-        check_state(
-            float(group.attrs.get("charge", 0)),
-            None if multiplicity is None else int(multiplicity),
-            block.numbers,
-        )
-        yield block
-    except RuntimeError as error:  # of HDF5, where the file is damaged
+        charge, multiplicity = float(group.attrs.get("charge", 0)), group.attrs.get("multiplicity")
+        multiplicity = None if multiplicity is None else int(multiplicity)
+        for molecule in _molecules(block):
+            yield from _checked(molecule, charge, multiplicity)
+    except (RuntimeError, OSError, ValueError, TypeError) as error:  # RuntimeError: of HDF5
         yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
+
+
+def _checked(block: Block, charge: float, multiplicity: int | None) -> Iterator[Block | Broken]:
+    """The block, or its frames if nothing is learned from such a state."""
+    try:
+        check_state(charge, multiplicity, block.numbers)
     except StateError as error:
-        for k in range(np.size(block.energies)):
-            yield Broken(f"{name or '/'}[{k}]", str(error))
-    except (OSError, ValueError, TypeError) as error:
-        yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
+        numbered = [f"{block.name}[{k}]" for k in range(np.size(block.energies))]
+        for frame in block.frames or numbered:
+            yield Broken(frame, str(error))
+    else:
+        yield block
+
+
+def _molecules(block: Block) -> Iterator[Block]:
+    """The block, or one for each sequence of atoms where every frame has species of its own."""
+    columns, length = (block.positions, block.energies, block.forces), len(block.numbers)
+    fits = all(np.shape(column)[:1] == (length,) for column in columns)
+    if block.numbers.ndim != 2 or not length or not fits or block.smiles:
+        yield block
+        return
+    rows, inverse = np.unique(block.numbers, axis=0, return_inverse=True)
+    order = np.argsort(inverse.ravel(), kind="stable")
+    extras = [item for item in block.extras.items() if np.shape(item[1])[:1] == (length,)]
+    used: Counter[str] = Counter()
+    for members in np.split(order, np.cumsum(np.bincount(inverse.ravel()))[:-1]):
+        row = rows[inverse.ravel()[members[0]]]
+        name = f"{block.name}/{_formula(row)}"
+        used[name] += 1
+        yield Block(
+            name=name if used[name] == 1 else f"{name}_{used[name]}",
+            numbers=row,
+            positions=block.positions[members],
+            energies=block.energies[members],
+            forces=block.forces[members],
+            frames=[f"{block.name}[{k}]" for k in members],
+            extras={key: value[members] for key, value in extras},
+        )
+
+
+def _formula(species: np.ndarray) -> str:
+    try:
+        return formula(known_numbers(species))
+    except ValueError:  # of unknown ones, which are told later
+        return "?"
 
 
 def _block(found: dict[str, Any], smiles: Any, name: str) -> Block:
@@ -104,7 +147,7 @@ def _block(found: dict[str, Any], smiles: Any, name: str) -> Block:
         smiles = np.asarray(found["smiles"][()])
     species = np.asarray(found["species"][()])
     if species.dtype.kind in "SO":
-        species = np.array([as_text(v) for v in species])
+        species = np.array([as_text(v) for v in species.ravel()]).reshape(species.shape)
     return Block(
         name=name,
         numbers=species,
