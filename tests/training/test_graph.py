@@ -89,6 +89,38 @@ def test_how_long_bonds_may_be(name, pair, longest):
         assert bonds(atoms.numbers, atoms.positions[None])[0][pair] == bonded
 
 
+@pytest.mark.parametrize(
+    ("name", "bonded"),
+    [
+        ("F2", "FF"),
+        ("ClNO", "ClN ON"),
+        ("F2O", "OF OF"),
+        ("ClF3", "ClF ClF ClF"),
+        ("CCl4", "CCl CCl CCl CCl"),
+        ("NF3", "NF NF NF"),
+        ("C2F4", "CC CF CF CF CF"),
+    ],
+)
+def test_halogens_belong_to_their_nearest_atom(name, bonded):
+    """Also where the bond is long at rest, as in F2, and when it is hot; not to their like."""
+    atoms = g2(name)
+    rng = np.random.default_rng(5)
+    hot = atoms.positions + 0.05 * rng.standard_normal((20, len(atoms), 3))
+    expected = sorted("".join(sorted(word)) for word in bonded.split())
+    for linked in bonds(atoms.numbers, np.concatenate([atoms.positions[None], hot])):
+        pairs = [atoms.symbols[i] + atoms.symbols[j] for i, j in np.argwhere(np.triu(linked))]
+        assert sorted("".join(sorted(pair)) for pair in pairs) == expected
+
+
+def test_molecules_side_by_side_share_no_halogen():
+    """Hydrogen fluoride as in its dimer, and the closest contact of crystalline chlorine."""
+    numbers, cl = np.array([9, 1, 9, 1]), np.array([17, 17, 17, 17])
+    dimer = np.array([[0, 0, 0], [0, 0, 0.92], [0, 0, 2.75], [0.9, 0, 2.95]])
+    crystal = np.array([[0, 0, 0], [0, 0, 1.99], [0, 3.27, 1.99], [0, 3.27, 3.98]])
+    assert np.argwhere(np.triu(bonds(numbers, dimer[None])[0])).tolist() == [[0, 1], [2, 3]]
+    assert np.argwhere(np.triu(bonds(cl, crystal[None])[0])).tolist() == [[0, 1], [2, 3]]
+
+
 def test_names_of_groups_tell_elements_and_bonds():
     names, found = GroupNames(), {}
     for name in ("H2O", "SH2", "CH3OCH3", "CH3CH2OH"):
