@@ -20,6 +20,8 @@ from .base import TransferTest
 from .config import TransferabilityConfig
 from .methods import Point
 
+HDF5 = (".h5", ".hdf5")
+
 
 @dataclasses.dataclass(frozen=True)
 class Frames:
@@ -74,7 +76,9 @@ def load_frames(files: Sequence[Path], config: TransferabilityConfig | None = No
     """
     config = config or TransferabilityConfig()
     isolated = given_energies(config.isolated)
-    data = read(list(files), config.level, config.units, isolated, config.gradients)
+    # the units may be meant for the files of another test
+    units = config.units if any(path.suffix.lower() in HDF5 for path in files) else None
+    data = read(list(files), config.level, units, isolated, config.gradients)
     names = _names(files)
     short = Counter(group.partition("/")[2] for group in set(data.names))
     labels = [
@@ -107,7 +111,7 @@ def _names(files: Sequence[Path]) -> dict[str, str]:
     """The attribute ``name`` of the groups of HDF5 files that have one, by file stem and group."""
     out: dict[str, str] = {}
     for path in files:
-        if path.suffix.lower() not in (".h5", ".hdf5"):
+        if path.suffix.lower() not in HDF5:
             continue
         import h5py
 

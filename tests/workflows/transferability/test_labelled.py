@@ -5,12 +5,14 @@ import shutil
 from collections import defaultdict
 from itertools import combinations
 
+import ase.io
 import ase.units
 import h5py
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
 from helpers import SHARED, needs_shared
 from transfer import PLAIN, metrics, table, write_labels
 
@@ -106,6 +108,23 @@ def test_level_and_units_that_a_file_does_not_state(tmp_path, capsys):
     config = dataclasses.replace(config, level=level, units=units)
     assert transferability_run(config, tmp_path, tmp_path / "out") == 0
     assert metrics(tmp_path / "out", "large")["AM1", "force MAE"] < 1e-6
+
+
+def test_units_are_for_the_tests_whose_files_need_them(tmp_path):
+    """Extended XYZ, whose digits are eight, has its own, and was refused beside HDF5 of another."""
+    path = write_labels(tmp_path / "extensibility_a.h5", ("CH4",))
+    with h5py.File(path, "a") as content:
+        units, level = content.attrs.pop("units"), content.attrs["level"]
+        group = next(iter(content.values()))
+        atoms = Atoms(group["species"][:], group["coordinates"][0], info={"level": level})
+        energy, forces = group["energies"][0], group["forces"][0]
+    atoms.calc = SinglePointCalculator(atoms, energy=energy * HARTREE, forces=forces * HARTREE)
+    ase.io.write(tmp_path / "large_a.extxyz", [atoms], format="extxyz")
+    tests = ("extensibility", "large")
+    config = dataclasses.replace(PLAIN, tests=tests, method=("AM1",), units=units)
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    for test in tests:
+        assert metrics(tmp_path / "out", test)["AM1", "force MAE"] < 1e-5
 
 
 def test_isolated_atoms_of_a_level_that_is_not_known(tmp_path, capsys):
