@@ -29,7 +29,7 @@ from .history import files_behind, splits_behind, warn_of_changes
 from .parallel import find_world
 from .presets import start_from
 from .readers import read
-from .sides import both_sides
+from .sides import both_sides, warn_of_elements
 from .trainer import Progress, Trainer
 
 
@@ -113,6 +113,8 @@ def train(
     sides = both_sides(data, config)
     model = seeded(config.model, config.seed, name or named(out) or out.resolve().name)
     source = None if start is None else _started_from(start, model, data, config)
+    if source is None and world.chief:
+        warn_of_elements(data, sides.training, config)
     if world.chief:
         about = {
             "options": dataclasses.asdict(options),

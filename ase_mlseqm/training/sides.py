@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from ..errors import InputError
 from .config import TrainConfig
@@ -85,6 +86,19 @@ def _warn_of_data(data: Dataset, config: TrainConfig) -> None:
             "the unit of those that there are, as in units 'hartree, angstrom, hartree/angstrom, "
             "debye'",
             stacklevel=4,
+        )
+
+
+def warn_of_elements(data: Dataset, training: np.ndarray, config: TrainConfig) -> None:
+    """Say which elements a new model will claim to know, of which it learns nothing."""
+    seen = {int(z) for k in np.unique(training) for z in data.numbers[k]}
+    missing = [chemical_symbols[z] for z in config.model.elements if z not in seen]
+    if missing:
+        warnings.warn(
+            f"no frame for training has {', '.join(missing)}: the model computes molecules with "
+            "that, but learns nothing of it; give such frames, or leave it out of the elements of "
+            "the model in a settings file",
+            stacklevel=3,
         )
 
 

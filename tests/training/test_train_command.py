@@ -377,6 +377,19 @@ def test_what_is_odd_about_a_training_is_said(folder, capsys):
         assert "is not that of a training" in capsys.readouterr().err
 
 
+def test_elements_that_no_frame_has_are_said(folder, capsys):
+    """A new model says that it knows them; one to start from may have learned them elsewhere."""
+    elements = "model:\n  elements: [1, 6, 7, 8, 16, 17]"
+    (folder / "more.yaml").write_text(SETTINGS.replace("model:", elements))
+    assert train("more.yaml", "--data", "data.h5", "--out", "more", "--epochs", 1) == 0
+    assert "warning: no frame for training has S, Cl: " in capsys.readouterr().err
+    tuned = ("--from", "more/model.safetensors", "--data", "data.h5", "--epochs", 1)
+    assert train("small.yaml", "--data", "data.h5", "--out", "all", "--epochs", 1) == 0
+    (folder / "rest.yaml").write_text("optimizer" + SETTINGS.partition("optimizer")[2])
+    assert train("rest.yaml", *tuned, "--out", "tuned") == 0
+    assert "no frame for training" not in capsys.readouterr().err
+
+
 def test_models_of_others_are_not_overwritten(folder, capsys):
     """Neither the one to start from nor another that happens to be in the folder."""
     assert train("small.yaml", "--data", "data.h5", "--out", "run", "--epochs", "1") == 0
