@@ -41,7 +41,8 @@ def read(
 
     Nothing is guessed: where a file states its level or units (attributes ``level`` and ``units``
     of HDF5, or its format does) that holds; the arguments are for files that do not.  The sign of
-    the forces is checked against PM3's.  Broken records are listed in ``Dataset.skipped``.
+    the forces is checked against PM3's, with boron against MNDO's.  Broken records are listed in
+    ``Dataset.skipped``.
 
     Parameters
     ----------

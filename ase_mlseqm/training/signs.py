@@ -1,4 +1,4 @@
-"""Are the forces of a file forces, or gradients?  PM3 knows the sign."""
+"""Are the forces of a file forces, or gradients?  PM3 knows the sign, and MNDO that of boron."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from ..model import PlainModel
 from ..validate import check
 from .dataset import Dataset
 
+METHODS = ("PM3", "MNDO")
+"""The first that has the elements of a frame."""
+
 SAMPLE = 32
 """Frames compared."""
 
@@ -22,26 +25,24 @@ CLEAR = -0.3
 
 
 def force_correlation(dataset: Dataset, sample: int = SAMPLE) -> float:
-    """Correlation of force components with those of PM3 on frames spread over the set.
+    """Correlation of force components with those of PM3 on frames spread over the set; of MNDO,
+    which has boron, too, where PM3 has no parameters.
 
-    NaN when there is no frame that PM3 can do, or no force differs from zero.
+    NaN when there is no frame that either can do, or no force differs from zero.
     """
-    model = PlainModel("PM3")
-    molecules, forces = [], []
     usable = [k for k, n in enumerate(dataset.numbers) if 1 < len(n) <= MAX_ATOMS]
-    for k in np.unique(np.linspace(0, len(usable) - 1, min(sample, len(usable))).astype(int)):
-        molecule = Molecule(dataset.numbers[usable[k]], dataset.positions[usable[k]])
-        try:
-            molecules.append(check(molecule, model))
-        except InputError:
-            continue
-        forces.append(dataset.forces[usable[k]])
-    results = evaluate(molecules, "PM3") if molecules else []
-    pairs = [
-        (result.forces.ravel(), force.ravel())
-        for result, force in zip(results, forces, strict=True)
-        if result.converged and result.forces is not None
-    ]
+    places = np.unique(np.linspace(0, len(usable) - 1, min(sample, len(usable))).astype(int))
+    chosen = [usable[place] for place in places]
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    for method in METHODS:
+        known = [(k, molecule) for k in chosen if (molecule := _molecule(dataset, k, method))]
+        chosen = [k for k in chosen if k not in {done for done, _ in known}]
+        results = evaluate([molecule for _, molecule in known], method) if known else []
+        pairs += [
+            (result.forces.ravel(), dataset.forces[k].ravel())
+            for result, (k, _) in zip(results, known, strict=True)
+            if result.converged and result.forces is not None
+        ]
     if not pairs:
         return float("nan")
     ours, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
@@ -49,8 +50,17 @@ def force_correlation(dataset: Dataset, sample: int = SAMPLE) -> float:
     return float(ours @ theirs / norm) if norm > 0 else float("nan")
 
 
+def _molecule(dataset: Dataset, k: int, method: str) -> Molecule | None:
+    """Frame k, if the method has its elements."""
+    try:
+        return check(Molecule(dataset.numbers[k], dataset.positions[k]), PlainModel(method))
+    except InputError:
+        return None
+
+
 def check_signs(dataset: Dataset, where: str, given: str, advice: str) -> None:
-    """Refuse a set whose forces point against those of PM3; no verdict where they are unrelated.
+    """Refuse a set whose forces point against those of PM3, or MNDO; no verdict where they are
+    unrelated.
 
     Parameters
     ----------
@@ -64,12 +74,12 @@ def check_signs(dataset: Dataset, where: str, given: str, advice: str) -> None:
     Raises
     ------
     InputError
-        When the correlation with PM3's forces is clearly negative.
+        When the correlation with their forces is clearly negative.
     """
     correlation = force_correlation(dataset)
     if correlation < CLEAR:  # never for NaN
         found = "gradients" if given == "forces" else "forces"
         raise InputError(
-            f"{where}: the values look like {found}, not {given} (correlation with PM3's forces "
-            f"{correlation:+.2f}); if so, {advice}"
+            f"{where}: the values look like {found}, not {given} (correlation with forces of PM3 "
+            f"or MNDO {correlation:+.2f}); if so, {advice}"
         )

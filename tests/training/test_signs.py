@@ -6,6 +6,8 @@ import ase.io
 import h5py
 import numpy as np
 import pytest
+from ase.build import molecule as g2
+from ase.calculators.singlepoint import SinglePointCalculator
 from labelled import LEVEL, UNITS, frames, group, standard, write_h5, write_zhou
 
 from ase_mlseqm.errors import InputError
@@ -86,6 +88,27 @@ def test_frames_that_pm3_cannot_do_are_passed_over(tmp_path):
     ase.io.write(tmp_path / "b.xyz", frames(group("CH3CH2OH")), format="extxyz")
     both = type(data).concatenate([data, read(tmp_path / "b.xyz", level=LEVEL)])
     assert force_correlation(both) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_boron_which_pm3_does_not_have(tmp_path, sign):
+    """Stretched bonds pull, each by its own."""
+    stretched = []
+    for lengths in ((0.1, 0.1, 0.1), (0.2, 0.0, 0.1), (0.0, 0.3, 0.1)):
+        atoms = g2("BF3")
+        along = atoms.positions[1:] / np.linalg.norm(atoms.positions[1:], axis=1)[:, None]
+        atoms.positions[1:] += np.array(lengths)[:, None] * along
+        pull = -40.0 * np.array(lengths)[:, None] * along
+        forces = sign * np.concatenate([-pull.sum(0, keepdims=True), pull])
+        atoms.calc = SinglePointCalculator(atoms, energy=-20.0, forces=forces)
+        stretched.append(atoms)
+    ase.io.write(tmp_path / "b.xyz", stretched, format="extxyz")
+    given = {"level": "another", "isolated": {"B": 0.0, "F": 0.0}}
+    if sign > 0:
+        assert len(read(tmp_path / "b.xyz", **given)) == 3
+    else:
+        with pytest.raises(InputError, match="gradients, not forces"):
+            read(tmp_path / "b.xyz", **given)
 
 
 def test_the_sample_is_small_and_spread(tmp_path, monkeypatch):
