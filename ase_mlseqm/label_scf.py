@@ -55,7 +55,10 @@ def core_potential(basis: str, symbol: str) -> Any:
     try:
         library.load(basis, symbol)
     except (KeyError, RuntimeError):
-        raise InputError(f"PySCF has no basis set {basis!r} for {symbol}") from None
+        raise InputError(
+            f"PySCF has no basis set {basis!r} for {symbol}: give one that has it, as def2-SVP "
+            "(--basis)"
+        ) from None
     try:
         return library.load_ecp(basis, symbol) or None
     except (KeyError, RuntimeError):

@@ -254,7 +254,7 @@ def test_newton_takes_over():
         (molecule("H2O"), {"functional": "nonsense"}, "no functional 'nonsense'"),
         (molecule("H2O"), {"functional": "wb97x-d"}, "PySCF cannot compute wb97x-d"),
         (molecule("H2O"), {"basis": "nonsense"}, "no basis set 'nonsense' for H"),
-        (Atoms("HI", [[0, 0, 0], [0, 0, 1.6]]), {}, "no basis set '6-31G*' for I"),
+        (Atoms("HI", [[0, 0, 0], [0, 0, 1.6]]), {}, "for I: give one that has it, as def2-SVP"),
         (Atoms("H"), {"grid": 10}, "0 to 9"),
         (Atoms("H"), {"functional": " "}, "need a name"),
     ],
