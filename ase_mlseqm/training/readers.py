@@ -89,7 +89,7 @@ def read(
     )
 
 
-FOREIGN = "an element that is not wanted:"
+FOREIGN = "an element that the model does not have:"
 """How the reason begins why a frame was left out that is in order otherwise."""
 BROKEN, OTHER_ELEMENTS, OTHER_STATES = "broken", "of other elements", "ions, radicals or periodic"
 SINGLE_ATOMS = "single atoms"

@@ -108,6 +108,9 @@ def test_elements_that_are_not_wanted_need_no_isolated_atom(tmp_path):
     data = read(tmp_path / "a.xyz", level=LEVEL, elements=(1, 6, 7, 8))
     assert len(data) == len(atoms)
     assert [s.reason for s in data.skipped] == [f"{FOREIGN} P"]
+    ase.io.write(tmp_path / "b.xyz", foreign, format="extxyz")
+    with pytest.raises(InputError, match="an element that the model does not have: P"):
+        read(tmp_path / "b.xyz", level=LEVEL, elements=(1, 6, 7, 8))
 
 
 def test_isolated_atoms_are_those_of_the_level(tmp_path):
