@@ -16,6 +16,7 @@ import torch
 from ..devices import find_device
 from ..errors import InputError
 from ..models import model_file
+from ..nddo.layout import build_layout
 from ..nn.hamiltonian import LearnedHamiltonian
 from ..nn.weights import ModelFile, save_model, seeded
 from ..options import check_types, number, positive_whole
@@ -112,6 +113,7 @@ def train(
     data = read(files, **dataclasses.asdict(options), elements=config.model.elements)
     sides = both_sides(data, config)
     model = seeded(config.model, config.seed, name or named(out) or out.resolve().name)
+    _check_parameters(model)
     source = None if start is None else _started_from(start, model, data, config)
     if source is None and world.chief:
         warn_of_elements(data, sides.training, config)
@@ -175,6 +177,16 @@ def _require_model(best: Path | None, out: Path, chief: bool) -> None:
         raise InputError(
             f"the training in {out} is finished, but {best.name} is gone: start again with another "
             "--out"
+        )
+
+
+def _check_parameters(model: LearnedHamiltonian) -> None:
+    """Refuse a model none of whose elements has a parameter that is learned."""
+    atoms = build_layout(torch.tensor(model.config.elements)[:, None])
+    if not model.head.applies(atoms).any():
+        raise InputError(
+            f"no element of the model has any of the parameters {', '.join(model.head.names)} in "
+            f"{model.method}, so that there is nothing to learn: give others, such as U_ss"
         )
 
 

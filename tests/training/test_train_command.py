@@ -355,6 +355,17 @@ def test_settings_that_lead_nowhere(folder, line, capsys):
     assert f"{name} is " in told.replace("holds", "is") and "give" in told
 
 
+def test_parameters_that_no_element_has(folder, capsys):
+    """MNDO has no Gaussians: such a training ended well and had learned nothing."""
+    text = SETTINGS.replace("[U_ss, U_pp, alpha]", "[K, L, M]\n  method: {method}")
+    (folder / "none.yaml").write_text(text.replace("{method}", "MNDO"))
+    (folder / "some.yaml").write_text(text.replace("{method}", "AM1"))
+    assert train("none.yaml", "--data", "data.h5", "--out", "run") == 2
+    assert "parameters K, L, M in MNDO, so that there is nothing to" in capsys.readouterr().err
+    assert not (folder / "run").exists()
+    assert train("some.yaml", "--data", "data.h5", "--out", "run", "--epochs", 1) == 0
+
+
 def test_what_is_odd_about_a_training_is_said(folder, capsys):
     """Dipoles that are not there, a folder of something else, and another split than before."""
     assert train("small.yaml", "--data", "data.h5", "--out", "run") == 0
