@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
 from scipy.cluster.hierarchy import single
 from scipy.spatial.distance import pdist
 
-from ase_mlseqm.unwrap import BOND
+from ase_mlseqm.unwrap import longest_bond
 
 
 def align(atoms: Atoms, target: Atoms) -> np.ndarray:
@@ -34,9 +33,9 @@ def align(atoms: Atoms, target: Atoms) -> np.ndarray:
 
 def bonds(atoms: Atoms) -> set[tuple[int, int]]:
     """Pairs of bonded atoms by distance, the smaller number first."""
-    radii = covalent_radii[atoms.numbers]
+    limits = longest_bond(atoms.numbers[:, None], atoms.numbers)
     distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
-    first, second = np.nonzero(np.triu(distances < BOND * (radii[:, None] + radii), 1))
+    first, second = np.nonzero(np.triu(distances < limits, 1))
     return set(zip(first.tolist(), second.tolist(), strict=True))
 
 
