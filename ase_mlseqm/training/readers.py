@@ -33,14 +33,16 @@ def read(
     """Read labelled frames.
 
     - ``.h5``, ``.hdf5``: the layout of ANI and COMP6, groups at any depth with ``species`` (atomic
-      numbers or symbols), ``coordinates``, ``energies`` and ``forces``;
+      numbers or symbols), ``coordinates``, ``energies`` and ``forces``, or that of SPICE or
+      Transition1x;
     - ``.xyz``, ``.extxyz``, ``.db``: extended XYZ and ASE databases, in eV, Angstrom and
       eV/Angstrom by ASE's convention;
     - a folder with ``EtEi.npy``, ``Gradient_ev.npy``, ``R.npy`` and ``Z.npy``: the public set of
       Zhou et al. (figshare 19640052), whose units and gradients are part of the format.
 
     Nothing is guessed: where a file states its level or units (attributes ``level`` and ``units``
-    of HDF5, or its format does) that holds; the arguments are for files that do not.  The sign of
+    of HDF5, ``units`` of its datasets, or its format does) that holds; the arguments are for files
+    that do not.  The sign of
     the forces is checked against PM3's, with boron against MNDO's.  Broken records are listed in
     ``Dataset.skipped``.
 
@@ -169,7 +171,7 @@ def _read_file(
         path, blocks, skipped, level, isolated, -1 if turned else 1, header.atomization, override
     )
     if header.gradients:
-        advice = "Gradient_ev.npy holds gradients by definition: change their sign"
+        advice = "this layout has gradients by definition: change their sign"
     elif gradients:
         advice = "leave out gradients=True (--gradients)"
     else:

@@ -1,4 +1,4 @@
-"""HDF5 in the layout of ANI and COMP6: one group a molecule, at any depth.
+"""HDF5 in the layout of ANI and COMP6, or of :mod:`.layouts`: one group a molecule, at any depth.
 
 Groups of ANI-2x hold all molecules of so many atoms: their ``species`` are those of every frame.
 """
@@ -26,16 +26,9 @@ from .blocks import (
 )
 from .checks import known_numbers
 from .graph import formula
+from .layouts import ANI, REQUIRED, Published, layout_of, stated_units
 
-REQUIRED = ("species", "coordinates", "energies", "forces")
 EXTRAS = ("dipoles", "charges", "homo", "lumo")
-ANI1X = {
-    "atomic_numbers": "species",
-    "wb97x_dz.energy": "energies",
-    "wb97x_dz.forces": "forces",
-    "wb97x_dz.dipole": "dipoles",
-}
-"""Names in the ANI-1x data set (Smith et al., Sci. Data 7 (2020) 134): those of wB97X/6-31G*."""
 
 
 def _open(path: Path) -> Any:
@@ -52,49 +45,83 @@ def _open(path: Path) -> Any:
 
 
 def header(path: Path) -> Header:
-    """Level and units from the attributes ``level`` and ``units`` of the file."""
+    """Level and units from the attributes ``level`` and ``units`` of the file, else from those of
+    the datasets of its first molecule, or from its layout."""
     with _open(path) as file:
         level, units = file.attrs.get("level"), file.attrs.get("units")
+        layout, found = _first(file)
+    own = stated_units(found, path.name) if units is None else None
+    text = layout.units if units is None else as_text(units)
     return Header(
-        None if level is None else as_text(level),
-        None if units is None else parse_units(as_text(units), path.name),
+        layout.level if level is None else as_text(level),
+        own or (None if text is None else parse_units(text, path.name)),
+        layout.gradients,
     )
+
+
+def _first(file: Any) -> tuple[Published, dict[str, dict[str, Any]]]:
+    """The layout of the first whole molecule, and the attributes of its datasets by our names."""
+    try:
+        for _, _, content in _groups(file, "", set()):
+            layout = layout_of(content)
+            found = layout.renamed(content)
+            if set(REQUIRED) <= set(found):
+                return layout, {key: dict(value.attrs) for key, value in found.items()}
+    except (OSError, RuntimeError):  # a damaged index, which is told where frames are read
+        pass
+    return ANI, {}
 
 
 def blocks(path: Path, level: str | None = None) -> Iterator[Block | Broken]:
     """The groups with ``species`` (A,) or (F, A), ``coordinates`` (F, A, 3), ``energies`` and
-    ``forces``, or with the names of :data:`ANI1X`."""
+    ``forces``, or with the names of another layout; what several links lead to is read once."""
     with _open(path) as file:
+        first, _ = _first(file)
         try:
-            yield from _walk(file, "")
+            for name, group, content in _groups(file, "", set()):
+                layout = layout_of(content)
+                if (layout.units, layout.gradients) != (first.units, first.gradients):
+                    yield Broken(name, "its layout is another than that of the first molecule")
+                    continue
+                yield from _frames(name, group, layout.renamed(content), sorted(content))
         except (OSError, RuntimeError) as error:  # a damaged index
             yield Broken("what follows", f"cannot be read ({' '.join(str(error).split())})")
 
 
-def _walk(group: Any, name: str) -> Iterator[Block | Broken]:
+def _groups(group: Any, name: str, seen: set[Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Name, group and content of all groups that hold more than groups, the inner ones first."""
     import h5py
 
+    place = h5py.h5o.get_info(group.id)
+    if (place.fileno, place.addr) in seen:
+        return
+    seen.add((place.fileno, place.addr))
     found = {key: value for key, value in group.items() if value is not None}  # dangling links
     inner = {key: value for key, value in found.items() if isinstance(value, h5py.Group)}
     for key, value in inner.items():
-        yield from _walk(value, f"{name}/{key}".lstrip("/"))
-    found = {ANI1X.get(key, key): value for key, value in found.items()}
+        yield from _groups(value, f"{name}/{key}".lstrip("/"), seen)
+    if len(inner) < len(found) or not found:
+        yield name or "/", group, {k: v for k, v in found.items() if k not in inner}
+
+
+def _frames(
+    name: str, group: Any, found: dict[str, Any], theirs: list[str]
+) -> Iterator[Block | Broken]:
     missing = [key for key in REQUIRED if key not in found]
     if missing:
-        if len(inner) < len(found) or not found:
-            there = ", ".join(sorted(set(group) - set(inner)))
-            reason = f"there is no {missing[0]} in it"
-            yield Broken(name or "/", reason + (f", but {there}" if there else ""))
+        reason = f"there is no {missing[0]} in it"
+        yield Broken(name, reason + (f", but {', '.join(theirs)}" if theirs else ""))
         return
     try:
-        block = _block(found, group.attrs.get("smiles"), name or "/")
+        block = _block(found, group.attrs.get("smiles"), name)
         # what `mlseqm label` writes; other files say nothing
-        charge, multiplicity = float(group.attrs.get("charge", 0)), group.attrs.get("multiplicity")
+        charge = float(group.attrs.get("charge", 0))
+        multiplicity = group.attrs.get("multiplicity")
         multiplicity = None if multiplicity is None else int(multiplicity)
         for molecule in _molecules(block):
             yield from _checked(molecule, charge, multiplicity)
     except (RuntimeError, OSError, ValueError, TypeError) as error:  # RuntimeError: of HDF5
-        yield Broken(name or "/", f"cannot be read ({' '.join(str(error).split())})")
+        yield Broken(name, f"cannot be read ({' '.join(str(error).split())})")
 
 
 def _checked(block: Block, charge: float, multiplicity: int | None) -> Iterator[Block | Broken]:
