@@ -21,6 +21,7 @@ from ..file_charges import state_computed
 from ..file_structures import charge_pairs
 from .blocks import PERIODIC, Block, Broken, Header, StateError, Units, check_state, smiles_text
 from .graph import GroupNames, bonds
+from .smiles import formal_charge
 
 
 def header(path: Path) -> Header:
@@ -118,8 +119,10 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
     charge, multiplicity = charge_and_multiplicity(atoms)
     if multiplicity is None and results.get("magmom") is not None:
         multiplicity = 1 + round(abs(float(results["magmom"])))
-    check_state(charge, multiplicity, atoms.numbers)
     smiles = smiles_text(atoms.info.get("smiles"))
+    if not charge and "charge" not in atoms.info:
+        charge = formal_charge(smiles or "")
+    check_state(charge, multiplicity, atoms.numbers)
     if smiles is None:
         if not np.isfinite(atoms.positions).all():
             raise ValueError("a position is not a number")

@@ -27,6 +27,7 @@ from .blocks import (
 from .checks import known_numbers
 from .graph import formula
 from .layouts import ANI, REQUIRED, Published, layout_of, stated_units
+from .smiles import formal_charge
 
 EXTRAS = ("dipoles", "charges", "homo", "lumo")
 
@@ -114,8 +115,8 @@ def _frames(
         return
     try:
         block = _block(found, group.attrs.get("smiles"), name)
-        # what `mlseqm label` writes; other files say nothing
-        charge = float(group.attrs.get("charge", 0))
+        # what `mlseqm label` writes; of other files a SMILES may tell
+        charge = float(group.attrs.get("charge", formal_charge(block.smiles or "")))
         multiplicity = group.attrs.get("multiplicity")
         multiplicity = None if multiplicity is None else int(multiplicity)
         for molecule in _molecules(block):

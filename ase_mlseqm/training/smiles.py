@@ -1,4 +1,4 @@
-"""As much of SMILES as the split needs: its fragments and their heavy atoms."""
+"""As much of SMILES as readers and split need: charge, fragments and their heavy atoms."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from .graph import Fragment
 
 _ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFI*]|[bcnops]")
 _HYDROGEN = re.compile(r"\[\d*H(?![a-z])")
+_CHARGE = re.compile(r"\[[^\]+-]*([+-]+)(\d*)(?::\d+)?\]")
 _STEREO = re.compile(r"[/\\@]")
 _CENTRE = re.compile(r"\[([A-Z][a-z]?)@+(?:H\d*)?\]")
 """An atom that is in brackets for its stereochemistry alone."""
@@ -26,3 +27,9 @@ def smiles_fragments(smiles: str) -> list[Fragment]:
 def heavy_atoms(smiles: str) -> int:
     """How many atoms other than hydrogen a SMILES has."""
     return sum(not _HYDROGEN.match(atom) for atom in _ATOM.findall(smiles))
+
+
+def formal_charge(smiles: str) -> int:
+    """Sum of the charges of its atoms."""
+    found = _CHARGE.findall(smiles)
+    return sum((1 if sign[0] == "+" else -1) * int(n or len(sign)) for sign, n in found)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from labelled import LEVEL, UNITS, assert_frames, error, group, standard, write_h5
+from labelled import LEVEL, UNITS, assert_frames, error, frames, group, standard, write_h5
 
 from ase_mlseqm.training.isolated import known_level
 from ase_mlseqm.training.readers import read
+from ase_mlseqm.training.smiles import formal_charge
 
 
 def test_ions_and_radicals_in_hdf5(tmp_path):
@@ -25,6 +26,36 @@ def test_ions_and_radicals_in_hdf5(tmp_path):
     reasons = {s.record: s.reason for s in data.skipped}
     assert set(reasons) == {f"{name}[{k}]" for name in ("cation", "triplet") for k in range(4)}
     assert all("only neutral closed shells" in reason for reason in reasons.values())
+
+
+IONS = {"[NH3+]CC[NH3+]": 2, "[O-:1]C(=O)C(=O)[O-:2]": -2, "[Ca+2:3]": 2, "[Fe++]": 2}
+NEUTRAL = {"[NH3+:1]CC(=O)[O-:2]": 0, "C[N+](=O)[O-]": 0, "[H:2][O:1][H:3]": 0, "O-O": 0}
+
+
+@pytest.mark.parametrize("smiles", IONS | NEUTRAL)
+def test_formal_charges(smiles):
+    """By hand.  Singly charged ions are known by their odd number of protons, too."""
+    assert formal_charge(smiles) == (IONS | NEUTRAL)[smiles]
+
+
+def test_ions_that_only_a_smiles_tells(tmp_path):
+    """As in SPICE: dications and dianions have an even number of protons, as neutral ones do."""
+    groups = {"ion": group("H2O"), "neutral": group("H2O"), "stated": group("H2O")}
+    write_h5(tmp_path / "a.h5", groups, level=LEVEL, units=UNITS)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        for name, smiles in (("ion", "[OH2++]"), ("neutral", "O"), ("stated", "[OH2++]")):
+            file[name].attrs["smiles"] = smiles
+        file["stated"].attrs["charge"] = 0
+    atoms = frames(group("H2O"), level=LEVEL)
+    atoms[0].info["smiles"], atoms[1].info["smiles"] = "[OH2++]", "O"
+    ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz")
+    for name, left, wrong in (
+        ("a.h5", 8, [f"ion[{k}]" for k in range(4)]),
+        ("a.xyz", len(atoms) - 1, ["frame 0"]),
+    ):
+        data = read(tmp_path / name)
+        assert [s.record for s in data.skipped] == wrong and len(data) == left
+        assert "only neutral closed shells" in data.skipped[0].reason
 
 
 def free(symbol: str, energy: float, **state) -> Atoms:
