@@ -61,7 +61,7 @@ class Block:
     """F frames of one molecule in the units of their file; arrays as they were found.
 
     ``frames`` are the names of the frames in the file; ``extras`` may hold dipoles (F, 3),
-    charges (F, A), homo and lumo (F,).
+    charges (F, A), homo and lumo (F,).  ``mixed``: the frames may be of any number of isomers.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Block:
     smiles: str | None = None
     frames: list[str] | None = None
     extras: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    mixed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,6 +42,7 @@ class Clean:
     energies: np.ndarray
     forces: np.ndarray
     extras: dict[str, np.ndarray]
+    mixed: bool = False
 
     def select(self, keep: np.ndarray) -> Clean:
         """The frames of a mask."""
@@ -84,6 +85,7 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
         energies * units.energy,
         forces * units.force,
         _extras(block, units, len(energies), len(numbers)),
+        block.mixed,
     )
     odd = len(numbers) > 1 and numbers.sum() % 2 == 1
     reasons = (
@@ -118,7 +120,8 @@ def isomers(block: Clean) -> list[Clean]:
     """The frames of a block by their bonds, unless it has a SMILES.
 
     A group of a file may hold all molecules with the same atoms in the same order.  Bonds that few
-    frames have are those of hot dynamics.
+    frames have are those of hot dynamics, unless the group is known to be mixed: of a thousand
+    isomers in it each is rare.
     """
     if block.smiles is not None or len(block.energies) == 1:
         return [block]
@@ -128,7 +131,7 @@ def isomers(block: Clean) -> list[Clean]:
         for linked in bonds(block.numbers, block.positions[start : start + CHUNK])
     ]
     counts = Counter(keys)
-    usual, least = counts.most_common(1)[0][0], RARE * len(keys)
+    usual, least = counts.most_common(1)[0][0], 0 if block.mixed else RARE * len(keys)
     kinds = [key if counts[key] >= least else usual for key in keys]
     different = list(dict.fromkeys(kinds))
     if len(different) == 1:

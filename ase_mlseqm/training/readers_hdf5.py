@@ -160,6 +160,7 @@ def _molecules(block: Block) -> Iterator[Block]:
             forces=block.forces[members],
             frames=[f"{block.name}[{k}]" for k in members],
             extras={key: value[members] for key, value in extras},
+            mixed=True,
         )
 
 

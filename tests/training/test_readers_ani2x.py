@@ -6,6 +6,7 @@ import pytest
 from ase import Atoms
 from labelled import LEVEL, group
 
+from ase_mlseqm.training.graph import graph_fragments
 from ase_mlseqm.training.readers import SINGLE_ATOMS, kind_of, read
 from ase_mlseqm.units import HARTREE
 
@@ -79,3 +80,23 @@ def test_what_is_left_out_is_named_by_its_place_in_the_group(tmp_path):
     assert len(data) == 9 and set(found) == {"0", "1[0]", "1[1]", "1[2]", "3[1]", "3[2]", "3[4]"}
     assert kind_of(found["1[0]"]) == SINGLE_ATOMS and "F" in found["3[1]"]
     assert "120" in found["3[4]"] and "not a number" in found["3[2]"]
+
+
+def test_rare_isomers(tmp_path):
+    """A group holds all molecules with these atoms; one of thirty frames is a molecule, too, which
+    must not be on both sides of a split."""
+    ether, alcohol = group("CH3OCH3"), group("CH3CH2OH", 30)
+    order = np.argsort(ether.numbers, kind="stable"), np.argsort(alcohol.numbers, kind="stable")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        made = file.create_group("9")
+        parts = [
+            np.concatenate([a[:1][:, order[0]], b[:, order[1]]])
+            for a, b in ((ether.positions, alcohol.positions), (ether.forces, alcohol.forces))
+        ]
+        made["species"] = np.tile(np.sort(ether.numbers), (31, 1))
+        made["coordinates"], made["forces"] = parts[0], parts[1] / HARTREE
+        made["energies"] = np.concatenate([ether.energies[:1], alcohol.energies]) / HARTREE
+    data = read(tmp_path / "x.h5", level=LEVEL, units="hartree")
+    assert len(data.names) == 2 and np.bincount(data.molecule).tolist() == [1, 30]
+    first, second = (graph_fragments(data.numbers[k], data.positions[k])[0] for k in (0, 1))
+    assert first.name != second.name
