@@ -50,7 +50,10 @@ def assemble(
     name = path.name
     elements = {int(z) for b in blocks for z in np.unique(b.numbers)}
     atoms = {} if relative else _single_atoms(blocks)
-    table = isolated_energies(elements, level, isolated, atoms, name, override)
+    needed = () if relative else elements
+    table = isolated_energies(needed, level, isolated, atoms, name, override)
+    if relative and np.isnan(table[list(elements)]).any():
+        table = np.zeros_like(table)  # atomization energies are known without
     kept: list[tuple[Clean, np.ndarray]] = []
     for block in blocks:
         if len(block.numbers) == 1:

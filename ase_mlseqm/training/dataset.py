@@ -39,7 +39,8 @@ class Dataset:
     positions : list of (A, 3) float64
         Angstrom.
     energies : (F,) float64
-        Total energies, eV.
+        Total energies, eV; equal to ``atomization`` where a file has only these, and the isolated
+        atoms are not known.
     atomization : (F,) float64
         Energies minus those of the isolated atoms at the same level, eV; negative when bound.
     forces : list of (A, 3) float64
