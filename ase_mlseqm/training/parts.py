@@ -25,6 +25,10 @@ JOINED = 1.6
 Short hydrogen bonds are longer, bonds that form or break in a reaction shorter.
 """
 
+FARTHEST = 0.92
+"""What that may be more than the sum, Angstrom: 1.6 times the radii of bromine or iodine is beyond
+their van der Waals contacts."""
+
 
 def label_parts(data: Dataset, indices: Sequence[int] | np.ndarray, width: int) -> np.ndarray:
     """Which molecule of its frame every atom belongs to, (B, ``width``)."""
@@ -32,7 +36,8 @@ def label_parts(data: Dataset, indices: Sequence[int] | np.ndarray, width: int) 
     for row, k in enumerate(indices):
         radii = covalent_radii[data.numbers[k]]
         distance = np.linalg.norm(data.positions[k][:, None] - data.positions[k], axis=-1)
-        linked = distance < JOINED * (radii[:, None] + radii)
+        bond = radii[:, None] + radii
+        linked = distance < np.minimum(JOINED * bond, bond + FARTHEST)
         out[row, : len(linked)] = connected_components(linked)[1]
     return out
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import molecule
 from ase.data.s22 import create_s22_system
 from helpers import build
@@ -43,6 +44,16 @@ def test_bonds_that_form_join():
     data = dataset([of(near), of(ethene + other)])
     found = label_parts(data, [0, 1], len(near))
     assert found[0].max() == 0 and found[1].max() == 1
+
+
+@pytest.mark.parametrize(("name", "distance"), [("Br2", 3.7), ("I2", 3.96), ("I2", 3.75)])
+def test_heavy_halogens_in_contact_are_two_molecules(name, distance):
+    """Side by side, at twice Bondi's radii (1.85 and 1.98 Angstrom), and a little nearer."""
+    half = Atoms(name, [[0, 0, 0], [0, 0, {"Br2": 2.28, "I2": 2.67}[name]]])
+    other = half.copy()
+    other.positions += [distance, 0, 0]
+    found = label_parts(dataset([of(half + other)]), [0], 4)
+    assert found[0].tolist() == [0, 0, 1, 1]
 
 
 def test_projection():
