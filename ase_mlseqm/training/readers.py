@@ -136,7 +136,7 @@ def _reader(path: Path) -> ModuleType:
     if path.suffix.lower() not in READERS:
         raise InputError(
             f"{path.name}: unknown type of file; give one of {', '.join(READERS)} or a folder of "
-            ".npy files"
+            ".npy files, or write it as extended XYZ in eV and Angstrom with ASE"
         )
     return READERS[path.suffix.lower()]
 

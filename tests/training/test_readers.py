@@ -188,6 +188,7 @@ def test_files_that_cannot_be_read(tmp_path):
     assert "at least one" in error([])
     (tmp_path / "a.txt").write_text("hello")
     assert "unknown type of file; give one of .h5" in error(tmp_path / "a.txt")
+    assert "write it as extended XYZ in eV and Angstrom" in error(tmp_path / "a.txt")
     (tmp_path / "a.h5").write_text("hello")
     assert "a.h5: cannot be read" in error(tmp_path / "a.h5", level=LEVEL, units="ev")
     (tmp_path / "a.db").write_text("hello" * 100)

@@ -4,8 +4,8 @@
 "use strict";
 
 const COLOURS = { 1: "#f4f4f4", 5: "#ffb5b5", 6: "#8a8a8a", 7: "#4a66d8", 8: "#d8362c",
-  9: "#7fc95a", 14: "#d9b68a", 15: "#e88a1a", 16: "#e0c020", 17: "#3fb03f", 35: "#a03a30",
-  53: "#8020a0" };
+  9: "#7fc95a", 13: "#b09a9a", 14: "#d9b68a", 15: "#e88a1a", 16: "#e0c020", 17: "#3fb03f",
+  35: "#a03a30", 53: "#8020a0" };
 const radius = (number) => (number === 1 ? 0.26 : number < 10 ? 0.38 : 0.48);
 
 class Viewer {

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import re
 import shutil
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from transfer import PLAIN, metrics, table, write_labels
 from ase_mlseqm import cli
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.models import model_file
+from ase_mlseqm.nddo.parameters import symbols
 from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.workflows import transferability
 from ase_mlseqm.workflows.transferability.base import Case, Outcome, common
 from ase_mlseqm.workflows.transferability.config import TransferabilityConfig
 from ase_mlseqm.workflows.transferability.files import checksum, find_files
@@ -467,3 +470,12 @@ def test_models_are_told_by_their_checksum_and_dispersion_stands_beside():
     assert points[2] - points[0] == pytest.approx(points[3] - points[1], abs=1e-6)
     with pytest.raises(InputError, match="unknown dispersion 'd3'"):
         methods(TransferabilityConfig(dispersion=("d3",)))
+
+
+def test_every_element_has_a_colour_of_its_own():
+    """That of aluminium was the one of what is unknown, next to iodine's."""
+    script = (resources.files(transferability) / "viewer.js").read_text("utf-8")
+    (table,) = re.findall(r"COLOURS = \{(.*?)\}", script, re.DOTALL)
+    colours = dict(re.findall(r'(\d+): "(#\w+)"', table))
+    assert {int(number) for number in colours} == set(symbols())
+    assert len(set(colours.values())) == len(colours)
