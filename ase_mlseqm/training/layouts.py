@@ -36,7 +36,7 @@ class Published:
         return {self.names.get(key, key): value for key, value in found.items()}
 
 
-ANI = Published({key: key for key in REQUIRED})
+ANI = Published({"atomic_numbers": "species"} | {key: key for key in REQUIRED})
 ANI1X = Published(
     {
         "atomic_numbers": "species",

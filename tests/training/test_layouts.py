@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from labelled import LEVEL, assert_frames, error, group
+from labelled import LEVEL, UNITS, assert_frames, error, group, write_h5
 
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.units import BOHR, HARTREE
@@ -94,6 +94,20 @@ def test_units_of_datasets(tmp_path, length):
             made.create_dataset(key, data=value).attrs["units"] = units
     assert_frames(read(tmp_path / "x.h5", LEVEL), [data])
     assert_frames(read(tmp_path / "x.h5", LEVEL, "hartree"), [data])
+
+
+def test_names_of_two_layouts_in_a_group(tmp_path):
+    """As people write them; none of these names means two things."""
+    data = group("CH3CH2OH")
+    path = write_h5(tmp_path / "x.h5", {"a": data, "b": data}, level=LEVEL, units=UNITS)
+    with h5py.File(path, "a") as file:
+        file["a"].move("species", "atomic_numbers")
+        file["b"].move("energies", "wb97x_dz.energy")
+        file["b"].move("forces", "wb97x_dz.forces")
+    found = read(path)
+    assert len(found) == 8 and not found.skipped
+    assert_frames(found.select(range(4)), [data])
+    assert_frames(found.select(range(4, 8)), [data])
 
 
 def test_two_layouts_in_one_file(tmp_path):
