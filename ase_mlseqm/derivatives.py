@@ -93,7 +93,8 @@ def dipole_derivatives(
             guesses=[guess],
         )
         if not found.converged:
-            raise NotConvergedError(f"in the field {field} V/Angstrom: {found.message}")
+            where = "without a field" if field is None else f"in the field {field} V/Angstrom"
+            raise NotConvergedError(f"{where}: {found.message}")
         return found
 
     density = point(None, guess).density

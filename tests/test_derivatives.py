@@ -129,6 +129,12 @@ def test_a_displacement_that_does_not_converge_is_an_error() -> None:
         hessian(engine, build("CH3OH", 0, None))
 
 
+def test_dipole_derivatives_whose_scf_fails_already_without_a_field() -> None:
+    engine = Engine("PM3", scf=SCFSettings(max_iterations=2, ladder=False))
+    with pytest.raises(NotConvergedError, match=r"^without a field: .* did not converge"):
+        dipole_derivatives(engine, build("CH3OH", 0, None))
+
+
 @pytest.mark.parametrize("step", [0.0, -1e-3, float("nan"), float("inf")])
 def test_steps_that_make_no_sense(step) -> None:
     with pytest.raises(InputError, match="step is"):
