@@ -12,7 +12,7 @@ from ase_mlseqm.models import DEFAULT, model_file
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from transferability_standing import cause, compared, distance, standing  # noqa: E402
+from transferability_standing import apart, cause, compared, distance, standing  # noqa: E402
 from transferability_tables import FOLDER, cell, kept, tables  # noqa: E402
 
 REPORTS = sorted(path.stem for path in FOLDER.glob("*.csv"))
@@ -148,3 +148,75 @@ def test_better_is_nearer_to_the_best_value():
         ["barrier MAE", "2", "1.5", "no"],
         ["barrier correlation", "0.8", "0.95", "no"],
     ]
+
+
+SUMMARY = {
+    "forces, energy differences, atomization energies (1 to 19 heavy atoms)": (
+        ("size", "extensibility"),
+        ("force MAE", "energy difference MAE", "atomization MAE per heavy atom"),
+    ),
+    "harmonic frequencies of small molecules": (
+        ("small", "frequencies"),
+        ("frequency MAE", "MAE after scaling"),
+    ),
+    "seven large molecules: forces": (("size", "large"), ("force MAE",)),
+    "seven large molecules: energy differences": (("size", "large"), ("energy difference MAE",)),
+    "seven large molecules: dipoles": (("size", "large"), ("dipole error",)),
+    "seven large molecules: Mulliken charges": (("size", "large"), ("charge MAE",)),
+    "forces": (("pairs", "noncovalent"), ("force MAE",)),
+    "interaction energies, well depths": (
+        ("pairs", "noncovalent"),
+        ("interaction energy MAE", "well depth MAE"),
+    ),
+    "contacts, curves without a minimum": (
+        ("pairs", "noncovalent"),
+        ("contact at the lowest point MAE", "curves without a minimum"),
+    ),
+    "barriers and reaction energies of 40 reactions": (
+        ("level", "reactions"),
+        ("barrier MAE", "reaction energy MAE"),
+    ),
+    "barriers of 40 reactions against CCSD(T)": (("pairs", "reactions"), ("barrier MAE",)),
+    "transition states of 20 reactions, refined: share that connects reactant and product": (
+        ("refined", "reactions"),
+        ("that connect reactant and product",),
+    ),
+    "the seven that all methods complete: barriers against CCSD(T)": (
+        ("refined", "reactions"),
+        ("barrier MAE, refined",),
+    ),
+    "the seven: displacement of the transition state": (
+        ("refined", "reactions"),
+        ("displacement, barrier, refined",),
+    ),
+    "rigid torsions: profiles, barriers": (
+        ("small", "torsions"),
+        ("profile MAE, rigid", "barrier MAE, rigid"),
+    ),
+    "two relaxed torsions: profiles": (("small", "torsions"), ("profile MAE, relaxed",)),
+    "two relaxed torsions: barriers": (("small", "torsions"), ("barrier MAE, relaxed",)),
+    "broken bonds, unrestricted: curves": (("small", "dissociation"), ("curve MAE, unrestricted",)),
+    "broken bonds, unrestricted: hump behind the minimum": (
+        ("small", "dissociation"),
+        ("hump behind the minimum, unrestricted",),
+    ),
+    "broken bonds, restricted: curves": (("small", "dissociation"), ("curve MAE, restricted",)),
+}
+"""Lines of the table at the top of the page, and what they say it of."""
+
+
+def test_the_table_at_the_top_of_the_page_is_what_the_reports_say():
+    page = (ROOT / "docs" / "transferability.md").read_text()
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    said = {line[0]: line[1:] for line in lines if len(line) == 3}
+    for line, ((report, test), metrics) in SUMMARY.items():
+        with (FOLDER / f"{report}.csv").open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["test"] == test]
+        for other, word in zip(("PM3", "GFN2-xTB"), said[line], strict=True):
+            verdicts = set()
+            for metric in metrics:
+                by = {row["method"]: row for row in rows if row["metric"] == metric}
+                better = distance(by[DEFAULT]) < distance(by[other])
+                verdicts.add(("better" if better else "worse", apart(by[DEFAULT], by[other])))
+            assert {verdict for verdict, _ in verdicts} == {word.strip("*")}, (line, other)
+            assert all(beyond for _, beyond in verdicts) == word.startswith("**"), (line, other)
