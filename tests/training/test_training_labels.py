@@ -18,7 +18,7 @@ from ase_mlseqm.training.split import leakage
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "training_labels"
 KINDS = ("contacts", "groups", "reactions", "small", "survey", "torsions")
-NEXT = ("next/faces", "next/parts", "next/walls")
+NEXT = tuple(f"next/{kind}" for kind in ("faces", "pairs", "parts", "reactions", "survey", "walls"))
 LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting, grid level 3)"
 HELD_BACK = ("ani1x_heldout", "dft_test", "dft_large", "dft_large_val")
 IN_S66 = {
@@ -45,7 +45,7 @@ def test_files_are_whole(sets, kind):
         assert np.abs(np.cross(position - position.mean(0), force).sum(0)).max() < 0.1
 
 
-@pytest.mark.parametrize("kind", ["contacts", "next/faces", "next/walls"])
+@pytest.mark.parametrize("kind", ["contacts", "next/faces", "next/pairs", "next/walls"])
 def test_pairs_touch(sets, kind):
     data = sets[kind]
     width = max(len(z) for z in data.numbers)
@@ -64,7 +64,7 @@ def test_pairs_of_s66_are_those_that_the_page_names(sets, kind):
     # products of the set that are no pairs of S66
     others = {("C=C", "C=C"), ("C=C", "O"), ("CC(=O)O", "O")}
     assert found - others <= {("O", "O"), ("C#C", "O")}
-    assert not found or kind in ("reactions", "survey")
+    assert not found or kind in ("reactions", "survey", "next/reactions", "next/survey")
 
 
 @needs_shared
@@ -82,11 +82,12 @@ def test_no_reaction_of_the_test_files(sets):
         taken.add(read_atoms(path).get_chemical_formula())
     with (SHARED / "rdb7_subset" / "data.csv").open() as file:
         assert len(taken) > 20 and len(list(csv.DictReader(file))) == 40
-    found = {Atoms(z).get_chemical_formula() for z in sets["reactions"].numbers}
-    assert len(found) > 20 and not found & taken
+    for kind in ("reactions", "next/reactions"):
+        found = {Atoms(z).get_chemical_formula() for z in sets[kind].numbers}
+        assert len(found) > 20 and not found & taken
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "next/parts", "next/walls"])
+@pytest.mark.parametrize("kind", [*KINDS, "next/parts", "next/survey", "next/walls"])
 def test_labels_can_be_computed_again(kind):
     """The smallest frame of every file."""
     pytest.importorskip("pyscf")
