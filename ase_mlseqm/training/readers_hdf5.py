@@ -97,12 +97,16 @@ def _groups(group: Any, name: str, seen: set[Any]) -> Iterator[tuple[str, Any, d
     if (place.fileno, place.addr) in seen:
         return
     seen.add((place.fileno, place.addr))
-    found = {key: value for key, value in group.items() if value is not None}  # dangling links
-    inner = {key: value for key, value in found.items() if isinstance(value, h5py.Group)}
-    for key, value in inner.items():
-        yield from _groups(value, f"{name}/{key}".lstrip("/"), seen)
-    if len(inner) < len(found) or not found:
-        yield name or "/", group, {k: v for k, v in found.items() if k not in inner}
+    content: dict[str, Any] = {}
+    inner = False
+    for key, value in group.items():
+        if isinstance(value, h5py.Group):
+            inner = True
+            yield from _groups(value, f"{name}/{key}".lstrip("/"), seen)
+        elif value is not None:  # as dangling links are
+            content[key] = value
+    if content or not inner:
+        yield name or "/", group, content
 
 
 def _frames(
