@@ -48,22 +48,16 @@ def bonds(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
     heavy = numbers > 1
     out = (relative < HEAVY_FACTOR) & heavy[:, None] & heavy
     out[:, np.arange(len(numbers)), np.arange(len(numbers))] = False
-    halogen = np.flatnonzero(np.isin(numbers, HALOGENS))
-    if heavy.sum() > 1 and len(halogen):
-        itself = np.arange(len(numbers)) == halogen[:, None]
-        offered = np.where(heavy & ~itself, relative[:, halogen], np.inf)
-        nearest = offered.argmin(-1)
-        frame, x = np.nonzero(offered.min(-1) < HALOGEN_FACTOR)
-        partner = nearest[frame, x]
-        out[frame, halogen[x], partner] = out[frame, partner, halogen[x]] = True
-    hydrogen = np.flatnonzero(~heavy)
-    if heavy.any() and len(hydrogen):
-        partners = np.flatnonzero(heavy)
-        offered = relative[:, hydrogen][:, :, partners]  # (F, hydrogen, heavy)
-        nearest = offered.argmin(-1)
-        frame, h = np.nonzero(offered.min(-1) < HYDROGEN_FACTOR)
-        x = partners[nearest[frame, h]]
-        out[frame, hydrogen[h], x] = out[frame, x, hydrogen[h]] = True
+    for kind, factor in (
+        (np.isin(numbers, HALOGENS), HALOGEN_FACTOR),
+        (~heavy, HYDROGEN_FACTOR),
+    ):
+        atoms = np.flatnonzero(kind)
+        itself = np.arange(len(numbers)) == atoms[:, None]
+        offered = np.where(heavy & ~itself, relative[:, atoms], np.inf)  # (F, atoms, A)
+        frame, one = np.nonzero(offered.min(-1) < factor)
+        other = offered.argmin(-1)[frame, one]
+        out[frame, atoms[one], other] = out[frame, other, atoms[one]] = True
     free = ~out.any(-1) & ~heavy
     out |= (relative < HYDROGEN_FACTOR) & free[:, :, None] & free[:, None]
     out[:, np.arange(len(numbers)), np.arange(len(numbers))] = False
