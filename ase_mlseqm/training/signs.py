@@ -35,7 +35,8 @@ def force_correlation(dataset: Dataset, sample: int = SAMPLE) -> float:
     chosen = [usable[place] for place in places]
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     for method in METHODS:
-        known = [(k, molecule) for k in chosen if (molecule := _molecule(dataset, k, method))]
+        model = PlainModel(method)
+        known = [(k, molecule) for k in chosen if (molecule := _molecule(dataset, k, model))]
         chosen = [k for k in chosen if k not in {done for done, _ in known}]
         results = evaluate([molecule for _, molecule in known], method) if known else []
         pairs += [
@@ -50,10 +51,10 @@ def force_correlation(dataset: Dataset, sample: int = SAMPLE) -> float:
     return float(ours @ theirs / norm) if norm > 0 else float("nan")
 
 
-def _molecule(dataset: Dataset, k: int, method: str) -> Molecule | None:
+def _molecule(dataset: Dataset, k: int, model: PlainModel) -> Molecule | None:
     """Frame k, if the method has its elements."""
     try:
-        return check(Molecule(dataset.numbers[k], dataset.positions[k]), PlainModel(method))
+        return check(Molecule(dataset.numbers[k], dataset.positions[k]), model)
     except InputError:
         return None
 
