@@ -213,5 +213,5 @@ def _checkpoint(path: Path, anew: str) -> tuple[dict[str, Any], dict[str, Any]]:
         return read_arrays(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    except Exception:
+    except Exception:  # any, as read_arrays says
         raise InputError(f"{path} is damaged: {anew}") from None
