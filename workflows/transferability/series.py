@@ -94,7 +94,7 @@ def read_series(path: Path, kind: str) -> tuple[Series | None, list[Skipped]]:
     Of frames that do not belong together most decide.  Where any has an energy, all need one.
     """
     skipped: list[Skipped] = []
-    frames: dict[int, tuple[Atoms, tuple[int, ...], float]] = {}
+    frames: dict[int, tuple[Atoms, tuple[int, ...], float, float]] = {}
     for found in read_extxyz(path):
         if isinstance(found, Skipped):
             skipped.append(found)
@@ -102,13 +102,13 @@ def read_series(path: Path, kind: str) -> tuple[Series | None, list[Skipped]]:
         k, atoms = found
         try:
             scanned = _scan_atoms(atoms, kind)
+            _check_relaxed(atoms)
+            frames[k] = (atoms, scanned, coordinate(atoms, scanned), _energy(atoms))
         except ValueError as error:
             skipped.append(Skipped(path.name, record_name(k), str(error)))
             continue
-        results = atoms.calc.results if atoms.calc is not None else {}
-        frames[k] = (atoms, scanned, float(results.get("energy", np.nan)))
         atoms.calc = None
-    kinds = {k: _same_series(atoms, scanned) for k, (atoms, scanned, _) in frames.items()}
+    kinds = {k: _same_series(atoms, scanned) for k, (atoms, scanned, *_) in frames.items()}
     usual = Counter(kinds.values()).most_common(1)
     labelled = any(np.isfinite(energy) for *_, energy in frames.values())
     for k in list(frames):
@@ -118,21 +118,20 @@ def read_series(path: Path, kind: str) -> tuple[Series | None, list[Skipped]]:
                 "it differs from most frames in its atoms, scan_atoms, relaxed, charge or "
                 "multiplicity"
             )
-        elif labelled and not np.isfinite(frames[k][2]):
+        elif labelled and not np.isfinite(frames[k][3]):
             reason = "it has no energy that is a number, where others have one"
         if reason is not None:
             skipped.append(Skipped(path.name, record_name(k), reason))
             del frames[k]
     if not frames:
         return None, skipped
-    systems, atoms, energies = zip(*frames.values(), strict=True)
-    x = np.array([coordinate(system, atoms[0]) for system in systems])
+    systems, atoms, x, energies = zip(*frames.values(), strict=True)
     order = np.argsort(x, kind="stable")
     series = Series(
         path.stem,
         [systems[k] for k in order],
         atoms[0],
-        x[order],
+        np.array(x)[order],
         np.array(energies)[order],
         bool(systems[0].info.get("relaxed", False)),
     )
@@ -140,12 +139,21 @@ def read_series(path: Path, kind: str) -> tuple[Series | None, list[Skipped]]:
 
 
 def coordinate(system: Atoms, atoms: tuple[int, ...]) -> float:
-    """Distance (Angstrom), angle or dihedral (degrees, from 0 to 360)."""
+    """Distance (Angstrom), angle or dihedral (degrees, from 0 to 360).
+
+    Raises
+    ------
+    ValueError
+        When three of the atoms of a dihedral are on a line.
+    """
     if len(atoms) == 2:
         return float(system.get_distance(*atoms))
     if len(atoms) == 3:
         return float(system.get_angle(*atoms))
-    angle = float(system.get_dihedral(*atoms))
+    try:
+        angle = float(system.get_dihedral(*atoms))
+    except ZeroDivisionError:
+        raise ValueError("three of its scan_atoms are on a line: it has no dihedral") from None
     return angle % 360.0 if abs(angle - 360.0) > 1e-3 else 0.0  # files round positions
 
 
@@ -158,6 +166,22 @@ def _scan_atoms(atoms: Atoms, kind: str) -> tuple[int, ...]:
         wanted = {v: k for k, v in KINDS.items()}[kind]
         raise ValueError(f"scan_atoms names {len(found)} atoms: a {kind} has {wanted}")
     return found
+
+
+def _check_relaxed(atoms: Atoms) -> None:
+    """ValueError where the parser took ``relaxed`` for a text, as in relaxed=no, which is true."""
+    relaxed = atoms.info.get("relaxed", False)
+    if isinstance(relaxed, str):
+        raise ValueError(f"relaxed is {relaxed!r}: write T or F")
+
+
+def _energy(atoms: Atoms) -> float:
+    """The label, eV; NaN where there is none, or what is there is no number."""
+    results = atoms.calc.results if atoms.calc is not None else {}
+    try:
+        return float(results.get("energy", np.nan))
+    except (TypeError, ValueError):  # such as energy=none
+        return np.nan
 
 
 def _same_series(atoms: Atoms, scanned: tuple[int, ...]) -> tuple[object, ...]:

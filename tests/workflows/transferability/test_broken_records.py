@@ -104,6 +104,23 @@ def test_frames_that_do_not_belong_to_a_series(tmp_path):
     assert all(r.reason.startswith("scan_atoms names") for r in read_series(path, "angle")[1][:2])
 
 
+def test_frames_of_a_series_that_say_nothing_of_use(tmp_path):
+    path = write_series(tmp_path / "a.xyz", [peroxide(a) for a in ANGLES], PEROXIDE, relaxed=True)
+    first, second, *others = path.read_text().split("\n4\n")
+    second = second.replace("energy=", "energy=none was=")
+    line = "\n".join([second.split("\n")[0], *(f"{s} 0 0 {k}" for k, s in enumerate("OOHH"))])
+    line = line.replace("energy=none", "energy=1").replace(":forces:R:3", "")
+    texts = [first, second, line, others[0].replace("relaxed=T", "relaxed=no"), *others[1:]]
+    path.write_text("\n4\n".join(texts))
+    series, skipped = read_series(path, "dihedral")
+    assert series.x == pytest.approx([ANGLES[k] for k in (0, 3, 4, 5)], abs=1e-4)
+    assert {record.record: record.reason for record in skipped} == {
+        "frame 1": "it has no energy that is a number, where others have one",
+        "frame 2": "three of its scan_atoms are on a line: it has no dihedral",
+        "frame 3": "relaxed is 'no': write T or F",
+    }
+
+
 def test_series_of_which_too_little_is_left(tmp_path):
     write_series(tmp_path / "a.xyz", [peroxide(a) for a in ANGLES], PEROXIDE)
     with pytest.raises(InputError, match=r"b\.xyz: nothing in it can be used \(b\.xyz: the file"):
