@@ -81,7 +81,8 @@ def _check_names(paths: Sequence[Path], folder: Path, test: str) -> None:
     """Refuse files whose names, by which cases are known, differ in folder or ending alone."""
     known: dict[str, Path] = {}
     for path in paths:
-        other = known.setdefault(path.stem, path)
+        # the point in the name of a folder, as in S22.v2, is none of an ending
+        other = known.setdefault(path.name if path.is_dir() else path.stem, path)
         if other is not path:
             both = " and ".join(str(p.relative_to(folder)) for p in (other, path))
             raise InputError(

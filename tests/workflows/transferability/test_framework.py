@@ -300,6 +300,13 @@ def test_two_files_of_a_name(tmp_path):
     assert [path.name for path in found] == ["S22", "S66"]
 
 
+def test_folders_with_a_point_in_their_names(tmp_path):
+    for name in ("noncovalent/S22.old", "noncovalent/S22.new"):
+        (tmp_path / name).mkdir(parents=True)
+    found = find_files(tmp_path, TESTS)["noncovalent"]
+    assert [path.name for path in found] == ["S22.new", "S22.old"]
+
+
 def test_archives_and_notes_beside_the_data_are_left_out(tmp_path):
     hidden = ("noncovalent/.git", "reactions/.ipynb_checkpoints", "torsions")
     for name in ("rdb7", "noncovalent/S22", *hidden):
