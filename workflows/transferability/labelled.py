@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from ase_mlseqm.training.blocks import as_text
+from ase_mlseqm.training.blocks import SINGLE, as_text
 from ase_mlseqm.training.dataset import Dataset, Skipped
 from ase_mlseqm.training.isolated import given_energies
 from ase_mlseqm.training.readers import read
@@ -45,8 +45,8 @@ class Frames:
 
     @property
     def skipped(self) -> list[Skipped]:
-        """Broken records."""
-        return self.data.skipped
+        """Broken records; single atoms are none, they are there for their energy."""
+        return [record for record in self.data.skipped if record.reason != SINGLE]
 
     @property
     def systems(self) -> list[Atoms]:

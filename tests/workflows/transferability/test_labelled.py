@@ -147,6 +147,23 @@ def test_isolated_atoms_of_a_level_that_is_not_known(tmp_path, capsys):
         dataclasses.replace(config, isolated=("H",))
 
 
+def test_single_atoms_of_a_file_are_not_broken(tmp_path):
+    """They are there for their energy, as --isolated is."""
+    path = write_labels(tmp_path / "extensibility_a.h5", ("CH4",))
+    with h5py.File(path, "a") as content:
+        content.attrs["level"] = "HF/STO-3G"
+        for symbol in ("C", "H"):
+            group = content.create_group(symbol)
+            group["species"], group["coordinates"] = [symbol.encode()], np.zeros((1, 1, 3))
+            group["energies"] = [KNOWN["wB97X/6-31G*"][symbol]]
+            group["forces"] = np.zeros((1, 1, 3))
+    config = dataclasses.replace(PLAIN, tests=("extensibility",), method=("AM1",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    assert not table(tmp_path / "out" / "skipped.csv")
+    wrong = metrics(tmp_path / "out", "extensibility")
+    assert wrong["AM1", "raw atomization MAE per heavy atom"] == pytest.approx(0, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["NH4+", "O2", "CH3", "H2O"])
 def test_calculator_of_the_peer_knows_charge_and_spin(name):
     pytest.importorskip("tblite")
