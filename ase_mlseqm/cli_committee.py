@@ -24,7 +24,7 @@ def committee(
         list[Path],
         typer.Option(
             "--data",
-            help="Labelled structures; of those trained on, the validation frames are taken.",
+            help="Labelled structures; validation frames alone if a file was trained on.",
         ),
     ],
     level: Annotated[

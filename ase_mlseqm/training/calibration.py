@@ -77,8 +77,8 @@ def calibrate(
 ) -> tuple[Path, Calibration]:
     """Make models the committee of another: copy their files to it and write what they are worth.
 
-    Of files that the model was trained on only its validation frames are taken, the split of
-    which all networks must share.
+    Where a network was trained on one of the files, only the frames that its split keeps for
+    validation are taken, of all files; all networks must share the split.
 
     Parameters
     ----------
@@ -163,7 +163,8 @@ def unseen(data: Dataset, networks: Sequence[ModelFile]) -> np.ndarray:
     if len(rows) < FEWEST:
         raise InputError(
             f"only {len(rows)} frames are new to all networks: give at least {FEWEST}, of other "
-            "files, or train all with one split_seed, validation_fraction and split_by"
+            "files without those trained on, or train all with one split_seed, "
+            "validation_fraction and split_by"
         )
     return rows
 

@@ -164,6 +164,8 @@ def test_frames_that_were_trained_on_do_not_calibrate(tmp_path):
         networks.append(load_model(tmp_path / "m.safetensors"))
     rows = unseen(data, networks)
     assert 40 < len(rows) < 120
+    with pytest.raises(InputError, match="of other files without those trained on, or train all"):
+        unseen(data.select(range(20)), networks)
     save_model(tmp_path / "m.safetensors", network(2), {})
     stranger = load_model(tmp_path / "m.safetensors")
     assert unseen(data, [*networks, stranger]).tolist() == rows.tolist()
