@@ -215,7 +215,7 @@ def _number_fault(symbol: str) -> str | None:
     if number is None:
         return None
     known = 0 < number < len(chemical_symbols)
-    return f"{symbol!r} is no element" + f": write {chemical_symbols[number]}" * known
+    return f"{symbol!r} is no element" + (f": write {chemical_symbols[number]}" if known else "")
 
 
 def _whole(text: str) -> int | None:

@@ -26,6 +26,7 @@ UNREADABLE = {
     ),
     "no_element.xyz": (WATER.replace("O", "Hh"), "line 3: 'Hh' is no element"),
     "number.xyz": (WATER.replace("O", "8"), "line 3: '8' is no element: write O"),
+    "type.xyz": (WATER.replace("O", "119"), "line 3: '119' is no element)"),
     "isotope.xyz": (
         WATER.replace("H", "D", 1),
         "line 4: 'D' is no element: write H, and give vib and thermo --isotopes H=D",
