@@ -49,7 +49,10 @@ def header(path: Path) -> Header:
     """Level and units from the attributes ``level`` and ``units`` of the file, else from those of
     the datasets of its first molecule, or from its layout."""
     with _open(path) as file:
-        level, units = file.attrs.get("level"), file.attrs.get("units")
+        try:
+            level, units = file.attrs.get("level"), file.attrs.get("units")
+        except (OSError, RuntimeError) as error:  # they are damaged
+            raise unreadable(path, error) from None
         layout, found = _first(file)
     own = stated_units(found, path.name) if units is None else None
     text = layout.units if units is None else as_text(units)
@@ -63,7 +66,7 @@ def header(path: Path) -> Header:
 def _first(file: Any) -> tuple[Published, dict[str, dict[str, Any]]]:
     """The layout of the first whole molecule, and the attributes of its datasets by our names."""
     try:
-        for _, _, content in _groups(file, "", set()):
+        for _, _, content in groups(file, "", set()):
             layout = layout_of(content)
             found = layout.renamed(content)
             if set(REQUIRED) <= set(found):
@@ -79,7 +82,10 @@ def blocks(path: Path, level: str | None = None) -> Iterator[Block | Broken]:
     with _open(path) as file:
         first, _ = _first(file)
         try:
-            for name, group, content in _groups(file, "", set()):
+            for name, group, content in groups(file, "", set()):
+                if group is None:
+                    yield Broken(name, "it is damaged")
+                    continue
                 layout = layout_of(content)
                 if (layout.units, layout.gradients) != (first.units, first.gradients):
                     yield Broken(name, "its layout is another than that of the first molecule")
@@ -89,8 +95,9 @@ def blocks(path: Path, level: str | None = None) -> Iterator[Block | Broken]:
             yield Broken("what follows", f"cannot be read ({' '.join(str(error).split())})")
 
 
-def _groups(group: Any, name: str, seen: set[Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """Name, group and content of all groups that hold more than groups, the inner ones first."""
+def groups(group: Any, name: str, seen: set[Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Name, group and content of all groups that hold more than groups, the inner ones first; the
+    group is None where there is something damaged in its place."""
     import h5py
 
     place = h5py.h5o.get_info(group.id)
@@ -102,9 +109,11 @@ def _groups(group: Any, name: str, seen: set[Any]) -> Iterator[tuple[str, Any, d
     for key, value in group.items():
         if isinstance(value, h5py.Group):
             inner = True
-            yield from _groups(value, f"{name}/{key}".lstrip("/"), seen)
-        elif value is not None:  # as dangling links are
+            yield from groups(value, f"{name}/{key}".lstrip("/"), seen)
+        elif value is not None:
             content[key] = value
+        elif isinstance(group.get(key, getlink=True), h5py.HardLink):  # others dangle
+            yield f"{name}/{key}".lstrip("/"), None, {}
     if content or not inner:
         yield name or "/", group, content
 

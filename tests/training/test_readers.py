@@ -191,6 +191,9 @@ def test_files_that_cannot_be_read(tmp_path):
     assert "write it as extended XYZ in eV and Angstrom" in error(tmp_path / "a.txt")
     (tmp_path / "a.h5").write_text("hello")
     assert "a.h5: cannot be read" in error(tmp_path / "a.h5", level=LEVEL, units="ev")
+    path = write_h5(tmp_path / "b.h5", {"a": group("CH4")}, level=LEVEL)
+    path.write_bytes(path.read_bytes().replace(b"GCOL", b"GC--"))  # where texts begin
+    assert "b.h5: cannot be read" in error(path, units="ev")
     (tmp_path / "a.db").write_text("hello" * 100)
     assert "a.db: cannot be read" in error(tmp_path / "a.db", level=LEVEL)
     (tmp_path / "a.xyz").write_text("hello\nworld\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from ase_mlseqm.training.blocks import SINGLE, as_text
 from ase_mlseqm.training.dataset import Dataset, Skipped
 from ase_mlseqm.training.isolated import given_energies
 from ase_mlseqm.training.readers import read
+from ase_mlseqm.training.readers_hdf5 import groups
 from ase_mlseqm.units import EV_TO_KCAL
 
 from .base import TransferTest
@@ -115,11 +117,10 @@ def _names(files: Sequence[Path]) -> dict[str, str]:
             continue
         import h5py
 
-        found: list[str] = []
-        with h5py.File(path, "r") as file:
-            file.visit(found.append)  # groups may be within others
-            for key in found:
-                name = file[key].attrs.get("name")
+        # what is damaged has been listed with the frames
+        with h5py.File(path, "r") as file, contextlib.suppress(OSError, RuntimeError):
+            for key, group, _ in groups(file, "", set()):
+                name = None if group is None else group.attrs.get("name")
                 if name is not None:
                     out[f"{path.stem}/{key}"] = as_text(name)
     return out

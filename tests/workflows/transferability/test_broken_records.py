@@ -377,6 +377,20 @@ def test_curves_without_broken_frames(tmp_path):
         comp6_reactions(path)
 
 
+@pytest.mark.parametrize("place", ["m_CH4", "m_CH4/homo"])
+def test_labelled_frames_of_a_damaged_file(tmp_path, place):
+    path = write_labels(tmp_path / "a.h5", ("CH4", "H2O"))
+    with h5py.File(path, "a") as file:
+        file["m_H2O/gap"] = h5py.SoftLink("/nowhere")  # a link that dangles is none
+        address = h5py.h5o.get_info(file[place].id).addr
+    content = bytearray(path.read_bytes())
+    content[address] = 255  # the version of its header
+    path.write_bytes(content)
+    found = load_frames([path])
+    assert set(found.names) >= {"h2o"}
+    assert [(s.record, s.reason) for s in found.skipped] == [(place, "it is damaged")]
+
+
 def test_labelled_frames(tmp_path):
     path = write_labels(tmp_path / "a.h5", ("CH4", "H2O"))
     with h5py.File(path, "a") as file:
