@@ -214,10 +214,12 @@ def element_constants(formulas: Sequence[str], errors: np.ndarray) -> np.ndarray
     Energies of free atoms differ between methods for reasons that no reaction shows.  Where the
     molecules are no more than the constants, these explain everything: NaN.
     """
+    known = np.isfinite(errors)
+    if not known.any():  # as where no case is common to all methods
+        return np.full(len(errors), np.nan)
     counts = [Formula(formula).count() for formula in formulas]
     elements = sorted({element for count in counts for element in count})
     matrix = np.array([[count.get(e, 0) for e in elements] for count in counts], dtype=float)
-    known = np.isfinite(errors)
     constants, _, rank, _ = np.linalg.lstsq(matrix[known], errors[known], rcond=None)
     if known.sum() <= rank:
         return np.full(len(errors), np.nan)

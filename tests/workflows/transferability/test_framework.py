@@ -287,6 +287,12 @@ def test_structures_without_a_name_are_different_molecules():
     assert [case.case for case in outcome.worst] == names
 
 
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: test.name)
+def test_no_case_that_all_methods_complete(test):
+    """As where one of them lacks an element of all molecules; the report has no numbers then."""
+    assert all(np.isnan(metric.interval.value) for metric in test.metrics([], PLAIN))
+
+
 def test_two_files_of_a_name(tmp_path):
     """Cases are known by it."""
     for name in ("S66", "noncovalent/S66", "noncovalent/S22"):
