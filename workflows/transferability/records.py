@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 WHOLE = "the file"
 """Name of the record where all of a file is lost."""
+UNIT = re.compile(r"^\s*\$coord\b.*\b(angs|frac)", re.MULTILINE | re.IGNORECASE)
+"""Of coordinates of Turbomole that are not in bohr."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,11 +113,13 @@ def read_structure(path: Path, name: str, kind: str = "xyz") -> Atoms:
     if not path.is_file():
         raise RecordError(name, "there is no such file")
     if kind == "turbomole":
-        unit = re.search(r"^\$coord\s+(angs|frac)", path.read_text(errors="replace"), re.MULTILINE)
+        unit = UNIT.search(path.read_text(errors="replace"))
         if unit is not None:
             raise RecordError(name, f"its coordinates are in {unit[1]}: write them in bohr")
     try:
-        several = read_atoms(path, index=":", format=kind)
+        # blank lines before and behind a structure are none of it
+        text = io.StringIO(path.read_text("utf-8").strip() + "\n")
+        several = read_atoms(text, index=":", format=kind)
         if len(several) > 1:
             raise RecordError(name, f"it has {len(several)} structures: keep one")
         (atoms,) = several

@@ -152,6 +152,9 @@ def test_structures_that_would_be_misread(tmp_path):
     (folder / "OH" / "coord").write_text(coordinates.replace("$coord", "$coord angs"))
     (skipped,) = read_gmtkn(folder).skipped
     assert "its coordinates are in angs: write them in bohr" in skipped.reason
+    (folder / "OH" / "coord").write_text(coordinates.replace("$coord", " $coord natoms=2 Angs"))
+    (skipped,) = read_gmtkn(folder).skipped
+    assert "its coordinates are in Angs: write them in bohr" in skipped.reason
     write(folder / "01A" / "struc.xyz", [molecule("H2O"), molecule("CH4")], format="xyz")
     with pytest.raises(InputError, match="none of its 2 records can be used"):
         read_gmtkn(folder)

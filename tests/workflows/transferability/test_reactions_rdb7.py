@@ -52,6 +52,15 @@ def test_reader(tmp_path):
     assert structures[barrier.last].positions == pytest.approx(hcn(75).positions, abs=1e-6)
 
 
+def test_blank_lines_around_a_structure(tmp_path):
+    folder = write_rdb7(tmp_path / "rdb7")
+    file = folder / "rxn000007" / "ts000007.xyz"
+    file.write_text("\n" + file.read_text() + "\n \n")
+    found = read_rdb7(folder)
+    assert not found.skipped
+    assert found.structures["rxn000007/ts000007"].positions == pytest.approx(hcn(75).positions)
+
+
 def test_charge_and_multiplicity_are_those_of_the_table(tmp_path):
     """Of all structures of a reaction; nothing else tells an ion from a radical."""
     head = "rxn,charge, multiplicity ,dE0,reaction_energy"
