@@ -42,7 +42,10 @@ class Frequencies(TransferTest):
     name = "frequencies"
     title = "Vibrations"
     question = "Are harmonic frequencies right, and what would scale them best?"
-    patterns = ("frequencies*.xyz", "frequencies*.extxyz", "frequencies/*.extxyz")
+    patterns = (
+        *("frequencies*.xyz", "frequencies*.extxyz"),
+        *("frequencies/*.xyz", "frequencies/*.extxyz"),
+    )
     columns = {
         "molecule": "name of the molecule",
         "mode": "number of the mode, from the lowest",

@@ -306,6 +306,15 @@ def test_two_files_of_a_name(tmp_path):
     assert [path.name for path in found] == ["S22", "S66"]
 
 
+def test_folders_take_both_endings_of_extended_xyz(tmp_path):
+    for name in ("torsions", "dissociation", "dynamics", "frequencies"):
+        (tmp_path / name).mkdir()
+        for file in ("a.xyz", "b.extxyz"):
+            (tmp_path / name / file).write_text("")
+        found = find_files(tmp_path, TESTS)[name]
+        assert [path.name for path in found] == ["a.xyz", "b.extxyz"]
+
+
 def test_folders_with_a_point_in_their_names(tmp_path):
     for name in ("noncovalent/S22.old", "noncovalent/S22.new"):
         (tmp_path / name).mkdir(parents=True)
