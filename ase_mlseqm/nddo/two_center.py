@@ -80,8 +80,6 @@ def _integral(first: tuple[int, int], second: tuple[int, int]) -> dict:
         for term, c in _interaction(_charges((1, 1)), _charges((2, 2))).items():
             same[term] -= c
         return {term: 0.5 * c for term, c in same.items()}
-    if xy in (first, second):
-        return {}
     return _interaction(_charges(first), _charges(second))
 
 
