@@ -1,5 +1,7 @@
 """The hand-written derivative of the pair energies against the graph and against differences."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -21,10 +23,13 @@ from ase_mlseqm.nddo.parameters import METHODS, table_parameters
 MOLECULES = [build(n, 0, 1) for n in ("CH3CONH2", "CHFBrI", "SO2", "H2", "CH3SiH3", "HCl", "AlH3")]
 
 
-def pieces(method, molecules):
+def pieces(method, molecules, width=1.0):
+    """Orbitals are ``width`` times as wide as those of the table."""
     batch = collate(molecules)
     layout = build_layout(batch.numbers)
-    constants = prepare(layout, table_parameters(method, layout.numbers))
+    table = table_parameters(method, layout.numbers)
+    zeta = {"zeta_s": table.zeta_s / width, "zeta_p": table.zeta_p / width}
+    constants = prepare(layout, dataclasses.replace(table, **zeta))
     return layout, constants, batch.positions.flatten(0, 1)[layout.slot]
 
 
@@ -74,11 +79,12 @@ def test_against_differences(method):
 
 
 def test_beyond_the_cutoff_of_the_overlaps():
-    """Resonance integrals are constant there, and their slope is zero."""
+    """Resonance integrals are constant there, and their slope is zero, also of orbitals so wide
+    that something is left of them."""
     molecule = build("HCl", 0, 1)
     for distance in (23.7, 23.8, 23.82, 24.0, 60.0):
         positions = np.array([[0.0, 0, 0], [0.1, distance, -0.2]])
-        layout, constants, _ = pieces("PM3", [molecule])
+        layout, constants, _ = pieces("PM3", [molecule], width=5.0)
         r = torch.from_numpy(positions).requires_grad_()
         ints = integrals(layout, constants, r)
         c = random_coefficients(ints)
