@@ -60,8 +60,14 @@ def test_what_no_model_has_learned_is_warned_of(spec, beyond):
     assert plain.status is Status.CONVERGED
 
 
-def test_nothing_to_do():
-    assert evaluate([], "PM3") == []
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nothing_to_do(threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert evaluate([], "PM3") == []
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_only_what_was_asked_for():

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from helpers import TIGHT, build, moved, run, single
 from mixture import MIXED, atoms_of, same
 
@@ -21,6 +22,7 @@ from ase_mlseqm import memory as memory_module
 from ase_mlseqm.batch import Molecule, padded_numbers
 from ase_mlseqm.buckets import make_buckets
 from ase_mlseqm.jobs import Job
+from ase_mlseqm.nddo.layout import build_layout
 from ase_mlseqm.singlepoint import PROPERTIES
 from ase_mlseqm.workflows.transferability.scaling import alkane
 
@@ -58,17 +60,37 @@ def test_threads_change_nothing():
     assert threading.main_thread().name not in names
 
 
-@pytest.mark.parametrize(("name", "sizes"), [("C6H6", [9, 8]), ("H2O", [17])])
+@pytest.mark.parametrize(("name", "sizes"), [("C6H6", [9, 8]), ("C6H6", [9, 9]), ("H2O", [17])])
 def test_equal_molecules_are_shared_by_threads_where_that_pays(name, sizes, monkeypatch):
     def buckets(threads):
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
         engine = Engine("PM3")
-        jobs = [Job.of(k, build(name), engine.model, None, None) for k in range(17)]
+        jobs = [Job.of(k, build(name), engine.model, None, None) for k in range(sum(sizes))]
         return [len(bucket) for bucket in make_buckets(jobs, CPU, 8, engine.max_memory)]
 
     monkeypatch.setattr(buckets_module, "SMALLEST_SHARE", 8 * 30**2)
-    assert buckets(1) == [17]
+    assert buckets(1) == [sum(sizes)]
     assert buckets(2) == sizes
+
+
+@pytest.mark.parametrize(
+    ("heavy", "sizes"), [([2, 4], [2]), ([2, 5], [1, 1]), ([17, 20], [2]), ([67, 80], [1, 1])]
+)
+def test_molecules_of_like_size_share_a_batch(heavy, sizes):
+    """At most 8 orbitals, four an atom, or 15 % fewer than the largest, whichever is more."""
+    engine = Engine("PM3")
+    line = [Molecule(np.full(n, 6), 1.5 * np.eye(3)[0] * np.arange(n)[:, None]) for n in heavy]
+    jobs = [Job.of(k, molecule, engine.model, None, None) for k, molecule in enumerate(line)]
+    assert [len(bucket) for bucket in make_buckets(jobs, CPU, 8, 1e12)] == sizes
+
+
+@pytest.mark.parametrize(("device", "sizes"), [("cpu", [4, 4, 1]), ("cuda", [9])])
+def test_the_number_of_molecules_in_a_batch_is_limited(device, sizes, monkeypatch):
+    monkeypatch.setattr(buckets_module, "MAX_BATCH", 4)
+    engine = Engine("PM3")
+    jobs = [Job.of(k, build("H2O"), engine.model, None, None) for k in range(9)]
+    found = make_buckets(jobs, torch.device(device), 8, 1e12)
+    assert [len(bucket) for bucket in found] == sizes
 
 
 def test_an_error_in_a_thread_reaches_the_caller():
@@ -195,6 +217,34 @@ def test_devices_that_keep_matrices_of_large_molecules_need_more():
     assert more > buckets_module._memory(job, 8, CPU) + kept
 
 
+def test_two_spins_need_more_memory():
+    """At least the Fock matrices, and their errors, that DIIS keeps of the second."""
+    jobs = [Job.of(0, build("C6H6"), Engine("PM3").model, spins, None) for spins in (False, True)]
+    one, two = (buckets_module._memory(job, 8, CPU) for job in jobs)
+    assert two > one + 8.0 * 2 * 8 * 30**2
+
+
+def test_what_the_network_keeps_counts_as_memory():
+    """In the densest of its molecules: a piece of diamond."""
+    atoms = bulk("C", "diamond", cubic=True) * 2
+    molecule = Molecule(atoms.numbers, atoms.positions)
+    model = Engine().model
+    layout = build_layout(torch.from_numpy(atoms.numbers).unsqueeze(0))
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.values(layout, torch.from_numpy(atoms.positions).requires_grad_())
+    needed = sum(storage.nbytes() for storage in kept.values())
+    jobs = [Job.of(0, molecule, m, None, None) for m in (Engine("PM3").model, model)]
+    plain, learned = (buckets_module._memory(job, 8, CPU) for job in jobs)
+    assert needed < learned - plain < 2 * needed
+
+
 def test_max_memory_bounds_what_threads_compute_at_one_time(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     engine = Engine("PM3", max_memory=1e9)
@@ -260,6 +310,13 @@ def test_a_molecule_larger_than_the_machine_is_not_begun(monkeypatch):
     small, big = Engine("PM3", max_memory=1e6).run([build("H2O"), build("C6H6")])
     assert small.converged
     assert big.status is Status.OUT_OF_MEMORY
+
+
+def test_a_molecule_that_fits_but_for_the_overestimate_is_begun(monkeypatch):
+    job = Job.of(0, build("C6H6"), Engine("PM3").model, None, None)
+    estimate = buckets_module._memory(job, 8, CPU)
+    monkeypatch.setattr(buckets_module, "physical", lambda: estimate / 1.4)
+    assert Engine("PM3", max_memory=1e6).run([job.molecule])[0].converged
 
 
 JOB = "slurm/job_7"
