@@ -175,7 +175,8 @@ def test_transition_states_that_fail_do_no_harm():
     same_state(found[0], ts(planar(), pm3(), DIMER))
 
 
-def test_sella_that_breaks_down(monkeypatch):
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError, RuntimeError])
+def test_sella_that_breaks_down(error, monkeypatch):
     """Its own errors belong to one guess, too."""
 
     class Sella:
@@ -190,7 +191,7 @@ def test_sella_that_breaks_down(monkeypatch):
         def run(self, **keywords):
             self.observer()
             if self.atoms.positions[0, 1]:
-                raise np.linalg.LinAlgError("singular")
+                raise error("singular")
             return True
 
     monkeypatch.setitem(sys.modules, "sella", types.SimpleNamespace(Sella=Sella))

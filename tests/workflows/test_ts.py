@@ -1,6 +1,8 @@
 """Transition states: one imaginary mode, the right ends, and the commands on reactions."""
 
 import json
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +115,38 @@ def test_sella_is_not_content_too_early(seed):
     result = ts(guess, pm3(), settings)
     assert np.linalg.norm(result.atoms.get_forces(), axis=1).max() <= 0.1
     assert "not refined" not in result.message and result.steps < 150
+
+
+def test_sella_climbs_to_the_saddle_point_with_our_hessian(bent, monkeypatch):
+    pytest.importorskip("sella")
+    asked, get_hessian = [], MLSEQM.get_hessian
+    monkeypatch.setattr(MLSEQM, "get_hessian", lambda *own: asked.append(1) or get_hessian(*own))
+    guess = Atoms("HCN", [(0, 1.2, 0.55), (0, 0, 0), (0, 0, 1.17)])
+    found = ts(guess, pm3(), TSConfig(refiner="sella", irc=False))
+    assert found.converged and asked
+    assert found.energy == pytest.approx(bent.energy, abs=1e-4)
+
+
+def test_sella_that_begins_anew_has_the_steps_that_are_left(monkeypatch):
+    asked = []
+
+    class Sella:
+        def __init__(self, atoms, **keywords):
+            pass
+
+        def attach(self, step):
+            self.observer = step
+
+        def run(self, fmax, steps):
+            asked.append(steps)
+            self.nsteps = min(3, steps)
+            self.observer()
+
+    monkeypatch.setitem(sys.modules, "sella", types.SimpleNamespace(Sella=Sella))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    guess = Atoms("HCN", [(0, 1.2, 0.55), (0, 0, 0), (0, 0, 1.17)])
+    found = ts(guess, pm3(), TSConfig(max_steps=7, irc=False))
+    assert asked == [7, 4, 1] and found.steps == 7
 
 
 def test_sella_that_is_missing(monkeypatch):
