@@ -364,7 +364,7 @@ def test_help_does_not_wait_for_torch():
 def test_radicals_with_the_learned_model_are_warned_of(tmp_path):
     """Of all in one line, of unsure ones by name, and in what is written."""
     write(tmp_path / "a.xyz", molecule("CH3"))
-    line = [sys.executable, "-m", "ase_mlseqm.cli", "sp", "a.xyz"]
+    line = [sys.executable, "-m", "ase_mlseqm", "sp", "a.xyz"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
     of_all, by_name = done.stderr.splitlines()
     assert of_all == (

@@ -247,7 +247,7 @@ def test_interruption_before_anything(mlseqm, monkeypatch, folder):
 def test_control_c(folder, name):
     write("a.xyz", molecule("C6H6"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "ase_mlseqm.cli", "relax", "a.xyz", "--trajectory"]
+        [sys.executable, "-m", "ase_mlseqm", "relax", "a.xyz", "--trajectory"]
         + ["--fmax", "1e-12", "--steps", "100000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

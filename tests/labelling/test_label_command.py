@@ -198,7 +198,7 @@ def test_a_stopped_process_goes_on(mlseqm, computed, tmp_path, name):
         atoms.rattle(0.02, seed=k)
     write("in.extxyz", frames)
     journal = tmp_path / "labels.h5.journal"
-    command = [sys.executable, "-m", "ase_mlseqm.cli", "label", "in.extxyz", "--out", "labels.h5"]
+    command = [sys.executable, "-m", "ase_mlseqm", "label", "in.extxyz", "--out", "labels.h5"]
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,

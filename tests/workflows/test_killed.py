@@ -81,7 +81,7 @@ def test_killed_run_finishes(tmp_path, monkeypatch, case):
     structures, options, first, numbers = CASES[case]
     command = case.split()[0]
     write(tmp_path / "many.xyz", structures)
-    line = [sys.executable, "-m", "ase_mlseqm.cli", command, "many.xyz", "--method", "PM3"]
+    line = [sys.executable, "-m", "ase_mlseqm", command, "many.xyz", "--method", "PM3"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
     job = subprocess.Popen(

@@ -409,7 +409,7 @@ def test_killed_run_goes_on(tmp_path, monkeypatch):
     """What was written is used; the rest is computed; the answers are those of one run."""
     names = ["CH3OH", "CH3CHO", "H2O"]
     write(tmp_path / "many.xyz", [molecule(name) for name in names])
-    line = [sys.executable, "-m", "ase_mlseqm.cli", "phonons", "many.xyz", "--method", "PM3"]
+    line = [sys.executable, "-m", "ase_mlseqm", "phonons", "many.xyz", "--method", "PM3"]
     first = tmp_path / "a" / "many_0000_phonons.json"
     job = subprocess.Popen([*line, "--out", "a"], cwd=tmp_path, stdout=subprocess.DEVNULL)
     while not first.exists() and job.poll() is None:

@@ -131,7 +131,7 @@ def test_killed_run_goes_on(tmp_path, monkeypatch):
     """What was written is used; the rest is computed; the answers are those of one run."""
     names = ["CH3OH", "C2H6", "CH3CHO", "H2CO"]
     write(tmp_path / "many.xyz", [molecule(name) for name in names])
-    line = [sys.executable, "-m", "ase_mlseqm.cli", "vib", "many.xyz", "--method", "PM3"]
+    line = [sys.executable, "-m", "ase_mlseqm", "vib", "many.xyz", "--method", "PM3"]
     line += ["--no-animate", "--no-spectrum", "--out"]
     first = tmp_path / "a" / "many_0000_vib.json"
     job = subprocess.Popen([*line, "a"], cwd=tmp_path, stdout=subprocess.DEVNULL)
