@@ -4,7 +4,7 @@
 def main() -> int:
     """The exit code of a command; Ctrl-C may come while its modules are imported."""
     try:
-        from .cli import main as command
+        from .cli.app import main as command
 
         return command()
     except KeyboardInterrupt:

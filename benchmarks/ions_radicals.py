@@ -17,8 +17,8 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.label_files import write_labels
 from ase_mlseqm.labelling import Label, LabelSettings, label
+from ase_mlseqm.labelling.files import write_labels
 
 FILE = Path(__file__).parent / "structures" / "ions_radicals.xyz"
 SEED = 7

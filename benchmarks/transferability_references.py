@@ -32,10 +32,10 @@ from rdkit.Chem import rdDetermineBonds
 from scipy.sparse.csgraph import connected_components
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.label_files import write_labels
-from ase_mlseqm.label_run import LabelJournal, fingerprint
-from ase_mlseqm.label_scf import solve
 from ase_mlseqm.labelling import Label, LabelSettings, label, prepare
+from ase_mlseqm.labelling.files import write_labels
+from ase_mlseqm.labelling.run import LabelJournal, fingerprint
+from ase_mlseqm.labelling.scf import solve
 from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.training.readers import read as read_labels
 from ase_mlseqm.units import BOHR, EV_TO_KCAL, HARTREE

@@ -10,7 +10,7 @@ from ase.calculators import calculator as ase_errors
 
 from ase_mlseqm import MLSEQM, InputError, evaluate
 from ase_mlseqm.atoms import charge_and_multiplicity, molecule_from_atoms
-from ase_mlseqm.frames import with_results
+from ase_mlseqm.files.frames import with_results
 
 
 def water(**info):

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import typer
 
-from ase_mlseqm import cli
-from ase_mlseqm.command import CONFIG, add_command, gather, options_of, workflow_command
+from ase_mlseqm.cli import app as cli
+from ase_mlseqm.cli.command import CONFIG, add_command, gather, options_of, workflow_command
 from ase_mlseqm.configfile import from_dict
 from ase_mlseqm.summary import ARGUMENTS
 

@@ -4,7 +4,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm.file_charges import state_charges, state_computed
+from ase_mlseqm.files.charges import state_charges, state_computed
 
 CODES = {1: 3, 2: 2, 3: 1, 4: 0, 5: -1, 6: -2, 7: -3}
 """Charge by the code in columns 37 to 39 of an atom's line; 4 is a doublet radical."""

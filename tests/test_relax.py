@@ -15,7 +15,8 @@ from ase.io import read, write
 from helpers import Broken
 from PIL import Image
 
-from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import Interrupted, RelaxConfig, RelaxResult, relax
 from ase_mlseqm.workflows.relax_config import OPTIMIZERS
@@ -274,7 +275,7 @@ def test_figures_of_many(tmp_path, monkeypatch, many):
     drawn = []
     for name in ("plot_convergence", "plot_convergences"):
         monkeypatch.setattr(
-            f"ase_mlseqm.runs_relax.{name}", lambda result, path, title: drawn.append(path.name)
+            f"ase_mlseqm.runs.relax.{name}", lambda result, path, title: drawn.append(path.name)
         )
     assert cli.main(["relax", "many.xyz", "--method", "PM3", "--out", "o"]) == 0
     assert len(drawn) == (20 if many == 20 else 1)

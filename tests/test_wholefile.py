@@ -12,9 +12,9 @@ from ase.io import read, write
 from ase.io.trajectory import TrajectoryWriter
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm import frames as frames_module
-from ase_mlseqm.cli import main
-from ase_mlseqm.frames import write_frames
+from ase_mlseqm.cli.app import main
+from ase_mlseqm.files import frames as frames_module
+from ase_mlseqm.files.frames import write_frames
 from ase_mlseqm.wholefile import write_whole
 from ase_mlseqm.workflows import MDConfig, dynamics, read_h5md, relax
 from ase_mlseqm.workflows.journal import Journal

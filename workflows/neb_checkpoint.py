@@ -11,8 +11,8 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm.broken_files import is_empty, not_continued
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.files.broken import is_empty, not_continued
 
 from .checkpoints import read_arrays, write_arrays
 from .fingerprint import fingerprint

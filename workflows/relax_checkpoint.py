@@ -13,7 +13,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 
-from ase_mlseqm.broken_files import is_empty, not_continued
+from ase_mlseqm.files.broken import is_empty, not_continued
 from ase_mlseqm.wholefile import NotWritten, OneWriter, write_whole_frames
 
 from .checkpoints import Pace

@@ -13,8 +13,8 @@ from ase.calculators.calculator import BaseCalculator, CalculatorError
 from ase.io import read
 from ase.io.trajectory import Trajectory, TrajectoryWriter
 
-from ase_mlseqm.broken_files import why_unreadable
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.files.broken import why_unreadable
 from ase_mlseqm.pymatgen_io import as_atoms
 from ase_mlseqm.wholefile import NotWritten, named_errors, replacement
 

@@ -10,7 +10,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.atoms import charge_and_multiplicity, lowest_multiplicity
 from ase_mlseqm.engines import engine_for
-from ase_mlseqm.frames import without_results
+from ase_mlseqm.files.frames import without_results
 
 
 def state(atoms: Atoms, calc: BaseCalculator | None = None) -> tuple[int, int]:

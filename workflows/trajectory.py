@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import read
 
-from ase_mlseqm.frames import write_frames
+from ase_mlseqm.files.frames import write_frames
 from ase_mlseqm.wholefile import write_whole_frames
 
 from .h5md import H5MD

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_mlseqm.broken_files import is_empty, not_continued
+from ase_mlseqm.files.broken import is_empty, not_continued
 from ase_mlseqm.summary import versions
 from ase_mlseqm.wholefile import write_whole
 

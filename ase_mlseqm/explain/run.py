@@ -12,9 +12,9 @@ from rich.table import Table
 
 from ..atoms import molecule_from_atoms
 from ..errors import InputError
-from ..frames import output_folder, output_stem, output_stems, read_frames
-from ..report import console
-from ..runs import complain, progress_bar
+from ..files.frames import output_folder, output_stem, output_stems, read_frames
+from ..runs.report import console
+from ..runs.run import complain, progress_bar
 from ..summary import RunSummary, jsonable
 from ..training.graph import bonds
 from ..validate import check

@@ -14,8 +14,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from ..frames import Frame
-from ..report import titled_table
+from ..files.frames import Frame
+from ..runs.report import titled_table
 from .correlation import Correlation
 from .environments import Environments
 from .parameters import AtomParameters, unit

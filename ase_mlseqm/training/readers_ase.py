@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..atoms import charge_and_multiplicity
-from ..broken_files import plain_reason, unreadable, xyz_frames
 from ..errors import InputError
-from ..file_charges import state_computed
-from ..file_structures import charge_pairs
+from ..files.broken import plain_reason, unreadable, xyz_frames
+from ..files.charges import state_computed
+from ..files.structures import charge_pairs
 from .blocks import PERIODIC, Block, Broken, Header, StateError, Units, check_state, smiles_text
 from .graph import GroupNames, bonds
 from .smiles import formal_charge

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..broken_files import unreadable
 from ..errors import InputError
+from ..files.broken import unreadable
 from .blocks import (
     Block,
     Broken,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..broken_files import unreadable
 from ..errors import InputError
+from ..files.broken import unreadable
 from .blocks import Block, Broken, Header, Units
 from .graph import GroupNames, bonds
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..broken_files import plain_reason
 from ..errors import InputError
+from ..files.broken import plain_reason
 from ..nn.hamiltonian import LearnedHamiltonian
 from .batches import epoch_batches, n_orbitals
 from .checkpoint import Log, load_state, save_state, unreadable

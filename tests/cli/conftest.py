@@ -2,7 +2,7 @@
 
 import pytest
 
-from ase_mlseqm import cli
+from ase_mlseqm.cli import app as cli
 
 
 @pytest.fixture(autouse=True)

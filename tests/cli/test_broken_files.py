@@ -2,7 +2,7 @@
 
 import pytest
 
-from ase_mlseqm.broken_files import plain_reason, xyz_fault
+from ase_mlseqm.files.broken import plain_reason, xyz_fault
 
 GARBAGE = bytes(range(256)) * 8
 WATER = "3\n\nO 0 0 0.119\nH 0 0.763 -0.477\nH 0 -0.763 -0.477\n"

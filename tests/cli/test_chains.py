@@ -11,7 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 from ase_mlseqm import MLSEQM, evaluate
-from ase_mlseqm.cli import main
+from ase_mlseqm.cli.app import main
 from ase_mlseqm.workflows import relax
 from ase_mlseqm.workflows.phonons import PhononsResult, phonons
 from ase_mlseqm.workflows.vibrations import vibrations

@@ -14,7 +14,7 @@ from commands import names, several
 from PIL import Image
 
 from ase_mlseqm import MLSEQM, Engine, SCFSettings, evaluate
-from ase_mlseqm.frames import output_stems, read_frames
+from ase_mlseqm.files.frames import output_stems, read_frames
 from ase_mlseqm.models import DEFAULT
 from ase_mlseqm.options import CalculatorOptions, field_docs
 from ase_mlseqm.singlepoint import PROPERTIES
@@ -314,7 +314,7 @@ def test_numbered_frames_are_not_taken_for_other_files():
 def test_thousands_of_files_of_one_name_are_told_apart():
     # in a process of its own: names that are never free would be looked for without end
     code = """
-from ase_mlseqm.frames import output_stems
+from ase_mlseqm.files.frames import output_stems
 files = [f"{k}/m.xyz" for k in range(3000)]
 for several in ((), files[:1], files):
     found = output_stems(files, set(several))
@@ -356,7 +356,7 @@ def test_other_errors_are_not_hidden(mlseqm, monkeypatch):
 def test_help_does_not_wait_for_torch():
     """Nor for anything else that only some commands need."""
     heavy = ("torch", "h5py", "sklearn", "pymatgen", "phonopy", "pyscf", "sella")
-    code = f"import sys, ase_mlseqm.cli; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, ase_mlseqm.cli.app; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

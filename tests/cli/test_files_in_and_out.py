@@ -13,8 +13,8 @@ from ase.io import read, write
 from commands import pdb
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.cli import main
-from ase_mlseqm.runs import Run
+from ase_mlseqm.cli.app import main
+from ase_mlseqm.runs.run import Run
 from ase_mlseqm.workflows import MDConfig, dynamics
 
 PM3 = ["--method", "PM3"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ase_mlseqm.cli import main
+from ase_mlseqm.cli.app import main
 
 PM3 = ["--method", "PM3"]
 GAUSSIAN_OUTPUT = """ Entering Gaussian System, Link 0=g16

@@ -10,7 +10,7 @@ from ase.build import molecule
 from ase.io import write
 from rich.progress import Progress
 
-from ase_mlseqm import cli
+from ase_mlseqm.cli import app as cli
 
 PM3 = ["--method", "PM3", "--out", "o"]
 COMMANDS = {

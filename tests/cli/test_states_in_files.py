@@ -13,7 +13,7 @@ from ase.io import read, write
 from commands import pdb
 
 from ase_mlseqm import MLSEQM
-from ase_mlseqm.cli import main
+from ase_mlseqm.cli.app import main
 
 PM3 = ["--method", "PM3"]
 GAUSSIAN = "%mem=1GB\n# PM3 opt\n\nhydroxide\n\n-1 1\nO 0.0 0.0 0.0\nH 0.0 0.0 0.97\n\n"

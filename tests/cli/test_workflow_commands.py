@@ -10,11 +10,11 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import write
 
-from ase_mlseqm.cli_md import MDOptions
-from ase_mlseqm.cli_phonons import PhononsOptions
-from ase_mlseqm.cli_points import RelaxOptions
-from ase_mlseqm.cli_reactions import NEBOptions
-from ase_mlseqm.cli_vibrations import ThermoOptions, VibOptions
+from ase_mlseqm.cli.md import MDOptions
+from ase_mlseqm.cli.phonons import PhononsOptions
+from ase_mlseqm.cli.points import RelaxOptions
+from ase_mlseqm.cli.reactions import NEBOptions
+from ase_mlseqm.cli.vibrations import ThermoOptions, VibOptions
 from ase_mlseqm.models import model_file
 from ase_mlseqm.options import CalculatorOptions, field_docs
 from ase_mlseqm.workflows.md_config import MDConfig

@@ -14,7 +14,7 @@ from learned import learned
 from networks import network
 
 from ase_mlseqm import MLSEQM, Engine, evaluate
-from ase_mlseqm.cli import main
+from ase_mlseqm.cli.app import main
 from ase_mlseqm.committee_file import committee_path, read_committee
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.nn.weights import load_model, save_model

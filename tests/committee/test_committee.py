@@ -17,11 +17,11 @@ from networks import ASKED, engine_of, network
 
 from ase_mlseqm import MLSEQM, Engine, Status, committee, evaluate
 from ase_mlseqm.batch import Molecule
-from ase_mlseqm.cli import main
+from ase_mlseqm.cli.app import main
 from ase_mlseqm.committee_file import committee_path, read_committee, write_committee
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.nn.weights import load_model, save_model
-from ase_mlseqm.runs import Run
+from ase_mlseqm.runs.run import Run
 from ase_mlseqm.training.readers import read as read_labels
 
 DRUGS = SHARED / "dft_large_val.h5"

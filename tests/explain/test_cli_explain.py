@@ -17,8 +17,9 @@ from learned import learned
 from PIL import Image
 from test_survey import MOLECULES
 
-from ase_mlseqm import cli, evaluate
+from ase_mlseqm import evaluate
 from ase_mlseqm.batch import Molecule
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.explain import correlation, statistics
 from ase_mlseqm.explain.parameters import atom_parameters
 from ase_mlseqm.explain.picture import draw_molecule, project

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ase_mlseqm import cli, label_run
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.labelling import label
+from ase_mlseqm.labelling import run as label_run
 
 
 @pytest.fixture

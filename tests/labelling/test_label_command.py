@@ -14,9 +14,10 @@ from ase.build import molecule
 from ase.io import read, write
 from helpers import hydrogens, interruptible
 
-from ase_mlseqm import InputError, label_run
-from ase_mlseqm.label_files import write_labels
+from ase_mlseqm import InputError
 from ase_mlseqm.labelling import Label, LabelSettings, label
+from ase_mlseqm.labelling import run as label_run
+from ase_mlseqm.labelling.files import write_labels
 from ase_mlseqm.units import HARTREE
 
 pytest.importorskip("pyscf")

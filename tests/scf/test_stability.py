@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from ase_mlseqm import MLSEQM, Engine, Status, engine, evaluate
 from ase_mlseqm.batch import Molecule
-from ase_mlseqm.cli import main
+from ase_mlseqm.cli.app import main
 from ase_mlseqm.nddo.fock import FockBuilder
 from ase_mlseqm.scf.stability import SAME_LEVEL
 

@@ -11,8 +11,9 @@ import torch
 from ase import Atoms
 from labelled import LEVEL, UNITS, group, write_h5
 
-from ase_mlseqm import MLSEQM, cli
-from ase_mlseqm.cli_train import _Screen, _settings
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.cli import app as cli
+from ase_mlseqm.cli.train import _Screen, _settings
 from ase_mlseqm.configfile import load
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.nn.weights import load_model
@@ -221,7 +222,7 @@ def test_frames_of_a_file_taken_more_often(folder, monkeypatch, capsys):
             screens.append(self.bar.tasks[0])
             super().__exit__()
 
-    monkeypatch.setattr("ase_mlseqm.cli_train._Screen", Screen)
+    monkeypatch.setattr("ase_mlseqm.cli.train._Screen", Screen)
     for times in (1, 3, 1.4, 0.4):
         (folder / "often.yaml").write_text(f"{once}repeats: [{times}]\n")
         assert train("often.yaml", "--data", "data.h5", "--out", f"run{times}") == 0

@@ -8,7 +8,8 @@ import textwrap
 
 START = """
     import os, signal, sys
-    from ase_mlseqm import cli, displaced
+    from ase_mlseqm import displaced
+    from ase_mlseqm.cli import app as cli
     from ase_mlseqm.engine import Engine
     from ase_mlseqm.workflows import checkpoints
     left, run = int(sys.argv[1]), Engine.run

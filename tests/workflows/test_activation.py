@@ -12,7 +12,8 @@ from ase.io import write
 from ase.thermochemistry import IdealGasThermo
 from reactions import bent, inversion, isomerisation, torsion
 
-from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.workflows.activation import COUNTED_TWICE, activation
 from ase_mlseqm.workflows.thermochemistry import quasi_harmonic_change
 from ase_mlseqm.workflows.ts import TSConfig, ts

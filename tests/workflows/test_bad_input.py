@@ -12,7 +12,8 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.io import write
 
-from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.workflows.md import MDConfig, dynamics
 from ase_mlseqm.workflows.neb import NEBConfig, neb
 from ase_mlseqm.workflows.phonons import PhononsConfig, phonons

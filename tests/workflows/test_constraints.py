@@ -19,8 +19,9 @@ from ase.constraints import (
 from ase.io import read, write
 from ase.optimize import BFGS
 
-from ase_mlseqm import MLSEQM, InputError, cli
-from ase_mlseqm.frames import read_frames
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
+from ase_mlseqm.files.frames import read_frames
 from ase_mlseqm.unwrap import make_whole
 from ase_mlseqm.workflows import read_h5md
 from ase_mlseqm.workflows.constraints import removed_degrees

@@ -15,7 +15,8 @@ from ase.cluster import Octahedron
 from ase.io import read
 from springs import SpringEngine, same
 
-from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.workflows import MDConfig, checkpoints, dynamics, read_h5md
 from ase_mlseqm.workflows.h5md import H5MD
 from ase_mlseqm.workflows.replicas import replicas

@@ -14,7 +14,8 @@ from helpers import recorded
 from killing import COMMAND, killed
 from reactions import planar
 
-from ase_mlseqm import MLSEQM, cli, displaced
+from ase_mlseqm import MLSEQM, displaced
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.engine import Engine
 from ase_mlseqm.workflows import fingerprint
 from ase_mlseqm.workflows.hessians import second_derivatives

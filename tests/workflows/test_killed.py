@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import read, write
 
-from ase_mlseqm import cli
+from ase_mlseqm.cli import app as cli
 
 
 def planar():

@@ -18,7 +18,8 @@ from ase.io import read
 from PIL import Image
 from springs import SpringEngine, Springs, same
 
-from ase_mlseqm import MLSEQM, Engine, InputError, cli
+from ase_mlseqm import MLSEQM, Engine, InputError
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import (
     Interrupted,

@@ -13,7 +13,8 @@ from ase.constraints import FixBondLengths
 from ase.io import read
 from springs import Springs, same
 
-from ase_mlseqm import MLSEQM, Engine, InputError, cli
+from ase_mlseqm import MLSEQM, Engine, InputError
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.workflows import Interrupted, MDConfig, checkpoints, dynamics
 from ase_mlseqm.workflows.md_config import ENSEMBLES, End
 from ase_mlseqm.workflows.side_by_side import side_by_side

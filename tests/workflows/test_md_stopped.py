@@ -12,7 +12,8 @@ from ase.constraints import FixAtoms
 from ase.io import read, write
 from springs import SpringEngine, Springs, same
 
-from ase_mlseqm import MLSEQM, cli
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.workflows import MDConfig, dynamics
 from ase_mlseqm.workflows.geometry import widest_gap
 from ase_mlseqm.workflows.replicas import replicas

@@ -9,7 +9,7 @@ from helpers import recorded
 from killing import killed
 from reactions import inversion, isomerisation
 
-from ase_mlseqm import cli
+from ase_mlseqm.cli import app as cli
 
 REACTIONS = {"flip": inversion, "hcn": isomerisation}
 IMAGES = 5

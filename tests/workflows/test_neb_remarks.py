@@ -6,7 +6,7 @@ from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from ase_mlseqm import cli
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.workflows.neb import NEBConfig, NEBResult
 
 NO_BARRIER = "no image is higher than both ends: there is no barrier on this path"

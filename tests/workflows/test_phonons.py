@@ -21,8 +21,9 @@ from ase.phonons import Phonons as ASEPhonons
 from PIL import Image
 from scipy.integrate import trapezoid
 
-from ase_mlseqm import MLSEQM, InputError, cli
-from ase_mlseqm.cli_phonons import PhononsOptions
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
+from ase_mlseqm.cli.phonons import PhononsOptions
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows import phonons as module
 from ase_mlseqm.workflows.isotopes import isotope_masses
@@ -397,7 +398,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     def never(*_, **__):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("ase_mlseqm.runs_phonons.phonons", never)
+    monkeypatch.setattr("ase_mlseqm.runs.phonons.phonons", never)
     assert cli.main([*line, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["molecules"][0]["phonons"]["frequencies"] == stored["result"]["frequencies"]

@@ -12,7 +12,8 @@ from ase.io import write
 from PIL import Image
 from scipy import constants
 
-from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.units import COULOMB
 from ase_mlseqm.workflows.harmonic import harmonic
 from ase_mlseqm.workflows.normal_modes import broadened

@@ -13,7 +13,7 @@ from ase.io.trajectory import Trajectory
 from killing import killed
 from springs import Stopping
 
-from ase_mlseqm import cli
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.engine import Engine
 from ase_mlseqm.workflows import Interrupted, RelaxConfig, checkpoints, relax
 from ase_mlseqm.workflows.relax_config import OPTIMIZERS

@@ -6,7 +6,8 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.io import read, write
 
-from ase_mlseqm import MLSEQM, cli, evaluate
+from ase_mlseqm import MLSEQM, evaluate
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.engine import Engine
 from ase_mlseqm.scf import driver, search
 from ase_mlseqm.workflows import harmonic as module

@@ -18,8 +18,9 @@ from ase.io import write
 from PIL import Image
 from test_vibrations import FIXED, MOPAC, build
 
-from ase_mlseqm import MLSEQM, InputError, cli
-from ase_mlseqm.cli_vibrations import ThermoOptions
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
+from ase_mlseqm.cli.vibrations import ThermoOptions
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.workflows.relax import relax
 from ase_mlseqm.workflows.symmetry import point_group

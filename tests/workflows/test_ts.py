@@ -16,7 +16,8 @@ from PIL import Image
 from reactions import bent as saddle_of_hcn
 from reactions import inversion, isomerisation, torsion
 
-from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.workflows.geometry import bonds, distance
 from ase_mlseqm.workflows.irc import bofill, quadratic_step
 from ase_mlseqm.workflows.neb import NEBConfig, neb

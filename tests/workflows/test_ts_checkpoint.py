@@ -12,7 +12,8 @@ from helpers import recorded
 from killing import killed
 from reactions import isomerisation
 
-from ase_mlseqm import MLSEQM, cli
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.workflows.ts import TSConfig, ts
 

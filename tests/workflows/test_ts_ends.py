@@ -10,7 +10,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from reactions import inversion, isomerisation, planar, torsion
 
-from ase_mlseqm import MLSEQM, InputError, cli
+from ase_mlseqm import MLSEQM, InputError
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.workflows.neb import NEBConfig, neb
 from ase_mlseqm.workflows.relax import RelaxConfig, relax
 from ase_mlseqm.workflows.ts import TSConfig, ts

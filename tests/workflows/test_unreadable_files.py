@@ -10,7 +10,7 @@ from ase.io import read, write
 from reactions import hop
 from springs import Springs
 
-from ase_mlseqm import cli
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.workflows import checkpoints
 from ase_mlseqm.workflows.interrupted import Interrupted

@@ -14,7 +14,7 @@ from ase.vibrations import Infrared
 from reactions import planar
 
 from ase_mlseqm import MLSEQM, InputError, displaced
-from ase_mlseqm.cli_vibrations import VibOptions
+from ase_mlseqm.cli.vibrations import VibOptions
 from ase_mlseqm.options import field_docs
 from ase_mlseqm.units import INFRARED, NAPIERIAN
 from ase_mlseqm.workflows import harmonic as harmonic_module

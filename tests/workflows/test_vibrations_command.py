@@ -15,7 +15,9 @@ from ase.io import read, write
 from PIL import Image
 from reactions import planar
 
-from ase_mlseqm import MLSEQM, cli, runs_vibrations
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.cli import app as cli
+from ase_mlseqm.runs import vibrations as runs_vibrations
 from ase_mlseqm.workflows.normal_modes import (
     spectrum,
 )

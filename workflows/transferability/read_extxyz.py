@@ -10,7 +10,7 @@ from pathlib import Path
 from ase import Atoms
 from ase.io import read as read_atoms
 
-from ase_mlseqm.broken_files import plain_reason, why_unreadable, xyz_fault, xyz_frames
+from ase_mlseqm.files.broken import plain_reason, why_unreadable, xyz_fault, xyz_frames
 from ase_mlseqm.training.dataset import Skipped
 
 from .records import WHOLE, structure_fault

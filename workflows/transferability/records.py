@@ -13,8 +13,8 @@ import numpy as np
 from ase import Atoms
 from ase.io import read as read_atoms
 
-from ase_mlseqm.broken_files import why_unreadable
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.files.broken import why_unreadable
 from ase_mlseqm.training.checks import MIN_DISTANCE
 from ase_mlseqm.training.dataset import Skipped
 

@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ase_mlseqm.broken_files import plain_reason
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.files.broken import plain_reason
 from ase_mlseqm.summary import jsonable, versions
 from ase_mlseqm.training.dataset import Skipped
 from ase_mlseqm.wholefile import write_whole

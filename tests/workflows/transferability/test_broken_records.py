@@ -15,7 +15,7 @@ from test_series import ANGLES, PEROXIDE, peroxide, write_series
 from transfer import PLAIN, metrics, table, write_labels
 
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.training.dataset import Skipped
 from ase_mlseqm.workflows.transferability.dissociation import Dissociation
 from ase_mlseqm.workflows.transferability.frequencies import Frequencies

@@ -15,11 +15,11 @@ from ase.data.s22 import create_s22_system
 from ase.io import write
 from transfer import PLAIN, metrics, table, write_labels
 
-from ase_mlseqm import cli
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.models import model_file
 from ase_mlseqm.nddo.parameters import symbols
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.workflows import transferability
 from ase_mlseqm.workflows.transferability.base import Case, Outcome, common
 from ase_mlseqm.workflows.transferability.config import TransferabilityConfig

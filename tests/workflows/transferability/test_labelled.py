@@ -18,7 +18,7 @@ from transfer import PLAIN, metrics, table, write_labels
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.training.isolated import KNOWN
 from ase_mlseqm.units import EV_TO_KCAL, HARTREE
 from ase_mlseqm.workflows.transferability import large

@@ -9,9 +9,9 @@ from ase import Atoms
 from ase.io import write
 from transfer import PLAIN, metrics, write_labels
 
-from ase_mlseqm import cli
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.evaluation_log import COLUMNS
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from transfer import PLAIN, metrics, shaken, table, write_labels
 
 from ase_mlseqm import MLSEQM
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.units import BOHR
 from ase_mlseqm.workflows import MDConfig, dynamics
 from ase_mlseqm.workflows.transferability import stability

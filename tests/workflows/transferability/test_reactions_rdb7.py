@@ -12,7 +12,7 @@ from transfer import PLAIN, metrics, stationary_points, table
 
 from ase_mlseqm import MLSEQM, evaluate
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.workflows.states import state
 from ase_mlseqm.workflows.transferability.methods import Semiempirical

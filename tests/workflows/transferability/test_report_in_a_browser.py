@@ -13,7 +13,7 @@ from test_noncovalent import write_comp6
 from test_reactions_rdb7 import write_rdb7
 from transfer import PLAIN, table, write_labels
 
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.workflows.transferability.registry import TESTS
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "transferability"

@@ -15,7 +15,7 @@ from scipy.stats import linregress
 from transfer import PLAIN, metrics, table
 
 from ase_mlseqm import evaluate
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.workflows.transferability.methods import Semiempirical
 from ase_mlseqm.workflows.transferability.scaling import Scaling, alkane, exponent

@@ -13,7 +13,7 @@ from transfer import PLAIN, metrics, table
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.workflows.transferability import panels
 from ase_mlseqm.workflows.transferability.dissociation import Dissociation, _jumps, stretched

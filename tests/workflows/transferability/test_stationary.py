@@ -10,9 +10,10 @@ from ase.build import molecule
 from test_reactions_rdb7 import hcn, write_rdb7
 from transfer import PLAIN, metrics, stationary_points, table
 
-from ase_mlseqm import MLSEQM, cli
+from ase_mlseqm import MLSEQM
+from ase_mlseqm.cli import app as cli
 from ase_mlseqm.errors import InputError
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.units import EV_TO_KCAL
 from ase_mlseqm.workflows.geometry import distance
 from ase_mlseqm.workflows.transferability import stationary

@@ -9,7 +9,7 @@ from transfer import PLAIN, metrics, table, write_labels
 
 from ase_mlseqm.committee_file import write_committee
 from ase_mlseqm.nn.weights import save_model
-from ase_mlseqm.runs_transferability import transferability_run
+from ase_mlseqm.runs.transferability import transferability_run
 from ase_mlseqm.workflows.transferability.uncertainty import Uncertainty
 
 

@@ -1,0 +1,1 @@
+"""The command line ``mlseqm``: its commands and their options."""

@@ -1,0 +1,1 @@
+"""Structures in and out of files."""

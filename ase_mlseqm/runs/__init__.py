@@ -1,0 +1,1 @@
+"""What the commands do: read, compute, write, report."""
