@@ -11,8 +11,9 @@ from ase import Atoms
 from ase.build import molecule
 from helpers import hydrogens
 
-from ase_mlseqm import InputError, label_run
+from ase_mlseqm import InputError
 from ase_mlseqm.labelling import LabelSettings, label, prepare
+from ase_mlseqm.labelling import run as label_run
 from ase_mlseqm.units import HARTREE
 
 pytest.importorskip("pyscf")
@@ -84,6 +85,18 @@ REFERENCE = {
 
 ATOMS = {"H": (2, -0.4993212), "C": (3, -37.8338337), "N": (4, -54.5732858), "O": (3, -75.0424652)}
 """Multiplicity of the ground state, and energy in Hartree."""
+
+OTHERS = {
+    "functional": "PBE",
+    "basis": "6-31G",
+    "grid": 4,
+    "density_fitting": False,
+    "cartesian": False,
+    "tolerance": 1e-8,
+    "multiplicity": 3,
+    "unrestricted": True,
+}
+"""Another value of every setting that a label depends on."""
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -218,6 +231,33 @@ def test_labels_from_before_unrestricted_singlets_are_still_known():
     }
     assert fingerprints[False].startswith("777b2c35cf72adcf")
     assert fingerprints[True] != fingerprints[False]
+
+
+def test_a_label_is_known_by_all_that_it_depends_on():
+    """By nothing else: not by the sign of a zero, the case of names, or iterations."""
+
+    def known_by(atoms=None, **options):
+        settings = LabelSettings(**options)
+        return label_run.fingerprint(prepare(atoms or molecule("H2O"), settings), settings)
+
+    def changed(**arrays):
+        atoms = molecule("H2O")
+        for name, values in arrays.items():
+            atoms.set_array(name, np.array(values))
+        return atoms
+
+    near = molecule("H2O").positions
+    same = known_by()
+    assert (near == 0).any()
+    assert known_by(changed(positions=np.where(near == 0, -0.0, near))) == same
+    assert known_by(functional="wb97x", basis="6-31g*", max_iterations=7) == same
+    assert known_by(multiplicity=2, charge=1) != known_by(multiplicity=2, charge=-1)
+    others = [
+        known_by(changed(positions=near + [0, 0, 1e-9])),
+        known_by(changed(numbers=[16, 1, 1])),
+        *(known_by(**{name: value}) for name, value in OTHERS.items()),
+    ]
+    assert len({same, *others}) == 1 + len(others)
 
 
 def test_saddle_points_are_not_results():
