@@ -126,10 +126,10 @@ class Engine:
             except InputError as error:
                 which = f"molecule {index}: " if len(molecules) > 1 else ""
                 raise InputError(f"{which}{error}") from None
-        if self.model.learned and any(j.molecule.charge or j.unpaired for j in jobs):
+        if not all(job.known for job in jobs):
             warnings.warn(
-                f"ions and radicals are not in the training data of {self.model.name}: check "
-                "these results against another method",
+                "ions and radicals like these are not in the training data of "
+                f"{self.model.name}: check these results against another method",
                 stacklevel=2,
             )
         field_ = self._field(field)

@@ -19,8 +19,8 @@ from .validate import check, electron_counts
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A molecule to compute, the size of its matrices, whether its parameters are learned, and a
-    starting density (S, N, N)."""
+    """A molecule to compute, the size of its matrices, whether its parameters are learned, and from
+    such molecules, and a starting density (S, N, N)."""
 
     index: int
     molecule: Molecule
@@ -28,6 +28,7 @@ class Job:
     n_orbitals: int
     n_products: int
     learned: bool
+    known: bool
     guess: np.ndarray | None
 
     @classmethod
@@ -55,12 +56,8 @@ class Job:
         if guess is not None and (guess.shape != shape or not np.isfinite(guess).all()):
             guess = None
         n_products = int(np.where(molecule.numbers > 1, 10, 1).sum())
-        return cls(index, molecule, spin, n_orbitals, n_products, model.learned, guess)
-
-    @property
-    def unpaired(self) -> bool:
-        """Whether it has unpaired electrons."""
-        return self.molecule.multiplicity != 1
+        known = model.knows(molecule.charge, molecule.multiplicity)
+        return cls(index, molecule, spin, n_orbitals, n_products, model.learned, known, guess)
 
     def out_of_memory(self, model: Model, properties: Sequence[str]) -> SinglePoint:
         """Its result where it did not fit into memory: NaN for what was asked for, without

@@ -38,6 +38,10 @@ class Model(Protocol):
         """The file that it was read from."""
         ...
 
+    def knows(self, charge: int, multiplicity: int) -> bool:
+        """Whether it was made for molecules of such a state."""
+        ...
+
     def on(self, device: torch.device) -> Model:
         """The same on a device."""
         ...
@@ -82,6 +86,10 @@ class PlainModel:
     def method(self) -> str:
         """Its own name."""
         return self.name
+
+    def knows(self, charge: int, multiplicity: int) -> bool:
+        """Of any."""
+        return True
 
     def on(self, device: torch.device) -> PlainModel:
         """Itself: the tables are on every device."""

@@ -22,7 +22,9 @@ class Status(Enum):
         "unrestricted=True"
     )
     UNCERTAIN = "converged; its uncertainty is larger than on the training data of the model"
-    NOT_IN_TRAINING = "converged; ions and radicals are not in the training data of the model"
+    NOT_IN_TRAINING = (
+        "converged; ions and radicals like it are not in the training data of the model"
+    )
     UNCONVERGED = (
         "the SCF did not converge; try another geometry, unrestricted=True, or a larger "
         "max_iterations"

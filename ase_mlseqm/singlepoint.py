@@ -152,8 +152,8 @@ def unpack(
     for b, n_atoms in enumerate(layout.n_atoms.tolist()):
         start, stop = stop, stop + n_atoms
         values = arrays.of_molecule(b, slice(start, stop), n_orbitals[b])
-        beyond = model.learned and (charge[b] != 0 or multiplicity[b] > 1)
-        status = _status(values, converged[b], ordinary[b], beyond)
+        known = model.knows(charge[b], multiplicity[b])
+        status = _status(values, converged[b], ordinary[b], not known)
         ok = status not in (Status.UNCONVERGED, Status.NOT_FINITE)
         parameters = arrays.parameters
         out.append(

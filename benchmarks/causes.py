@@ -80,7 +80,8 @@ def by_kind(report: Report, model: str) -> None:
     rows = []
     for file in (*sorted(LABELS.glob("*.extxyz")), *sorted(LABELS.glob("next/*.extxyz"))):
         data = read_labels([str(file)])
-        frames = [Atoms(data.numbers[k], data.positions[k]) for k in range(len(data))]
+        columns = zip(data.numbers, data.positions, data.charge.tolist(), strict=True)
+        frames = [Atoms(z, x, info={"charge": q}) for z, x, q in columns]
         ours, others = learned(frames, model), gfn2(frames)
         if file.parent == LABELS:
             sides = dict(zip(("trained", "validation"), split(data, FRACTION), strict=False))

@@ -81,7 +81,11 @@ def block(
         isolated = known_level(as_text(file.attrs["level"]))
         groups = [file[name] for name in names]
         atoms = [
-            [Atoms(g["species"][()], x) for x in g["coordinates"][()].astype(float)] for g in groups
+            [
+                Atoms(g["species"][()], x, info={"charge": int(g.attrs.get("charge", 0))})
+                for x in g["coordinates"][()].astype(float)
+            ]
+            for g in groups
         ]
         flat = [a for frames in atoms for a in frames]
         results = [evaluate(flat, model=m, properties=("energy", "forces")) for m in models]

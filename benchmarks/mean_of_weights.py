@@ -66,7 +66,8 @@ def validation(model: LearnedHamiltonian, data: list[str], card: dict[str, Any])
     rows = kept(labels, splits_behind(card))
     if not len(rows):
         raise InputError("nothing of --data is kept for validation: give what was trained on")
-    molecules = [Molecule(labels.numbers[k], labels.positions[k]) for k in rows]
+    frames = ((labels.numbers[k], labels.positions[k], int(labels.charge[k])) for k in rows)
+    molecules = [Molecule(*frame) for frame in frames]
     points = Engine(model).run(molecules)
     done = [(k, p) for k, p in zip(rows, points, strict=True) if p.converged]
     energy = np.array([p.atomization_energy - labels.atomization[k] for k, p in done])
@@ -95,6 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = mean(files, shares, options.smoothing)
     model.name = options.name or files[0].model.name
     card = files[0].card | {"license": options.license, "name": model.name}
+    card["charges"] = sorted(frozenset.intersection(*(file.model.charges for file in files)))
     card["averaged"] = [
         {"sha256": file.sha256, "share": share / sum(shares)}
         | {key: file.card[key] for key in TOLD if key in file.card}

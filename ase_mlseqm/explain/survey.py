@@ -128,10 +128,8 @@ def survey(
     chosen = np.random.default_rng(seed).permutation(len(data))[:max_frames]
     chosen.sort()
     topologies = _topologies(data, chosen)
-    molecules = [
-        check(Molecule(data.numbers[k], data.positions[k]), model, unrestricted=None)
-        for k in chosen
-    ]
+    molecules = [Molecule(data.numbers[k], data.positions[k], int(data.charge[k])) for k in chosen]
+    molecules = [check(molecule, model, unrestricted=None) for molecule in molecules]
     engine = Engine(model, device)
     points = engine.run(molecules, ("energy", "bond_orders"), callback=callback)
     model = model.on(engine.device)

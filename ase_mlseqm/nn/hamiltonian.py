@@ -80,6 +80,8 @@ class LearnedHamiltonian:
 
     learned = True
     source: Path | None = None
+    charges: frozenset[int] = frozenset({0})
+    """Of the molecules that it was trained on, all closed shells."""
 
     def __init__(self, config: HamiltonianConfig, name: str = "learned") -> None:
         self.config, self.name = config, name
@@ -98,6 +100,10 @@ class LearnedHamiltonian:
     def supported(self) -> frozenset[int]:
         """Atomic numbers that can be computed."""
         return frozenset(self.config.elements)
+
+    def knows(self, charge: int, multiplicity: int) -> bool:
+        """Whether it was trained on molecules of such a state."""
+        return multiplicity == 1 and charge in self.charges
 
     @property
     def method(self) -> str:

@@ -144,7 +144,7 @@ def load_model(path: Path | str) -> ModelFile:
             f"({textwrap.shorten(str(error), 120)}): use the version that wrote it"
         ) from None
     model.network.requires_grad_(False)
-    model.source = path
+    model.source, model.charges = path, frozenset(card.get("charges", [0]))
     return ModelFile(model, card, digest)
 
 

@@ -80,6 +80,7 @@ def assemble(
         energies=np.concatenate([b.energies for b in good_blocks]),
         atomization=np.concatenate([atomization for _, atomization in kept]),
         forces=[v for b in good_blocks for v in sign * b.forces],
+        charge=np.repeat([b.charge for b in good_blocks], counts).astype(np.int64),
         molecule=np.repeat([index[b.name] for b in good_blocks], counts),
         names=[f"{path.stem}/{group}" for group in groups],
         smiles=list(groups.values()),

@@ -102,6 +102,7 @@ def collate(
     arrays = {
         "numbers": numbers,
         "positions": positions,
+        "charge": data.charge[chosen],
         "energy": data.atomization[chosen],
         "forces": forces,
     }

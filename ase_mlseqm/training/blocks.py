@@ -62,6 +62,7 @@ class Block:
 
     ``frames`` are the names of the frames in the file; ``extras`` may hold dipoles (F, 3),
     charges (F, A), homo and lumo (F,).  ``mixed``: the frames may be of any number of isomers.
+    ``charge`` is that of the molecule, e.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Block:
     frames: list[str] | None = None
     extras: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     mixed: bool = False
+    charge: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,28 +85,33 @@ class Broken:
     reason: str
 
 
-NOT_LEARNED = "it is an ion or has unpaired electrons: only neutral closed shells are learned from"
+NOT_LEARNED = "it has unpaired electrons: only closed shells are learned from"
 PERIODIC = "it is periodic"
 SINGLE = "a single atom: nothing to learn from but its energy"
 
 
 class StateError(ValueError):
-    """A record is of a charge or spin that nothing is learned from."""
+    """A record is of a state that nothing is learned from."""
 
 
-def check_state(charge: float, multiplicity: int | None, numbers: Any) -> None:
-    """Raise :class:`StateError` unless a record is a neutral closed shell, or a free atom in its
-    ground state.
+def check_state(charge: float, multiplicity: int | None, numbers: Any) -> int:
+    """The charge; raises :class:`StateError` unless a record is a closed shell, or a neutral free
+    atom in its ground state.
 
     ``multiplicity`` is None where the file does not state it.
     """
-    if charge or ((multiplicity or 1) > 1 and len(numbers) > 1):
+    if charge != round(charge):
+        raise ValueError(f"its charge is {charge}: give a whole number")
+    if (multiplicity or 1) > 1 and len(numbers) > 1:
         raise StateError(NOT_LEARNED)
+    if charge and len(numbers) == 1:
+        raise StateError(SINGLE)
     if len(numbers) == 1 and multiplicity is not None and multiplicity != ground_state(numbers[0]):
         raise StateError(
             f"it is a free atom of multiplicity {multiplicity}, but {ground_state(numbers[0])} in "
             "its ground state, to which energies are compared"
         )
+    return int(charge)
 
 
 def ground_state(element: Any) -> int:

@@ -194,7 +194,7 @@ def disagreement(
         if report is not None:
             report(done, len(rows))
 
-    molecules = [Molecule(data.numbers[k], data.positions[k], 0, None) for k in rows]
+    molecules = [Molecule(data.numbers[k], data.positions[k], int(data.charge[k])) for k in rows]
     points = engine.run(molecules, ("energy", "uncertainty"), callback=one)
     spread = np.array([point.uncertainty for point in points], dtype=float)
     energies = np.array([point.atomization_energy for point in points], dtype=float)

@@ -29,7 +29,7 @@ LARGEST_FORCE = 300.0
 
 @dataclasses.dataclass
 class Clean:
-    """F sound frames of one molecule, eV and Angstrom.
+    """F sound frames of one molecule of a ``charge`` in e, eV and Angstrom.
 
     ``extras`` hold dipoles (F, 3), charges (F, A), homo and lumo (F,), NaN where absent.
     """
@@ -43,6 +43,7 @@ class Clean:
     forces: np.ndarray
     extras: dict[str, np.ndarray]
     mixed: bool = False
+    charge: int = 0
 
     def select(self, keep: np.ndarray) -> Clean:
         """The frames of a mask."""
@@ -86,9 +87,13 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
         forces * units.force,
         _extras(block, units, len(energies), len(numbers)),
         block.mixed,
+        block.charge,
     )
-    odd = len(numbers) > 1 and numbers.sum() % 2 == 1
+    n_electrons = numbers.sum() - block.charge
+    odd = len(numbers) > 1 and n_electrons % 2 == 1
+    odd_charge = abs(block.charge) > len(numbers) or n_electrons < 1
     reasons = (
+        (f"a charge of {block.charge:+d} is too large", np.full(len(energies), odd_charge)),
         (NOT_LEARNED, np.full(len(energies), odd)),
         ("the energy is not a number", ~np.isfinite(energies)),
         ("a position is not a number", ~np.isfinite(positions).all((1, 2))),
@@ -175,7 +180,8 @@ def _overlap(positions: np.ndarray) -> np.ndarray:
 
 
 def _extras(block: Block, units: Units, n_frames: int, n_atoms: int) -> dict[str, np.ndarray]:
-    """Those extras whose unit and shape are known."""
+    """Those extras whose unit and shape are known; no dipoles of ions, which depend on an origin
+    that files do not state."""
     out = {}
     for name, factor, shape in (
         ("dipoles", units.dipole, (n_frames, 3)),
@@ -183,7 +189,7 @@ def _extras(block: Block, units: Units, n_frames: int, n_atoms: int) -> dict[str
         ("homo", units.energy, (n_frames,)),
         ("lumo", units.energy, (n_frames,)),
     ):
-        value = block.extras.get(name)
+        value = None if name == "dipoles" and block.charge else block.extras.get(name)
         if value is None or factor is None or value.shape != shape or value.dtype.kind not in "fiu":
             continue
         value = value.astype(np.float64) * factor

@@ -45,6 +45,8 @@ class Dataset:
         Energies minus those of the isolated atoms at the same level, eV; negative when bound.
     forces : list of (A, 3) float64
         Minus the gradient of the energy, eV/Angstrom.
+    charge : (F,) int64
+        Total charge, e.
     molecule : (F,) int64
         The molecule (a group of its file) a frame belongs to, an index into ``names``.
     names : list of M str
@@ -72,6 +74,7 @@ class Dataset:
     energies: np.ndarray
     atomization: np.ndarray
     forces: list[np.ndarray]
+    charge: np.ndarray
     molecule: np.ndarray
     names: list[str]
     smiles: list[str | None]
@@ -119,6 +122,7 @@ class Dataset:
             energies=np.concatenate([d.energies for d in datasets]),
             atomization=np.concatenate([d.atomization for d in datasets]),
             forces=[v for d in datasets for v in d.forces],
+            charge=np.concatenate([d.charge for d in datasets]),
             molecule=np.concatenate(
                 [d.molecule + m for d, m in zip(datasets, molecules, strict=False)]
             ),
@@ -141,6 +145,7 @@ PER_FRAME = (
     "energies",
     "atomization",
     "forces",
+    "charge",
     "molecule",
     "source",
     "dipoles",

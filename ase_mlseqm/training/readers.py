@@ -93,7 +93,7 @@ def read(
 
 FOREIGN = "an element that the model does not have:"
 """How the reason begins why a frame was left out that is in order otherwise."""
-BROKEN, OTHER_ELEMENTS, OTHER_STATES = "broken", "of other elements", "ions, radicals or periodic"
+BROKEN, OTHER_ELEMENTS, OTHER_STATES = "broken", "of other elements", "radicals or periodic"
 SINGLE_ATOMS = "single atoms"
 """Kinds of frames that are left out."""
 

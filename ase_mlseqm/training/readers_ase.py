@@ -122,11 +122,12 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
     smiles = smiles_text(atoms.info.get("smiles"))
     if not charge and "charge" not in atoms.info:
         charge = formal_charge(smiles or "")
-    check_state(charge, multiplicity, atoms.numbers)
+    charge = check_state(charge, multiplicity, atoms.numbers)
     if smiles is None:
         if not np.isfinite(atoms.positions).all():
             raise ValueError("a position is not a number")
         name = names.name(atoms.numbers, bonds(atoms.numbers, atoms.positions[None])[0])
+        name += f" {charge:+d}" if charge else ""
     else:
         name = smiles
     extras = {
@@ -143,4 +144,5 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
         smiles=smiles,
         frames=[record],
         extras=extras,
+        charge=charge,
     )

@@ -139,9 +139,9 @@ def _frames(
 
 
 def _checked(block: Block, charge: float, multiplicity: int | None) -> Iterator[Block | Broken]:
-    """The block, or its frames if nothing is learned from such a state."""
+    """The block with its charge, or its frames if nothing is learned from such a state."""
     try:
-        check_state(charge, multiplicity, block.numbers)
+        block.charge = check_state(charge, multiplicity, block.numbers)
     except StateError as error:
         numbered = [f"{block.name}[{k}]" for k in range(np.size(block.energies))]
         for frame in block.frames or numbered:

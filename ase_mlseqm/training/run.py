@@ -30,7 +30,7 @@ from .history import files_behind, splits_behind, warn_of_changes
 from .parallel import find_world
 from .presets import start_from
 from .readers import read
-from .sides import both_sides, warn_of_elements
+from .sides import Sides, both_sides, warn_of_elements
 from .trainer import Progress, Trainer
 
 
@@ -128,7 +128,7 @@ def train(
     report("data", sides.counts | taken)
 
     def keep(model: LearnedHamiltonian, errors: Errors, progress: Progress) -> None:
-        card = _card(config, data, sides.counts, source, errors, progress)
+        card = _card(config, data, sides, source, errors, progress)
         save_model(out / "model.safetensors", model, card)
 
     def rows(row: dict[str, Any]) -> None:
@@ -211,14 +211,16 @@ def _started_from(
 def _card(
     config: TrainConfig,
     data: Dataset,
-    counts: dict[str, int],
+    sides: Sides,
     source: ModelFile | None,
     errors: Errors,
     progress: Progress,
 ) -> dict[str, Any]:
     """What a model file tells of its training."""
+    charges = set(data.charge[sides.training].tolist())
     return {
-        "training": {"levels": sorted(set(data.level)), "files": data.checksums} | counts,
+        "training": {"levels": sorted(set(data.level)), "files": data.checksums} | sides.counts,
+        "charges": sorted(charges | (set() if source is None else source.model.charges)),
         "earlier_files": {} if source is None else files_behind(source.card),
         "splits": sorted({config.split} | (splits_behind(source.card) if source else set())),
         "validation": jsonable(dataclasses.asdict(errors)),

@@ -53,8 +53,9 @@ def force_correlation(dataset: Dataset, sample: int = SAMPLE) -> float:
 
 def _molecule(dataset: Dataset, k: int, model: PlainModel) -> Molecule | None:
     """Frame k, if the method has its elements."""
+    molecule = Molecule(dataset.numbers[k], dataset.positions[k], int(dataset.charge[k]))
     try:
-        return check(Molecule(dataset.numbers[k], dataset.positions[k]), model)
+        return check(molecule, model)
     except InputError:
         return None
 

@@ -54,15 +54,16 @@ class GradientSettings:
 class Frames:
     """Labelled frames as padded tensors.
 
-    ``numbers`` (B, A) and ``positions`` (B, A, 3) in Angstrom, zero-padded; ``energy`` (B,),
-    atomization energies in eV; ``forces`` (B, A, 3), eV/Angstrom; ``dipole`` (B, 3), e*Angstrom,
-    NaN where unknown, or None; ``parts`` (B, A), which of its frame's molecules an atom belongs to,
-    and ``contacts`` (B,), whether the forces between them are labels to learn from, or None for
-    frames of one molecule each; ``guess`` (1, B, N, N) or None.
+    ``numbers`` (B, A) and ``positions`` (B, A, 3) in Angstrom, zero-padded; ``charge`` (B,), e;
+    ``energy`` (B,), atomization energies in eV; ``forces`` (B, A, 3), eV/Angstrom; ``dipole``
+    (B, 3), e*Angstrom, NaN where unknown, or None; ``parts`` (B, A), which of its frame's molecules
+    an atom belongs to, and ``contacts`` (B,), whether the forces between them are labels to learn
+    from, or None for frames of one molecule each; ``guess`` (1, B, N, N) or None.
     """
 
     numbers: Tensor
     positions: Tensor
+    charge: Tensor
     energy: Tensor
     forces: Tensor
     dipole: Tensor | None = None
@@ -94,8 +95,8 @@ class Pass:
         layout = build_layout(frames.numbers)
         self.layout = layout
         self.known = Topology(layout, build_maps(layout), None)
-        neutral = torch.zeros(len(frames.numbers), dtype=torch.int64, device=frames.numbers.device)
-        self.occupied = n_occupied(layout, neutral, neutral + 1, unrestricted=False)
+        singlets = torch.ones_like(frames.charge)
+        self.occupied = n_occupied(layout, frames.charge, singlets, unrestricted=False)
         self.positions = frames.positions.flatten(0, 1)[layout.slot]
         self.labels = frames.forces.flatten(0, 1)[layout.slot]
         self.parts = None

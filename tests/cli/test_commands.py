@@ -368,8 +368,8 @@ def test_radicals_with_the_learned_model_are_warned_of(tmp_path):
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
     of_all, by_name = done.stderr.splitlines()
     assert of_all == (
-        "mlseqm: warning: ions and radicals are not in the training data of hipnn-pm3: check "
-        "these results against another method"
+        "mlseqm: warning: ions and radicals like these are not in the training data of hipnn-pm3: "
+        "check these results against another method"
     )
     assert by_name.startswith("mlseqm: warning: unlike what hipnn-pm3 was trained on: a.xyz (± ")
     assert read(tmp_path / "a_sp.extxyz").info["status"] == "not_in_training"

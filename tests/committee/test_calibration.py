@@ -33,6 +33,7 @@ def labelled(points, molecules):
         energies=energies,
         atomization=energies,
         forces=[np.zeros_like(m.positions) for m in molecules],
+        charge=np.array([m.charge for m in molecules]),
         molecule=np.arange(len(molecules)),
         names=[str(k) for k in range(len(molecules))],
         smiles=["C" * (1 + k) for k in range(len(molecules))],

@@ -33,6 +33,7 @@ def dataset(molecules: Sequence[Molecule], method: str = "AM1") -> Dataset:
         energies=np.array([r.energy for r in results]),
         atomization=np.array([r.atomization_energy for r in results]),
         forces=[r.forces for r in results],
+        charge=np.array([m.charge for m in molecules]),
         molecule=np.arange(len(molecules)),
         names=[str(k) for k in range(len(molecules))],
         smiles=[None] * len(molecules),

@@ -25,7 +25,8 @@ BOUND = 1e-5
 
 
 def molecules_of(data):
-    return [Molecule(z, r) for z, r in zip(data.numbers, data.positions, strict=True)]
+    frames = zip(data.numbers, data.positions, data.charge.tolist(), strict=True)
+    return [Molecule(*frame) for frame in frames]
 
 
 def pairs(*names):
@@ -151,6 +152,17 @@ class TestAgainstBruteForce:
         loss = LossConfig(others, 0.5 * others, dipole_weight=0.7, correction_weight=0.0)
         result, gradient = (calculate := batch_gradient(model, data, loss=loss))(np.arange(5))
         brute = BruteForce(model, data, calculate.config.loss)
+        assert result.loss == pytest.approx(brute.value, abs=1e-6)
+        assert max(brute.error(gradient, seed=seed) for seed in range(3)) < BOUND
+
+    def test_ions(self):
+        """Cations, anions and a neutral molecule in one batch."""
+        ions = (("NH4", 1), ("OH", -1), ("CN", -1), ("H2O", 0), ("CH3", 1))
+        model, data = learned(*CASES["paper"][0]), dataset([build(*ion) for ion in ions])
+        loss = LossConfig(1.0, 0.5, correction_weight=0.02)
+        result, gradient = batch_gradient(model, data, loss=loss)(np.arange(len(data)))
+        assert result.unconverged == result.changed == 0
+        brute = BruteForce(model, data, loss)
         assert result.loss == pytest.approx(brute.value, abs=1e-6)
         assert max(brute.error(gradient, seed=seed) for seed in range(3)) < BOUND
 

@@ -14,18 +14,51 @@ from ase_mlseqm.training.smiles import formal_charge
 
 
 def test_ions_and_radicals_in_hdf5(tmp_path):
-    """`mlseqm label` states charge and multiplicity of a group."""
-    groups = {"water": group("H2O"), "cation": group("NH3"), "triplet": group("CH3OH")}
+    """`mlseqm label` states charge and multiplicity of a group; those of radicals are left out."""
+    groups = {
+        "water": group("H2O"),
+        "dication": group("HCN"),
+        "cation": group("NH3"),
+        "triplet": group("CH3OH"),
+    }
     path = write_h5(tmp_path / "set.h5", groups, level=LEVEL, units=UNITS)
     with h5py.File(path, "a") as file:
         file["water"].attrs.update(charge=0, multiplicity=1)
+        file["dication"].attrs.update(charge=2, multiplicity=1)
+        file["dication"]["dipoles"] = np.ones((4, 3))
+        file["water"]["dipoles"] = np.ones((4, 3))
+        file.attrs["units"] = f"{UNITS}, e*angstrom"
         file["cation"].attrs.update(charge=1, multiplicity=2)
         file["triplet"].attrs.update(charge=0, multiplicity=3)
     data = read(path)
-    assert_frames(data, [group("H2O")])
+    order = np.argsort(data.charge, kind="stable")
+    assert_frames(data.select(order), [group("H2O"), group("HCN")])
+    assert data.charge[order].tolist() == [0] * 4 + [2] * 4
+    # those of ions depend on the origin
+    assert np.isfinite(data.dipoles[order[:4]]).all() and np.isnan(data.dipoles[order[4:]]).all()
     reasons = {s.record: s.reason for s in data.skipped}
     assert set(reasons) == {f"{name}[{k}]" for name in ("cation", "triplet") for k in range(4)}
-    assert all("only neutral closed shells" in reason for reason in reasons.values())
+    assert all("only closed shells" in reason for reason in reasons.values())
+
+
+@pytest.mark.parametrize(
+    ("charge", "reason"), [(4, "a charge of +4 is too large"), (0.5, "its charge is 0.5")]
+)
+def test_charges_that_no_molecule_has(tmp_path, charge, reason):
+    path = standard(tmp_path)
+    with h5py.File(path, "a") as file:
+        file["a"].attrs["charge"] = charge
+    data = read(path)
+    assert set(data.charge) == {0} and len(data) == 4
+    assert reason in data.skipped[0].reason
+
+
+def test_isolated_atoms_are_neutral(tmp_path):
+    """The lowest energy counts, and that of an anion is lower."""
+    frames = [free("H", -13.5), free("H", -14.5, charge=-1), free("O", -2023.0), water()]
+    ase.io.write(tmp_path / "own.extxyz", frames)
+    (energy,) = read(tmp_path / "own.extxyz").atomization
+    assert energy == pytest.approx(-2046.0 + 2023.0 + 2 * 13.5)
 
 
 IONS = {"[NH3+]CC[NH3+]": 2, "[O-:1]C(=O)C(=O)[O-:2]": -2, "[Ca+2:3]": 2, "[Fe++]": 2}
@@ -49,13 +82,12 @@ def test_ions_that_only_a_smiles_tells(tmp_path):
     atoms = frames(group("H2O"), level=LEVEL)
     atoms[0].info["smiles"], atoms[1].info["smiles"] = "[OH2++]", "O"
     ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz")
-    for name, left, wrong in (
-        ("a.h5", 8, [f"ion[{k}]" for k in range(4)]),
-        ("a.xyz", len(atoms) - 1, ["frame 0"]),
-    ):
-        data = read(tmp_path / name)
-        assert [s.record for s in data.skipped] == wrong and len(data) == left
-        assert "only neutral closed shells" in data.skipped[0].reason
+    (tmp_path / "a.xyz").rename(tmp_path / "b.xyz")
+    data = read([tmp_path / "a.h5", tmp_path / "b.xyz"])
+    assert not data.skipped
+    charged = {data.names[m] for m in data.molecule[data.charge == 2]}
+    assert charged == {"a/ion", "b/[OH2++]"}
+    assert sorted(data.charge) == [0] * 11 + [2] * 5
 
 
 def free(symbol: str, energy: float, **state) -> Atoms:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from ase.build import molecule as g2
 from ase.calculators.singlepoint import SinglePointCalculator
+from helpers import build
 from labelled import LEVEL, UNITS, frames, group, standard, write_h5, write_zhou
+from small import dataset
 
 from ase_mlseqm.errors import InputError
 from ase_mlseqm.training import signs
@@ -21,6 +23,13 @@ def test_correlation(tmp_path):
     assert force_correlation(data) == pytest.approx(1, abs=1e-6)
     turned = dataclasses.replace(data, forces=[-f for f in data.forces])
     assert force_correlation(turned) == pytest.approx(-1, abs=1e-6)
+
+
+def test_forces_of_ions():
+    data = dataset([build("NH4", 1), build("HCOOH", -2), build("H2O")], "PM3")
+    assert force_correlation(data) == pytest.approx(1, abs=1e-6)
+    neutral = dataclasses.replace(data, charge=np.array([1, 0, 0]))
+    assert force_correlation(neutral) < 0.99
 
 
 def test_gradients_are_refused(tmp_path):

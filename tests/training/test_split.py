@@ -27,6 +27,7 @@ def made_up(smiles: list[str | None], frames_each: int = 2) -> Dataset:
         energies=np.zeros(n),
         atomization=np.zeros(n),
         forces=[water.forces[0]] * n,
+        charge=np.zeros(n, dtype=np.int64),
         molecule=np.repeat(np.arange(len(smiles)), frames_each),
         names=[f"m{k}" for k in range(len(smiles))],
         smiles=smiles,

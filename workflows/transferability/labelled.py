@@ -53,8 +53,8 @@ class Frames:
     @property
     def systems(self) -> list[Atoms]:
         """The structures."""
-        pairs = zip(self.data.numbers, self.data.positions, strict=True)
-        return [Atoms(numbers=z, positions=x) for z, x in pairs]
+        frames = zip(self.data.numbers, self.data.positions, self.data.charge.tolist(), strict=True)
+        return [Atoms(numbers=z, positions=x, info={"charge": q}) for z, x, q in frames]
 
     def heavy(self, k: int) -> int:
         """Atoms of frame k that are no hydrogen."""

@@ -13,7 +13,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
-from helpers import SHARED, needs_shared
+from helpers import SHARED, build, needs_shared
 from transfer import PLAIN, metrics, table, write_labels
 
 from ase_mlseqm import evaluate
@@ -160,6 +160,21 @@ def test_single_atoms_of_a_file_are_not_broken(tmp_path):
     config = dataclasses.replace(PLAIN, tests=("extensibility",), method=("AM1",))
     assert transferability_run(config, tmp_path, tmp_path / "out") == 0
     assert not table(tmp_path / "out" / "skipped.csv")
+    wrong = metrics(tmp_path / "out", "extensibility")
+    assert wrong["AM1", "raw atomization MAE per heavy atom"] == pytest.approx(0, abs=1e-4)
+
+
+def test_ions_are_computed_with_their_charge(tmp_path):
+    """Labels of AM1, which has no error therefore."""
+    ion = build("NH4", 1)
+    (point,) = evaluate([ion], "AM1")
+    atoms = Atoms(ion.numbers, ion.positions, info={"charge": 1, "level": "wB97X/6-31G*"})
+    apart = sum(KNOWN["wB97X/6-31G*"][symbol] for symbol in atoms.symbols) * HARTREE
+    energy = point.atomization_energy + apart
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=point.forces)
+    ase.io.write(tmp_path / "extensibility_a.extxyz", atoms)
+    config = dataclasses.replace(PLAIN, tests=("extensibility",), method=("AM1",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
     wrong = metrics(tmp_path / "out", "extensibility")
     assert wrong["AM1", "raw atomization MAE per heavy atom"] == pytest.approx(0, abs=1e-4)
 
