@@ -137,3 +137,21 @@ PARTS = (
     *("C1CC2CCC1N2", "C1C2CC3CC1CC3C2"),
 )
 """SMILES of parts of drugs, dyes, nucleic acids and natural products, 5 to 11 heavy atoms."""
+IONS = (
+    *("CC[NH3+]", "C[NH2+]C", "C[NH+](C)C", "C[N+](C)(C)C", "OCC[NH3+]", "[NH3+]O", "[NH3+]N"),
+    *("C[OH2+]", "C=[OH+]", "CC=[OH+]", "OC=[OH+]", "CC(O)=[OH+]", "CC(N)=[OH+]", "CC(C)=[OH+]"),
+    *("C[O+](C)C", "C=[NH2+]", "CC=[NH2+]", "C=[N+](C)C", "NC=[NH2+]", "CC(N)=[NH2+]", "CC#[NH+]"),
+    *("c1cc[nH+]cc1", "C[n+]1ccccc1", "C[n+]1cc[nH]c1", "Nc1cc[nH+]cc1", "c1cc[nH+]nc1"),
+    *("[NH3+]c1ccccc1", "C1CC[NH2+]C1", "C1COCC[NH2+]1", "C1C[NH2+]1", "[NH3+]CC(=O)O"),
+    *("[NH3+]CC(N)=O", "[NH3+]CC#N", "C=CC[NH3+]", "[NH3+]C1CC1", "O=[N+]=O", "C=C[CH2+]"),
+    *("[CH2+]c1ccccc1", "C[C+](C)C", "c1ccc[cH+]cc1", "CC#[O+]", "C[O+]=C", "CC[O-]", "CC(C)[O-]"),
+    *("[O-]O", "CO[O-]", "O=C[O-]", "CCC(=O)[O-]", "C=CC(=O)[O-]", "OCC(=O)[O-]", "NCC(=O)[O-]"),
+    *("O=CC(=O)[O-]", "O=C(O)C(=O)[O-]", "OC(=O)[O-]", "NC(=O)[O-]", "O=C([O-])c1ccccc1"),
+    *("O=C([O-])c1ccco1", "[O-]C#N", "[N-]=[N+]=[N-]", "O=[N+]([O-])[O-]", "[NH2-]", "C[NH-]"),
+    *("C#[C-]", "N#C[CH2-]", "N#C[N-]C#N", "N#C[CH-]C#N", "[NH-]C=O", "C[N-]C=O", "CC(=O)[NH-]"),
+    *("C=C[O-]", "CC(=C)[O-]", "O=CC=C[O-]", "CC([O-])=CC=O", "C=[N+]([O-])[O-]"),
+    *("CC=[N+]([O-])[O-]", "C=N[O-]", "CC(C)=N[O-]", "[O-]c1ccccc1", "[O-]c1ccccn1", "c1cc[n-]c1"),
+    *("c1cn[n-]c1", "c1nc[n-]n1", "c1nn[n-]n1", "c1cc[cH-]c1", "CC(=O)O[O-]"),
+)
+"""SMILES of cations and anions with closed shells, without those of `structures/ions_radicals.xyz`,
+which show how models err on ions."""

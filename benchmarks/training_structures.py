@@ -6,10 +6,10 @@
 `survey` takes the frames of which the committee of the shipped model is least sure.  The others
 are made here: paths on which bonds form and break (of small molecules, of those of a file, or of
 hydrogen between N and O) and rigid rotations about single bonds, both of minima of GFN2-xTB;
-functional groups that are rare in the files in Langevin dynamics of GFN2-xTB; and pairs of small
-molecules from touching to apart, as they come or relaxed.  Fragments of `--without FILE...` with
-four or more heavy atoms are left out, and paths of a composition in RDB7: give all files that are
-kept for tests.  Needs RDKit and tblite.
+functional groups that are rare in the files, and ions, in Langevin dynamics of GFN2-xTB; and pairs
+of small molecules from touching to apart, as they come or relaxed.  Fragments of `--without
+FILE...` with four or more heavy atoms are left out, and paths of a composition in RDB7: give all
+files that are kept for tests.  Needs RDKit and tblite.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from training_molecules import (
     GROUPS,
     HYDROCARBONS,
     IN_S66,
+    IONS,
     LARGER_PARTNERS,
     LEFT_OUT,
     MEDIUM,
@@ -70,7 +71,8 @@ def embedded(smiles: str, seed: int) -> Atoms:
     if AllChem.EmbedMolecule(mol, randomSeed=seed):
         raise ValueError(f"{smiles}: no conformer")
     numbers = [a.GetAtomicNum() for a in mol.GetAtoms()]
-    atoms = Atoms(numbers, mol.GetConformer().GetPositions())
+    charges = [a.GetFormalCharge() for a in mol.GetAtoms()]  # TBLite takes their sum
+    atoms = Atoms(numbers, mol.GetConformer().GetPositions(), charges=charges)
     return relaxed(atoms, 0.05, 100)
 
 
@@ -83,7 +85,10 @@ def relaxed(atoms: Atoms, fmax: float, steps: int) -> Atoms:
 
 def finished(atoms: Atoms, smiles: str, kind: str) -> Atoms:
     """A structure as it is written."""
-    return Atoms(atoms.numbers, atoms.positions.round(5), info={"smiles": smiles, "name": kind})
+    info = {"smiles": smiles, "name": kind}
+    if charge := round(atoms.get_initial_charges().sum()):
+        info["charge"] = charge
+    return Atoms(atoms.numbers, atoms.positions.round(5), info=info)
 
 
 def canonical(smiles: str) -> str:
@@ -244,8 +249,16 @@ def parts(rng: np.random.Generator) -> Iterator[Atoms]:
     yield from moved(PARTS, (300, 600), rng)
 
 
+def ions(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Two structures of a trajectory at 300 and 600 K."""
+    yield from moved(IONS, (300, 600), rng, "ion")
+
+
 def moved(
-    names: Sequence[str], temperatures: Sequence[int], rng: np.random.Generator
+    names: Sequence[str],
+    temperatures: Sequence[int],
+    rng: np.random.Generator,
+    kind: str = "group",
 ) -> Iterator[Atoms]:
     """Structures of trajectories of GFN2-xTB, 80 fs at each temperature."""
     for smiles in names:
@@ -256,7 +269,7 @@ def moved(
             Langevin(
                 atoms, 1 * units.fs, temperature_K=kelvin, friction=friction, rng=rng, fixcm=False
             ).run(80)
-            yield finished(atoms, canonical(smiles), "group")
+            yield finished(atoms, canonical(smiles), kind)
 
 
 def small(rng: np.random.Generator) -> Iterator[Atoms]:
@@ -418,6 +431,7 @@ KINDS = {
     "groups": groups,
     "rings": rings,
     "parts": parts,
+    "ions": ions,
     "contacts": contacts,
     "small": small,
     "transfers": transfers,
