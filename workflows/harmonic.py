@@ -50,14 +50,13 @@ def harmonic(
     config: VibrationsConfig | None = None,
     *,
     cache: str | Path | None = None,
-    callback: Progress | None = None,
 ) -> VibrationsResult:
     """Vibrations at the geometry and with the masses of ``atoms``; otherwise as ``vibrations``."""
     start = free_molecule(atoms)
     if config is not None and config.raman:
         require_field(calc)  # before anything is computed
     with Journal(cache) as journal:
-        (found,) = harmonic_many([start], calc, config or VibrationsConfig(), journal, callback)
+        (found,) = harmonic_many([start], calc, config or VibrationsConfig(), journal)
     if isinstance(found, Exception):
         raise found
     return found

@@ -42,11 +42,9 @@ class _Batch:
         Of those that are done.
     """
 
-    def __init__(
-        self, histories: dict[int, History], config: RelaxConfig, many: Many, done: Progress | None
-    ) -> None:
+    def __init__(self, histories: dict[int, History], many: Many, done: Progress | None) -> None:
         self.histories, self.results = histories, {}
-        self._config, self._many, self._done = config, many, done
+        self._many, self._done = many, done
         self._optimizers: dict[int, Optimizer] = {}
 
     def finish(self, k: int, result: RelaxResult | Failure) -> None:
@@ -159,7 +157,7 @@ def relax_many(
     starts = attempt(structure, systems)
     begins = attempt(begun, starts)
     good = {k: one for k, one in enumerate(begins) if isinstance(one, History)}
-    batch = _Batch(good, config, many or Many(calc), done)
+    batch = _Batch(good, many or Many(calc), done)
     path = None if checkpoint is None else Path(checkpoint)
     # beside a file that stays are those of results, which a second run would write, too
     kept = Checkpoint(path, [starts[k] for k in good], calc, config, one_writer=keep_checkpoint)

@@ -24,14 +24,14 @@ CLEAR = -0.3
 """Correlation below which the sign is wrong."""
 
 
-def force_correlation(dataset: Dataset, sample: int = SAMPLE) -> float:
+def force_correlation(dataset: Dataset) -> float:
     """Correlation of force components with those of PM3 on frames spread over the set; of MNDO,
     which has boron, too, where PM3 has no parameters.
 
     NaN when there is no frame that either can do, or no force differs from zero.
     """
     usable = [k for k, n in enumerate(dataset.numbers) if 1 < len(n) <= MAX_ATOMS]
-    places = np.unique(np.linspace(0, len(usable) - 1, min(sample, len(usable))).astype(int))
+    places = np.unique(np.linspace(0, len(usable) - 1, min(SAMPLE, len(usable))).astype(int))
     chosen = [usable[place] for place in places]
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     for method in METHODS:
