@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import runpy
 import shutil
 import subprocess
 import tomllib
+from importlib.util import resolve_name
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,38 @@ def test_every_package_is_installed() -> None:
             inner = path.parent.relative_to(ROOT / top).parts
             found.add(".".join((name, *inner)))
     assert sorted(found) == sorted(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def imported(path: Path) -> set[str]:
+    """Parts of the package that a file imports, but for names of types."""
+    inner = path.relative_to(ROOT).parent.parts
+    package = ".".join(inner if inner[0] == "ase_mlseqm" else ("ase_mlseqm", *inner))
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            outer = resolve_name("." * node.level + (node.module or ""), package)
+            names = (f"{outer}.{name.name}".split(".") for name in node.names)
+            found |= {parts[1] for parts in names if parts[0] == "ase_mlseqm"}
+    return found
+
+
+def test_dependencies_point_one_way() -> None:
+    """As the guide for contributors draws them."""
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    (chain,) = re.findall(r"Dependencies point one way: (.*?)\.", guide, re.DOTALL)
+    steps = [re.findall(r"\w+", part) for part in chain.split("←")]
+    rank = {name: k for k, names in enumerate(steps) for name in names}
+    assert len(rank) > 10
+    for folder in ("ase_mlseqm", "workflows"):
+        for path in (ROOT / folder).rglob("*.py"):
+            inner = path.relative_to(ROOT).with_suffix("").parts
+            own = inner[0] if folder == "workflows" else inner[1]
+            for other in imported(path) & set(rank) if own in rank else ():
+                assert rank[other] <= rank[own], f"{path} imports {other}"
 
 
 def test_every_data_file_is_there() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..calculator import MLSEQM
-from ..cli.md import MDOptions
 from ..errors import InputError
 from ..files.frames import Frame, frame_stems, output_folder, output_stem
 from ..results import SinglePoint
@@ -30,6 +29,9 @@ from ..workflows.spectra import Spectrum, ir_spectrum, power_spectrum
 from ..workflows.trajectory import write_last
 from .report import Outcome, console, titled_table
 from .run import Run, complain, progress_bar
+
+if TYPE_CHECKING:
+    from ..cli.md import MDOptions
 
 UNITS = {
     "mean_temperature": "K",

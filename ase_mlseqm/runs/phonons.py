@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 
-from ..cli.phonons import PhononsOptions
 from ..files.frames import Frame
 from ..options import base_settings
 from ..wholefile import named_errors
@@ -13,6 +14,9 @@ from .chunks import Workflow
 from .frames import Account, each_frame
 from .report import titled_table
 from .run import Run
+
+if TYPE_CHECKING:
+    from ..cli.phonons import PhononsOptions
 
 UNITS = {
     "energy": "eV",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -12,10 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..calculator import MLSEQM
-from ..cli.reactions import NEBOptions
 from ..errors import InputError
 from ..files.frames import Frame, output_folder, write_frames
-from ..files.reactions import Reaction, bare, read_guesses, read_reactions
 from ..options import base_settings
 from ..units import EV_TO_KCAL
 from ..workflows.activation import COUNTED_TWICE
@@ -24,8 +23,12 @@ from ..workflows.neb import NEBConfig, NEBResult, neb
 from ..workflows.reaction_figures import plot_irc, plot_profile
 from ..workflows.side_by_side import side_by_side
 from ..workflows.ts import TSConfig, TSResult, ts
+from .reaction_files import Reaction, bare, read_guesses, read_reactions
 from .report import Outcome, console, titled_table
 from .run import Run, complain, progress_bar
+
+if TYPE_CHECKING:
+    from ..cli.reactions import NEBOptions
 
 UNITS = {
     "energies, barriers, enthalpies, gibbs_energies, zero_point_energy": "eV",

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, CalculatorError, CalculatorSetupError
 
 from ..atoms import charge_and_multiplicity
 from ..calculator import MLSEQM
-from ..cli.points import RelaxOptions
 from ..errors import InputError
 from ..files.frames import (
     Frame,
@@ -33,6 +32,9 @@ from ..workflows.relax_in_turn import InTurn
 from ..workflows.relax_many import ONE_FORCE_A_STEP, InterruptedMany, relax_many
 from .report import Outcome
 from .run import Run, progress_bar
+
+if TYPE_CHECKING:
+    from ..cli.points import RelaxOptions
 
 UNFINISHED = "relax_unfinished.extxyz"
 """End of the name of the file from which a run that was cut off goes on."""

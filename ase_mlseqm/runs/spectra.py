@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cli.vibrations import VibOptions
 from ..files.frames import Frame
 from ..workflows.normal_modes import broadened, spectrum
 from ..workflows.raman import cross_sections
 from ..workflows.vibrations import VibrationsResult
 from .run import Run
+
+if TYPE_CHECKING:
+    from ..cli.vibrations import VibOptions
 
 Plot = Callable[[VibrationsResult, np.ndarray, np.ndarray, Path, str], None]
 

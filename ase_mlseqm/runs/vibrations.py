@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
 
-from ..cli.vibrations import ThermoOptions, VibOptions
 from ..files.frames import Frame, output_folder, write_frames
 from ..options import base_settings
 from ..units import EV_TO_KCAL
@@ -19,6 +19,9 @@ from .frames import Account, each_frame
 from .report import titled_table
 from .run import Run
 from .spectra import write_spectra
+
+if TYPE_CHECKING:
+    from ..cli.vibrations import ThermoOptions, VibOptions
 
 UNITS = {
     "energy, heat_of_formation, zero_point_energy, enthalpies, gibbs_energies": "eV",

@@ -12,8 +12,8 @@ import numpy as np
 from ase import Atoms
 
 from ..errors import InputError
-from ..runs.run import Run
-from .frames import Frame, frame_stems, output_stem, output_stems, read_frames
+from ..files.frames import Frame, frame_stems, output_stem, output_stems, read_frames
+from .run import Run
 
 KINDS = ("ts", "irc", "minima")
 """Structures of a transition state that are written, by the ends of the names of their files."""
