@@ -1,4 +1,4 @@
-"""The command line ``mlseqm``; every other command has a module of its own.
+"""The command line ``mlseqm`` and its commands ``info`` and ``models``.
 
 Exit codes: 0 all well; 1 something did not converge; 2 bad input (what could be computed was);
 130 interrupted, by SIGTERM as by Ctrl-C (what was computed until then is written).

@@ -1,4 +1,4 @@
-"""Structures in and out of files for the command line."""
+"""Frames of files, and results in them as ASE stores them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reactions in files: ends of paths, and guesses of transition states."""
+"""What ``mlseqm neb`` and ``mlseqm ts`` read: ends of paths, and guesses of transition states."""
 
 from __future__ import annotations
 
