@@ -26,7 +26,7 @@ from ..workflows.ts import TSConfig
 from .command import JSON, workflow_command
 from .committee import committee
 from .explain import explain
-from .label import label
+from .label import register as register_label
 from .md import MDOptions, md
 from .phonons import PhononsOptions, phonons
 from .points import PointOptions, RelaxOptions, relax, sp
@@ -102,7 +102,7 @@ def models(json_: JSON = False) -> None:
 
 workflow_command(app, sp, PointOptions)
 workflow_command(app, relax, RelaxOptions, aliases={"max_steps": "--steps"})
-app.command()(label)
+register_label(app)
 app.command()(train)
 app.command()(committee)
 app.command()(explain)

@@ -21,7 +21,10 @@ SHARED = (
     *("tolerance", "max_iterations"),
 )
 """Options of the calculator that every command has."""
-SWITCHES = {"unrestricted": "--unrestricted/--restricted"}
+SWITCHES = {
+    "unrestricted": "--unrestricted/--restricted",
+    "cartesian": "--cartesian/--spherical",
+}
 """Names of switches of which --no-... says less."""
 CONFIG = Annotated[
     Path | None,

@@ -2,68 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..labelling import LabelSettings
-from ..options import field_docs
-from .command import JSON, NO_PBC
+from .command import JSON, NO_PBC, add_command, options_of
 
-_DOCS = field_docs(LabelSettings)
-_DEFAULTS = LabelSettings()
+FILES = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE", help="Any file ASE reads, all its frames; or FILE@index."),
+]
+OUT = Annotated[
+    Path, typer.Option("--out", help="HDF5 (.h5, .hdf5) or extxyz (.xyz, .extxyz) file to write.")
+]
 
 
-def _option(field: str, *names: str) -> Any:
-    """An option with the field's doc as its help."""
-    return typer.Option(*(names or (f"--{field.replace('_', '-')}",)), help=_DOCS.get(field))
+def register(app: typer.Typer) -> None:
+    """Add the command; its options are the fields of the settings."""
+    kinds = {"files": FILES, "out": OUT, **options_of(LabelSettings)}
+    kinds |= {"no_pbc": NO_PBC, "json_": JSON}
+    required = inspect.Parameter.empty
+    defaults = {"files": required, "out": required, "no_pbc": False, "json_": False}
+    doc = "Reference energies and forces of all structures with PySCF; goes on where it stopped."
+    add_command(app, "label", _run, doc, kinds, defaults)
 
 
-def label(
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE", help="Any file ASE reads, all its frames; or FILE@index."),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option("--out", help="HDF5 (.h5, .hdf5) or extxyz (.xyz, .extxyz) file to write."),
-    ],
-    functional: Annotated[str, _option("functional")] = _DEFAULTS.functional,
-    basis: Annotated[str, _option("basis")] = _DEFAULTS.basis,
-    grid: Annotated[int, _option("grid")] = _DEFAULTS.grid,
-    density_fitting: Annotated[
-        bool,
-        _option("density_fitting", "--density-fitting/--no-density-fitting"),
-    ] = _DEFAULTS.density_fitting,
-    cartesian: Annotated[
-        bool, _option("cartesian", "--cartesian/--spherical")
-    ] = _DEFAULTS.cartesian,
-    tolerance: Annotated[float, _option("tolerance")] = _DEFAULTS.tolerance,
-    max_iterations: Annotated[int, _option("max_iterations")] = _DEFAULTS.max_iterations,
-    charge: Annotated[int | None, _option("charge")] = None,
-    multiplicity: Annotated[int | None, _option("multiplicity")] = None,
-    unrestricted: Annotated[
-        bool, _option("unrestricted", "--unrestricted/--restricted")
-    ] = _DEFAULTS.unrestricted,
-    no_pbc: NO_PBC = False,
-    json_: JSON = False,
-) -> int:
-    """Reference energies and forces of all structures with PySCF; goes on where it stopped."""
+def _run(files: list[str], out: Path, no_pbc: bool, json_: bool, **given: Any) -> int:
     from ..labelling.run import labels
     from ..runs.run import start
 
-    settings = LabelSettings(
-        functional,
-        basis,
-        grid,
-        density_fitting,
-        cartesian,
-        tolerance,
-        max_iterations,
-        charge,
-        multiplicity,
-        unrestricted,
-    )
+    settings = LabelSettings(**{key: value for key, value in given.items() if value is not None})
     run = start("label", settings, out.parent, json_, {"method": settings.method}, no_pbc)
     return labels(run, files, out)
