@@ -277,6 +277,36 @@ def test_labels_of_another_command_are_told_of(mlseqm):
         assert set(file) == {"H2O", "H3N"}
 
 
+def test_a_structure_in_two_files_is_one_label(mlseqm):
+    write("a.xyz", hydrogens(0.7))
+    write("b.xyz", hydrogens(0.7))
+    write("c.xyz", hydrogens(0.8))
+    line = ("--out", "l.xyz", *FAST)
+    assert mlseqm("label", "a.xyz", "b.xyz", *line)[2] == ""
+    assert len(Path("l.xyz.journal").read_text().splitlines()) == 1
+    assert mlseqm("label", "c.xyz", *line)[0] == 0
+    assert "has 1 more label, of" in mlseqm("label", "a.xyz", "b.xyz", *line)[2]
+    assert len(read("l.xyz", ":")) == 2
+
+
+@pytest.mark.parametrize("name", ["L.H5", "L.XYZ"])
+def test_endings_in_capitals(mlseqm, name):
+    write("in.xyz", hydrogens(0.7))
+    assert mlseqm("label", "in.xyz", "--out", name, *FAST)[::2] == (0, "")
+    assert h5py.is_hdf5(name) == (name == "L.H5")
+    if name == "L.XYZ":
+        assert np.isfinite(read(name, format="extxyz").get_potential_energy())
+
+
+def test_what_cannot_be_computed_leaves_the_others(mlseqm):
+    """Two electrons of one spin have no place in the one orbital of a minimal basis."""
+    helium = Atoms("He", info={"multiplicity": 3})
+    write("in.extxyz", [*hydrogens(0.7), helium, *hydrogens(0.8)])
+    code, _, err = mlseqm("label", "in.extxyz", "--out", "l.extxyz", *FAST)
+    assert code == 2 and "in.extxyz@1: PySCF cannot compute PBE/STO-3G" in err
+    assert [atoms.positions[1, 2] for atoms in read("l.extxyz", ":")] == [0.7, 0.8]
+
+
 def test_a_label_that_is_not_whole(mlseqm):
     write("H2O.xyz", molecule("H2O"))
     line = ("label", "H2O.xyz", "--out", "l.h5", *FAST)
