@@ -19,8 +19,10 @@ from helpers import Broken
 from PIL import Image
 from reactions import hop, inversion, isomerisation, rotation, torsion
 from scipy.optimize import minimize
+from springs import Stopping
 
 from ase_mlseqm import MLSEQM, InputError, evaluate
+from ase_mlseqm.workflows.computed import largest_force
 from ase_mlseqm.workflows.geometry import align, distance
 from ase_mlseqm.workflows.many import Many
 from ase_mlseqm.workflows.neb import NEBConfig, first_path, neb
@@ -242,6 +244,20 @@ def test_other_calculators():
     assert result.reaction_energy == pytest.approx(0.0, abs=1e-3)
     assert [step for step, _, _ in steps] == list(range(result.steps + 1))
     assert steps[-1][2] == result.max_force
+
+
+def test_the_highest_image_of_a_converged_path_is_at_the_top():
+    """No symmetry puts one of four images there, and the path is as good without climbing."""
+    path = neb(*hop(), EMT(), NEBConfig(images=4, fmax=0.02, climb_fmax=0.02))
+    assert path.converged and 0 < path.top < 3
+    assert largest_force(path.images[path.top]) < 0.02
+
+
+def test_steps_are_those_that_move_the_path():
+    """None is that at which the top begins to climb; three images are computed in each."""
+    calc = Stopping()
+    path = neb(*hop(), calc, NEBConfig(images=5, relax_ends=False))
+    assert path.converged and calc.calls == 5 + 3 * path.steps
 
 
 def test_position_and_orientation_of_the_product_do_not_matter(ammonia):

@@ -143,6 +143,14 @@ def test_steps_of_all_runs_count(tmp_path):
     same(neb(*hop(), EMT(), finer, path=file), neb(*hop(), EMT(), finer), 0.0)
 
 
+def test_a_path_that_climbs_goes_on_climbing(tmp_path):
+    """Although its forces are larger than those at which one begins to."""
+    file, start = tmp_path / "path.extxyz", NEBConfig(images=4, relax_ends=False)
+    assert neb(*hop(), EMT(), start, path=file).converged
+    finer = dataclasses.replace(start, fmax=0.02, climb_fmax=1e-9, max_steps=40)
+    assert neb(*hop(), EMT(), finer, path=file).converged
+
+
 def test_other_settings_of_the_steps(tmp_path):
     """What the optimiser knows is of no use with others; the path is."""
     file = tmp_path / "path.extxyz"
