@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.io import read, write
 from helpers import SHARED
@@ -126,6 +127,39 @@ def test_sella_climbs_to_the_saddle_point_with_our_hessian(bent, monkeypatch):
     found = ts(guess, pm3(), TSConfig(refiner="sella", irc=False))
     assert found.converged and asked
     assert found.energy == pytest.approx(bent.energy, abs=1e-4)
+
+
+class Exchange(Calculator):
+    """An atom between two that are 1.8 Angstrom apart: it is 0.5 eV lower nearer to one of them."""
+
+    implemented_properties = ["energy", "forces"]
+
+    def calculate(self, *args):
+        super().calculate(*args)
+        bonds = self.atoms.positions[[1, 2, 2]] - self.atoms.positions[[0, 1, 0]]
+        lengths = np.linalg.norm(bonds, axis=1)
+        aside, off = (lengths[0] - lengths[1]) / 0.3, lengths[0] + lengths[1] - 2.4
+        slope = 2.0 * aside * (aside**2 - 1) / 0.3
+        slopes = np.array([slope + 20 * off, -slope + 20 * off, 20 * (lengths[2] - 1.8)])
+        pulls = (slopes / lengths)[:, None] * bonds
+        forces = np.array([pulls[0] + pulls[2], pulls[1] - pulls[0], -pulls[1] - pulls[2]])
+        energy = 0.5 * (aside**2 - 1) ** 2 + 10 * off**2 + 10 * (lengths[2] - 1.8) ** 2
+        self.results = {"energy": energy, "forces": forces}
+
+
+def test_sella_needs_no_hessian_of_a_calculator(monkeypatch):
+    sella = pytest.importorskip("sella")
+    given, kind = set(), sella.Sella
+    monkeypatch.setattr(
+        sella, "Sella", lambda *own, **more: given.update(more) or kind(*own, **more)
+    )
+    guess = Atoms("H3", [(0, 0, 0), (1.0, 0.8, 0), (1.9, 0, 0)])
+    found = ts(guess, Exchange(), TSConfig(refiner="sella", irc=False, fmax=0.01))
+    assert found.converged, found.message
+    assert "order" in given and "hessian_function" not in given
+    lengths = found.atoms.get_all_distances()[[0, 1, 0], [1, 2, 2]]
+    np.testing.assert_allclose(lengths, [1.2, 1.2, 1.8], atol=1e-3)
+    assert found.energy == pytest.approx(0.5, abs=1e-4)
 
 
 def test_sella_that_begins_anew_has_the_steps_that_are_left(monkeypatch):
