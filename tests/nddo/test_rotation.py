@@ -9,7 +9,13 @@ from ase.build import molecule as g2
 from helpers import build, moved, rotation, run, single, turn
 
 from ase_mlseqm.batch import Molecule
-from ase_mlseqm.nddo.rotation import local_frames, product_rotation
+from ase_mlseqm.nddo.rotation import (
+    axial_parts,
+    axial_products,
+    from_axis,
+    local_frames,
+    product_rotation,
+)
 
 AXES = [np.array(v, dtype=float) for v in np.vstack((np.eye(3), -np.eye(3)))]
 NAMES = ["+x", "+y", "+z", "-x", "-y", "-z"]
@@ -72,6 +78,19 @@ def test_product_rotation_turns_the_products_of_orbitals():
         turned = orbital.T @ potential @ orbital
         local = np.array([potential[p] for p in PRODUCTS])
         np.testing.assert_allclose(matrix @ local, [turned[p] for p in PRODUCTS], atol=1e-13)
+
+
+def test_integrals_with_hydrogen_are_turned_without_a_frame():
+    """As by the rotation of products: beside an s orbital they are round about the bond."""
+    z = directions()
+    ss, sz, xx, yy, zz = (PRODUCTS.index(p) for p in ((0, 0), (0, 3), (1, 1), (2, 2), (3, 3)))
+    local = torch.zeros(len(z), 10, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(6)
+    local[:, [ss, sz, xx, zz]] = torch.randn(len(z), 4, generator=generator, dtype=torch.float64)
+    local[:, yy] = local[:, xx]
+    turned = torch.bmm(product_rotation(local_frames(z)), local.unsqueeze(2)).squeeze(2)
+    parts = local @ axial_parts(z.device)
+    torch.testing.assert_close(from_axis(parts, axial_products(z)), turned, rtol=0, atol=1e-13)
 
 
 def in_frame(molecule: Molecule, first: int, second: int, direction) -> tuple[Molecule, np.ndarray]:
