@@ -41,8 +41,8 @@ class Workflow:
         End of the names of both files.
     compute : callable
         Called with (list of atoms, calculator, config, cache=..., callback=...,
-        relax_callback=...), as :func:`~.workflows.vibrations.vibrations` is; returns a list of
-        results, with an exception for what could not be computed.
+        relax_callback=...), as :func:`~ase_mlseqm.workflows.vibrations.vibrations` is; returns a
+        list of results, with an exception for what could not be computed.
     result : type
         Of the results; has ``to_dict``, ``from_dict``, ``atoms``, and ``max_force`` (eV/Angstrom).
     config : dataclass
