@@ -18,7 +18,9 @@ from ase_mlseqm.training.split import leakage
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "training_labels"
 KINDS = ("contacts", "groups", "reactions", "small", "survey", "torsions")
-NEXT = tuple(f"next/{kind}" for kind in ("faces", "pairs", "parts", "reactions", "survey", "walls"))
+NEXT = tuple(
+    f"next/{kind}" for kind in ("faces", "ions", "pairs", "parts", "reactions", "survey", "walls")
+)
 LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting, grid level 3)"
 HELD_BACK = ("ani1x_heldout", "dft_test", "dft_large", "dft_large_val")
 IN_S66 = {
@@ -37,9 +39,14 @@ def test_files_are_whole(sets, kind):
     data = sets[kind]
     assert len(data) > (50 if kind in KINDS else 40) and not data.skipped
     assert data.level == [LEVEL]
-    assert np.isfinite(data.dipoles).all() and all(data.smiles)
-    # bound, and no net force or torque but the noise of the grid
-    assert (data.atomization < 0).all()
+    assert all(data.smiles)
+    if kind == "next/ions":
+        assert set(data.charge) == {-1, 1}
+    else:
+        assert np.isfinite(data.dipoles).all() and not data.charge.any()
+    # bound (energies of cations count from neutral atoms, the ionization of which takes 11 eV and
+    # more), and no net force or torque but the noise of the grid
+    assert (data.atomization < 11.0 * (data.charge > 0)).all()
     for force, position in zip(data.forces, data.positions, strict=True):
         assert np.abs(force.sum(0)).max() < 0.05
         assert np.abs(np.cross(position - position.mean(0), force).sum(0)).max() < 0.1
@@ -65,6 +72,16 @@ def test_pairs_of_s66_are_those_that_the_page_names(sets, kind):
     others = {("C=C", "C=C"), ("C=C", "O"), ("CC(=O)O", "O")}
     assert found - others <= {("O", "O"), ("C#C", "O")}
     assert not found or kind in ("reactions", "survey", "next/reactions", "next/survey")
+
+
+def test_no_ion_of_those_that_show_how_models_err(sets):
+    """Nor an isomer of one: the composition is another."""
+    shown = read(FOLDER.parent / "structures" / "ions_radicals.xyz")
+    known, kept = (
+        {(q, *sorted(z)) for q, z in zip(data.charge.tolist(), data.numbers, strict=True)}
+        for data in (sets["next/ions"], shown)
+    )
+    assert len(kept) == 10 and not known & kept
 
 
 @needs_shared
