@@ -95,6 +95,9 @@ def calibrate(
     """
     model = Path(model)
     paths = [Path(p) for p in ([members] if isinstance(members, str | Path) else members)]
+    twice = [str(path) for path in paths if paths.count(path) > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is given twice as a member: give it once")
     found = load_model(model)
     others = {str(path): load_model(path) for path in paths}
     check_members(found, others)

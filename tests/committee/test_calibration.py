@@ -130,6 +130,8 @@ def test_networks_that_are_the_same_or_agree_are_no_committee(files, monkeypatch
     save_model(files[1], network(0), {"another": "card"})
     with pytest.raises(InputError, match=r"b.safetensors is the same network as the model: leave"):
         calibrate(files[0], files[1:], ["made.h5"])
+    with pytest.raises(InputError, match=r"c.safetensors is given twice as a member"):
+        calibrate(files[0], [files[2], files[2]], ["made.h5"])
     same = network(0)
     with torch.no_grad():
         next(iter(same.network.parameters())).add_(1e-15)
