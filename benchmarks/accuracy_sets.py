@@ -125,7 +125,7 @@ def labelled(data: Dataset, note: str) -> Labelled:
     (file, sha256), *_ = data.checksums.items()
     return Labelled(
         note,
-        [Molecule(data.numbers[k], data.positions[k], int(data.charge[k]), 1) for k in frames],
+        data.molecules(frames),
         Properties(
             data.atomization, data.forces, dipoles, charges, gaps, np.ones(len(data), dtype=bool)
         ),

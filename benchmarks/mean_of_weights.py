@@ -20,7 +20,6 @@ import numpy as np
 import torch
 
 from ase_mlseqm import Engine, InputError
-from ase_mlseqm.batch import Molecule
 from ase_mlseqm.models import model_file
 from ase_mlseqm.nn.hamiltonian import LearnedHamiltonian
 from ase_mlseqm.nn.weights import ModelFile, save_model
@@ -66,9 +65,7 @@ def validation(model: LearnedHamiltonian, data: list[str], card: dict[str, Any])
     rows = kept(labels, splits_behind(card))
     if not len(rows):
         raise InputError("nothing of --data is kept for validation: give what was trained on")
-    frames = ((labels.numbers[k], labels.positions[k], int(labels.charge[k])) for k in rows)
-    molecules = [Molecule(*frame) for frame in frames]
-    points = Engine(model).run(molecules)
+    points = Engine(model).run(labels.molecules(rows))
     done = [(k, p) for k, p in zip(rows, points, strict=True) if p.converged]
     energy = np.array([p.atomization_energy - labels.atomization[k] for k, p in done])
     forces = np.concatenate([(p.forces - labels.forces[k]).ravel() for k, p in done])

@@ -30,6 +30,10 @@ CONFIG = Annotated[
     Path | None,
     typer.Option("--config", help="YAML file with these options (not --no-pbc, --out, --json)."),
 ]
+LEVEL = Annotated[
+    str | None,
+    typer.Option("--level", help="Level of theory, where a file does not state it."),
+]
 UNITS = Annotated[
     str | None,
     typer.Option(

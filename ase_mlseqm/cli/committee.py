@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .command import GRADIENTS, ISOLATED, JSON, UNITS
+from .command import GRADIENTS, ISOLATED, JSON, LEVEL, UNITS
 
 
 def committee(
@@ -27,9 +27,7 @@ def committee(
             help="Labelled structures; validation frames alone if a file was trained on.",
         ),
     ],
-    level: Annotated[
-        str | None, typer.Option(help="Level of theory, where a file does not state it.")
-    ] = None,
+    level: LEVEL = None,
     units: UNITS = None,
     isolated: ISOLATED = None,
     gradients: GRADIENTS = False,

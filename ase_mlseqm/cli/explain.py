@@ -9,7 +9,7 @@ import typer
 
 from ..errors import InputError
 from ..models import DEFAULT, model_file
-from .command import GRADIENTS, ISOLATED, JSON, NO_PBC, UNITS
+from .command import GRADIENTS, ISOLATED, JSON, LEVEL, NO_PBC, UNITS
 
 
 def explain(
@@ -34,9 +34,7 @@ def explain(
         int, typer.Option("--max-frames", help="Data set: random choice of frames; 0: all.")
     ] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Data set: of the random choice.")] = 0,
-    level: Annotated[
-        str | None, typer.Option("--level", help="Level of theory, where a file does not state it.")
-    ] = None,
+    level: LEVEL = None,
     units: UNITS = None,
     isolated: ISOLATED = None,
     gradients: GRADIENTS = False,

@@ -12,7 +12,7 @@ import typer
 
 from ..errors import InputError
 from ..summary import jsonable
-from .command import GRADIENTS, ISOLATED, JSON, UNITS
+from .command import GRADIENTS, ISOLATED, JSON, LEVEL, UNITS
 
 
 def train(
@@ -44,9 +44,7 @@ def train(
             "--split-by", help="fragment, or frame: what is kept for validation; see the settings."
         ),
     ] = None,
-    level: Annotated[
-        str | None, typer.Option("--level", help="Level of theory, where a file does not state it.")
-    ] = None,
+    level: LEVEL = None,
     units: UNITS = None,
     isolated: ISOLATED = None,
     gradients: GRADIENTS = False,

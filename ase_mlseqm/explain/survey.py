@@ -128,8 +128,7 @@ def survey(
     chosen = np.random.default_rng(seed).permutation(len(data))[:max_frames]
     chosen.sort()
     topologies = _topologies(data, chosen)
-    molecules = [Molecule(data.numbers[k], data.positions[k], int(data.charge[k])) for k in chosen]
-    molecules = [check(molecule, model, unrestricted=None) for molecule in molecules]
+    molecules = [check(m, model, unrestricted=None) for m in data.molecules(chosen)]
     engine = Engine(model, device)
     points = engine.run(molecules, ("energy", "bond_orders"), callback=callback)
     model = model.on(engine.device)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import Molecule
 from ..committee import Committee
 from ..committee_file import check_members, member_files, write_committee
 from ..engine import Engine
@@ -197,8 +196,7 @@ def disagreement(
         if report is not None:
             report(done, len(rows))
 
-    molecules = [Molecule(data.numbers[k], data.positions[k], int(data.charge[k])) for k in rows]
-    points = engine.run(molecules, ("energy", "uncertainty"), callback=one)
+    points = engine.run(data.molecules(rows), ("energy", "uncertainty"), callback=one)
     spread = np.array([point.uncertainty for point in points], dtype=float)
     energies = np.array([point.atomization_energy for point in points], dtype=float)
     good = np.isfinite(spread) & np.isfinite(energies)

@@ -91,9 +91,9 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
     )
     n_electrons = numbers.sum() - block.charge
     odd = len(numbers) > 1 and n_electrons % 2 == 1
-    odd_charge = abs(block.charge) > len(numbers) or n_electrons < 1
+    excess = abs(block.charge) > len(numbers) or n_electrons < 1
     reasons = (
-        (f"a charge of {block.charge:+d} is too large", np.full(len(energies), odd_charge)),
+        (f"a charge of {block.charge:+d} is too large", np.full(len(energies), excess)),
         (NOT_LEARNED, np.full(len(energies), odd)),
         ("the energy is not a number", ~np.isfinite(energies)),
         ("a position is not a number", ~np.isfinite(positions).all((1, 2))),

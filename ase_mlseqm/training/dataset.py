@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
+from ..molecule import Molecule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +91,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.energies)
+
+    def molecules(self, indices: Iterable[int]) -> list[Molecule]:
+        """The frames of ``indices``, to be computed: all are closed shells."""
+        return [
+            Molecule(self.numbers[k], self.positions[k], int(self.charge[k]), 1) for k in indices
+        ]
 
     def select(self, indices: Sequence[int] | np.ndarray) -> Dataset:
         """The frames of ``indices`` (or of a mask), in that order; molecules and files stay."""

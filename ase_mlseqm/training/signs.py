@@ -53,7 +53,7 @@ def force_correlation(dataset: Dataset) -> float:
 
 def _molecule(dataset: Dataset, k: int, model: PlainModel) -> Molecule | None:
     """Frame k, if the method has its elements."""
-    molecule = Molecule(dataset.numbers[k], dataset.positions[k], int(dataset.charge[k]))
+    (molecule,) = dataset.molecules([k])
     try:
         return check(molecule, model)
     except InputError:
