@@ -3,19 +3,15 @@
 import dataclasses
 import json
 import shutil
-import warnings
 
-import ase.io
 import h5py
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
-from helpers import build
 from labelled import LEVEL, UNITS, group, write_h5
 
-from ase_mlseqm import MLSEQM, evaluate
+from ase_mlseqm import MLSEQM
 from ase_mlseqm.cli import app as cli
 from ase_mlseqm.cli.train import _Screen, _settings
 from ase_mlseqm.configfile import load
@@ -24,13 +20,11 @@ from ase_mlseqm.nn.weights import load_model
 from ase_mlseqm.training.checkpoint import read_log
 from ase_mlseqm.training.config import TrainConfig
 from ase_mlseqm.training.history import files_behind
-from ase_mlseqm.training.isolated import KNOWN
 from ase_mlseqm.training.parallel import World
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.training.run import default_threads, own_device
 from ase_mlseqm.training.run import train as run_training
 from ase_mlseqm.training.split import split
-from ase_mlseqm.units import HARTREE
 
 SETTINGS = """
 model:
@@ -331,46 +325,6 @@ def test_bad_input(folder, capsys, line, sentence):
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
     assert not (folder / "run" / "model.safetensors").exists()
-
-
-def write_ions(path):
-    """Ammonium and hydroxide, shaken, with labels of PM3."""
-    ions = [build(*ion, seed=k) for k in range(5) for ion in (("NH4", 1), ("OH", -1))]
-    frames = []
-    for ion, point in zip(ions, evaluate(ions, "PM3"), strict=True):
-        atoms = Atoms(ion.numbers, ion.positions, info={"charge": ion.charge, "level": LEVEL})
-        apart = sum(KNOWN[LEVEL][symbol] for symbol in atoms.symbols) * HARTREE
-        energy = point.atomization_energy + apart
-        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=point.forces)
-        frames.append(atoms)
-    ase.io.write(path, frames)
-
-
-def test_a_model_that_was_trained_on_ions_knows_these(folder, capsys):
-    """Also after another training that has none; others and radicals are warned of."""
-    write_ions("ions.extxyz")
-    data = ("--data", "data.h5", "--data", "ions.extxyz")
-    assert train("small.yaml", *data, "--out", "run") == 0
-    assert " 0 radicals or periodic" in capsys.readouterr().err
-    # its labels are those of PM3, from which it begins
-    errors = read_log(folder / "run" / "epochs.csv")[0]
-    assert 0 < float(errors["force_mae"]) < 0.05
-    start = ("--from", "run/model.safetensors")
-    (folder / "tune.yaml").write_text(SETTINGS[SETTINGS.index("optimizer") :])
-    assert train("tune.yaml", "--data", "data.h5", "--out", "more", *start) == 0
-    ions = {name: build(*name) for name in (("NH4", 1), ("OH", -1), ("CN", -1), ("HCN", 2))}
-    ions["CH3"] = build("CH3")
-    known = {("NH4", 1), ("OH", -1), ("CN", -1)}
-    for run in ("run", "more"):
-        model = f"{run}/model.safetensors"
-        assert load_model(model).model.charges == {-1, 0, 1}
-        with pytest.warns(UserWarning, match="ions and radicals like these"):
-            points = evaluate(list(ions.values()), model=model)
-        told = {name for name, p in zip(ions, points, strict=True) if p.status.name == "CONVERGED"}
-        assert told == known
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            evaluate([ions[name] for name in known], model=model)
 
 
 def test_a_training_in_which_nothing_converges_has_no_model(folder, capsys):
