@@ -155,3 +155,41 @@ IONS = (
 )
 """SMILES of cations and anions with closed shells, without those of `structures/ions_radicals.xyz`,
 which show how models err on ions."""
+RADICALS = (
+    *("C[CH]C", "C[C](C)C", "CC[CH2]", "C=[CH]", "[CH]1CC1", "C#[C]", "[CH2]c1ccccc1"),
+    *("c1cc[c]cc1", "[CH2]O", "C[CH]O", "[CH2]OC", "[CH2]N", "C[CH]N", "[CH2]NC", "[CH2]C=O"),
+    *("C[C]=O", "O=[C]O", "CO[C]=O", "N[C]=O", "[CH2]C#N", "C#C[CH2]", "C[CH]C#N"),
+    *("[CH2]C(=O)O", "[CH2]C(N)=O", "C=C[CH]C", "C=[C]C", "CC=[CH]", "C=CC=C[CH2]"),
+    *("[CH]1C=CC=C1", "[CH]1C=CCC1", "[CH2]C1CC1", "C[CH]C=O", "O[CH]C=O", "N[CH]C(=O)O"),
+    *("[CH2]OO", "[CH2]N=O", "[CH2][N+](=O)[O-]", "[C]#N", "C1CC[CH]C1", "[CH]1CCO1"),
+    *("[CH]1CCCO1", "[CH2]CO", "[CH2]CN", "[CH2]CC=O", "OC[CH]O", "C[NH]", "C[N]C", "CC[NH]"),
+    *("N[NH]", "[NH]O", "CN[O]", "C=[N]", "CC=[N]", "[NH]C=O", "CC(=O)[NH]", "NC(=O)[NH]"),
+    *("[N]=C=O", "[N]=[N+]=[N-]", "[N]1C=CC=C1", "[NH]c1ccccc1", "O=C[N]C", "CC[O]", "CC(C)[O]"),
+    *("C=CC[O]", "CO[O]", "CCO[O]", "C=CO[O]", "CC(=O)O[O]", "O=CO[O]", "CC(C)O[O]", "OCO[O]"),
+    *("N[O]", "CN(C)[O]", "C=N[O]", "[O]c1ccccc1", "O=C[O]", "CC(=O)[O]", "C1CCN([O])C1"),
+    *("[O]C=CC=O", "N#C[O]", "CN([O])C=O", "[O]CCO", "O=C[CH]C=O", "O=O", "[CH2]", "[NH]"),
+    *("C[CH]", "C[N]", "[CH2][O]", "[CH2][CH2]", "[CH2]C[CH2]", "[CH2]C=C[O]", "C=[C]"),
+    *("O=C1[CH]O1", "[CH2]C=[N]", "[CH2]N[O]", "[NH3+]", "C[NH2+]", "[OH2+]", "[O-][O]"),
+    *("[CH2+][CH2]", "C[OH+]", "C=[N+]=[N]"),
+)
+"""SMILES of radicals and triplets, without those of `structures/ions_radicals.xyz`."""
+ABSTRACTING = (
+    *("[H]", "[CH3]", "C[CH2]", "C=[CH]", "[OH]", "C[O]", "O[O]", "CO[O]", "[NH2]", "C[NH]"),
+    *("C[C]=O", "[CH2]O", "[CH2]C=O", "C[CH]C", "N#[C]", "[O]C=C", "C#C[CH2]"),
+)
+"""Radicals that take a hydrogen or add to a double bond."""
+ABSTRACTED = (
+    *("C", "CC", "CCC", "C=C", "CC=C", "C#C", "C=O", "CC=O", "CO", "CCO", "COC", "CN", "N", "O"),
+    *("OO", "CC#N", "OC=O", "NC=O", "C1CC1", "CC(C)C", "C=CC=C", "COO", "C=C=O", "CC(=O)O"),
+    *("CNC", "C#N", "C=N", "N=C=O", "CC(C)=O", "NO", "NN", "C=CO", "C=C=C", "N=O", "C#CC"),
+    "C=CC=O",
+)
+"""Molecules that they meet."""
+CLEAVED = (
+    *("CC", "CN", "CCC", "CCO", "COC", "CC=O", "CC#N", "CNC", "CC=C", "CC#C", "C1CC1", "COO"),
+    *("NO", "CNO", "OC=O", "NC=O", "CON", "CNN", "CC(=O)O", "CC(N)=O", "CC(C)=O", "OCO"),
+    *("OCC=O", "C=CO", "C=CN", "O=CC=O", "CON=O", "C[N+](=O)[O-]", "C1CO1", "C1CN1", "COOC"),
+    *("CC(=O)OO", "NCC=O", "C=CC=C", "CC(C)C", "N#CC#N", "CN=O", "ON=O", "C=NO", "CC(C)O", "N"),
+    *("C=C", "C#C", "C=O", "C#N", "CN=N", "N=N", "COC=O", "O=CO[N+](=O)[O-]"),
+)
+"""Molecules of which a bond is stretched, none of which dissociates in a test."""

@@ -6,8 +6,10 @@
 `survey` takes the frames of which the committee of the shipped model is least sure.  The others
 are made here: paths on which bonds form and break (of small molecules, of those of a file, or of
 hydrogen between N and O) and rigid rotations about single bonds, both of minima of GFN2-xTB;
-functional groups that are rare in the files, and ions, in Langevin dynamics of GFN2-xTB; and pairs
-of small molecules from touching to apart, as they come or relaxed.  Fragments of `--without
+functional groups that are rare in the files, ions and radicals, in Langevin dynamics of GFN2-xTB;
+radicals that take a hydrogen or add to a double bond; bonds stretched until they are broken, whose
+labels are unrestricted; and pairs of small molecules from touching to apart, as they come or
+relaxed.  Fragments of `--without
 FILE...` with four or more heavy atoms are left out, and paths of a composition in RDB7: give all
 files that are kept for tests.  Needs RDKit and tblite.
 """
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
+from ase.calculators.calculator import CalculationFailed
 from ase.constraints import Hookean
 from ase.data import covalent_radii
 from ase.io import write
@@ -32,7 +35,10 @@ from rdkit.Chem import AllChem
 from scipy.spatial.transform import Rotation
 from tblite.ase import TBLite
 from training_molecules import (
+    ABSTRACTED,
+    ABSTRACTING,
     AROMATICS,
+    CLEAVED,
     GROUPS,
     HYDROCARBONS,
     IN_S66,
@@ -42,6 +48,7 @@ from training_molecules import (
     MEDIUM,
     PARTNERS,
     PARTS,
+    RADICALS,
     REACTANTS,
     RINGS,
     SCANNED,
@@ -72,8 +79,15 @@ def embedded(smiles: str, seed: int) -> Atoms:
         raise ValueError(f"{smiles}: no conformer")
     numbers = [a.GetAtomicNum() for a in mol.GetAtoms()]
     charges = [a.GetFormalCharge() for a in mol.GetAtoms()]  # TBLite takes their sum
-    atoms = Atoms(numbers, mol.GetConformer().GetPositions(), charges=charges)
+    spins = [unpaired(a) for a in mol.GetAtoms()]  # and that of these
+    atoms = Atoms(numbers, mol.GetConformer().GetPositions(), charges=charges, magmoms=spins)
     return relaxed(atoms, 0.05, 100)
+
+
+def unpaired(atom: Chem.Atom) -> int:
+    """Electrons of an atom that form no pairs; each of the two atoms of oxygen has one."""
+    oxygen = Chem.MolToSmiles(Chem.RemoveHs(atom.GetOwningMol())) == "O=O"
+    return 1 if oxygen else int(atom.GetNumRadicalElectrons())
 
 
 def relaxed(atoms: Atoms, fmax: float, steps: int) -> Atoms:
@@ -88,6 +102,8 @@ def finished(atoms: Atoms, smiles: str, kind: str) -> Atoms:
     info = {"smiles": smiles, "name": kind}
     if charge := round(atoms.get_initial_charges().sum()):
         info["charge"] = charge
+    if spins := round(atoms.get_initial_magnetic_moments().sum()):
+        info["multiplicity"] = 1 + spins
     return Atoms(atoms.numbers, atoms.positions.round(5), info=info)
 
 
@@ -252,6 +268,60 @@ def parts(rng: np.random.Generator) -> Iterator[Atoms]:
 def ions(rng: np.random.Generator) -> Iterator[Atoms]:
     """Two structures of a trajectory at 300 and 600 K."""
     yield from moved(IONS, (300, 600), rng, "ion")
+
+
+def radicals(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Two structures of a trajectory at 300 and 600 K."""
+    yield from moved(RADICALS, (300, 600), rng, "radical")
+
+
+def abstractions(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Tops of paths on which a radical takes a hydrogen or adds to a double bond."""
+    for _ in range(3000):
+        names = [str(rng.choice(side)) for side in (ABSTRACTING, ABSTRACTED)]
+        one, other = (embedded(s, int(rng.integers(1000))) for s in names)
+        if len(one) + len(other) > 16:
+            continue
+        atoms = pair(one, other, 0.0, rng)
+        own = np.arange(len(atoms)) < len(one)
+        centre = int(atoms.get_initial_magnetic_moments().argmax())
+        linked = bonds(atoms.numbers, atoms.positions[None])[0]
+        single = Chem.AddHs(Chem.MolFromSmiles(names[1]))
+        double = [
+            len(one) + a.GetIdx()
+            for a in single.GetAtoms()
+            if any(b.GetBondTypeAsDouble() > 1 for b in a.GetBonds())
+        ]
+        takes = rng.random() < 0.6 or not double
+        there = np.flatnonzero(~own & (atoms.numbers == 1)) if takes else np.array(double)
+        if not len(there) or linked[own][:, ~own].any():
+            continue
+        goal = int(rng.choice(there))
+        try:
+            frames = path(atoms, centre, goal)
+        except CalculationFailed:  # the SCF of a radical
+            continue
+        yield from tops(frames, ".".join(names), rng, 0.05)
+
+
+def cleavages(rng: np.random.Generator) -> Iterator[Atoms]:
+    """Three lengths of a bond of a minimum, which is stretched rigidly and shaken."""
+    for smiles in CLEAVED * 2:
+        mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        open_ = [b for b in mol.GetBonds() if not b.IsInRing()]
+        if not open_:
+            continue
+        bond = open_[rng.integers(len(open_))]
+        i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        cut = Chem.FragmentOnBonds(mol, [bond.GetIdx()], addDummies=False)
+        moved = list(next(part for part in Chem.GetMolFrags(cut) if j in part))
+        atoms = embedded(smiles, int(rng.integers(1000)))
+        line = atoms.positions[j] - atoms.positions[i]
+        for lower, upper in ((1.15, 1.5), (1.5, 1.9), (1.9, 2.6)):
+            frame = atoms.copy()
+            frame.positions[moved] += (rng.uniform(lower, upper) - 1) * line
+            frame.rattle(0.03, rng=rng)
+            yield finished(frame, canonical(smiles), "cleavage")
 
 
 def moved(
@@ -432,6 +502,9 @@ KINDS = {
     "rings": rings,
     "parts": parts,
     "ions": ions,
+    "radicals": radicals,
+    "abstractions": abstractions,
+    "cleavages": cleavages,
     "contacts": contacts,
     "small": small,
     "transfers": transfers,

@@ -190,7 +190,7 @@ class _Screen:
             self.say(
                 f"left out: {values['skipped']} broken, {values['between_both_sides']} between "
                 f"both sides, {values['other_elements']} of other elements, "
-                f"{values['other_states']} radicals or periodic, "
+                f"{values['other_states']} of unknown state or periodic, "
                 f"{values['single_atoms']} single atoms"
             )
             if len(values["levels"]) > 1:

@@ -93,6 +93,7 @@ def _hdf5(done: Sequence[tuple[Atoms, Label]], settings: LabelSettings) -> memor
             group = file.create_group(_free(file, name or frames[0][0].get_chemical_formula()))
             group.attrs["charge"] = charge
             group.attrs["multiplicity"] = multiplicity
+            group.attrs["unrestricted"] = settings.unrestricted or multiplicity > 1
             group.attrs.update({k: v for k, v in (("name", name), ("smiles", smiles)) if v})
             results = [found for _, found in frames]
             group["species"] = np.array(numbers, np.int8)

@@ -80,8 +80,8 @@ class LearnedHamiltonian:
 
     learned = True
     source: Path | None = None
-    charges: frozenset[int] = frozenset({0})
-    """Of the molecules that it was trained on, all closed shells."""
+    states: frozenset[tuple[int, int]] = frozenset({(0, 1)})
+    """Charges and multiplicities of the molecules that it was trained on."""
 
     def __init__(self, config: HamiltonianConfig, name: str = "learned") -> None:
         self.config, self.name = config, name
@@ -103,7 +103,7 @@ class LearnedHamiltonian:
 
     def knows(self, charge: int, multiplicity: int) -> bool:
         """Whether it was trained on molecules of such a state."""
-        return multiplicity == 1 and charge in self.charges
+        return (charge, multiplicity) in self.states
 
     @property
     def method(self) -> str:

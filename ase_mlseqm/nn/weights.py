@@ -144,7 +144,9 @@ def load_model(path: Path | str) -> ModelFile:
             f"({textwrap.shorten(str(error), 120)}): use the version that wrote it"
         ) from None
     model.network.requires_grad_(False)
-    model.source, model.charges = path, frozenset(card.get("charges", [0]))
+    model.source = path
+    if "states" in card:
+        model.states = frozenset((charge, spin) for charge, spin in card["states"])
     return ModelFile(model, card, digest)
 
 

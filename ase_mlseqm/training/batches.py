@@ -48,7 +48,11 @@ def epoch_batches(sizes: np.ndarray, batch_size: int, seed: int, epoch: int) -> 
 
 
 def chunks(
-    indices: np.ndarray, sizes: np.ndarray, chunk_size: int, workers: int = 1
+    indices: np.ndarray,
+    sizes: np.ndarray,
+    chunk_size: int,
+    workers: int = 1,
+    unrestricted: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Parts of a batch, each of like sizes and the largest first, that are computed together.
 
@@ -56,8 +60,13 @@ def chunks(
     ----------
     workers : int
         So many parts at least, as long as they have ``SMALLEST`` frames.
+    unrestricted : (F,) bool, optional
+        Of these and the others parts of their own are made.
     """
     ordered = indices[np.argsort(-sizes[indices], kind="stable")]
+    if unrestricted is not None and len(set(unrestricted[ordered].tolist())) == 2:
+        kinds = (ordered[unrestricted[ordered]], ordered[~unrestricted[ordered]])
+        return [part for kind in kinds for part in chunks(kind, sizes, chunk_size, workers)]
     n_parts = max(1, -(-len(ordered) // chunk_size), min(workers, len(ordered) // SMALLEST))
     return np.array_split(ordered, n_parts)
 
@@ -82,7 +91,7 @@ def collate(
     device: torch.device,
     contacts: np.ndarray | None = None,
 ) -> Frames:
-    """Pad frames to one batch.
+    """Pad frames, all unrestricted or all restricted, to one batch.
 
     Parameters
     ----------
@@ -103,6 +112,7 @@ def collate(
         "numbers": numbers,
         "positions": positions,
         "charge": data.charge[chosen],
+        "multiplicity": data.multiplicity[chosen],
         "energy": data.atomization[chosen],
         "forces": forces,
     }
@@ -110,4 +120,5 @@ def collate(
         arrays["dipole"] = data.dipoles[chosen]
     if contacts is not None:
         arrays |= {"parts": label_parts(data, indices, width), "contacts": contacts[chosen]}
-    return Frames(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+    tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    return Frames(**tensors, unrestricted=bool(data.unrestricted[chosen].any()))

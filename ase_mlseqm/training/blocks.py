@@ -56,13 +56,29 @@ class Header:
     atomization: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Charge, e, and multiplicity (None: the lowest) of a molecule; ``unrestricted``: also where it
+    is a singlet.
+
+    ``stated``: the file says it, or has a SMILES, which does.
+    """
+
+    charge: int = 0
+    multiplicity: int | None = None
+    unrestricted: bool = False
+    stated: bool = False
+
+
+NOTHING_STATED = State()
+
+
 @dataclasses.dataclass
 class Block:
     """F frames of one molecule in the units of their file; arrays as they were found.
 
     ``frames`` are the names of the frames in the file; ``extras`` may hold dipoles (F, 3),
     charges (F, A), homo and lumo (F,).  ``mixed``: the frames may be of any number of isomers.
-    ``charge`` is that of the molecule, e.
     """
 
     name: str
@@ -74,7 +90,7 @@ class Block:
     frames: list[str] | None = None
     extras: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     mixed: bool = False
-    charge: int = 0
+    state: State = NOTHING_STATED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +101,7 @@ class Broken:
     reason: str
 
 
-NOT_LEARNED = "it has unpaired electrons: only closed shells are learned from"
+ODD = "it has an odd number of electrons, and neither charge nor multiplicity: state one of them"
 PERIODIC = "it is periodic"
 SINGLE = "a single atom: nothing to learn from but its energy"
 
@@ -94,16 +110,21 @@ class StateError(ValueError):
     """A record is of a state that nothing is learned from."""
 
 
-def check_state(charge: float, multiplicity: int | None, numbers: Any) -> int:
-    """The charge; raises :class:`StateError` unless a record is a closed shell, or a neutral free
-    atom in its ground state.
+def check_state(
+    charge: float,
+    multiplicity: int | None,
+    numbers: Any,
+    *,
+    unrestricted: bool = False,
+    stated: bool = False,
+) -> State:
+    """The state of a record; raises :class:`StateError` for free atoms that are not neutral and in
+    their ground state.
 
     ``multiplicity`` is None where the file does not state it.
     """
     if charge != round(charge):
         raise ValueError(f"its charge is {charge}: give a whole number")
-    if (multiplicity or 1) > 1 and len(numbers) > 1:
-        raise StateError(NOT_LEARNED)
     if charge and len(numbers) == 1:
         raise StateError(SINGLE)
     if len(numbers) == 1 and multiplicity is not None and multiplicity != ground_state(numbers[0]):
@@ -111,7 +132,7 @@ def check_state(charge: float, multiplicity: int | None, numbers: Any) -> int:
             f"it is a free atom of multiplicity {multiplicity}, but {ground_state(numbers[0])} in "
             "its ground state, to which energies are compared"
         )
-    return int(charge)
+    return State(int(charge), multiplicity, unrestricted, stated or multiplicity is not None)
 
 
 def ground_state(element: Any) -> int:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers
 
-from .blocks import NOT_LEARNED, Block, Broken, Units
+from ..validate import electron_counts
+from .blocks import NOTHING_STATED, ODD, Block, Broken, State, Units
 from .graph import bonds
 
 MIN_DISTANCE = 0.3
@@ -29,7 +30,7 @@ LARGEST_FORCE = 300.0
 
 @dataclasses.dataclass
 class Clean:
-    """F sound frames of one molecule of a ``charge`` in e, eV and Angstrom.
+    """F sound frames of one molecule in one state, eV and Angstrom.
 
     ``extras`` hold dipoles (F, 3), charges (F, A), homo and lumo (F,), NaN where absent.
     """
@@ -43,7 +44,19 @@ class Clean:
     forces: np.ndarray
     extras: dict[str, np.ndarray]
     mixed: bool = False
-    charge: int = 0
+    state: State = NOTHING_STATED
+
+    @property
+    def multiplicity(self) -> int:
+        """The lowest, unless the file says another."""
+        if self.state.multiplicity is not None:
+            return self.state.multiplicity
+        return 1 + (int(self.numbers.sum()) - self.state.charge) % 2
+
+    @property
+    def unrestricted(self) -> bool:
+        """Open shells, and singlets that are said to be."""
+        return self.state.unrestricted or self.multiplicity > 1
 
     def select(self, keep: np.ndarray) -> Clean:
         """The frames of a mask."""
@@ -87,14 +100,19 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
         forces * units.force,
         _extras(block, units, len(energies), len(numbers)),
         block.mixed,
-        block.charge,
+        block.state,
     )
-    n_electrons = numbers.sum() - block.charge
-    odd = len(numbers) > 1 and n_electrons % 2 == 1
-    excess = abs(block.charge) > len(numbers) or n_electrons < 1
+    charge, spin = out.state.charge, out.multiplicity
+    n_electrons = int(numbers.sum()) - charge
+    odd = n_electrons % 2 == 1
+    excess = abs(charge) > len(numbers) or n_electrons < 1
+    unclear = odd and len(numbers) > 1 and not out.state.stated
+    wrong = (spin % 2 == 1) == odd or not 1 <= spin <= 1 + _most_unpaired(numbers, charge)
+    everything = np.ones(len(energies), dtype=bool)
     reasons = (
-        (f"a charge of {block.charge:+d} is too large", np.full(len(energies), excess)),
-        (NOT_LEARNED, np.full(len(energies), odd)),
+        (f"a charge of {charge:+d} is too large", everything & excess),
+        (ODD, everything & unclear),
+        (f"a multiplicity of {spin} is impossible", everything & wrong),
         ("the energy is not a number", ~np.isfinite(energies)),
         ("a position is not a number", ~np.isfinite(positions).all((1, 2))),
         ("a force is not a number", ~np.isfinite(forces).all((1, 2))),
@@ -105,6 +123,15 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
         (f"two atoms are closer than {MIN_DISTANCE} Angstrom", _overlap(out.positions)),
     )
     return leave_out(out, reasons)
+
+
+def _most_unpaired(numbers: np.ndarray, charge: int) -> int:
+    """Electrons that may be unpaired in the valence orbitals; all of elements without a table."""
+    try:
+        neutral, n_orbitals = electron_counts(numbers)
+    except IndexError:
+        return int(numbers.sum()) - charge
+    return min(neutral - charge, 2 * n_orbitals - neutral + charge)
 
 
 def leave_out(
@@ -189,7 +216,7 @@ def _extras(block: Block, units: Units, n_frames: int, n_atoms: int) -> dict[str
         ("homo", units.energy, (n_frames,)),
         ("lumo", units.energy, (n_frames,)),
     ):
-        value = None if name == "dipoles" and block.charge else block.extras.get(name)
+        value = None if name == "dipoles" and block.state.charge else block.extras.get(name)
         if value is None or factor is None or value.shape != shape or value.dtype.kind not in "fiu":
             continue
         value = value.astype(np.float64) * factor

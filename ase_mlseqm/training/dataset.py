@@ -47,8 +47,10 @@ class Dataset:
         Energies minus those of the isolated atoms at the same level, eV; negative when bound.
     forces : list of (A, 3) float64
         Minus the gradient of the energy, eV/Angstrom.
-    charge : (F,) int64
-        Total charge, e.
+    charge, multiplicity : (F,) int64
+        Total charge, e, and 2S + 1.
+    unrestricted : (F,) bool
+        Open shells, and singlets whose labels are unrestricted.
     molecule : (F,) int64
         The molecule (a group of its file) a frame belongs to, an index into ``names``.
     names : list of M str
@@ -77,6 +79,8 @@ class Dataset:
     atomization: np.ndarray
     forces: list[np.ndarray]
     charge: np.ndarray
+    multiplicity: np.ndarray
+    unrestricted: np.ndarray
     molecule: np.ndarray
     names: list[str]
     smiles: list[str | None]
@@ -93,9 +97,16 @@ class Dataset:
         return len(self.energies)
 
     def molecules(self, indices: Iterable[int]) -> list[Molecule]:
-        """The frames of ``indices``, to be computed: all are closed shells."""
+        """The frames of ``indices``, to be computed."""
         return [
-            Molecule(self.numbers[k], self.positions[k], int(self.charge[k]), 1) for k in indices
+            Molecule(
+                self.numbers[k],
+                self.positions[k],
+                int(self.charge[k]),
+                int(self.multiplicity[k]),
+                bool(self.unrestricted[k]),
+            )
+            for k in indices
         ]
 
     def select(self, indices: Sequence[int] | np.ndarray) -> Dataset:
@@ -131,6 +142,8 @@ class Dataset:
             atomization=np.concatenate([d.atomization for d in datasets]),
             forces=[v for d in datasets for v in d.forces],
             charge=np.concatenate([d.charge for d in datasets]),
+            multiplicity=np.concatenate([d.multiplicity for d in datasets]),
+            unrestricted=np.concatenate([d.unrestricted for d in datasets]),
             molecule=np.concatenate(
                 [d.molecule + m for d, m in zip(datasets, molecules, strict=False)]
             ),
@@ -154,6 +167,8 @@ PER_FRAME = (
     "atomization",
     "forces",
     "charge",
+    "multiplicity",
+    "unrestricted",
     "molecule",
     "source",
     "dipoles",

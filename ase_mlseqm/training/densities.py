@@ -8,34 +8,36 @@ from torch import Tensor
 
 
 class DensityCache:
-    """Lower triangles of restricted densities on the host, in single precision: a starting point
-    need not be exact."""
+    """Lower triangles of spin densities on the host, in single precision: a starting point need
+    not be exact."""
 
     def __init__(self, n_orbitals: np.ndarray) -> None:
         self._length = n_orbitals * (n_orbitals + 1) // 2
         self._kept: dict[int, np.ndarray] = {}
 
     def keep(self, indices: np.ndarray, density: Tensor, ok: Tensor) -> None:
-        """Keep the densities (1, B, N, N) of the frames that converged."""
+        """Keep the densities (S, B, N, N) of the frames that converged."""
         triangle = np.tril_indices(density.shape[-1])
-        packed = density[0].cpu().numpy()[:, triangle[0], triangle[1]].astype(np.float32)
+        packed = density.cpu().numpy()[:, :, triangle[0], triangle[1]].astype(np.float32)
         for row, (index, good) in enumerate(zip(indices.tolist(), ok.tolist(), strict=True)):
             if good:
                 # padding is at the end, so a smaller triangle is the start of a larger one
-                self._kept[index] = packed[row, : self._length[index]].copy()
+                self._kept[index] = packed[:, row, : self._length[index]].copy()
 
     def find(self, indices: np.ndarray, device: torch.device) -> Tensor | None:
-        """Densities (1, B, N, N) of the frames, or None unless all are known."""
+        """Densities (S, B, N, N) of the frames, or None unless all are known."""
         found = [self._kept.get(index) for index in indices.tolist()]
         if any(packed is None for packed in found):
             return None
-        length = max(len(packed) for packed in found if packed is not None)
+        length = max(packed.shape[1] for packed in found if packed is not None)
         n = round(((8 * length + 1) ** 0.5 - 1) / 2)
         triangle = np.tril_indices(n)
-        out = np.zeros((1, len(found), n, n))
+        out: np.ndarray | None = None
         for row, packed in enumerate(found):
             assert packed is not None
-            rows, columns = triangle[0][: len(packed)], triangle[1][: len(packed)]
-            out[0, row, rows, columns] = packed
-            out[0, row, columns, rows] = packed
-        return torch.from_numpy(out).to(device)
+            if out is None:
+                out = np.zeros((len(packed), len(found), n, n))
+            rows, columns = (side[: packed.shape[1]] for side in triangle)
+            out[:, row, rows, columns] = packed
+            out[:, row, columns, rows] = packed
+        return None if out is None else torch.from_numpy(out).to(device)

@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 from ..errors import InputError
 from . import readers_ase, readers_hdf5, readers_npy
 from .assemble import assemble
-from .blocks import NOT_LEARNED, PERIODIC, SINGLE, Block, Broken, Header, Units, parse_units
+from .blocks import ODD, PERIODIC, SINGLE, Block, Broken, Header, Units, parse_units
 from .checks import Clean, clean, isomers
 from .dataset import Dataset, Skipped
 from .signs import check_signs
@@ -93,7 +93,7 @@ def read(
 
 FOREIGN = "an element that the model does not have:"
 """How the reason begins why a frame was left out that is in order otherwise."""
-BROKEN, OTHER_ELEMENTS, OTHER_STATES = "broken", "of other elements", "radicals or periodic"
+BROKEN, OTHER_ELEMENTS, OTHER_STATES = "broken", "of other elements", "of unknown state or periodic"
 SINGLE_ATOMS = "single atoms"
 """Kinds of frames that are left out."""
 
@@ -110,7 +110,7 @@ def kind_of(reason: str) -> str:
         return OTHER_ELEMENTS
     if reason == SINGLE:
         return SINGLE_ATOMS
-    return OTHER_STATES if reason in (NOT_LEARNED, PERIODIC) else BROKEN
+    return OTHER_STATES if reason in (ODD, PERIODIC) else BROKEN
 
 
 READERS = {

@@ -122,12 +122,19 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
     smiles = smiles_text(atoms.info.get("smiles"))
     if not charge and "charge" not in atoms.info:
         charge = formal_charge(smiles or "")
-    charge = check_state(charge, multiplicity, atoms.numbers)
+    state = check_state(
+        charge,
+        multiplicity,
+        atoms.numbers,
+        unrestricted=bool(atoms.info.get("unrestricted", False)),
+        stated="charge" in atoms.info or smiles is not None,
+    )
     if smiles is None:
         if not np.isfinite(atoms.positions).all():
             raise ValueError("a position is not a number")
         name = names.name(atoms.numbers, bonds(atoms.numbers, atoms.positions[None])[0])
-        name += f" {charge:+d}" if charge else ""
+        name += f" {state.charge:+d}" if state.charge else ""
+        name += f" ({multiplicity})" if (multiplicity or 1) > 1 else ""
     else:
         name = smiles
     extras = {
@@ -144,5 +151,5 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
         smiles=smiles,
         frames=[record],
         extras=extras,
-        charge=charge,
+        state=state,
     )

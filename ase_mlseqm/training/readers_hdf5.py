@@ -132,16 +132,22 @@ def _frames(
         charge = float(group.attrs.get("charge", formal_charge(block.smiles or "")))
         multiplicity = group.attrs.get("multiplicity")
         multiplicity = None if multiplicity is None else int(multiplicity)
+        how = {
+            "unrestricted": bool(group.attrs.get("unrestricted", False)),
+            "stated": "charge" in group.attrs or block.smiles is not None,
+        }
         for molecule in _molecules(block):
-            yield from _checked(molecule, charge, multiplicity)
+            yield from _checked(molecule, charge, multiplicity, how)
     except (RuntimeError, OSError, ValueError, TypeError) as error:  # RuntimeError: of HDF5
         yield Broken(name, f"cannot be read ({' '.join(str(error).split())})")
 
 
-def _checked(block: Block, charge: float, multiplicity: int | None) -> Iterator[Block | Broken]:
-    """The block with its charge, or its frames if nothing is learned from such a state."""
+def _checked(
+    block: Block, charge: float, multiplicity: int | None, how: dict[str, bool]
+) -> Iterator[Block | Broken]:
+    """The block with its state, or its frames if nothing is learned from such a one."""
     try:
-        block.charge = check_state(charge, multiplicity, block.numbers)
+        block.state = check_state(charge, multiplicity, block.numbers, **how)
     except StateError as error:
         numbered = [f"{block.name}[{k}]" for k in range(np.size(block.energies))]
         for frame in block.frames or numbered:

@@ -217,10 +217,11 @@ def _card(
     progress: Progress,
 ) -> dict[str, Any]:
     """What a model file tells of its training."""
-    charges = set(data.charge[sides.training].tolist())
+    charge, spin = (column[sides.training].tolist() for column in (data.charge, data.multiplicity))
+    states = set(zip(charge, spin, strict=True))
     return {
         "training": {"levels": sorted(set(data.level)), "files": data.checksums} | sides.counts,
-        "charges": sorted(charges | (set() if source is None else source.model.charges)),
+        "states": sorted(states | (set() if source is None else source.model.states)),
         "earlier_files": {} if source is None else files_behind(source.card),
         "splits": sorted({config.split} | (splits_behind(source.card) if source else set())),
         "validation": jsonable(dataclasses.asdict(errors)),

@@ -54,16 +54,19 @@ class GradientSettings:
 class Frames:
     """Labelled frames as padded tensors.
 
-    ``numbers`` (B, A) and ``positions`` (B, A, 3) in Angstrom, zero-padded; ``charge`` (B,), e;
-    ``energy`` (B,), atomization energies in eV; ``forces`` (B, A, 3), eV/Angstrom; ``dipole``
-    (B, 3), e*Angstrom, NaN where unknown, or None; ``parts`` (B, A), which of its frame's molecules
-    an atom belongs to, and ``contacts`` (B,), whether the forces between them are labels to learn
-    from, or None for frames of one molecule each; ``guess`` (1, B, N, N) or None.
+    ``numbers`` (B, A) and ``positions`` (B, A, 3) in Angstrom, zero-padded; ``charge`` (B,), e, and
+    ``multiplicity`` (B,); ``unrestricted``, all of them or none; ``energy`` (B,), atomization
+    energies in eV; ``forces`` (B, A, 3), eV/Angstrom; ``dipole`` (B, 3), e*Angstrom, NaN where
+    unknown, or None; ``parts`` (B, A), which of its frame's molecules an atom belongs to, and
+    ``contacts`` (B,), whether the forces between them are labels to learn from, or None for frames
+    of one molecule each; ``guess`` (S, B, N, N) or None.
     """
 
     numbers: Tensor
     positions: Tensor
     charge: Tensor
+    multiplicity: Tensor
+    unrestricted: bool
     energy: Tensor
     forces: Tensor
     dipole: Tensor | None = None
@@ -95,8 +98,8 @@ class Pass:
         layout = build_layout(frames.numbers)
         self.layout = layout
         self.known = Topology(layout, build_maps(layout), None)
-        singlets = torch.ones_like(frames.charge)
-        self.occupied = n_occupied(layout, frames.charge, singlets, unrestricted=False)
+        states = (frames.charge, frames.multiplicity, frames.unrestricted)
+        self.occupied = n_occupied(layout, *states)
         self.positions = frames.positions.flatten(0, 1)[layout.slot]
         self.labels = frames.forces.flatten(0, 1)[layout.slot]
         self.parts = None
@@ -109,7 +112,9 @@ class Pass:
         with torch.enable_grad():
             self.corrections = self.model.corrections(self.layout, at)
             self.values = self.model.head.values(self.layout, self.corrections)
-        settings = SCFSettings(self.settings.tolerance, self.settings.max_iterations, ladder=False)
+        # which of several unrestricted states is the lowest is looked for once
+        search = self.frames.unrestricted and self.frames.guess is None
+        settings = SCFSettings(self.settings.tolerance, self.settings.max_iterations, ladder=search)
         with torch.no_grad():
             solution = solve_at(
                 self.known,

@@ -67,7 +67,7 @@ class BatchGradient:
         loss = self.config.loss
         workers = self.threads.number * self.world.size
         size = chunk_size(self.config, self.device)
-        parts = self.world.share(chunks(batch, self.sizes, size, workers))
+        parts = self.world.share(chunks(batch, self.sizes, size, workers, self.data.unrestricted))
         passes = self.threads.map(self._first, parts)
         rows = [pass_sums(self.model, item) for item in passes]
         sums = batch_sums(rows, self.world, self.device)

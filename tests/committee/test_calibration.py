@@ -34,6 +34,8 @@ def labelled(points, molecules):
         atomization=energies,
         forces=[np.zeros_like(m.positions) for m in molecules],
         charge=np.array([m.charge for m in molecules]),
+        multiplicity=np.ones(len(molecules), dtype=np.int64),
+        unrestricted=np.zeros(len(molecules), dtype=bool),
         molecule=np.arange(len(molecules)),
         names=[str(k) for k in range(len(molecules))],
         smiles=["C" * (1 + k) for k in range(len(molecules))],

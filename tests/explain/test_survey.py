@@ -39,6 +39,8 @@ def data_set(*molecules: tuple[np.ndarray, np.ndarray], frames: int = 3) -> Data
         atomization=np.zeros(count),
         forces=[np.zeros_like(x) for _, x in molecules for _ in range(frames)],
         charge=np.zeros(count, dtype=np.int64),
+        multiplicity=np.ones(count, dtype=np.int64),
+        unrestricted=np.zeros(count, dtype=bool),
         molecule=np.repeat(np.arange(len(molecules)), frames),
         names=[f"set/{k}" for k in range(len(molecules))],
         smiles=[None] * len(molecules),

@@ -11,6 +11,7 @@ from ase_mlseqm.scf.response import density_response
 from ase_mlseqm.solution import set_up, topology
 
 NAMES = ("H2O", "CH3CONH2", "HCN", "H2CO")
+OPEN = (("CH3", 0, 2), ("O2", 0, 3), ("NO2", 0, 2), ("NH3", 1, 2))
 STRENGTH = 1e-3
 
 
@@ -26,9 +27,12 @@ def in_field(molecules, axis, strength):
 
 
 @pytest.mark.parametrize("axis", [0, 2])
-def test_uniform_field(molecules, axis):
-    """dP/dfield of molecules of different size in one batch."""
-    case = problem(molecules)
+@pytest.mark.parametrize("unrestricted", [False, True])
+def test_uniform_field(molecules, unrestricted, axis):
+    """dP/dfield of molecules of different size in one batch; of open shells both spins."""
+    if unrestricted:
+        molecules = [build(*state) for state in OPEN]
+    case = problem(molecules, unrestricted=unrestricted)
     scf = solve(case.builder, case.occupied, None, TIGHT)
     model = PlainModel("PM3")
     known = topology(model, case.batch.numbers)
@@ -47,7 +51,7 @@ def test_uniform_field(molecules, axis):
         assert np.abs(expected).max() > 1e-3
         np.testing.assert_allclose(response, expected, rtol=0, atol=1e-6)
         # an idempotent density keeps its trace
-        assert np.trace(response[0]) == pytest.approx(0.0, abs=1e-12)
+        np.testing.assert_allclose(np.trace(response, axis1=1, axis2=2), 0.0, atol=1e-12)
 
 
 def test_no_change_no_response(molecules):

@@ -56,6 +56,17 @@ def test_chunks():
     assert len(chunks(batch, SIZES, 100)) == 1
 
 
+def test_chunks_are_of_one_kind():
+    """Restricted or unrestricted."""
+    batch = np.arange(40)
+    unrestricted = np.random.default_rng(2).random(1000) < 0.3
+    parts = chunks(batch, SIZES, 8, unrestricted=unrestricted)
+    assert sorted(flat(parts)) == batch.tolist() and max(map(len, parts)) <= 8
+    assert {len(set(unrestricted[part])) for part in parts} == {1}
+    (whole,) = chunks(np.flatnonzero(unrestricted)[:7], SIZES, 8, unrestricted=unrestricted)
+    assert len(whole) == 7
+
+
 def test_collate():
     data = frames("H2O", "CH3CONH2", "H2")
     assert n_orbitals(data).tolist() == [6, 21, 2]

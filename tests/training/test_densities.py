@@ -9,31 +9,32 @@ from small import CPU, batch_gradient, frames
 from ase_mlseqm.training.densities import DensityCache
 
 
-def random_densities(sizes, width):
-    """Symmetric (1, B, N, N), zero beyond the orbitals of each."""
+def random_densities(sizes, width, n_spins=1):
+    """Symmetric (S, B, N, N), zero beyond the orbitals of each."""
     generator = torch.Generator().manual_seed(0)
-    out = torch.zeros(1, len(sizes), width, width, dtype=torch.float64)
+    out = torch.zeros(n_spins, len(sizes), width, width, dtype=torch.float64)
     for row, n in enumerate(sizes):
-        block = torch.randn(n, n, generator=generator, dtype=torch.float64)
-        out[0, row, :n, :n] = block + block.T
+        block = torch.randn(n_spins, n, n, generator=generator, dtype=torch.float64)
+        out[:, row, :n, :n] = block + block.mT
     return out
 
 
 class TestCache:
-    def test_mixed_sizes(self):
+    @pytest.mark.parametrize("n_spins", [1, 2])
+    def test_mixed_sizes(self, n_spins):
         """Kept in two batches of other widths than the one they are found for."""
         sizes = np.array([6, 1, 24, 10, 2])
         cache = DensityCache(sizes)
         every = torch.ones(3, dtype=torch.bool)
         for indices, width in ((np.array([0, 2, 4]), 24), (np.array([3, 1]), 12)):
-            kept = random_densities(sizes[indices], width)
+            kept = random_densities(sizes[indices], width, n_spins)
             cache.keep(indices, kept, every[: len(indices)])
             found = cache.find(indices, CPU)
             n = sizes[indices].max()
-            assert found.shape == (1, len(indices), n, n) and found.dtype == torch.float64
+            assert found.shape == (n_spins, len(indices), n, n) and found.dtype == torch.float64
             torch.testing.assert_close(found, kept[:, :, :n, :n], rtol=0, atol=1e-6)
         small = cache.find(np.array([3, 0]), CPU)
-        assert small.shape == (1, 2, 10, 10) and not small[0, 1, 6:].any()
+        assert small.shape == (n_spins, 2, 10, 10) and not small[0, 1, 6:].any()
 
     def test_unknown_and_unconverged(self):
         cache, sizes = DensityCache(np.array([6, 4, 4])), [6, 4]

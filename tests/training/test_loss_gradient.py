@@ -24,11 +24,6 @@ NAMES = ("H2O", "CH3CONH2", "NH3", "H2CO", "HCN")
 BOUND = 1e-5
 
 
-def molecules_of(data):
-    frames = zip(data.numbers, data.positions, data.charge.tolist(), strict=True)
-    return [Molecule(*frame) for frame in frames]
-
-
 def pairs(*names):
     """Two molecules 3 Angstrom apart, twice, in both orders."""
     found = []
@@ -56,7 +51,7 @@ def force_terms(force, halves):
 
 def loss_of(model, data, loss, halves=None, guesses=None):
     """The loss of all frames, and their densities."""
-    molecules = molecules_of(data)
+    molecules = data.molecules(range(len(data)))
     settings = TIGHT if guesses is None else FOLLOW
     wanted = ("energy", "forces", "density", "dipole")
     results = run(molecules, model, wanted, settings, guesses=guesses)
@@ -163,6 +158,28 @@ class TestAgainstBruteForce:
         result, gradient = batch_gradient(model, data, loss=loss)(np.arange(len(data)))
         assert result.unconverged == result.changed == 0
         brute = BruteForce(model, data, loss)
+        assert result.loss == pytest.approx(brute.value, abs=1e-6)
+        assert max(brute.error(gradient, seed=seed) for seed in range(3)) < BOUND
+
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_open_shells(self, kept):
+        """Radicals, a triplet, a radical ion and a broken bond in one batch with closed shells."""
+        hydrogen = Molecule(np.array([1, 1]), np.array([[0, 0, 0], [0.1, 0.2, 1.9]]), 0, 1, True)
+        states = (("CH3", 0), ("O2", 0, 3), ("NO2", 0), ("NH3", 1), ("CH3O", 0))
+        molecules = [*(build(*state) for state in states), hydrogen, build("H2O"), build("HCN")]
+        model, data = learned(*CASES["paper"][0]), dataset(molecules)
+        assert data.multiplicity.tolist() == [2, 3, 2, 2, 2, 1, 1, 1]
+        assert data.unrestricted.tolist() == [True] * 6 + [False] * 2
+        loss = LossConfig(1.0, 0.5, correction_weight=0.02)
+        calculate = batch_gradient(model, data, loss=loss, keep_densities=kept)
+        for _ in range(1 + kept):
+            result, gradient = calculate(np.arange(len(data)))
+        assert result.unconverged == result.changed == 0
+        brute = BruteForce(model, data, loss)
+        spins = [np.abs(np.trace(d[0] - d[-1])) for d in brute.guesses]
+        assert np.round(spins, 6).tolist() == [1, 2, 1, 1, 1, 0, 0, 0]
+        broken = brute.guesses[5]
+        assert np.abs(broken[0] - broken[1]).max() > 0.5
         assert result.loss == pytest.approx(brute.value, abs=1e-6)
         assert max(brute.error(gradient, seed=seed) for seed in range(3)) < BOUND
 

@@ -14,12 +14,13 @@ from ase_mlseqm.training.smiles import formal_charge
 
 
 def test_ions_and_radicals_in_hdf5(tmp_path):
-    """`mlseqm label` states charge and multiplicity of a group; those of radicals are left out."""
+    """`mlseqm label` states charge and multiplicity of a group."""
     groups = {
         "water": group("H2O"),
-        "dication": group("HCN"),
-        "cation": group("NH3"),
+        "broken": group("H2O"),
         "triplet": group("CH3OH"),
+        "cation": group("NH3"),
+        "dication": group("HCN"),
     }
     path = write_h5(tmp_path / "set.h5", groups, level=LEVEL, units=UNITS)
     with h5py.File(path, "a") as file:
@@ -30,15 +31,33 @@ def test_ions_and_radicals_in_hdf5(tmp_path):
         file.attrs["units"] = f"{UNITS}, e*angstrom"
         file["cation"].attrs.update(charge=1, multiplicity=2)
         file["triplet"].attrs.update(charge=0, multiplicity=3)
+        file["broken"].attrs.update(charge=0, multiplicity=1, unrestricted=True)
     data = read(path)
-    order = np.argsort(data.charge, kind="stable")
-    assert_frames(data.select(order), [group("H2O"), group("HCN")])
-    assert data.charge[order].tolist() == [0] * 4 + [2] * 4
+    place = [list(groups).index(data.names[m].removeprefix("set/")) for m in data.molecule]
+    data = data.select(np.argsort(place, kind="stable"))
+    assert_frames(data, list(groups.values()))
+    each = (column[::4].tolist() for column in (data.charge, data.multiplicity, data.unrestricted))
+    assert list(zip(*each, strict=True)) == [
+        (0, 1, False),
+        (0, 1, True),
+        (0, 3, True),
+        (1, 2, True),
+        (2, 1, False),
+    ]
     # those of ions depend on the origin
-    assert np.isfinite(data.dipoles[order[:4]]).all() and np.isnan(data.dipoles[order[4:]]).all()
-    reasons = {s.record: s.reason for s in data.skipped}
-    assert set(reasons) == {f"{name}[{k}]" for name in ("cation", "triplet") for k in range(4)}
-    assert all("only closed shells" in reason for reason in reasons.values())
+    assert np.isfinite(data.dipoles[:4]).all() and np.isnan(data.dipoles[16:]).all()
+    assert not data.skipped
+
+
+@pytest.mark.parametrize("multiplicity", [0, 2, 7, 11])
+def test_multiplicities_that_no_molecule_has(tmp_path, multiplicity):
+    """Water has eight electrons in six orbitals."""
+    path = standard(tmp_path)
+    with h5py.File(path, "a") as file:
+        file["a"].attrs["multiplicity"] = multiplicity
+    data = read(path)
+    assert set(data.multiplicity) == {1} and len(data) == 4
+    assert f"a multiplicity of {multiplicity} is impossible" in data.skipped[0].reason
 
 
 @pytest.mark.parametrize(
@@ -126,8 +145,7 @@ def test_magnetic_moment_of_a_calculation(tmp_path):
     ase.io.write(tmp_path / "own.traj", frames)  # extended XYZ keeps it, too
     ase.io.write(tmp_path / "own.extxyz", ase.io.read(tmp_path / "own.traj", ":"))
     data = read(tmp_path / "own.extxyz")
-    assert len(data) == 1
-    assert "unpaired electrons" in {s.record: s.reason for s in data.skipped}["frame 3"]
+    assert data.multiplicity.tolist() == [1, 3] and data.unrestricted.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(

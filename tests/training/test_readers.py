@@ -159,7 +159,7 @@ def test_broken_records_are_listed(tmp_path):
         "shape": "forces have shape (6, 2, 3), not (6, 3, 3)",
         "species": "unknown species 'Xq'",
         "number": "unknown species 0",
-        **{f"odd[{k}]": "has unpaired electrons" for k in range(6)},
+        **{f"odd[{k}]": "odd number of electrons" for k in range(6)},
         "empty": "there are no frames in it",
         "link": "there is no species in it",
         "rank": "energies have shape (6, 2), not (frames,)",
@@ -333,8 +333,8 @@ def test_smiles_that_a_parser_takes_for_something_else(tmp_path):
     assert read(path).smiles == [None, "CCO"]
 
 
-def test_every_frame_of_an_ion_or_a_radical_counts(tmp_path):
-    """Whether the file says what they are or not; free atoms are neither, nor broken."""
+def test_radicals_need_to_be_stated(tmp_path):
+    """Their frames count one by one where not; free atoms are neither, nor broken."""
     radical = group("OH")
     atom = Group(np.array([8]), np.zeros((1, 1, 3)), np.array([-2042.0]), np.zeros((1, 1, 3)))
     groups = {"w": group("H2O"), "ion": group("H2O"), "said": radical, "silent": radical, "o": atom}
@@ -342,10 +342,14 @@ def test_every_frame_of_an_ion_or_a_radical_counts(tmp_path):
     with h5py.File(path, "a") as file:
         file["ion"].attrs["charge"], file["said"].attrs["multiplicity"] = 1, 2
     data = read(path)
-    several = ("ion", "said", "silent")
-    expected = {f"{name}[{k}]": OTHER_STATES for name in several for k in range(4)}
+    expected = {f"silent[{k}]": OTHER_STATES for k in range(4)}
     kinds = {s.record: kind_of(s.reason) for s in data.skipped}
-    assert len(data) == 4 and kinds == {**expected, "o[0]": SINGLE_ATOMS}
+    assert len(data) == 12 and kinds == {**expected, "o[0]": SINGLE_ATOMS}
+    multiplicity = {"w": (0, 1), "ion": (1, 2), "said": (0, 2)}
+    for name, state in multiplicity.items():
+        rows = data.molecule == data.names.index(f"x/{name}")
+        found = zip(data.charge[rows], data.multiplicity[rows], strict=True)
+        assert set(found) == {state} and set(data.unrestricted[rows]) == {state[1] > 1}
     ase.io.write(tmp_path / "a.xyz", [*frames(radical), *frames(group("H2O"))], format="extxyz")
     skipped = read(tmp_path / "a.xyz", LEVEL).skipped
     assert [(s.record, kind_of(s.reason)) for s in skipped] == [

@@ -68,8 +68,8 @@ def test_isomers_are_molecules_of_their_own(tmp_path):
 
 def test_broken_frames_do_not_end_the_file(tmp_path):
     atoms = frames(group("H2O", 6))
-    atoms[1].info["charge"] = 1
-    atoms[2].info["multiplicity"] = 3
+    atoms[1].info["charge"] = 4
+    atoms[2].info["multiplicity"] = 2
     atoms[3].pbc = True
     del atoms[4].calc.results["forces"]
     ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz")
@@ -82,8 +82,8 @@ def test_broken_frames_do_not_end_the_file(tmp_path):
     assert list(found) == [f"frame {k}" for k in (0, 1, 2, 3, 4, 6)]
     for record, reason in (
         ("frame 0", "cannot be read"),
-        ("frame 1", "unpaired"),
-        ("frame 2", "unpaired"),
+        ("frame 1", "a charge of +4 is too large"),
+        ("frame 2", "a multiplicity of 2 is impossible"),
         ("frame 3", "periodic"),
         ("frame 4", "there is no forces in it"),
         ("frame 6", "cannot be read"),
@@ -152,8 +152,10 @@ def test_byte_order_mark(tmp_path):
 
 def test_what_is_in_order_but_not_learned_from_is_not_broken(tmp_path):
     whole, ion, solid, broken = frames(group("H2O"))
+    silent = frames(group("OH"))[0]
     ion.info["charge"], solid.pbc, solid.cell = 1, True, [9, 9, 9]
     broken.calc.results["energy"] = np.nan
-    ase.io.write(tmp_path / "a.xyz", [whole, ion, solid, broken], format="extxyz")
+    ase.io.write(tmp_path / "a.xyz", [whole, ion, silent, solid, broken], format="extxyz")
     found = read(tmp_path / "a.xyz", LEVEL)
     assert [kind_of(s.reason) for s in found.skipped] == [OTHER_STATES, OTHER_STATES, BROKEN]
+    assert found.multiplicity.tolist() == [1, 2]

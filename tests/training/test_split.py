@@ -28,6 +28,8 @@ def made_up(smiles: list[str | None], frames_each: int = 2) -> Dataset:
         atomization=np.zeros(n),
         forces=[water.forces[0]] * n,
         charge=np.zeros(n, dtype=np.int64),
+        multiplicity=np.ones(n, dtype=np.int64),
+        unrestricted=np.zeros(n, dtype=bool),
         molecule=np.repeat(np.arange(len(smiles)), frames_each),
         names=[f"m{k}" for k in range(len(smiles))],
         smiles=smiles,

@@ -1,4 +1,4 @@
-"""Training on ions."""
+"""Training on ions and radicals."""
 
 import warnings
 
@@ -39,6 +39,7 @@ def write_labels(path, names):
     frames = []
     for one, point in zip(molecules, evaluate(molecules, "PM3"), strict=True):
         atoms = Atoms(one.numbers, one.positions, info={"charge": one.charge, "level": LEVEL})
+        atoms.info["multiplicity"] = point.multiplicity
         apart = sum(KNOWN[LEVEL][symbol] for symbol in atoms.symbols) * HARTREE
         energy = point.atomization_energy + apart
         atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=point.forces)
@@ -46,31 +47,31 @@ def write_labels(path, names):
     ase.io.write(path, frames)
 
 
-def test_a_model_that_was_trained_on_ions_knows_these(tmp_path, monkeypatch, capsys):
-    """Also after another training that has none; others and radicals are warned of."""
+def test_a_model_knows_the_states_that_it_was_trained_on(tmp_path, monkeypatch, capsys):
+    """Also after another training that has none of them; others are warned of."""
     monkeypatch.chdir(tmp_path)
     write_labels("data.extxyz", (("H2O", 0), ("NH3", 0), ("CH4", 0), ("HCN", 0)))
-    write_labels("ions.extxyz", (("NH4", 1), ("OH", -1)))
+    write_labels("states.extxyz", (("NH4", 1), ("OH", -1), ("NH2", 0), ("NO", 0), ("O2", 0, 3)))
     (tmp_path / "small.yaml").write_text(MODEL + SETTINGS)
-    data = ("--data", "data.extxyz", "--data", "ions.extxyz")
+    data = ("--data", "data.extxyz", "--data", "states.extxyz")
     assert train("small.yaml", *data, "--out", "run") == 0
-    assert " 0 radicals or periodic" in capsys.readouterr().err
+    assert "0 of unknown state or periodic" in capsys.readouterr().err
     # its labels are those of PM3, from which it begins
     errors = read_log(tmp_path / "run" / "epochs.csv")[0]
-    assert 0 < float(errors["force_mae"]) < 0.05
+    assert 0 < float(errors["force_mae"]) < 0.05 and errors["unconverged"] == "0"
     start = ("--from", "run/model.safetensors")
     (tmp_path / "tune.yaml").write_text(SETTINGS)
     assert train("tune.yaml", "--data", "data.extxyz", "--out", "more", *start) == 0
-    ions = {name: build(*name) for name in (("NH4", 1), ("OH", -1), ("CN", -1), ("HCN", 2))}
-    ions["CH3"] = build("CH3")
-    known = {("NH4", 1), ("OH", -1), ("CN", -1)}
+    known = [build(*name) for name in (("CN", -1), ("NH4", 1), ("CH3", 0), ("O2", 0, 3))]
+    others = [build(*name) for name in (("HCN", 2), ("NH3", 1), ("CH2_s3B1d", 0, 5))]
     for run in ("run", "more"):
         model = f"{run}/model.safetensors"
-        assert load_model(model).model.charges == {-1, 0, 1}
+        states = load_model(model).model.states
+        assert states == {(0, 1), (1, 1), (-1, 1), (0, 2), (0, 3)}
         with pytest.warns(UserWarning, match="ions and radicals like these"):
-            points = evaluate(list(ions.values()), model=model)
-        told = {name for name, p in zip(ions, points, strict=True) if p.status.name == "CONVERGED"}
-        assert told == known
+            points = evaluate(known + others, model=model)
+        told = [point.status.name == "CONVERGED" for point in points]
+        assert told == [True] * 4 + [False] * 3
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            evaluate([ions[name] for name in known], model=model)
+            evaluate(known, model=model)
