@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from tblite.ase import TBLite
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.models import model_file
+from ase_mlseqm.molecule import Molecule
 from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.readers import read as read_labels
 from ase_mlseqm.training.split import split
@@ -45,10 +47,20 @@ CURVES = ("faces", "walls")
 Found = tuple[np.ndarray, list[np.ndarray]]
 
 
-def learned(frames: list[Atoms], model: str) -> Found:
+def learned(frames: Sequence[Atoms | Molecule], model: str) -> Found:
     """Energies, eV, and forces, eV/Angstrom, of a learned model."""
     results = evaluate(frames, model=model, properties=("energy", "forces"))
     return np.array([r.energy for r in results]), [r.forces for r in results]
+
+
+def as_atoms(molecule: Molecule) -> Atoms:
+    """With charge and spin where TBLite looks for them."""
+    atoms = Atoms(molecule.numbers, molecule.positions)
+    charges, spins = np.zeros((2, len(atoms)))
+    charges[0], spins[0] = molecule.charge, (molecule.multiplicity or 1) - 1
+    atoms.set_initial_charges(charges)
+    atoms.set_initial_magnetic_moments(spins)
+    return atoms
 
 
 def gfn2(frames: list[Atoms]) -> Found:
@@ -80,9 +92,8 @@ def by_kind(report: Report, model: str) -> None:
     rows = []
     for file in (*sorted(LABELS.glob("*.extxyz")), *sorted(LABELS.glob("next/*.extxyz"))):
         data = read_labels([str(file)])
-        columns = zip(data.numbers, data.positions, data.charge.tolist(), strict=True)
-        frames = [Atoms(z, x, info={"charge": q}) for z, x, q in columns]
-        ours, others = learned(frames, model), gfn2(frames)
+        molecules = data.molecules(range(len(data)))
+        ours, others = learned(molecules, model), gfn2([as_atoms(m) for m in molecules])
         if file.parent == LABELS:
             sides = dict(zip(("trained", "validation"), split(data, FRACTION), strict=False))
         else:
