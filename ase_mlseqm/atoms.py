@@ -169,6 +169,10 @@ def molecule_from_atoms(
     """
     atoms = as_atoms(atoms)
     found = charge_and_multiplicity(atoms, charge, multiplicity, overrule)
+    return Molecule.from_atoms(atoms, *found, unrestricted=opposite_moments(atoms))
+
+
+def opposite_moments(atoms: Any) -> bool:
+    """Whether there are initial magnetic moments of both signs."""
     moments = atoms.arrays.get("initial_magmoms")
-    both = moments is not None and bool(np.any(moments > 0) and np.any(moments < 0))
-    return Molecule.from_atoms(atoms, *found, unrestricted=both)
+    return moments is not None and bool(np.any(moments > 0) and np.any(moments < 0))

@@ -64,19 +64,19 @@ def state_computed(atoms: Atoms) -> None:
     total = float(np.sum(results.get("charges", 0.0)))
     if "charge" not in atoms.info and not _any(atoms, "initial_charges") and _is_whole(total):
         atoms.info |= {name: Computed(value) for name, value in _charge(round(total)).items()}
-    moment = abs(float(np.sum(_moment(results))))
+    moment = abs(computed_moment(results) or 0.0)
     given = {"multiplicity", "spin"} & set(atoms.info) or _any(atoms, "initial_magmoms")
     # a doublet is the lowest in any case, and is none with another charge
     if not given and _is_whole(moment) and round(moment) > 1:
         atoms.info["multiplicity"] = Computed(round(moment) + 1)
 
 
-def _moment(results: dict[str, Any]) -> Any:
-    """The computed magnetic moment, which some readers leave to those of the atoms."""
-    if "magmom" in results:
-        return results["magmom"]
-    moments = np.asarray(results.get("magmoms", 0.0))
-    return moments if moments.ndim < 2 else 0.0  # not vectors
+def computed_moment(results: dict[str, Any]) -> float | None:
+    """The computed magnetic moment, if any, which some readers leave to those of the atoms."""
+    if results.get("magmom") is not None:
+        return float(np.sum(results["magmom"]))
+    moments = np.asarray(results.get("magmoms"))
+    return float(moments.sum()) if moments.ndim == 1 else None  # not of vectors
 
 
 def _any(atoms: Atoms, name: str) -> bool:

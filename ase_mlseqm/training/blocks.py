@@ -132,7 +132,8 @@ def check_state(
             f"it is a free atom of multiplicity {multiplicity}, but {ground_state(numbers[0])} in "
             "its ground state, to which energies are compared"
         )
-    return State(int(charge), multiplicity, unrestricted, stated or multiplicity is not None)
+    stated = stated or bool(charge) or multiplicity is not None
+    return State(int(charge), multiplicity, unrestricted, stated)
 
 
 def ground_state(element: Any) -> int:

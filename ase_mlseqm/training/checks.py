@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers
 
+from ..nddo.parameters import METHODS, supported
 from ..validate import electron_counts
 from .blocks import NOTHING_STATED, ODD, Block, Broken, State, Units
 from .graph import bonds
@@ -127,10 +128,9 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
 
 def _most_unpaired(numbers: np.ndarray, charge: int) -> int:
     """Electrons that may be unpaired in the valence orbitals; all of elements without a table."""
-    try:
-        neutral, n_orbitals = electron_counts(numbers)
-    except IndexError:
+    if not frozenset().union(*map(supported, METHODS)).issuperset(numbers.tolist()):
         return int(numbers.sum()) - charge
+    neutral, n_orbitals = electron_counts(numbers)
     return min(neutral - charge, 2 * n_orbitals - neutral + charge)
 
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..atoms import charge_and_multiplicity
+from ..atoms import charge_and_multiplicity, lowest_multiplicity, opposite_moments
 from ..errors import InputError
 from ..files.broken import plain_reason, unreadable, xyz_frames
-from ..files.charges import state_computed
+from ..files.charges import computed_moment, state_computed
 from ..files.structures import charge_pairs
+from ..options import truth
 from .blocks import PERIODIC, Block, Broken, Header, StateError, Units, check_state, smiles_text
 from .graph import GroupNames, bonds
 from .smiles import formal_charge
@@ -117,8 +118,8 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
         raise StateError(PERIODIC)
     state_computed(atoms)
     charge, multiplicity = charge_and_multiplicity(atoms)
-    if multiplicity is None and results.get("magmom") is not None:
-        multiplicity = 1 + round(abs(float(results["magmom"])))
+    if multiplicity is None and (moment := computed_moment(results)) is not None:
+        multiplicity = 1 + round(abs(moment))
     smiles = smiles_text(atoms.info.get("smiles"))
     if not charge and "charge" not in atoms.info:
         charge = formal_charge(smiles or "")
@@ -126,7 +127,7 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
         charge,
         multiplicity,
         atoms.numbers,
-        unrestricted=bool(atoms.info.get("unrestricted", False)),
+        unrestricted=truth("unrestricted", atoms.info.get("unrestricted", opposite_moments(atoms))),
         stated="charge" in atoms.info or smiles is not None,
     )
     if smiles is None:
@@ -134,7 +135,8 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
             raise ValueError("a position is not a number")
         name = names.name(atoms.numbers, bonds(atoms.numbers, atoms.positions[None])[0])
         name += f" {state.charge:+d}" if state.charge else ""
-        name += f" ({multiplicity})" if (multiplicity or 1) > 1 else ""
+        lowest = lowest_multiplicity(atoms, state.charge)
+        name += f" ({multiplicity})" if (multiplicity or lowest) > lowest else ""
     else:
         name = smiles
     extras = {

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files.broken import unreadable
+from ..options import truth
 from .blocks import (
     Block,
     Broken,
@@ -133,7 +134,7 @@ def _frames(
         multiplicity = group.attrs.get("multiplicity")
         multiplicity = None if multiplicity is None else int(multiplicity)
         how = {
-            "unrestricted": bool(group.attrs.get("unrestricted", False)),
+            "unrestricted": truth("unrestricted", group.attrs.get("unrestricted", False)),
             "stated": "charge" in group.attrs or block.smiles is not None,
         }
         for molecule in _molecules(block):

@@ -9,7 +9,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from labelled import LEVEL, UNITS, assert_frames, error, frames, group, standard, write_h5
 
 from ase_mlseqm.training.isolated import known_level
-from ase_mlseqm.training.readers import read
+from ase_mlseqm.training.readers import FOREIGN, read
 from ase_mlseqm.training.smiles import formal_charge
 
 
@@ -146,6 +146,52 @@ def test_magnetic_moment_of_a_calculation(tmp_path):
     ase.io.write(tmp_path / "own.extxyz", ase.io.read(tmp_path / "own.traj", ":"))
     data = read(tmp_path / "own.extxyz")
     assert data.multiplicity.tolist() == [1, 3] and data.unrestricted.tolist() == [False, True]
+
+
+def test_places_where_a_radical_is_stated(tmp_path):
+    """However it is, it is one molecule."""
+    stated = ({"info": {"charge": 0}}, {"info": {"spin": 2}}, {"magmoms": [1, 0, 0, 0]})
+    radicals = frames(group("CH3", 6))
+    for atoms, more in zip(radicals, stated, strict=False):
+        atoms.info.update(more.get("info", {}))
+        atoms.set_initial_magnetic_moments(more.get("magmoms"))
+    radicals[3].calc.results["magmom"] = -1.0
+    radicals[4].calc.results["magmoms"] = np.array([1.2, -0.05, -0.07, -0.08])
+    cation = frames(group("NH3", 1))[0]
+    cation.set_initial_charges([1, 0, 0, 0])
+    ase.io.write(tmp_path / "a.extxyz", [*radicals, cation])
+    data = read(tmp_path / "a.extxyz", LEVEL)
+    assert [s.record for s in data.skipped] == ["frame 5"]
+    assert data.multiplicity.tolist() == [2] * 6 and data.charge.tolist() == [0] * 5 + [1]
+    assert len(set(data.molecule[:5])) == 1 and data.unrestricted.all()
+
+
+def test_moments_of_both_signs_ask_for_broken_symmetry(tmp_path):
+    """Unless the frame says how it was computed; words are no truth values."""
+    singlets = frames(group("H2O", 4))
+    for atoms in singlets[:2]:
+        atoms.set_initial_magnetic_moments([1, -1, 0])
+    singlets[1].info["unrestricted"] = False
+    singlets[2].info["unrestricted"] = "no"
+    ase.io.write(tmp_path / "a.extxyz", singlets)
+    data = read(tmp_path / "a.extxyz", LEVEL)
+    assert data.unrestricted.tolist() == [True, False, False]
+    assert [s.record for s in data.skipped] == ["frame 2"]
+    path = standard(tmp_path)
+    with h5py.File(path, "a") as file:
+        file["a"].attrs["unrestricted"] = "no"
+    assert "give True or False" in read(path).skipped[0].reason
+
+
+@pytest.mark.parametrize("multiplicity", [3, 5])
+def test_open_shells_of_other_elements_are_not_broken(tmp_path, multiplicity):
+    """Nothing is known of the valence of iron."""
+    hydride = frames(group("H2O", 1))[0]
+    hydride.numbers = [26, 1, 1]
+    hydride.info["multiplicity"] = multiplicity
+    ase.io.write(tmp_path / "a.extxyz", [*frames(group("H2O")), hydride])
+    (skipped,) = read(tmp_path / "a.extxyz", LEVEL, elements={1, 8}).skipped
+    assert skipped.reason == f"{FOREIGN} Fe"
 
 
 @pytest.mark.parametrize(
