@@ -56,6 +56,7 @@ def mean(
             for name in weights[0]
         }
     )
+    model.states = frozenset.intersection(*(file.model.states for file in files))
     return model
 
 
@@ -93,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = mean(files, shares, options.smoothing)
     model.name = options.name or files[0].model.name
     card = files[0].card | {"license": options.license, "name": model.name}
-    card["states"] = sorted(frozenset.intersection(*(file.model.states for file in files)))
+    card["states"] = sorted(model.states)
     card["averaged"] = [
         {"sha256": file.sha256, "share": share / sum(shares)}
         | {key: file.card[key] for key in TOLD if key in file.card}

@@ -1,8 +1,10 @@
 """Means of the weights of models (benchmarks/mean_of_weights.py)."""
 
 import sys
+import warnings
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 from labelled import LEVEL, UNITS, group, write_h5
@@ -44,6 +46,25 @@ def test_mean_of_two_models(tmp_path, capsys):
     errors = found.card["validation"]
     assert errors["frames"] in (2, 4) and errors["unconverged"] == 0
     assert 0 < errors["force_mae"] < errors["force_rmse"] < 1  # labels are PM3's forces
+
+
+def test_states_that_all_know(tmp_path):
+    """The validation has no warning of them."""
+    for seed, states in enumerate(([(0, 1), (0, 2), (1, 1)], [(0, 1), (0, 2), (0, 3)])):
+        save_model(tmp_path / f"{seed}.safetensors", learned(seed=seed), CARD | {"states": states})
+    path = write_h5(
+        tmp_path / "a.h5", {n: group(n, 2) for n in ("OH", "CH3")}, level=LEVEL, units=UNITS
+    )
+    with h5py.File(path, "a") as file:
+        for content in file.values():
+            content.attrs["multiplicity"] = 2
+    models = [f"{tmp_path}/{seed}.safetensors:1" for seed in (0, 1)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mean_of_weights.main(
+            [*models, "--data", str(path), "--out", f"{tmp_path}/mean.safetensors"]
+        )
+    assert model_file(tmp_path / "mean.safetensors").model.states == {(0, 1), (0, 2)}
 
 
 def test_models_of_other_forms_are_refused():
