@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +23,13 @@ from ase import Atoms, units
 from ase.io import read, write
 from pair_contacts import contacts
 from report import Report
-from tblite.ase import TBLite
 
 from ase_mlseqm import evaluate
 from ase_mlseqm.models import model_file
-from ase_mlseqm.molecule import Molecule
 from ase_mlseqm.training.dataset import Dataset
 from ase_mlseqm.training.readers import read as read_labels
 from ase_mlseqm.training.split import split
+from ase_mlseqm.workflows.transferability.gfn2 import GFN2
 
 LABELS = Path(__file__).parent / "training_labels"
 KCAL = units.kcal / units.mol
@@ -47,26 +45,17 @@ CURVES = ("faces", "walls")
 Found = tuple[np.ndarray, list[np.ndarray]]
 
 
-def learned(frames: Sequence[Atoms | Molecule], model: str) -> Found:
+def learned(frames: list[Atoms], model: str) -> Found:
     """Energies, eV, and forces, eV/Angstrom, of a learned model."""
     results = evaluate(frames, model=model, properties=("energy", "forces"))
     return np.array([r.energy for r in results]), [r.forces for r in results]
 
 
-def as_atoms(molecule: Molecule) -> Atoms:
-    """With charge and spin where TBLite looks for them."""
-    atoms = Atoms(molecule.numbers, molecule.positions)
-    charges, spins = np.zeros((2, len(atoms)))
-    charges[0], spins[0] = molecule.charge, (molecule.multiplicity or 1) - 1
-    atoms.set_initial_charges(charges)
-    atoms.set_initial_magnetic_moments(spins)
-    return atoms
-
-
 def gfn2(frames: list[Atoms]) -> Found:
     """The same of GFN2-xTB."""
+    calculator = GFN2().calculator()
     for atoms in frames:
-        atoms.calc = TBLite(method="GFN2-xTB", verbosity=0)
+        atoms.calc = calculator
     energies = np.array([atoms.get_potential_energy() for atoms in frames])
     return energies, [atoms.get_forces() for atoms in frames]
 
@@ -92,8 +81,8 @@ def by_kind(report: Report, model: str) -> None:
     rows = []
     for file in (*sorted(LABELS.glob("*.extxyz")), *sorted(LABELS.glob("next/*.extxyz"))):
         data = read_labels([str(file)])
-        molecules = data.molecules(range(len(data)))
-        ours, others = learned(molecules, model), gfn2([as_atoms(m) for m in molecules])
+        frames = data.atoms(range(len(data)))
+        ours, others = learned(frames, model), gfn2(frames)
         if file.parent == LABELS:
             sides = dict(zip(("trained", "validation"), split(data, FRACTION), strict=False))
         else:

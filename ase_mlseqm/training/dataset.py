@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from ..molecule import Molecule
 
@@ -108,6 +109,18 @@ class Dataset:
             )
             for k in indices
         ]
+
+    def atoms(self, indices: Iterable[int]) -> list[Atoms]:
+        """The frames of ``indices`` with charge and multiplicity in ``info``; unrestricted singlets
+        have initial magnetic moments of both signs."""
+        out = []
+        for k in indices:
+            state = {"charge": int(self.charge[k]), "multiplicity": int(self.multiplicity[k])}
+            atoms = Atoms(self.numbers[k], self.positions[k], info=state)
+            if self.unrestricted[k] and state["multiplicity"] == 1:
+                atoms.set_initial_magnetic_moments([1, -1] + [0] * (len(atoms) - 2))
+            out.append(atoms)
+        return out
 
     def select(self, indices: Sequence[int] | np.ndarray) -> Dataset:
         """The frames of ``indices`` (or of a mask), in that order; molecules and files stay."""

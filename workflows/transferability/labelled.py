@@ -53,8 +53,7 @@ class Frames:
     @property
     def systems(self) -> list[Atoms]:
         """The structures."""
-        frames = zip(self.data.numbers, self.data.positions, self.data.charge.tolist(), strict=True)
-        return [Atoms(numbers=z, positions=x, info={"charge": q}) for z, x, q in frames]
+        return self.data.atoms(range(len(self)))
 
     def heavy(self, k: int) -> int:
         """Atoms of frame k that are no hydrogen."""

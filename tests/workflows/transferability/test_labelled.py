@@ -88,6 +88,30 @@ def test_molecules_without_smiles_and_names_are_not_mixed(tmp_path):
     assert load_frames([tmp_path / "a.h5"]).names == ["mol1"] * 2
 
 
+def test_frames_are_computed_in_their_states(tmp_path):
+    """A triplet was a singlet; bonds that are broken need moments of both signs."""
+    broken = Atoms("H2", [[0, 0, 0], [0, 0, 1.9]], magmoms=[1, -1])
+    frames = [
+        molecule("CH2_s3B1d"),
+        molecule("CH3"),
+        broken,
+        Atoms("NH3", molecule("NH3").positions),
+    ]
+    frames[3].info["charge"] = 1
+    for atoms, point in zip(frames, evaluate(frames, "AM1", ("energy", "forces")), strict=True):
+        apart = sum(KNOWN["wB97X/6-31G*"][s] for s in atoms.symbols) * HARTREE
+        energy = point.atomization_energy + apart
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=point.forces)
+        atoms.info["level"] = "wB97X/6-31G*"
+    ase.io.write(tmp_path / "large_a.extxyz", frames)
+    found = load_frames([tmp_path / "large_a.extxyz"])
+    states = [(p.charge, p.multiplicity, p.unrestricted) for p in evaluate(found.systems, "AM1")]
+    assert states == [(0, 3, True), (0, 2, True), (0, 1, True), (1, 2, True)]
+    config = dataclasses.replace(PLAIN, tests=("large",), method=("AM1",))
+    assert transferability_run(config, tmp_path, tmp_path / "out") == 0
+    assert metrics(tmp_path / "out", "large")["AM1", "force MAE"] < 1e-4
+
+
 def test_diagonal_of_gaps_where_some_have_no_label(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(large, "save", lambda figure, _: drawn.append(figure) or True)
