@@ -286,10 +286,10 @@ def abstractions(rng: np.random.Generator) -> Iterator[Atoms]:
         own = np.arange(len(atoms)) < len(one)
         centre = int(atoms.get_initial_magnetic_moments().argmax())
         linked = bonds(atoms.numbers, atoms.positions[None])[0]
-        single = Chem.AddHs(Chem.MolFromSmiles(names[1]))
+        mol = Chem.AddHs(Chem.MolFromSmiles(names[1]))
         double = [
             len(one) + a.GetIdx()
-            for a in single.GetAtoms()
+            for a in mol.GetAtoms()
             if any(b.GetBondTypeAsDouble() > 1 for b in a.GetBonds())
         ]
         takes = rng.random() < 0.6 or not double
@@ -308,18 +308,18 @@ def cleavages(rng: np.random.Generator) -> Iterator[Atoms]:
     """Three lengths of a bond of a minimum, which is stretched rigidly and shaken."""
     for smiles in CLEAVED * 2:
         mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-        open_ = [b for b in mol.GetBonds() if not b.IsInRing()]
-        if not open_:
+        breakable = [b for b in mol.GetBonds() if not b.IsInRing()]
+        if not breakable:
             continue
-        bond = open_[rng.integers(len(open_))]
+        bond = breakable[rng.integers(len(breakable))]
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         cut = Chem.FragmentOnBonds(mol, [bond.GetIdx()], addDummies=False)
-        moved = list(next(part for part in Chem.GetMolFrags(cut) if j in part))
+        side = list(next(part for part in Chem.GetMolFrags(cut) if j in part))
         atoms = embedded(smiles, int(rng.integers(1000)))
         line = atoms.positions[j] - atoms.positions[i]
         for lower, upper in ((1.15, 1.5), (1.5, 1.9), (1.9, 2.6)):
             frame = atoms.copy()
-            frame.positions[moved] += (rng.uniform(lower, upper) - 1) * line
+            frame.positions[side] += (rng.uniform(lower, upper) - 1) * line
             frame.rattle(0.03, rng=rng)
             yield finished(frame, canonical(smiles), "cleavage")
 

@@ -91,7 +91,8 @@ class TrainConfig:
     seed: int = 0
     """Of the initial weights and of the order of the frames."""
     keep_densities: bool = True
-    """Start the SCF from the density of the last epoch."""
+    """Start the SCF from the density of the last epoch; of unrestricted molecules this follows the
+    state that was the lowest at first."""
     checkpoint_seconds: float = 60.0
     """Time between checkpoints."""
 

@@ -26,18 +26,16 @@ class DensityCache:
 
     def find(self, indices: np.ndarray, device: torch.device) -> Tensor | None:
         """Densities (S, B, N, N) of the frames, or None unless all are known."""
-        found = [self._kept.get(index) for index in indices.tolist()]
-        if any(packed is None for packed in found):
+        known = [self._kept.get(index) for index in indices.tolist()]
+        found = [packed for packed in known if packed is not None]
+        if len(found) < len(known):
             return None
-        length = max(packed.shape[1] for packed in found if packed is not None)
+        length = max(packed.shape[1] for packed in found)
         n = round(((8 * length + 1) ** 0.5 - 1) / 2)
         triangle = np.tril_indices(n)
-        out: np.ndarray | None = None
+        out = np.zeros((len(found[0]), len(found), n, n))
         for row, packed in enumerate(found):
-            assert packed is not None
-            if out is None:
-                out = np.zeros((len(packed), len(found), n, n))
             rows, columns = (side[: packed.shape[1]] for side in triangle)
             out[:, row, rows, columns] = packed
             out[:, row, columns, rows] = packed
-        return None if out is None else torch.from_numpy(out).to(device)
+        return torch.from_numpy(out).to(device)
