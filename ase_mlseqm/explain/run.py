@@ -167,7 +167,7 @@ def explain_dataset(
     from ..training.readers import left_out, read
     from .correlation import correlations
     from .statistics import accuracies, distributions, require_sklearn
-    from .survey import survey
+    from .survey import described, survey
 
     require_sklearn()
     output_folder(run.out)
@@ -175,7 +175,15 @@ def explain_dataset(
     if data.skipped:
         complain(f"left out of the files: {left_out(data)}")
     run.summary.lap("read")
-    total = min(len(data), max_frames or len(data))
+    number = len(described(data))
+    if number < len(data):
+        complain(
+            f"left out of the statistics: {len(data) - number} of ions and open shells, of which "
+            "bonds alone do not tell the hybridisation"
+        )
+    if not number:
+        raise InputError("no frame is left to explain: give some of neutral closed shells")
+    total = min(number, max_frames or number)
     with progress_bar(total, "frames") as advance:
         found = survey(run.model, data, max_frames, seed, device, lambda *_: advance())
     run.summary.lap("compute")

@@ -105,6 +105,11 @@ class _Topology:
     fragment: np.ndarray
 
 
+def described(data: Dataset) -> np.ndarray:
+    """Frames of neutral closed shells, of which bonds alone tell the hybridisation."""
+    return np.flatnonzero((data.charge == 0) & ~data.unrestricted)
+
+
 def survey(
     model: LearnedHamiltonian,
     data: Dataset,
@@ -113,7 +118,8 @@ def survey(
     device: str = "cpu",
     callback: Callback | None = None,
 ) -> Survey:
-    """Atoms and bonds of all frames of a data set, or of a random choice of ``max_frames``.
+    """Atoms and bonds of the frames of a data set that :func:`described` names, or of a random
+    choice of ``max_frames`` of them.
 
     Parameters
     ----------
@@ -125,7 +131,7 @@ def survey(
     InputError
         When a frame has an element that the model does not know.
     """
-    chosen = np.random.default_rng(seed).permutation(len(data))[:max_frames]
+    chosen = np.random.default_rng(seed).permutation(described(data))[:max_frames]
     chosen.sort()
     topologies = _topologies(data, chosen)
     molecules = [check(m, model, unrestricted=None) for m in data.molecules(chosen)]

@@ -187,6 +187,14 @@ def test_what_is_left_out_of_a_dataset_is_said(explain, labelled, monkeypatch):
     known = ("--isolated", "S=-398.0")
     code, _, err = explain("--dataset", "few.xyz", "--level", LEVEL, *known)
     assert (code, err) == (0, "mlseqm: left out of the files: 1 broken, 1 of other elements\n")
+    ion = read(labelled, "0")
+    ion.info["charge"] = 2
+    write("ions.xyz", [first, ion], format="extxyz")
+    code, _, err = explain("--dataset", "ions.xyz", "--level", LEVEL)
+    assert code == 0 and err.startswith("mlseqm: left out of the statistics: 1 of ions and")
+    write("ions.xyz", [ion], format="extxyz")
+    code, _, err = explain("--dataset", "ions.xyz", "--level", LEVEL)
+    assert code == 2 and "no frame is left to explain" in err
 
 
 def test_dataset_of_a_model_that_leaves_hydrogen_as_it_is(explain, labelled, monkeypatch):

@@ -69,6 +69,15 @@ def test_bonds_are_those_of_most_frames():
     assert len(set(found.atoms.fragment)) == 1
 
 
+def test_rules_are_for_neutral_closed_shells():
+    """That vinyl's radical is sp2 the bonds alone do not tell."""
+    data = data_set(*map(arrays, ("acetamide", "acetamide", "acetamide", "acetamide")), frames=1)
+    data.charge[1], data.multiplicity[2] = 1, 3
+    data.unrestricted[2:] = True
+    found = survey(learned(std=0.1), data)
+    assert found.n_frames == 1 and set(found.atoms.frame) == {0}
+
+
 def test_molecules_that_do_not_fit_into_memory_have_no_bonds(monkeypatch):
     """Those of the others keep their atoms."""
 
