@@ -53,9 +53,9 @@ def learned(frames: list[Atoms], model: str) -> Found:
 
 def gfn2(frames: list[Atoms]) -> Found:
     """The same of GFN2-xTB."""
-    calculator = GFN2().calculator()
+    method = GFN2()
     for atoms in frames:
-        atoms.calc = calculator
+        atoms.calc = method.calculator()  # one for each: they keep their first charge
     energies = np.array([atoms.get_potential_energy() for atoms in frames])
     return energies, [atoms.get_forces() for atoms in frames]
 
