@@ -52,7 +52,7 @@ def chunks(
     sizes: np.ndarray,
     chunk_size: int,
     workers: int = 1,
-    unrestricted: np.ndarray | None = None,
+    kinds: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Parts of a batch, each of like sizes and the largest first, that are computed together.
 
@@ -60,13 +60,14 @@ def chunks(
     ----------
     workers : int
         So many parts at least, as long as they have ``SMALLEST`` frames.
-    unrestricted : (F,) bool, optional
-        Of these and the others parts of their own are made.
+    kinds : (F,) int, optional
+        Of frames that must not be computed together.
     """
     ordered = indices[np.argsort(-sizes[indices], kind="stable")]
-    if unrestricted is not None and len(set(unrestricted[ordered].tolist())) == 2:
-        kinds = (ordered[unrestricted[ordered]], ordered[~unrestricted[ordered]])
-        return [part for kind in kinds for part in chunks(kind, sizes, chunk_size, workers)]
+    if kinds is not None:
+        found = kinds[ordered]
+        groups = (ordered[found == kind] for kind in np.unique(found)[::-1])
+        return [part for group in groups for part in chunks(group, sizes, chunk_size, workers)]
     n_parts = max(1, -(-len(ordered) // chunk_size), min(workers, len(ordered) // SMALLEST))
     return np.array_split(ordered, n_parts)
 

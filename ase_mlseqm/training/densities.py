@@ -24,6 +24,10 @@ class DensityCache:
                 # padding is at the end, so a smaller triangle is the start of a larger one
                 self._kept[index] = packed[:, row, : self._length[index]].copy()
 
+    def knows(self, indices: np.ndarray) -> np.ndarray:
+        """Whether there is a density (n,) of the frames."""
+        return np.array([index in self._kept for index in indices.tolist()], dtype=bool)
+
     def find(self, indices: np.ndarray, device: torch.device) -> Tensor | None:
         """Densities (S, B, N, N) of the frames, or None unless all are known."""
         known = [self._kept.get(index) for index in indices.tolist()]

@@ -60,7 +60,7 @@ def evaluate_errors(
 ) -> Errors:
     """Errors on the frames ``indices``."""
     contacts = known_contacts(data, config)
-    parts = chunks(indices, sizes, chunk_size(config, device), unrestricted=data.unrestricted)
+    parts = chunks(indices, sizes, chunk_size(config, device), kinds=data.unrestricted)
 
     def first(part: np.ndarray) -> Tensor:
         """The sums alone: densities of all frames would not fit into memory."""

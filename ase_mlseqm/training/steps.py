@@ -67,7 +67,7 @@ class BatchGradient:
         loss = self.config.loss
         workers = self.threads.number * self.world.size
         size = chunk_size(self.config, self.device)
-        parts = self.world.share(chunks(batch, self.sizes, size, workers, self.data.unrestricted))
+        parts = self.world.share(chunks(batch, self.sizes, size, workers, self._kinds(batch)))
         passes = self.threads.map(self._first, parts)
         rows = [pass_sums(self.model, item) for item in passes]
         sums = batch_sums(rows, self.world, self.device)
@@ -95,6 +95,13 @@ class BatchGradient:
             changed=int(flat[-1]),
         )
         return result, total
+
+    def _kinds(self, batch: np.ndarray) -> np.ndarray:
+        """(F,): 0 restricted, 1 unrestricted, 2 such whose state is yet to be looked for."""
+        kinds = self.data.unrestricted.astype(int)
+        if self.cache is not None:
+            kinds[batch] += self.data.unrestricted[batch] & ~self.cache.knows(batch)
+        return kinds
 
     def _first(self, indices: np.ndarray) -> Pass:
         frames = collate(self.data, indices, self.device, self.contacts)

@@ -57,13 +57,12 @@ def test_chunks():
 
 
 def test_chunks_are_of_one_kind():
-    """Restricted or unrestricted."""
     batch = np.arange(40)
-    unrestricted = np.random.default_rng(2).random(1000) < 0.3
-    parts = chunks(batch, SIZES, 8, unrestricted=unrestricted)
+    kinds = np.random.default_rng(2).integers(0, 3, 1000)
+    parts = chunks(batch, SIZES, 8, kinds=kinds)
     assert sorted(flat(parts)) == batch.tolist() and max(map(len, parts)) <= 8
-    assert {len(set(unrestricted[part])) for part in parts} == {1}
-    (whole,) = chunks(np.flatnonzero(unrestricted)[:7], SIZES, 8, unrestricted=unrestricted)
+    assert {len(set(kinds[part])) for part in parts} == {1}
+    (whole,) = chunks(np.flatnonzero(kinds == 2)[:7], SIZES, 8, kinds=kinds)
     assert len(whole) == 7
 
 
