@@ -11,6 +11,7 @@ from helpers import SHARED, needs_shared
 
 from ase_mlseqm.labelling import label
 from ase_mlseqm.training.dataset import Dataset
+from ase_mlseqm.training.graph import bonds
 from ase_mlseqm.training.parts import label_parts
 from ase_mlseqm.training.readers import read
 from ase_mlseqm.training.smiles import smiles_fragments
@@ -18,15 +19,23 @@ from ase_mlseqm.training.split import leakage
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "training_labels"
 KINDS = ("contacts", "groups", "reactions", "small", "survey", "torsions")
-NEXT = tuple(
-    f"next/{kind}" for kind in ("faces", "ions", "pairs", "parts", "reactions", "survey", "walls")
-)
+NEUTRAL = ("faces", "pairs", "parts", "reactions", "survey", "walls")
+STATES = ("abstractions", "cleavages", "ions", "radicals", "stretches")
+NEXT = tuple(f"next/{kind}" for kind in NEUTRAL + STATES)
 LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting, grid level 3)"
+UNRESTRICTED = LEVEL.replace("grid", "unrestricted, grid")
 HELD_BACK = ("ani1x_heldout", "dft_test", "dft_large", "dft_large_val")
 IN_S66 = {
     *("O", "CO", "CN", "C=C", "C#C", "CC(=O)O", "CC(N)=O", "CNC(C)=O", "c1ccccc1", "c1ccncc1"),
     *("O=c1cc[nH]c(=O)[nH]1", "C1CCCC1", "CCCCC", "CC(C)(C)C"),
 }
+
+
+def graph(data: Dataset, k: int) -> tuple:
+    """Every atom with those that it is bonded to, in no order."""
+    linked = bonds(data.numbers[k], data.positions[k][None])[0]
+    numbers = data.numbers[k]
+    return tuple(sorted((z, *sorted(numbers[row])) for z, row in zip(numbers, linked, strict=True)))
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +47,15 @@ def sets() -> dict[str, Dataset]:
 def test_files_are_whole(sets, kind):
     data = sets[kind]
     assert len(data) > (50 if kind in KINDS else 40) and not data.skipped
-    assert data.level == [LEVEL]
+    assert data.level == [UNRESTRICTED if kind in ("next/cleavages", "next/stretches") else LEVEL]
     assert all(data.smiles)
-    if kind == "next/ions":
-        assert set(data.charge) == {-1, 1}
-    else:
-        assert np.isfinite(data.dipoles).all() and not data.charge.any()
+    spins = {"next/abstractions": {2}, "next/radicals": {2, 3}}.get(kind, {1})
+    assert set(data.multiplicity) == spins
+    assert set(data.unrestricted) == {1 not in spins or kind == "next/cleavages"}
+    charges = {"next/ions": {-1, 1}, "next/radicals": {-1, 0, 1}}.get(kind, {0})
+    assert set(data.charge) == charges
+    neutral = data.charge == 0
+    assert not neutral.any() or np.isfinite(data.dipoles[neutral]).all()
     # bound (energies of cations count from neutral atoms, the ionization of which takes 11 eV and
     # more), and no net force or torque but the noise of the grid
     assert (data.atomization < 11.0 * (data.charge > 0)).all()
@@ -80,9 +92,39 @@ def test_no_ion_of_those_that_show_how_models_err(sets):
     shown = shown.select(shown.charge != 0)
     known, kept = (
         {(q, *sorted(z)) for q, z in zip(data.charge.tolist(), data.numbers, strict=True)}
-        for data in (sets["next/ions"], shown)
+        for data in (Dataset.concatenate([sets["next/ions"], sets["next/radicals"]]), shown)
     )
     assert len(kept) == 10 and not known & kept
+
+
+def test_no_radical_of_those_that_show_how_models_err(sets):
+    """By their bonds; some of them are in `abstractions` with another molecule."""
+    shown = read(FOLDER.parent / "structures" / "ions_radicals.xyz")
+    shown = shown.select(shown.charge == 0)
+    known, kept = (
+        {graph(data, k) for k in range(len(data))} for data in (sets["next/radicals"], shown)
+    )
+    assert len(kept) == 10 and not known & kept
+
+
+def test_no_bond_is_broken_as_in_the_tests(sets):
+    tested = set()
+    for path in (FOLDER.parent / "transferability" / "dissociation").glob("*.extxyz"):
+        tested.add(read_atoms(path).get_chemical_formula())
+    for kind in ("next/cleavages", "next/stretches"):
+        found = {Atoms(z).get_chemical_formula() for z in sets[kind].numbers}
+        assert len(tested) == 5 and len(found) > 30 and not found & tested
+
+
+def test_stretched_bonds_are_broken_or_not(sets):
+    """Those that are not are there a second time, restricted."""
+    spins = [
+        atoms.info["spin_squared"] for atoms in read_atoms(FOLDER / "next/cleavages.extxyz", ":")
+    ]
+    whole = np.array(spins) < 0.01
+    assert whole.sum() == len(sets["next/stretches"]) and (~whole).sum() > 50
+    energies = sorted(sets["next/cleavages"].energies)
+    assert set(sets["next/stretches"].energies) <= set(energies)
 
 
 @needs_shared
