@@ -67,14 +67,21 @@ def _is_inside(pattern: object) -> bool:
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
-    """What has this name, which may contain brackets, or else matches the pattern."""
+    """What has this name, which may contain brackets, or else matches the pattern; endings of files
+    may be in capitals."""
     exact = folder / pattern
-    return [exact] if exact.exists() else sorted(folder.glob(pattern))
+    if exact.exists():
+        return [exact]
+    start, ending = os.path.splitext(pattern)
+    if ending.lower() not in READ:
+        return sorted(folder.glob(pattern))
+    found = folder.glob(f"{start}.*")
+    return sorted(path for path in found if path.suffix.lower() == ending.lower())
 
 
 def _can_be_data(path: Path) -> bool:
     """Hidden files and folders are those of other programs."""
-    return not path.name.startswith(".") and (path.is_dir() or path.suffix in READ)
+    return not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() in READ)
 
 
 def _check_names(paths: Sequence[Path], folder: Path, test: str) -> None:

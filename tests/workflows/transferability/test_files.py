@@ -29,6 +29,19 @@ def test_folders_take_both_endings_of_extended_xyz(tmp_path):
         assert [path.name for path in found] == ["a.xyz", "b.extxyz"]
 
 
+def test_endings_of_files_may_be_in_capitals(tmp_path):
+    names = ("torsions/a.XYZ", "torsions/b.ExtXYZ", "dft_large.H5", "S66.HDF5", "more.v2/c.H5")
+    for name in (*names, "torsions/c.XYZ.zip"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    found = find_files(tmp_path, TESTS)
+    assert found["torsions"] == [tmp_path / name for name in names[:2]]
+    assert found["large"] == [tmp_path / "dft_large.H5"]
+    assert found["noncovalent"] == [tmp_path / "S66.HDF5"]
+    (tmp_path / "transferability.yaml").write_text("large: more.v2/*.h5\n")
+    assert find_files(tmp_path, TESTS)["large"] == [tmp_path / "more.v2" / "c.H5"]
+
+
 def test_folders_with_a_point_in_their_names(tmp_path):
     for name in ("noncovalent/S22.old", "noncovalent/S22.new"):
         (tmp_path / name).mkdir(parents=True)
