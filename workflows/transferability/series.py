@@ -23,6 +23,8 @@ from .read_extxyz import read_extxyz, record_name
 from .records import WHOLE, Records, name_of, require_some
 
 KINDS = {2: "distance", 3: "angle", 4: "dihedral"}
+UNITS = ("units", "energy_unit", "energy_units")
+"""Where files say in what their energies are; the format itself has them in eV."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,8 +178,18 @@ def _check_relaxed(atoms: Atoms) -> None:
 
 
 def _energy(atoms: Atoms) -> float:
-    """The label, eV; NaN where there is none, or what is there is no number."""
+    """The label, eV; NaN where there is none, or what is there is no number.
+
+    Raises
+    ------
+    ValueError
+        When the frame says that it is in another unit.
+    """
     results = atoms.calc.results if atoms.calc is not None else {}
+    stated = {key: str(atoms.info[key]) for key in UNITS if key in atoms.info}
+    for key, unit in stated.items():  # perhaps with others behind it, as in "eV, Angstrom"
+        if "energy" in results and unit.partition(",")[0].strip().casefold() != "ev":
+            raise ValueError(f"{key} is {unit!r}: give the energy in eV")
     try:
         return float(results.get("energy", np.nan))
     except (TypeError, ValueError):  # such as energy=none

@@ -21,7 +21,7 @@ from ase_mlseqm.workflows.transferability.methods import Point
 from ase_mlseqm.workflows.transferability.registry import methods
 from ase_mlseqm.workflows.transferability.scans import Scan
 from ase_mlseqm.workflows.transferability.series import read_series
-from ase_mlseqm.workflows.transferability.torsions import Torsions, _relaxed
+from ase_mlseqm.workflows.transferability.torsions import SCAN, Torsions, _relaxed
 
 ANGLES = (0, 30, 60, 90, 120, 180)
 PEROXIDE = (2, 0, 1, 3)
@@ -64,6 +64,33 @@ def test_reader_sorts_by_the_coordinate(tmp_path):
     assert found.atoms == PEROXIDE
     assert not found.relaxed
     assert all(system.calc is None for system in found.systems)
+
+
+@pytest.mark.parametrize("key", ["units", "energy_unit", "energy_units"])
+def test_energies_that_are_not_in_electronvolts_are_no_labels(tmp_path, key):
+    systems = [peroxide(a) for a in ANGLES]
+    path = write_series(tmp_path / "a.xyz", systems, PEROXIDE, **{key: "eV, Angstrom"})
+    assert len(read_series(path, "dihedral")[0]) == len(ANGLES)
+    path.write_text(path.read_text().replace("eV, Angstrom", "kcal/mol", 1))
+    found, (bad,) = read_series(path, "dihedral")
+    assert len(found) == len(ANGLES) - 1
+    assert (bad.record, bad.reason) == ("frame 0", f"{key} is 'kcal/mol': give the energy in eV")
+    structure = peroxide(0)
+    structure.info |= {"scan_atoms": np.array(PEROXIDE), key: "bohr"}  # of something else
+    write(path, structure, format="extxyz")
+    assert not read_series(path, "dihedral")[1]
+
+
+def test_energies_of_series_may_be_relative(tmp_path):
+    systems = [peroxide(a) for a in ANGLES]
+    series, _ = read_series(write_series(tmp_path / "a.xyz", systems, PEROXIDE), "dihedral")
+    shifted = dataclasses.replace(series, energies=series.energies - series.energies[2])
+    rows = [
+        SCAN.outcome([s], lambda _: ("rigid",), lambda *_: {"energy": series.energies}, print).rows
+        for s in (series, shifted)
+    ]
+    labels = [[row["reference"] for row in own] for own in rows]
+    assert labels[0] == pytest.approx(labels[1], abs=1e-9)
 
 
 def test_torsions(tmp_path):
