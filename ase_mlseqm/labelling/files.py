@@ -14,7 +14,7 @@ from ase import Atoms
 
 from ..files.frames import with_results
 from ..results import SinglePoint, Status
-from ..training.blocks import smiles_text
+from ..training.blocks import name_text, smiles_text
 from ..training.graph import bonds
 from ..units import HARTREE
 from ..wholefile import write_whole, write_whole_frames
@@ -78,7 +78,8 @@ def _hdf5(done: Sequence[tuple[Atoms, Label]], settings: LabelSettings) -> memor
 
     molecules: dict[tuple, list[tuple[Atoms, Label]]] = {}
     for atoms, found in done:
-        names = (str(atoms.info.get("name", "")), smiles_text(atoms.info.get("smiles")) or "")
+        info = atoms.info
+        names = (name_text(info.get("name")) or "", smiles_text(info.get("smiles")) or "")
         linked = b"" if any(names) else bonds(atoms.numbers, atoms.positions[None]).tobytes()
         identity = (*names, tuple(atoms.numbers), found.charge, found.multiplicity, linked)
         molecules.setdefault(identity, []).append((atoms, found))

@@ -184,14 +184,18 @@ def _unit(known: dict[str, float], text: str, what: str, where: str) -> float | 
 
 
 def smiles_text(value: Any) -> str | None:
-    """A SMILES as the file has it; None where there is none.
+    """A SMILES as the file has it; None where there is none."""
+    return None if value is None else name_text(as_text(value))
 
-    ASE's parser of extended XYZ takes that of hydrogen fluoride, F, for false.
+
+def name_text(value: Any) -> str | None:
+    """What the file calls a molecule; None where it says nothing.
+
+    ASE's parser of extended XYZ takes F, the SMILES of hydrogen fluoride, for false and T for true.
     """
     if value is None:
         return None
-    text = {"False": "F"}.get(as_text(value), as_text(value)).strip()
-    return text or None
+    return {"False": "F", "True": "T"}.get(str(value), str(value)).strip() or None
 
 
 def as_text(value: Any) -> str:

@@ -277,6 +277,18 @@ def test_labels_of_another_command_are_told_of(mlseqm):
         assert set(file) == {"H2O", "H3N"}
 
 
+def test_names_that_a_parser_takes_for_truth_values(mlseqm):
+    frames = hydrogens(0.7, 0.8, 0.9)
+    for atoms, name in zip(frames, ("F", "T", "7"), strict=True):
+        atoms.info["name"] = name
+    write("in.extxyz", frames)
+    assert mlseqm("label", "in.extxyz", "--out", "l.h5", *FAST)[0] == 0
+    with h5py.File("l.h5") as file:
+        assert {name: group.attrs["name"] for name, group in file.items()} == {
+            name: name for name in "FT7"
+        }
+
+
 def test_a_structure_in_two_files_is_one_label(mlseqm):
     write("a.xyz", hydrogens(0.7))
     write("b.xyz", hydrogens(0.7))

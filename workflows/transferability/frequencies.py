@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculatorError
 
 from ase_mlseqm.errors import InputError
+from ase_mlseqm.training.blocks import name_text
 from ase_mlseqm.training.dataset import Skipped
 
 from ..several import forget
@@ -189,5 +190,5 @@ def read_spectra(path: Path) -> Iterator[Spectrum | Skipped]:
             yield Skipped(path.name, record_name(k), reason)
             continue
         atoms.calc = None
-        name = str(atoms.info.get("name", f"{path.stem}[{k}]"))
+        name = name_text(atoms.info.get("name")) or f"{path.stem}[{k}]"
         yield Spectrum(name, atoms, np.sort(given.astype(float)))

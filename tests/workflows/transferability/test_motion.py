@@ -48,6 +48,15 @@ def test_spectra_from_a_file(tmp_path):
         Frequencies().load([tmp_path / "bad.extxyz"], PLAIN)
 
 
+def test_names_of_spectra_that_a_parser_takes_for_truth_values(tmp_path):
+    frames = [molecule("H2O") for _ in range(4)]
+    for atoms, name in zip(frames, ("F", "T", "0", None), strict=True):
+        atoms.info |= {"frequencies": "1 2 3"} | ({"name": name} if name else {})
+    write(tmp_path / "a.xyz", frames, format="extxyz")
+    names = [spectrum.name for spectrum in read_spectra(tmp_path / "a.xyz")]
+    assert names == ["F", "T", "0", "a[3]"]
+
+
 @pytest.mark.parametrize(
     ("name", "given", "reason"),
     [("H2O", "1 2 3 4", "not linear with 3 modes"), ("CO2", "1 2 3", "linear with 4 modes")],
