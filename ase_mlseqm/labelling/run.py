@@ -146,10 +146,10 @@ def _computed(run: Run, jobs: list[Job], journal: LabelJournal) -> dict[str, Lab
                         result = label(frame.atoms, run.options)
                     except InputError as error:
                         run.problems.append(f"{frame.name}: {error}")
-                        continue
-                    results[key] = result
-                    if result.converged:
-                        journal.add(key, result)
+                    else:
+                        results[key] = result
+                        if result.converged:
+                            journal.add(key, result)
                 advance()
         except KeyboardInterrupt:
             run.interrupted = True

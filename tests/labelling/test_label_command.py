@@ -1,5 +1,6 @@
 """`mlseqm label`: files in and out, and that no label is lost."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -310,13 +311,17 @@ def test_endings_in_capitals(mlseqm, name):
         assert np.isfinite(read(name, format="extxyz").get_potential_energy())
 
 
-def test_what_cannot_be_computed_leaves_the_others(mlseqm):
+def test_what_cannot_be_computed_leaves_the_others(mlseqm, monkeypatch):
     """Two electrons of one spin have no place in the one orbital of a minimal basis."""
+    steps = []
+    bar = contextlib.nullcontext(lambda count=1, text="": steps.append(count))
+    monkeypatch.setattr(label_run, "progress_bar", lambda total, label: bar)
     helium = Atoms("He", info={"multiplicity": 3})
     write("in.extxyz", [*hydrogens(0.7), helium, *hydrogens(0.8)])
     code, _, err = mlseqm("label", "in.extxyz", "--out", "l.extxyz", *FAST)
     assert code == 2 and "in.extxyz@1: PySCF cannot compute PBE/STO-3G" in err
     assert [atoms.positions[1, 2] for atoms in read("l.extxyz", ":")] == [0.7, 0.8]
+    assert sum(steps) == 3
 
 
 def test_a_label_that_is_not_whole(mlseqm):

@@ -166,6 +166,16 @@ def test_structures_of_a_folder(tmp_path):
     assert [name for name, _ in Stability().load([tmp_path / "a.extxyz"], PLAIN)] == ["a"]
 
 
+def test_runs_that_cannot_begin_are_steps_of_progress(tmp_path):
+    """PM3 has no boron."""
+    write(tmp_path / "a.extxyz", molecule("BF3"), format="extxyz")
+    data, steps = Stability().load([tmp_path / "a.extxyz"], PLAIN), []
+    method = Semiempirical("PM3", None)
+    found = Stability().compute(method, data, PLAIN, lambda count, _: steps.append(count))
+    assert [failure.case for failure in found.failures] == ["a"]
+    assert sum(steps) == len(data) == 1
+
+
 def test_a_run_that_is_stopped_is_a_failure(tmp_path):
     (tmp_path / "dynamics").mkdir()
     write(tmp_path / "dynamics" / "far.extxyz", molecule("H2O") + molecule("CH4"), format="extxyz")
