@@ -9,7 +9,8 @@ density fitting in the auxiliary basis that PySCF assigns to the basis (cc-pVDZ-
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ..batch import Molecule
+
+FIT = (
+    "the Cartesian functions with which PySCF fits the density of some molecules are nearly "
+    "dependent: forces came out right where this was tested; --no-density-fitting, or --spherical, "
+    "which is another level, avoid it"
+)
+"""Said in the place of what scipy says of a matrix that it does not name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,10 +225,21 @@ def _compute(molecule: Molecule, settings: LabelSettings) -> Label:
     return dataclasses.replace(
         out,
         energy=float(mf.e_tot) * HARTREE,
-        forces=-np.asarray(mf.nuc_grad_method().kernel()) * (HARTREE / BOHR),
+        forces=-_gradient(mf) * (HARTREE / BOHR),
         dipole=np.asarray(mf.dip_moment(unit="AU", origin=np.zeros(3), verbose=0)) * BOHR,
         charges=np.asarray(mf.mulliken_pop(verbose=0)[1]),
         homo=float(levels[occupied].max()),
         lumo=float(levels[~occupied].min()) if not occupied.all() else np.nan,
         spin_squared=float(mf.spin_square()[0]) if np.ndim(mf.mo_occ) > 1 else 0.0,
     )
+
+
+def _gradient(mf: Any) -> np.ndarray:
+    """Of the energy, (A, 3), Hartree/Bohr."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        gradient = np.asarray(mf.nuc_grad_method().kernel())
+    for warning in told:
+        ill = "ill-conditioned matrix" in str(warning.message)
+        warnings.warn(FIT if ill else warning.message, stacklevel=4)
+    return gradient

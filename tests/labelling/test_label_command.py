@@ -324,6 +324,21 @@ def test_what_cannot_be_computed_leaves_the_others(mlseqm, monkeypatch):
     assert sum(steps) == 3
 
 
+def test_functions_of_a_fit_that_are_nearly_dependent(mlseqm):
+    """One warning that says what to do; forces are those without the fit."""
+    structure = molecule("SH2")
+    structure.positions[1, 2] += 0.1
+    write("in.extxyz", [structure, molecule("SiH4")])
+    code, _, err = mlseqm("label", "in.extxyz", "--out", "l.extxyz", *FAST)
+    assert code == 0 and len(err.splitlines()) == 1
+    assert "the Cartesian functions with which PySCF fits the density" in err
+    for option in ("--spherical", "--no-density-fitting"):
+        assert option in err
+        assert mlseqm("label", "in.extxyz", "--out", f"l{option}.xyz", *FAST, option)[2] == ""
+    fitted, exact = (read(name, 0) for name in ("l.extxyz", "l--no-density-fitting.xyz"))
+    np.testing.assert_allclose(fitted.get_forces(), exact.get_forces(), atol=1e-3)
+
+
 def test_a_label_that_is_not_whole(mlseqm):
     write("H2O.xyz", molecule("H2O"))
     line = ("label", "H2O.xyz", "--out", "l.h5", *FAST)
