@@ -41,3 +41,8 @@ def commutator(fock: Tensor, density: Tensor) -> Tensor:
     """[F, d], antisymmetric; zero at self-consistency."""
     right = torch.bmm(fock.flatten(0, 1), density.flatten(0, 1))
     return (right - right.mT).view(fock.shape)
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Scalar products (B,) of matrices (S, B, N, N), those of both spins together."""
+    return (a * b).sum((0, 2, 3))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..nddo.fock import FockBuilder
-from .density import aufbau, commutator, density_matrix
+from .density import aufbau, commutator, density_matrix, dot
 from .iterate import Attempt
 from .orbitals import eigh
 
@@ -123,7 +123,7 @@ class _Surface:
         """The point of these orbitals."""
         density = density_matrix(orbitals, self.filling)
         fock = self.builder(density)
-        return _Point(orbitals, density, fock, 0.25 * _dot(density, fock + self.linear))
+        return _Point(orbitals, density, fock, 0.25 * dot(density, fock + self.linear))
 
     def canonical(self, point: _Point) -> tuple[Tensor, Tensor]:
         """Energies and orbitals that diagonalise F among the filled and among the empty ones."""
@@ -145,7 +145,7 @@ class _Surface:
         metric = difference.clamp(min=FLOOR)
         rest = -self.rotating * (orbitals.mT @ point.fock @ orbitals)  # minus the slope at x
         ahead = rest / metric
-        slope = _dot(rest, ahead)
+        slope = dot(rest, ahead)
         # the closer, the more accurate: squares the residual
         goal = slope * (0.01 * slope.clamp(max=1.0)).clamp(min=1e-8)
         x, model = torch.zeros_like(rest), torch.zeros_like(slope)
@@ -157,7 +157,7 @@ class _Surface:
             turned = orbitals @ (ahead + ahead.mT) @ orbitals.mT
             response = orbitals.mT @ (self.builder(turned) - self.linear) @ orbitals
             product = self.rotating * (difference * ahead + response)
-            curvature = _dot(ahead, product)
+            curvature = dot(ahead, product)
             length = slope / curvature
             to_border = ((xp**2 + pp * (radius**2 - xx)).clamp(min=0.0).sqrt() - xp) / pp
             ends = open_ & ((curvature <= 0) | (length >= to_border))
@@ -166,7 +166,7 @@ class _Surface:
             model = model + length * (0.5 * length * curvature - slope)
             x, rest = x + _times(length, ahead), rest - _times(length, product)
             products, at_border = products + open_, at_border | ends
-            new_slope = _dot(rest, rest / metric)
+            new_slope = dot(rest, rest / metric)
             open_ = open_ & ~ends & (new_slope > goal)
             if not bool(open_.any()):
                 break
@@ -176,10 +176,6 @@ class _Surface:
             pp = new_slope + turn**2 * pp
             ahead, slope = rest / metric + _times(turn, ahead), new_slope
         return x, model, products, at_border
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum((0, 2, 3))
 
 
 def _times(factor: Tensor, matrices: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..nddo.fock import FockBuilder
+from .density import dot
 from .result import SCFResult
 
 
@@ -67,9 +68,6 @@ def density_response(
 
     def apply(rotation: Tensor) -> Tensor:
         return gap * rotation + to_orbitals(builder(to_density(rotation)) - zero)
-
-    def dot(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b).sum((0, 2, 3))
 
     def norm(rotation: Tensor) -> Tensor:
         return torch.linalg.vector_norm(rotation, dim=(0, 2, 3))

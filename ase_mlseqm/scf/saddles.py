@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..nddo.fock import FockBuilder
-from .density import aufbau
+from .density import aufbau, dot
 from .orbitals import eigh
 from .result import SCFResult
 
@@ -60,9 +60,9 @@ def downhill(builder: FockBuilder, occupied: Tensor, result: SCFResult) -> tuple
         change = builder(result.density + turned) - result.fock
         response = orbitals.mT @ change @ orbitals
         image = scale * (apart * mixing + response)
-        own.append(torch.where(goes_on, _dot(ahead, image), FINISHED))
+        own.append(torch.where(goes_on, dot(ahead, image), FINISHED))
         beside.append(torch.where(goes_on, length, 0.0))
-        image = image - _wide(_dot(ahead, image)) * ahead
+        image = image - _wide(dot(ahead, image)) * ahead
         if product:
             image = image - _wide(length) * basis[-2]
         ahead, length = image, _length(image)
@@ -78,12 +78,8 @@ def downhill(builder: FockBuilder, occupied: Tensor, result: SCFResult) -> tuple
     return values[:, 0] < DOWN, turned
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum((0, 2, 3))
-
-
 def _length(a: Tensor) -> Tensor:
-    return _dot(a, a).sqrt()
+    return dot(a, a).sqrt()
 
 
 def _wide(factor: Tensor) -> Tensor:

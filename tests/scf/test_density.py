@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ase_mlseqm.scf.density import aufbau, commutator, density_matrix, fermi
+from ase_mlseqm.scf.density import aufbau, commutator, density_matrix, dot, fermi
 
 GENERATOR = torch.Generator().manual_seed(11)
 
@@ -63,3 +63,9 @@ def test_commutator():
     torch.testing.assert_close(value, fock @ density - density @ fock, rtol=0, atol=1e-12)
     torch.testing.assert_close(value, -value.mT, rtol=0, atol=0)
     assert float(value.abs().max()) > 1
+
+
+def test_scalar_products_are_traces_over_both_spins():
+    first, second = matrices(2, 3, 5), matrices(2, 3, 5)
+    traces = torch.diagonal(first.mT @ second, dim1=2, dim2=3).sum((0, 2))
+    torch.testing.assert_close(dot(first, second), traces, rtol=0, atol=1e-12)
