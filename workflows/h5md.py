@@ -48,7 +48,12 @@ VALUES: dict[str, tuple[str, Callable[[Atoms], Any]]] = {
 }
 """What is written of every frame: path in the file, unit, and the value in ASE's unit."""
 
-ATOMS = {"species": "numbers", "charge": "initial_charges", "magmom": "initial_magmoms"}
+ATOMS = {
+    "species": "numbers",
+    "charge": "initial_charges",
+    "magmom": "initial_magmoms",
+    "tag": "tags",
+}
 """Arrays of the atoms that do not change, by their name in the file."""
 
 CHUNK = 2**14

@@ -31,6 +31,7 @@ def water(tmp_path):
     atoms.info["charge"] = 0
     # as files of structures bring them
     atoms.info |= {"number": np.int64(7), "known": np.True_, "places": np.arange(3) / 4}
+    atoms.set_tags([2, 0, 1])
     paths = []
     for form in ("extxyz", "h5md"):
         config = MDConfig(steps=10, interval=3, format=form)
@@ -46,6 +47,7 @@ def test_frames_are_those_of_extxyz(water):
         np.testing.assert_array_equal(one.info.pop("places"), other.info.pop("places"))
         assert one.info == other.info
         assert list(one.symbols) == list(other.symbols)
+        assert one.get_tags().tolist() == other.get_tags().tolist() == [2, 0, 1]
         np.testing.assert_allclose(one.positions, other.positions, atol=1e-7)
         np.testing.assert_allclose(one.get_momenta(), other.get_momenta(), atol=1e-7)
         np.testing.assert_allclose(one.get_forces(), other.get_forces(), atol=1e-6)
