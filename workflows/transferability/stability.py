@@ -96,13 +96,14 @@ class Stability(TransferTest):
             seed=config.seed,
         )
         for name, atoms in data:
-            advance(1, name)
             began = time.perf_counter()
             try:
                 result = dynamics(atoms, method.calculator(), settings)
             except (CalculatorError, InputError) as error:
                 outcome.fail(name, error)
                 continue
+            finally:
+                advance(1, name)
             if not result.completed:
                 outcome.fail(name, result.message)
                 outcome.worst.append(
