@@ -22,7 +22,7 @@ from ..files.structures import charge_pairs
 from ..options import truth
 from .blocks import PERIODIC, Block, Broken, Header, StateError, Units, check_state, smiles_text
 from .graph import GroupNames, bonds
-from .smiles import formal_charge
+from .smiles import formal_charge, lacks_brackets
 
 
 def header(path: Path) -> Header:
@@ -121,6 +121,11 @@ def _block(record: str, atoms: Any, names: GroupNames) -> Block:
     if multiplicity is None and (moment := computed_moment(results)) is not None:
         multiplicity = 1 + round(abs(moment))
     smiles = smiles_text(atoms.info.get("smiles"))
+    if smiles is not None and lacks_brackets(smiles):
+        raise ValueError(
+            f"{smiles} is no SMILES: put what has brackets in quotation marks, as in "
+            'smiles="[NH4+]"'
+        )
     if not charge and "charge" not in atoms.info:
         charge = formal_charge(smiles or "")
     state = check_state(

@@ -29,6 +29,14 @@ def heavy_atoms(smiles: str) -> int:
     return sum(not _HYDROGEN.match(atom) for atom in _ATOM.findall(smiles))
 
 
+def lacks_brackets(smiles: str) -> bool:
+    """Whether hydrogens or positive charges are outside of brackets, where no SMILES has them.
+
+    ASE's parser of extended XYZ takes the brackets away where there are no quotation marks.
+    """
+    return bool(re.search(r"[H+]", re.sub(r"\[[^\]]*\]", "", smiles)))
+
+
 def formal_charge(smiles: str) -> int:
     """Sum of the charges of its atoms."""
     found = _CHARGE.findall(smiles)

@@ -109,6 +109,19 @@ def test_ions_that_only_a_smiles_tells(tmp_path):
     assert sorted(data.charge) == [0] * 11 + [2] * 5
 
 
+@pytest.mark.parametrize("smiles", ["[NH4+]", "C[NH3+]", "[CH3]", "[H][H]"])
+def test_brackets_that_the_parser_takes_away(tmp_path, smiles):
+    """Without them the charge would be lost; in quotation marks ASE leaves them."""
+    ase.io.write(tmp_path / "a.xyz", frames(group("H2O")), format="extxyz")
+    text = (tmp_path / "a.xyz").read_text().replace("pbc=", f"smiles={smiles} pbc=", 1)
+    quoted = text.replace("pbc=", 'smiles="[OH2]" pbc=').replace(f'{smiles} smiles="[OH2]"', smiles)
+    (tmp_path / "a.xyz").write_text(quoted)
+    data = read(tmp_path / "a.xyz", LEVEL)
+    assert len(data) == 3 and data.smiles == ["[OH2]"]
+    (skipped,) = data.skipped
+    assert skipped.record == "frame 0" and "is no SMILES" in skipped.reason
+
+
 def free(symbol: str, energy: float, **state) -> Atoms:
     atoms = Atoms(symbol, info={"level": "B3LYP/STO-3G", **state})
     atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=np.zeros((1, 3)))
