@@ -26,7 +26,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import CalculationFailed
 from ase.constraints import Hookean
 from ase.data import covalent_radii
-from ase.io import write
+from ase.io import iread, write
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import BFGS
@@ -70,6 +70,11 @@ STIFF = 28
 """So many of the small molecules, which stand first in their list."""
 SPRING = 25.0
 """That drives a path, eV/Angstrom^2."""
+SHOWN = {
+    atoms.info["smiles"]
+    for atoms in iread(Path(__file__).parent / "structures" / "ions_radicals.xyz", ":")
+}
+"""Ions and radicals that show how models err on such."""
 
 
 def embedded(smiles: str, seed: int) -> Atoms:
@@ -273,6 +278,49 @@ def ions(rng: np.random.Generator) -> Iterator[Atoms]:
 def radicals(rng: np.random.Generator) -> Iterator[Atoms]:
     """Two structures of a trajectory at 300 and 600 K."""
     yield from moved(RADICALS, (300, 600), rng, "radical")
+
+
+def states(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
+    """A radical or an ion of each molecule of two to five heavy atoms of a labelled file, one
+    structure of a trajectory at 300 or 600 K."""
+    names = sorted({str(s) for s in read_labels([file]).smiles if s and "." not in s})
+    for k in rng.permutation(len(names)):
+        mol = Chem.MolFromSmiles(names[k])
+        if mol is None or not 2 <= mol.GetNumHeavyAtoms() <= 5:
+            continue
+        smiles = other_state(mol, rng)
+        if smiles is None or smiles in SHOWN:
+            continue
+        try:
+            yield from moved((smiles,), (int(rng.choice((300, 600))),), rng, "state")
+        except (ValueError, CalculationFailed):  # no conformer, or no SCF
+            continue
+
+
+def other_state(mol: Chem.Mol, rng: np.random.Generator) -> str | None:
+    """SMILES with a hydrogen less, which half of them get, or a proton more or less where it may
+    be; None where it may not."""
+    hydrogens, charge, where = (
+        (-1, 0, "[!H0]"),
+        (-1, 0, "[!H0]"),
+        (1, 1, "[$([OX1,OX2,NX1,NX2;+0]),$([nX2;+0]),$([NX3;+0;!$(N-*=*);!$(N-a)])]"),
+        (-1, -1, "[$([O,N,n;!H0]),$([CH]#C),$([C;!H0]-C=O),$([C;!H0]C#N),$([C;!H0]N(=O));+0]"),
+    )[rng.integers(4)]
+    found = [match[0] for match in mol.GetSubstructMatches(Chem.MolFromSmarts(where))]
+    if not found:
+        return None
+    other = Chem.RWMol(mol)
+    atom = other.GetAtomWithIdx(int(rng.choice(found)))
+    total = atom.GetTotalNumHs() + hydrogens
+    atom.SetNoImplicit(True)
+    atom.SetNumExplicitHs(total)
+    atom.SetFormalCharge(atom.GetFormalCharge() + charge)
+    atom.SetNumRadicalElectrons(int(not charge))
+    try:
+        Chem.SanitizeMol(other)
+    except ValueError:
+        return None
+    return str(Chem.MolToSmiles(other))
 
 
 def abstractions(rng: np.random.Generator) -> Iterator[Atoms]:
@@ -516,7 +564,7 @@ KINDS = {
     "encounters": encounters,
     "stiff": stiff,
 }
-OF_A_FILE = {"survey": survey, "rearrangements": rearrangements}
+OF_A_FILE = {"survey": survey, "rearrangements": rearrangements, "states": states}
 
 
 def main() -> None:
