@@ -71,7 +71,7 @@ STIFF = 28
 SPRING = 25.0
 """That drives a path, eV/Angstrom^2."""
 SHOWN = {
-    atoms.info["smiles"]
+    Chem.MolToSmiles(Chem.MolFromSmiles(atoms.info["smiles"]))
     for atoms in iread(Path(__file__).parent / "structures" / "ions_radicals.xyz", ":")
 }
 """Ions and radicals that show how models err on such."""

@@ -20,7 +20,7 @@ from ase_mlseqm.training.split import leakage
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "training_labels"
 KINDS = ("contacts", "groups", "reactions", "small", "survey", "torsions")
 NEUTRAL = ("faces", "pairs", "parts", "reactions", "survey", "walls")
-STATES = ("abstractions", "cleavages", "ions", "radicals", "stretches")
+STATES = ("abstractions", "cleavages", "ions", "radicals", "states", "stretches")
 NEXT = tuple(f"next/{kind}" for kind in NEUTRAL + STATES)
 LEVEL = "wB97X/6-31G* (PySCF, Cartesian d functions, density fitting, grid level 3)"
 UNRESTRICTED = LEVEL.replace("grid", "unrestricted, grid")
@@ -49,11 +49,11 @@ def test_files_are_whole(sets, kind):
     assert len(data) > (50 if kind in KINDS else 40) and not data.skipped
     assert data.level == [UNRESTRICTED if kind in ("next/cleavages", "next/stretches") else LEVEL]
     assert all(data.smiles)
-    spins = {"next/abstractions": {2}, "next/radicals": {2, 3}}.get(kind, {1})
-    assert set(data.multiplicity) == spins
-    assert set(data.unrestricted) == {1 not in spins or kind == "next/cleavages"}
-    charges = {"next/ions": {-1, 1}, "next/radicals": {-1, 0, 1}}.get(kind, {0})
-    assert set(data.charge) == charges
+    spins = {"abstractions": {2}, "radicals": {2, 3}, "states": {1, 2}}
+    assert set(data.multiplicity) == spins.get(kind.removeprefix("next/"), {1})
+    np.testing.assert_equal(data.unrestricted, (data.multiplicity > 1) | (kind == "next/cleavages"))
+    charges = {"ions": {-1, 1}, "radicals": {-1, 0, 1}, "states": {-1, 0, 1}}
+    assert set(data.charge) == charges.get(kind.removeprefix("next/"), {0})
     neutral = data.charge == 0
     assert not neutral.any() or np.isfinite(data.dipoles[neutral]).all()
     # bound (energies of cations count from neutral atoms, the ionization of which takes 11 eV and
@@ -97,14 +97,14 @@ def test_no_ion_of_those_that_show_how_models_err(sets):
     assert len(kept) == 10 and not known & kept
 
 
-def test_no_radical_of_those_that_show_how_models_err(sets):
-    """By their bonds; some of them are in `abstractions` with another molecule."""
+def test_no_molecule_of_those_that_show_how_models_err(sets):
+    """By their bonds and charge; some radicals are in `abstractions` with another molecule."""
     shown = read(FOLDER.parent / "structures" / "ions_radicals.xyz")
-    shown = shown.select(shown.charge == 0)
+    others = Dataset.concatenate([sets["next/radicals"], sets["next/states"]])
     known, kept = (
-        {graph(data, k) for k in range(len(data))} for data in (sets["next/radicals"], shown)
+        {(int(q), graph(data, k)) for k, q in enumerate(data.charge)} for data in (others, shown)
     )
-    assert len(kept) == 10 and not known & kept
+    assert len(kept) == 20 and not known & kept
 
 
 def test_no_bond_is_broken_as_in_the_tests(sets):
