@@ -65,10 +65,7 @@ class BatchGradient:
     def __call__(self, batch: np.ndarray) -> tuple[StepResult, list[Tensor]]:
         """Errors of the frames ``batch`` and the gradient of their loss."""
         loss = self.config.loss
-        workers = self.threads.number * self.world.size
-        size = chunk_size(self.config, self.device)
-        parts = self.world.share(chunks(batch, self.sizes, size, workers, self._kinds(batch)))
-        passes = self.threads.map(self._first, parts)
+        passes = self.threads.map(self._first, self._parts(batch))
         rows = [pass_sums(self.model, item) for item in passes]
         sums = batch_sums(rows, self.world, self.device)
         penalty = loss.correction_weight / sums.corrections.count.clamp(min=1.0)
@@ -96,12 +93,20 @@ class BatchGradient:
         )
         return result, total
 
-    def _kinds(self, batch: np.ndarray) -> np.ndarray:
-        """(F,): 0 restricted, 1 unrestricted, 2 such whose state is yet to be looked for."""
-        kinds = self.data.unrestricted.astype(int)
-        if self.cache is not None:
-            kinds[batch] += self.data.unrestricted[batch] & ~self.cache.knows(batch)
-        return kinds
+    def _parts(self, batch: np.ndarray) -> list[np.ndarray]:
+        """Frames that this process computes together."""
+        workers = self.threads.number * self.world.size
+        size = chunk_size(self.config, self.device)
+        parts = chunks(batch, self.sizes, size, workers, self.data.unrestricted)
+        return [piece for part in self.world.share(parts) for piece in self._apart(part)]
+
+    def _apart(self, part: np.ndarray) -> list[np.ndarray]:
+        """Unrestricted frames whose state is yet to be looked for apart from those that follow
+        theirs, which is known to this process alone."""
+        if self.cache is None or not self.data.unrestricted[part[0]]:
+            return [part]
+        known = self.cache.knows(part)
+        return [piece for piece in (part[~known], part[known]) if len(piece)]
 
     def _first(self, indices: np.ndarray) -> Pass:
         frames = collate(self.data, indices, self.device, self.contacts)

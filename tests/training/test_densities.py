@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from helpers import build
 from learned import learned
-from small import CPU, batch_gradient, frames
+from small import CPU, batch_gradient, dataset, frames
 
 from ase_mlseqm.training.densities import DensityCache
+from ase_mlseqm.training.parallel import World
 
 
 def random_densities(sizes, width, n_spins=1):
@@ -43,6 +45,26 @@ class TestCache:
         assert cache.find(np.array([0]), CPU) is not None
         assert cache.find(np.array([0, 1]), CPU) is None
         assert cache.find(np.array([2]), CPU) is None
+
+
+def test_each_process_takes_its_share_whatever_it_knows():
+    """Radicals whose state is known are computed apart, and of which it is known differs."""
+    molecules = [build(name, seed=seed) for seed in range(6) for name in ("CH3", "NH2", "H2O")]
+    data, model, batch = dataset(molecules), learned(), np.arange(18)
+    taken = []
+    for rank, known in ((0, [0, 1, 3, 4, 16]), (1, [7, 9])):
+        calculate = batch_gradient(model, data, keep_densities=True, chunk_size=4)
+        calculate.world = World(rank, 2)
+        width = int(calculate.sizes.max())
+        densities = random_densities(calculate.sizes[known], width, n_spins=2)
+        calculate.cache.keep(np.array(known), densities, torch.ones(len(known), dtype=torch.bool))
+        parts = calculate._parts(batch)
+        kinds = [set((2 * data.unrestricted + np.isin(batch, known))[part]) for part in parts]
+        assert {
+            len(kind) for kind, part in zip(kinds, parts, strict=True) if data.unrestricted[part[0]]
+        } == {1}
+        taken += [k for part in parts for k in part.tolist()]
+    assert sorted(taken) == batch.tolist()
 
 
 def test_same_loss_in_fewer_iterations(monkeypatch):
