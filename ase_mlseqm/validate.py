@@ -35,6 +35,11 @@ def _electron_counts(numbers: bytes) -> tuple[int, int]:
     return int(core[array].sum()), int(np.where(array > 1, 4, 1).sum())
 
 
+def most_unpaired(n_electrons: int, n_orbitals: int) -> int:
+    """So many electrons in these orbitals can be without a partner."""
+    return min(n_electrons, 2 * n_orbitals - n_electrons)
+
+
 def check(molecule: Molecule, model: Model, unrestricted: bool | None = None) -> Molecule:
     """The molecule with its multiplicity filled in, and with arrays where it had lists.
 
@@ -107,7 +112,7 @@ def _multiplicity(molecule: Molecule, n_electrons: int, n_orbitals: int) -> int:
         raise InputError(
             f"multiplicity {multiplicity} does not exist: give 2S + 1 (1 for a singlet)"
         )
-    most = 1 + min(n_electrons, 2 * n_orbitals - n_electrons)
+    most = 1 + most_unpaired(n_electrons, n_orbitals)
     if (multiplicity - lowest) % 2:
         possible = f"{lowest} or {lowest + 2}" if lowest + 2 <= most else f"{lowest}"
         raise InputError(

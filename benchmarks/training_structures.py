@@ -84,15 +84,11 @@ def embedded(smiles: str, seed: int) -> Atoms:
         raise ValueError(f"{smiles}: no conformer")
     numbers = [a.GetAtomicNum() for a in mol.GetAtoms()]
     charges = [a.GetFormalCharge() for a in mol.GetAtoms()]  # TBLite takes their sum
-    spins = [unpaired(a) for a in mol.GetAtoms()]  # and that of these
+    spins = [a.GetNumRadicalElectrons() for a in mol.GetAtoms()]  # and that of these
+    if smiles == "O=O":
+        spins = [1, 1]
     atoms = Atoms(numbers, mol.GetConformer().GetPositions(), charges=charges, magmoms=spins)
     return relaxed(atoms, 0.05, 100)
-
-
-def unpaired(atom: Chem.Atom) -> int:
-    """Electrons of an atom that form no pairs; each of the two atoms of oxygen has one."""
-    oxygen = Chem.MolToSmiles(Chem.RemoveHs(atom.GetOwningMol())) == "O=O"
-    return 1 if oxygen else int(atom.GetNumRadicalElectrons())
 
 
 def relaxed(atoms: Atoms, fmax: float, steps: int) -> Atoms:
@@ -194,20 +190,27 @@ def reactions(rng: np.random.Generator) -> Iterator[Atoms]:
             yield from tops(path(atoms, *chosen), smiles, rng)
 
 
-def rearrangements(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
-    """The same of molecules of five to seven heavy atoms of a labelled file, two frames of each."""
+def molecules_of(
+    file: str, least: int, most: int, rng: np.random.Generator
+) -> Iterator[tuple[str, Chem.Mol]]:
+    """Single molecules of a labelled file with so many heavy atoms, in random order."""
     names = sorted({str(s) for s in read_labels([file]).smiles if s and "." not in s})
     for k in rng.permutation(len(names)):
         mol = Chem.MolFromSmiles(names[k])
-        if mol is None or not 5 <= mol.GetNumHeavyAtoms() <= 7:
-            continue
+        if mol is not None and least <= mol.GetNumHeavyAtoms() <= most:
+            yield names[k], mol
+
+
+def rearrangements(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
+    """The same of molecules of five to seven heavy atoms of a labelled file, two frames of each."""
+    for name, _ in molecules_of(file, 5, 7, rng):
         try:
-            atoms = together(names[k], rng)
+            atoms = together(name, rng)
         except ValueError:  # a cage that RDKit cannot embed
             continue
         chosen = changes(atoms, rng)
         if chosen is not None:
-            yield from list(tops(path(atoms, *chosen), names[k], rng))[:2]
+            yield from list(tops(path(atoms, *chosen), name, rng))[:2]
 
 
 def transfers(rng: np.random.Generator) -> Iterator[Atoms]:
@@ -244,15 +247,21 @@ def torsions(rng: np.random.Generator) -> Iterator[Atoms]:
             for x, y in ((b, c), (c, b))
         )
         atoms = embedded(smiles, int(rng.integers(1000)))
-        cut = Chem.FragmentOnBonds(mol, [mol.GetBondBetweenAtoms(b, c).GetIdx()], addDummies=False)
-        moved = next(part for part in Chem.GetMolFrags(cut) if c in part)
+        side = behind(mol, b, c)
         for angle in rng.choice([45, 60, 90, 120, 180], 2, replace=False):
             frame = atoms.copy()
-            frame.rotate_dihedral(a, b, c, d, float(angle), indices=list(moved))
+            frame.rotate_dihedral(a, b, c, d, float(angle), indices=side)
             frame.rattle(0.01, rng=rng)
             away = frame.get_all_distances() + 9 * np.eye(len(frame))
             if away.min() > 0.8:
                 yield finished(frame, canonical(smiles), "torsion")
+
+
+def behind(mol: Chem.Mol, i: int, j: int) -> list[int]:
+    """Atoms on the side of ``j`` of the bond between two atoms."""
+    bond = mol.GetBondBetweenAtoms(i, j).GetIdx()
+    cut = Chem.FragmentOnBonds(mol, [bond], addDummies=False)
+    return list(next(part for part in Chem.GetMolFrags(cut) if j in part))
 
 
 def groups(rng: np.random.Generator) -> Iterator[Atoms]:
@@ -283,11 +292,7 @@ def radicals(rng: np.random.Generator) -> Iterator[Atoms]:
 def states(file: str, rng: np.random.Generator) -> Iterator[Atoms]:
     """A radical or an ion of each molecule of two to five heavy atoms of a labelled file, one
     structure of a trajectory at 300 or 600 K."""
-    names = sorted({str(s) for s in read_labels([file]).smiles if s and "." not in s})
-    for k in rng.permutation(len(names)):
-        mol = Chem.MolFromSmiles(names[k])
-        if mol is None or not 2 <= mol.GetNumHeavyAtoms() <= 5:
-            continue
+    for _, mol in molecules_of(file, 2, 5, rng):
         smiles = other_state(mol, rng)
         if smiles is None or smiles in SHOWN:
             continue
@@ -361,8 +366,7 @@ def cleavages(rng: np.random.Generator) -> Iterator[Atoms]:
             continue
         bond = breakable[rng.integers(len(breakable))]
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        cut = Chem.FragmentOnBonds(mol, [bond.GetIdx()], addDummies=False)
-        side = list(next(part for part in Chem.GetMolFrags(cut) if j in part))
+        side = behind(mol, i, j)
         atoms = embedded(smiles, int(rng.integers(1000)))
         line = atoms.positions[j] - atoms.positions[i]
         for lower, upper in ((1.15, 1.5), (1.5, 1.9), (1.9, 2.6)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from ..nddo.parameters import METHODS, supported
-from ..validate import electron_counts
+from ..validate import electron_counts, most_unpaired
 from .blocks import NOTHING_STATED, ODD, Block, Broken, State, Units
 from .graph import bonds
 
@@ -128,10 +129,16 @@ def clean(block: Block, units: Units) -> tuple[Clean | None, list[Broken]]:
 
 def _most_unpaired(numbers: np.ndarray, charge: int) -> int:
     """Electrons that may be unpaired in the valence orbitals; all of elements without a table."""
-    if not frozenset().union(*map(supported, METHODS)).issuperset(numbers.tolist()):
+    if not _tabulated().issuperset(numbers.tolist()):
         return int(numbers.sum()) - charge
     neutral, n_orbitals = electron_counts(numbers)
-    return min(neutral - charge, 2 * n_orbitals - neutral + charge)
+    return most_unpaired(neutral - charge, n_orbitals)
+
+
+@functools.cache
+def _tabulated() -> frozenset[int]:
+    """Atomic numbers in the table of any method."""
+    return frozenset().union(*map(supported, METHODS))
 
 
 def leave_out(
