@@ -1,4 +1,4 @@
-"""Molecules of which `training_structures.py` makes structures, as SMILES."""
+"""Molecules of which `../training_structures.py` makes structures, as SMILES."""
 
 REACTANTS = (
     *("C=C", "C=O", "CC=O", "CO", "CN", "C=CO", "NC=O", "OC=O", "C=N", "CC", "CC=N", "C=C=O"),

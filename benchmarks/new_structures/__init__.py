@@ -1,0 +1,1 @@
+"""Structures that the public labels lack, of each kind."""
