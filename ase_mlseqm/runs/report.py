@@ -188,18 +188,20 @@ def info_table(
 def models_table(files: dict[str, ModelFile]) -> Table:
     """What ``mlseqm models`` shows."""
     table = Table(box=box.SIMPLE_HEAD)
-    headers = ("model", "table", "elements", "trained on", "force MAE", "energy MAE", "sha256")
-    units = ("", "", "", "", "kcal/mol/Å", "kcal/mol", "")
-    for header, unit in zip(headers, units, strict=True):
-        table.add_column(f"{header}\n{unit}" if unit else header)
+    columns = ("model", "table", "elements", "states\ncharge/multiplicity", "trained on")
+    errors_of = ("force MAE\nkcal/mol/Å", "energy MAE\nkcal/mol")
+    for header in (*columns, *errors_of, "sha256"):
+        table.add_column(header)
     for name, file in files.items():
         config, card = file.model.config, file.card
         errors = card.get("validation", {})
+        states = sorted(file.model.states, key=lambda state: (abs(state[0]), state))
         levels = "; ".join(card.get("training", {}).get("levels", [])) or "not stated"
         table.add_row(
             escape(name),
             config.method,
             " ".join(symbols()[z] for z in config.elements),
+            " ".join(f"{charge:+d}/{spin}".replace("+0", "0") for charge, spin in states),
             escape(levels),
             *(f"{EV_TO_KCAL * errors[key]:.2f}" if key in errors else "" for key in MAE),
             file.sha256[:12],

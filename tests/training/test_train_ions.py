@@ -12,6 +12,7 @@ from labelled import LEVEL
 from ase_mlseqm import evaluate
 from ase_mlseqm.cli import app as cli
 from ase_mlseqm.nn.weights import load_model
+from ase_mlseqm.runs.report import models_table
 from ase_mlseqm.training.checkpoint import read_log
 from ase_mlseqm.training.isolated import KNOWN
 from ase_mlseqm.units import HARTREE
@@ -66,8 +67,10 @@ def test_a_model_knows_the_states_that_it_was_trained_on(tmp_path, monkeypatch, 
     others = [build(*name) for name in (("HCN", 2), ("NH3", 1), ("CH2_s3B1d", 0, 5))]
     for run in ("run", "more"):
         model = f"{run}/model.safetensors"
-        states = load_model(model).model.states
-        assert states == {(0, 1), (1, 1), (-1, 1), (0, 2), (0, 3)}
+        file = load_model(model)
+        assert file.model.states == {(0, 1), (1, 1), (-1, 1), (0, 2), (0, 3)}
+        listed = models_table({run: file}).columns[3]
+        assert list(listed.cells) == ["0/1 0/2 0/3 -1/1 +1/1"]
         with pytest.warns(UserWarning, match="ions and radicals like these"):
             points = evaluate(known + others, model=model)
         told = [point.status.name == "CONVERGED" for point in points]
