@@ -112,7 +112,7 @@ class StateError(ValueError):
 
 def check_state(
     charge: float,
-    multiplicity: int | None,
+    multiplicity: float | None,
     numbers: Any,
     *,
     unrestricted: bool = False,
@@ -123,17 +123,19 @@ def check_state(
 
     ``multiplicity`` is None where the file does not state it.
     """
-    if charge != round(charge):
-        raise ValueError(f"its charge is {charge}: give a whole number")
+    for name, value in (("charge", charge), ("multiplicity", multiplicity)):
+        if value is not None and not float(value).is_integer():
+            raise ValueError(f"its {name} is {value}: give a whole number")
+    spin = None if multiplicity is None else int(multiplicity)
     if charge and len(numbers) == 1:
         raise StateError(SINGLE)
-    if len(numbers) == 1 and multiplicity is not None and multiplicity != ground_state(numbers[0]):
+    if len(numbers) == 1 and spin is not None and spin != ground_state(numbers[0]):
         raise StateError(
-            f"it is a free atom of multiplicity {multiplicity}, but {ground_state(numbers[0])} in "
+            f"it is a free atom of multiplicity {spin}, but {ground_state(numbers[0])} in "
             "its ground state, to which energies are compared"
         )
-    stated = stated or bool(charge) or multiplicity is not None
-    return State(int(charge), multiplicity, unrestricted, stated)
+    stated = stated or bool(charge) or spin is not None
+    return State(int(charge), spin, unrestricted, stated)
 
 
 def ground_state(element: Any) -> int:

@@ -132,7 +132,7 @@ def _frames(
         # what `mlseqm label` writes; of other files a SMILES may tell
         charge = float(group.attrs.get("charge", formal_charge(block.smiles or "")))
         multiplicity = group.attrs.get("multiplicity")
-        multiplicity = None if multiplicity is None else int(multiplicity)
+        multiplicity = None if multiplicity is None else float(multiplicity)
         how = {
             "unrestricted": truth("unrestricted", group.attrs.get("unrestricted", False)),
             "stated": "charge" in group.attrs or block.smiles is not None,
@@ -144,7 +144,7 @@ def _frames(
 
 
 def _checked(
-    block: Block, charge: float, multiplicity: int | None, how: dict[str, bool]
+    block: Block, charge: float, multiplicity: float | None, how: dict[str, bool]
 ) -> Iterator[Block | Broken]:
     """The block with its state, or its frames if nothing is learned from such a one."""
     try:

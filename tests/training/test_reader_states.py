@@ -61,12 +61,18 @@ def test_multiplicities_that_no_molecule_has(tmp_path, multiplicity):
 
 
 @pytest.mark.parametrize(
-    ("charge", "reason"), [(4, "a charge of +4 is too large"), (0.5, "its charge is 0.5")]
+    ("state", "reason"),
+    [
+        ({"charge": 4}, "a charge of +4 is too large"),
+        ({"charge": 0.5}, "its charge is 0.5"),
+        ({"charge": float("nan")}, "its charge is nan"),
+        ({"multiplicity": 2.5}, "its multiplicity is 2.5"),
+    ],
 )
-def test_charges_that_no_molecule_has(tmp_path, charge, reason):
+def test_states_that_no_molecule_has(tmp_path, state, reason):
     path = standard(tmp_path)
     with h5py.File(path, "a") as file:
-        file["a"].attrs["charge"] = charge
+        file["a"].attrs.update(state)
     data = read(path)
     assert set(data.charge) == {0} and len(data) == 4
     assert reason in data.skipped[0].reason
